@@ -1,0 +1,88 @@
+"""Teach a frozen language model a new task by learning a handful of vectors.
+
+The names below are the public face. Each is imported when it is first used: importing
+the package imports neither JAX nor TensorFlow.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxprompt.data.batches import train_batches
+    from jaxprompt.data.evaluation import EvaluationSet
+    from jaxprompt.data.own import file_task
+    from jaxprompt.data.pipeline import Lengths
+    from jaxprompt.data.task import load_task
+    from jaxprompt.data.vocabulary import load_vocabulary
+    from jaxprompt.evaluate.score import make_predict
+    from jaxprompt.models.backbone import load, save
+    from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
+    from jaxprompt.prompts.init import init_prompt
+    from jaxprompt.prompts.join import embed
+    from jaxprompt.prompts.prompt import Prompt, stack, unstack
+    from jaxprompt.prompts.soft_ids import prefix
+    from jaxprompt.shapes import Batch
+    from jaxprompt.sharding import make_mesh, place
+    from jaxprompt.train.optimizer import adafactor, train_only
+    from jaxprompt.train.step import init_state, make_train_step
+
+_HOMES = {
+    "data.batches": ("train_batches",),
+    "data.evaluation": ("EvaluationSet",),
+    "data.own": ("file_task",),
+    "data.pipeline": ("Lengths",),
+    "data.task": ("load_task",),
+    "data.vocabulary": ("load_vocabulary",),
+    "evaluate.score": ("make_predict",),
+    "models.backbone": ("load", "save"),
+    "prompts.file": ("check_backbone", "load_prompt", "save_prompt"),
+    "prompts.init": ("init_prompt",),
+    "prompts.join": ("embed",),
+    "prompts.prompt": ("Prompt", "stack", "unstack"),
+    "prompts.soft_ids": ("prefix",),
+    "shapes": ("Batch",),
+    "sharding": ("make_mesh", "place"),
+    "train.optimizer": ("adafactor", "train_only"),
+    "train.step": ("init_state", "make_train_step"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Batch",
+    "EvaluationSet",
+    "Lengths",
+    "Prompt",
+    "__version__",
+    "adafactor",
+    "check_backbone",
+    "embed",
+    "file_task",
+    "init_prompt",
+    "init_state",
+    "load",
+    "load_prompt",
+    "load_task",
+    "load_vocabulary",
+    "make_mesh",
+    "make_predict",
+    "make_train_step",
+    "place",
+    "prefix",
+    "save",
+    "save_prompt",
+    "stack",
+    "train_batches",
+    "train_only",
+    "unstack",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'jaxprompt' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"jaxprompt.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

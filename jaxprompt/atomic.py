@@ -1,0 +1,29 @@
+"""Atomic writes: a file is whole, or it is not there."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that no reader, and no crash, ever sees half of it.
+
+    Args:
+        path: Where to write; an existing file is replaced.
+        content: The whole file.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+    """
+    # In the same folder: a rename is atomic within one file system only.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,138 @@
+"""gin text -> Run: files and settings, checked before gin may act on them."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import gin
+from gin import config_parser
+
+from jaxprompt.config import CONFIGURABLES, Run
+
+_PACKAGE = Path(__file__).parent
+_FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
+"""Where gin files are looked for: here, in a checkout, in an installed package."""
+
+_registered = {
+    configurable.__name__: gin.external_configurable(
+        configurable, name=configurable.__name__, module="jaxprompt"
+    )
+    for configurable in CONFIGURABLES
+}
+for _folder in _FOLDERS[1:]:
+    gin.add_config_file_search_path(str(_folder))
+
+
+def configure(
+    files: Sequence[str], settings: Sequence[str], *, start: str = ""
+) -> tuple[Run, str]:
+    """Reads gin: first the start, then the files in order, then the settings.
+
+    gin keeps one configuration for the whole process; this replaces it.
+
+    Args:
+        files: gin files.
+        settings: "NAME=value" each, as on the command line after "--gin.".
+        start: gin text, as a prompt file holds it.
+
+    Returns:
+        The run, and its whole configuration as gin text.
+
+    Raises:
+        FileNotFoundError: If a file is nowhere.
+        ValueError: If something is misspelt, unknown or of the wrong type. gin's own
+            imports are refused: a configuration chooses values, it loads no code.
+    """
+    gin.clear_config()
+    names: set[str] = set()
+    if start:
+        names |= _read(start, "the configuration stored with the prompt")
+    for file in files:
+        path = _find(file)
+        names |= _read(path.read_text(encoding="utf-8"), str(path))
+    if not names:
+        raise ValueError(
+            "no configuration: give at least --gin_file=gin/runs/prompt_tuning.gin and "
+            "a task, as --gin_file=gin/tasks/sst2.gin"
+        )
+    for setting in settings:
+        _set(setting, names)
+    try:
+        run = _registered["Run"]()
+    except (TypeError, ValueError) as error:
+        raise ValueError(_one_line(error)) from error
+    return run, gin.operative_config_str()
+
+
+def _find(file: str) -> Path:
+    for folder in _FOLDERS:
+        if (folder / file).is_file():
+            return folder / file
+    looked = ", ".join(str((folder / file).absolute()) for folder in _FOLDERS)
+    raise FileNotFoundError(f"no gin file {file}: looked for {looked}")
+
+
+def _read(text: str, where: str) -> set[str]:
+    """Parses gin text after a check; returns the names (macros) that it sets."""
+    names = _check(text, where, depth=0)
+    try:
+        gin.parse_config(text)
+    except (ValueError, SyntaxError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{where}: {_one_line(error)}") from error
+    return names
+
+
+class _NoReferences(config_parser.ParserDelegate):
+    """Reads values without making anything of them."""
+
+    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> None:
+        """Ignores @Name and @Name()."""
+
+    def macro(self, macro_name: str) -> None:
+        """Ignores %NAME."""
+
+
+def _check(text: str, where: str, depth: int) -> set[str]:
+    if depth > 2:
+        raise ValueError(f"{where}: more than two levels of include: flatten them")
+    names: set[str] = set()
+    try:
+        for statement in config_parser.ConfigParser(text, _NoReferences()):
+            match statement:
+                case config_parser.ImportStatement():
+                    raise ValueError(
+                        f"{where}: it imports {statement.module}, but a configuration "
+                        "may not load code: remove the import"
+                    )
+                case config_parser.IncludeStatement():
+                    path = _find(statement.filename)
+                    included = path.read_text(encoding="utf-8")
+                    names |= _check(included, str(path), depth + 1)
+                case config_parser.BindingStatement() if not statement.arg_name:
+                    names.add(statement.selector)
+    except SyntaxError as error:
+        raise ValueError(f"{where}: {_one_line(error)}") from error
+    return names
+
+
+def _set(setting: str, names: Iterable[str]) -> None:
+    """Applies one "NAME=value" of the command line."""
+    name, equals, value = setting.partition("=")
+    if not equals:
+        raise ValueError(f"--gin.{name} has no value: write --gin.{name}=VALUE")
+    if "." not in name and name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {sorted(names)}"
+        raise ValueError(f"no name {name} in the gin files: {hint}")
+    _check(f"{name} = {value}", f"--gin.{setting}", depth=2)
+    try:
+        gin.parse_config(f"{name} = {value}")
+    except (ValueError, SyntaxError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"--gin.{setting}: {_one_line(error)}; strings need quotes of their own, as "
+            f"--gin.{name}=\"'text'\""
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,183 @@
+"""Scores by seqio.Evaluator with the task's metrics, beside the majority class."""
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import seqio
+from jaxtyping import Int
+
+from jaxprompt.data.pipeline import (
+    Lengths,
+    padded_batches,
+    quiet_seqio,
+    run_task,
+    sample_rows,
+    stack,
+)
+from jaxprompt.data.task import Task
+from jaxprompt.shapes import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What a set of predictions is worth, on t5's scale of 0 to 100.
+
+    Attributes:
+        metrics: Metric name -> value.
+        score: Mean of the metrics, as SuperGLUE averages within a task.
+        predictions: The predicted text of every example.
+        illegal: Share of the predictions that are no label word, 0 to 1; 0 for free
+            text.
+    """
+
+    metrics: dict[str, float]
+    score: float
+    predictions: list[str]
+    illegal: float
+
+
+class EvaluationSet:
+    """A split, tokenised once, that can be scored again and again."""
+
+    def __init__(
+        self,
+        task: Task,
+        split: str,
+        lengths: Lengths,
+        soft_ids: Int[np.ndarray, " P"],
+        *,
+        num_examples: int | None = None,
+    ):
+        """Reads and tokenises the split.
+
+        Args:
+            task: The task.
+            split: A labelled split.
+            lengths: Longest texts.
+            soft_ids: int32 ids of the prompt [P]; empty for no prompt.
+            num_examples: Rows to score, the same random ones every time; None for
+                all.
+
+        Raises:
+            ValueError: If there is no such split, or it is unlabelled.
+        """
+        task.check_labelled(split)
+        rows = sample_rows(task.num_examples(split), num_examples)
+        self._task = task
+        self._evaluator = _evaluator(
+            run_task(task, task.source.pick(split, rows), lengths, soft_ids),
+            split,
+            lengths.of_rows(soft_ids),
+        )
+        (dataset,) = self._evaluator.cached_model_datasets.values()
+        self._rows = stack(dataset.map(lambda _, features: features))
+        (examples,) = self._evaluator.cached_task_datasets.values()
+        self._examples = list(examples.as_numpy_iterator())
+
+    @property
+    def num_examples(self) -> int:
+        """Rows that are scored."""
+        return len(self._examples)
+
+    @property
+    def texts(self) -> list[str]:
+        """The true target texts, uncut."""
+        return [row["targets_pretokenized"].decode() for row in self._examples]
+
+    @property
+    def targets(self) -> list[Any]:
+        """The true targets as the metrics see them: class indices, or texts."""
+        postprocess = self._task.seqio_task.postprocess_fn
+        return [
+            postprocess(text, example=row, is_target=True)
+            for text, row in zip(self.texts, self._examples, strict=True)
+        ]
+
+    def batches(self, batch_size: int) -> Iterator[tuple[Batch, int]]:
+        """Yields all rows in order, as often as wanted.
+
+        Args:
+            batch_size: Rows B; the last batch is filled up with empty rows.
+
+        Yields:
+            (batch, number of real rows).
+        """
+        yield from padded_batches(self._rows, batch_size)
+
+    def score(
+        self,
+        predict: Callable[[Batch], Int[np.ndarray, "B L"]],
+        batch_size: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> Scores:
+        """Predicts every row and scores the predictions.
+
+        Args:
+            predict: From a batch to target ids.
+            batch_size: Rows B of a batch.
+            progress: Called after each batch with the number of its real rows.
+
+        Returns:
+            The scores.
+        """
+        predictions = []
+        for batch, num_rows in self.batches(batch_size):
+            ids = np.asarray(predict(batch))[:num_rows]
+            predictions += self._task.decode(ids)
+            if progress is not None:
+                progress(num_rows)
+        return self.score_texts(predictions)
+
+    def majority(self) -> Scores:
+        """Scores the most frequent target of this very split as every prediction.
+
+        Ties go to the first label, or for free text to the first text met.
+        """
+        # The label words lead, so that a tie goes to the first of them.
+        counts = collections.Counter([*(self._task.labels or ()), *self.texts])
+        text, _ = counts.most_common(1)[0]
+        return self.score_texts([text] * self.num_examples)
+
+    def score_texts(self, predictions: Sequence[str]) -> Scores:
+        """Scores predicted texts, one for each row in order."""
+        with quiet_seqio():
+            # seqio takes a text for a prediction that is decoded already.
+            future, _ = self._evaluator.evaluate(
+                compute_metrics=True, predict_fn=lambda _: list(enumerate(predictions))
+            )
+        (values,) = future.result().values()
+        metrics = {name: float(value) for name, value in values.items()}
+        labels = self._task.labels
+        illegal = [labels is not None and text not in labels for text in predictions]
+        return Scores(
+            metrics=metrics,
+            score=float(np.mean(list(metrics.values()))),
+            predictions=list(predictions),
+            illegal=float(np.mean(illegal)),
+        )
+
+
+_NAMES = (f"evaluation_{number}" for number in itertools.count())
+
+
+def _evaluator(
+    task: seqio.Task, split: str, widths: Mapping[str, int]
+) -> seqio.Evaluator:
+    # The evaluator looks its task up by name, once; the name is ours for that long.
+    name = next(_NAMES)
+    seqio.TaskRegistry.add_provider(name, task.replace(name=name))
+    try:
+        with quiet_seqio():
+            return seqio.Evaluator(
+                name,
+                seqio.EncDecFeatureConverter(pack=False),
+                eval_split=split,
+                sequence_length=widths,
+                async_compute_metrics=False,
+            )
+    finally:
+        seqio.TaskRegistry.remove(name)

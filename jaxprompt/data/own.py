@@ -1,0 +1,244 @@
+"""Own data: any JSONL, CSV or TSV file becomes a task, by templates over its fields."""
+
+import dataclasses
+import functools
+import hashlib
+import math
+import string
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import seqio
+from t5.data import postprocessors
+from t5.evaluation import metrics as t5_metrics
+
+from jaxprompt.data import sources
+from jaxprompt.data.files import Row, check_file, field_text, read_rows
+from jaxprompt.data.task import Task, make_task
+
+MetricFn = Callable[..., Any]
+
+
+def _squad(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, Any]:
+    # t5's function wants the list of a question's answers; ours has one.
+    return t5_metrics.squad([[target] for target in targets], predictions)
+
+
+METRICS: Mapping[str, MetricFn] = {
+    "accuracy": t5_metrics.accuracy,
+    "sequence_accuracy": t5_metrics.sequence_accuracy,
+    "squad": _squad,
+    "rouge": t5_metrics.rouge,
+    "bleu": t5_metrics.bleu,
+}
+"""Metrics of texts; of these, only accuracy suits a task with labels."""
+
+LABEL_METRICS: Mapping[str, Callable[[int], MetricFn]] = {
+    "accuracy": lambda num_classes: t5_metrics.accuracy,
+    "f1_score_with_invalid": lambda num_classes: t5_metrics.f1_score_with_invalid,
+    "matthews_corrcoef": lambda num_classes: t5_metrics.sklearn_metrics_wrapper(
+        "matthews_corrcoef", metric_post_process_fn=lambda x: 100 * x
+    ),
+    "mean_multiclass_f1": lambda num_classes: t5_metrics.mean_multiclass_f1(
+        num_classes, zero_division=0
+    ),
+}
+"""Metrics of class indices, made from the number of classes."""
+
+
+def file_task(
+    name: str,
+    *,
+    files: str | Path | Mapping[str, str | Path],
+    inputs: str,
+    target: str,
+    vocabulary: seqio.Vocabulary,
+    labels: Mapping[str, str] | None = None,
+    share: Mapping[str, float] | None = None,
+    seed: int = 0,
+    metrics: Sequence[str] = ("accuracy",),
+) -> Task:
+    """Makes a task of one's own files.
+
+    Example:
+        file_task(
+            "reviews",
+            files="reviews.csv",
+            share={"train": 0.9, "validation": 0.1},
+            inputs="review: {text}",
+            target="stars",
+            labels={"1": "bad", "5": "good"},
+            vocabulary=vocabulary,
+        )
+
+    Args:
+        name: Letters, digits, "_", "." and ":".
+        files: Split -> file (.jsonl, .csv or .tsv); or one file, which is the split
+            "train" or is divided by `share`.
+        inputs: Template of the input text: "{field}" stands for a field's value.
+        target: A field's name, or a template, of the target.
+        vocabulary: The backbone's vocabulary.
+        labels: The target as in the file -> label word; JSON's true and false are
+            "true" and "false". Without it the target itself is the target text.
+        share: Split -> share of the rows, 1 in sum. A row's split depends on its
+            number and the seed alone, so rows that are added move no others.
+        seed: Seed of that division.
+        metrics: Names out of `LABEL_METRICS` with labels, `METRICS` without.
+
+    Returns:
+        The task. Rows are read, and validated, when a split is first used.
+
+    Raises:
+        ValueError: If an argument or, later, a row is malformed.
+        FileNotFoundError: If a file is not there.
+    """
+    row_format = _RowFormat(
+        Template(inputs),
+        Template(target if "{" in target else f"{{{target}}}"),
+        None if labels is None else {str(k): word for k, word in labels.items()},
+    )
+    words = None if labels is None else tuple(dict.fromkeys(labels.values()))
+    return make_task(
+        name,
+        sources.TableSource(name, _readers(files, row_format, share, seed)),
+        vocabulary=vocabulary,
+        read_request=row_format.read_request,
+        labels=words,
+        postprocess_fn=None if words is None else _class_index(words),
+        metric_fns=_metric_fns(metrics, words),
+    )
+
+
+class Template:
+    """Text with "{field}" for the value of a row's field; "{{" is a brace."""
+
+    def __init__(self, text: str):
+        """Parses a template.
+
+        Raises:
+            ValueError: If braces do not match, or name no field.
+        """
+        try:
+            parts = list(string.Formatter().parse(text))
+        except ValueError as err:
+            raise ValueError(f"template {text!r}: {err}: write {{field}}") from err
+        for _, name, spec, conversion in parts:
+            if name is not None and (not name or spec or conversion):
+                raise ValueError(
+                    f"template {text!r}: braces hold a field's name and nothing else: "
+                    "write {field}, and {{ for a brace"
+                )
+        self._parts = [(literal, name) for literal, name, _, _ in parts]
+
+    def fill(self, row: Row) -> str:
+        """Returns the text of a row; ValueError if a field is missing."""
+        return "".join(
+            literal + (field_text(row, name) if name else "")
+            for literal, name in self._parts
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _RowFormat:
+    inputs: Template
+    target: Template
+    labels: Mapping[str, str] | None
+
+    def read_request(self, row: Row, number: int) -> dict[str, Any]:
+        return {"inputs": self.inputs.fill(row), "targets": "", "idx": number}
+
+    def read(self, path: Path) -> list[dict[str, Any]]:
+        return [
+            {**self.read_request(row, number), "targets": self._target(row)}
+            for number, row in enumerate(read_rows(path))
+        ]
+
+    def _target(self, row: Row) -> str:
+        value = self.target.fill(row)
+        if self.labels is None:
+            return value
+        if value not in self.labels:
+            raise ValueError(
+                f"{row.where}: label {value!r} is not one of {', '.join(self.labels)}"
+            )
+        return self.labels[value]
+
+
+def _readers(
+    files: str | Path | Mapping[str, str | Path],
+    row_format: _RowFormat,
+    share: Mapping[str, float] | None,
+    seed: int,
+) -> dict[str, Callable[[], sources.Columns]]:
+    if isinstance(files, Mapping):
+        if share is not None:
+            raise ValueError("share divides one file, but files names one per split")
+        if not files:
+            raise ValueError("files is empty: name a file for each split")
+        paths = {split: Path(path) for split, path in files.items()}
+        for path in paths.values():
+            check_file(path)
+        return {
+            split: lambda path=path: sources.to_columns(row_format.read(path))
+            for split, path in paths.items()
+        }
+    path, share = Path(files), {"train": 1.0} if share is None else share
+    check_file(path)
+    if (
+        not share
+        or min(share.values()) <= 0
+        or not math.isclose(sum(share.values()), 1)
+    ):
+        raise ValueError(f"share {dict(share)}: use shares above 0, 1 in sum")
+    rows = functools.cache(lambda: row_format.read(path))
+
+    def read(split: str) -> sources.Columns:
+        mine = [row for row in rows() if _split_of(row["idx"], share, seed) == split]
+        if not mine:
+            raise ValueError(
+                f"{path}: none of {len(rows())} rows falls into split {split!r} with "
+                f"share {share[split]}: use a larger share"
+            )
+        return sources.to_columns(mine)
+
+    return {split: functools.partial(read, split) for split in share}
+
+
+def _split_of(number: int, share: Mapping[str, float], seed: int) -> str:
+    digest = hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=8).digest()
+    point = int.from_bytes(digest) / 2**64
+    *others, last = share
+    for split in others:
+        point -= share[split]
+        if point < 0:
+            return split
+    return last
+
+
+def _class_index(labels: Sequence[str]) -> Callable[..., Any]:
+    return functools.partial(
+        postprocessors.string_label_to_class_id, label_classes=labels
+    )
+
+
+def _metric_fns(
+    names: Sequence[str], labels: Sequence[str] | None
+) -> list[Callable[..., Any]]:
+    known = METRICS if labels is None else LABEL_METRICS
+    kind = "free text" if labels is None else "labels"
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"no metric {name!r} for a task with {kind}: use {', '.join(known)}"
+            )
+    if not names:
+        raise ValueError(f"no metrics: use {', '.join(known)}")
+    if labels is None:
+        return [METRICS[name] for name in names]
+    if "f1_score_with_invalid" in names and len(labels) != 2:
+        raise ValueError(
+            f"f1_score_with_invalid is for 2 labels, not {len(labels)}: use "
+            "mean_multiclass_f1"
+        )
+    return [LABEL_METRICS[name](len(labels)) for name in names]

@@ -1,0 +1,207 @@
+"""Rows -> Batch through seqio: trim, put the soft ids, pad or pack, convert."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import seqio
+import tensorflow as tf
+from absl import logging
+from jaxtyping import Int
+
+from jaxprompt.data.task import Task
+from jaxprompt.shapes import Batch
+
+Features = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lengths:
+    """The longest text of an example, in tokens.
+
+    End-of-sequence counts and is never cut. Soft tokens do not count: the model sees
+    T = P + inputs source tokens.
+
+    Attributes:
+        inputs: Source tokens of text.
+        targets: Target tokens L.
+    """
+
+    inputs: int
+    targets: int
+
+    def __post_init__(self) -> None:
+        if min(self.inputs, self.targets) < 1:
+            raise ValueError(
+                f"lengths inputs={self.inputs}, targets={self.targets}: both must be "
+                "1 or more, to hold the end-of-sequence"
+            )
+
+    def of_rows(self, soft_ids: Int[np.ndarray, " P"]) -> dict[str, int]:
+        """Returns the widths of a row: {"inputs": T, "targets": L}."""
+        return {"inputs": len(soft_ids) + self.inputs, "targets": self.targets}
+
+
+def run_task(
+    task: Task,
+    source: seqio.DataSource,
+    lengths: Lengths,
+    soft_ids: Int[np.ndarray, " P"],
+) -> seqio.Task:
+    """Appends to a task what depends on the run: trimming, then the soft ids.
+
+    In this order, truncation cuts neither a soft token nor the end-of-sequence.
+
+    Args:
+        task: The task.
+        source: Which of its rows.
+        lengths: Longest texts.
+        soft_ids: int32 ids of the prompt [P], put before the inputs of every example.
+
+    Returns:
+        A seqio task, not registered.
+    """
+
+    def trim(example: Features) -> Features:
+        return {
+            **example,
+            "inputs": _trim(example["inputs"], lengths.inputs),
+            "targets": _trim(example["targets"], lengths.targets),
+        }
+
+    def prefix(example: Features) -> Features:
+        return {**example, "inputs": tf.concat([soft_ids, example["inputs"]], axis=0)}
+
+    return task.seqio_task.replace(
+        source=source,
+        preprocessors=[
+            *task.seqio_task.preprocessors,
+            _preprocessor(trim),
+            _preprocessor(prefix),
+        ],
+    )
+
+
+def model_features(
+    task: Task,
+    split: str,
+    rows: Int[np.ndarray, " rows"] | tf.Tensor,
+    lengths: Lengths,
+    soft_ids: Int[np.ndarray, " P"],
+    *,
+    pack: bool = False,
+) -> tf.data.Dataset:
+    """Runs chosen rows of a split through the task and seqio's converter.
+
+    Args:
+        task: The task.
+        split: The split.
+        rows: Row numbers in the wanted order, int64.
+        lengths: Longest texts, and with `pack` the room of a row.
+        soft_ids: int32 ids of the prompt [P].
+        pack: Whether a row may hold several examples.
+
+    Returns:
+        One row of model features per element, in order.
+    """
+    source = task.source.pick(split, rows)
+    with quiet_seqio():
+        examples = run_task(task, source, lengths, soft_ids).get_dataset(
+            split=split, shuffle=False, try_in_mem_cache=False
+        )
+        return seqio.EncDecFeatureConverter(pack=pack)(
+            examples, lengths.of_rows(soft_ids)
+        )
+
+
+def to_batch(features: Mapping[str, np.ndarray]) -> Batch:
+    """Names seqio's model features, [B, ...] each, as a Batch of NumPy arrays."""
+    inputs = features["encoder_input_tokens"]
+    targets = features["decoder_target_tokens"]
+    # Without packing a row is one example, and id 0 is padding.
+    input_segments = features.get("encoder_segment_ids", inputs != 0)
+    target_segments = features.get("decoder_segment_ids", targets != 0)
+    arrays: dict[str, Any] = {
+        "inputs": inputs,
+        "input_segments": input_segments.astype(np.int32),
+        "targets": targets,
+        "target_inputs": features["decoder_input_tokens"],
+        "target_segments": target_segments.astype(np.int32),
+        "weights": features["decoder_loss_weights"].astype(np.float32),
+        "members": np.zeros_like(targets),
+    }
+    return Batch(**arrays)
+
+
+def stack(dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
+    """Runs a whole dataset into memory: feature -> [rows, ...]."""
+    examples = list(dataset.as_numpy_iterator())
+    return {name: np.stack([row[name] for row in examples]) for name in examples[0]}
+
+
+def padded_batches(
+    rows: Mapping[str, np.ndarray], batch_size: int
+) -> Iterator[tuple[Batch, int]]:
+    """Cuts rows of model features into batches of one size.
+
+    Args:
+        rows: Model features, [rows, ...] each.
+        batch_size: Rows B; the last batch is filled up with empty rows, all id 0.
+
+    Yields:
+        (batch, number of real rows).
+
+    Raises:
+        ValueError: If the batch size is below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch size {batch_size}: use 1 or more rows")
+    num_rows = len(rows["encoder_input_tokens"])
+    for first in range(0, num_rows, batch_size):
+        real = min(batch_size, num_rows - first)
+        padding = ((0, batch_size - real), (0, 0))
+        yield (
+            to_batch(
+                {
+                    name: np.pad(x[first : first + real], padding)
+                    for name, x in rows.items()
+                }
+            ),
+            real,
+        )
+
+
+def sample_rows(num_rows: int, limit: int | None) -> Int[np.ndarray, " rows"]:
+    """Picks at most `limit` row numbers at random, always the same, in order."""
+    if limit is None or limit >= num_rows:
+        return np.arange(num_rows)
+    if limit < 1:
+        raise ValueError(f"{limit} examples: use 1 or more, or None for all")
+    return np.sort(np.random.default_rng(0).choice(num_rows, limit, replace=False))
+
+
+@contextlib.contextmanager
+def quiet_seqio() -> Iterator[None]:
+    """Keeps seqio's advice off the terminal; none of it applies here."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _trim(ids: tf.Tensor, length: int) -> tf.Tensor:
+    # The last id is the end-of-sequence.
+    return tf.concat([ids[:-1][: length - 1], ids[-1:]], axis=0)
+
+
+def _preprocessor(
+    of_example: Callable[[Features], Features],
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    def preprocess(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        return dataset.map(of_example, num_parallel_calls=tf.data.AUTOTUNE)
+
+    return preprocess

@@ -1,0 +1,95 @@
+"""Rows to predict -> batches, through the same format as training."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from jaxtyping import Int
+
+from jaxprompt.data import files, pipeline, sources
+from jaxprompt.data.task import Task, make_task
+from jaxprompt.data.vocabulary import decode
+from jaxprompt.shapes import Batch
+
+__all__ = ["decode", "read_jsonl", "request_batches"]
+
+RAW = {"inputs"}
+"""A row with this key alone is text to be used as it is."""
+
+
+def read_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
+    """Reads JSON objects, one a line, from an open file or standard input.
+
+    Args:
+        lines: The stream.
+        where: Its name, for error messages.
+
+    Yields:
+        The objects in order.
+
+    Raises:
+        ValueError: If a line is no JSON object; names the line.
+    """
+    for row in files.read_jsonl(lines, where):
+        yield row.fields
+
+
+def request_batches(
+    task: Task,
+    rows: Iterable[Mapping[str, Any]],
+    lengths: pipeline.Lengths,
+    soft_ids: Int[np.ndarray, " P"],
+    batch_size: int,
+    where: str = "requests",
+) -> Iterator[tuple[Batch, int]]:
+    """Formats rows as examples of the task; validates all before it returns.
+
+    Args:
+        task: The task, whose fields a row must have; a label may be absent.
+        rows: The rows. {"inputs": text} alone is taken as it is.
+        lengths: Longest texts.
+        soft_ids: int32 ids of the prompt [P]; empty for no prompt.
+        batch_size: Rows B; the last batch is filled up with empty rows.
+        where: Name of the rows' file, for error messages.
+
+    Returns:
+        Iterator of (batch, number of real rows), in the order of the rows.
+
+    Raises:
+        ValueError: If a field is missing; names file and line.
+    """
+    texts = _input_texts(task, [dict(row) for row in rows], where)
+    if not texts:
+        return iter(())
+    examples = sources.to_columns([{"inputs": text, "targets": ""} for text in texts])
+    plain = make_task(
+        task.name,
+        sources.TableSource(task.name, {"requests": lambda: examples}),
+        vocabulary=task.vocabulary,
+        read_request=task.read_request,
+    )
+    order = np.arange(len(texts))
+    dataset = pipeline.model_features(plain, "requests", order, lengths, soft_ids)
+    return pipeline.padded_batches(pipeline.stack(dataset), batch_size)
+
+
+def _input_texts(
+    task: Task, rows: list[dict[str, Any]], where: str
+) -> list[str | bytes]:
+    numbered = [files.Row(f"{where}:{i}", row) for i, row in enumerate(rows, start=1)]
+    texts: list[str | bytes] = [""] * len(rows)
+    structured = {}
+    for i, row in enumerate(numbered):
+        if row.fields.keys() == RAW:
+            texts[i] = files.field_text(row, "inputs")
+        else:
+            structured[i] = task.read_request(row, i)
+    if structured:
+        columns = sources.to_columns(list(structured.values()))
+        dataset = tf.data.Dataset.from_tensor_slices(columns)
+        for preprocess in task.formats:
+            dataset = preprocess(dataset)
+        for i, example in zip(structured, dataset.as_numpy_iterator(), strict=True):
+            texts[i] = example["inputs"]
+    return texts

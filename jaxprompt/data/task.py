@@ -1,0 +1,206 @@
+"""A task: rows of text to text, tokenised for one backbone, with its metrics."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import seqio
+from jaxtyping import Int
+
+from jaxprompt.data import files, glue, official, sources, superglue
+from jaxprompt.data.vocabulary import decode
+
+OFFICIAL_TASKS = {**glue.TASKS, **superglue.TASKS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A task, tokenised but not yet cut to lengths and without soft tokens.
+
+    Attributes:
+        name: The task's name.
+        seqio_task: Features "inputs" and "targets", each ending in end-of-sequence.
+        source: The rows.
+        labels: The legal label words (verbalizers) in class order; None for free text.
+        vocabulary: The backbone's vocabulary.
+        formats: The first preprocessors: features of a row -> texts.
+        read_request: A row to predict, and its number -> features without a label.
+    """
+
+    name: str
+    seqio_task: seqio.Task
+    source: sources.TableSource
+    labels: tuple[str, ...] | None
+    vocabulary: seqio.Vocabulary
+    formats: tuple[Callable[..., Any], ...]
+    read_request: Callable[[files.Row, int], dict[str, Any]]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are there."""
+        return tuple(self.source.splits)
+
+    def num_examples(self, split: str) -> int:
+        """Returns the rows of a split; reads and validates all of them."""
+        return self.source.num_input_examples(split)
+
+    def check_labelled(self, split: str) -> None:
+        """Raises ValueError if rows of the split have no label, as official tests."""
+        label = self.source.columns(split).get("label")
+        if label is not None and (label.numpy() == official.UNLABELLED).any():
+            raise ValueError(
+                f"split {split!r} of task {self.name} has no labels: train and "
+                "evaluate on another split, or predict"
+            )
+
+    def decode(self, ids: Int[np.ndarray, "B L"]) -> list[str]:
+        """Turns target ids into texts.
+
+        The ids of a label word give this word, even where the vocabulary lacks a
+        piece of it and would write it otherwise.
+
+        Args:
+            ids: Target ids; what follows the first end-of-sequence does not count.
+
+        Returns:
+            One text per row.
+        """
+        labels = self.labels or ()
+        written = decode(self.vocabulary, [self._with_eos(word) for word in labels])
+        words = dict(zip(written, labels, strict=True))
+        return [words.get(text, text) for text in decode(self.vocabulary, ids)]
+
+    def label_ids(self, length: int) -> np.ndarray:
+        """Tokenises the label words.
+
+        Args:
+            length: Target length L in tokens.
+
+        Returns:
+            int32 [C, L]: each label, end-of-sequence, then 0.
+
+        Raises:
+            ValueError: If the task has no labels, one does not fit, or two have the
+                same ids.
+        """
+        if self.labels is None:
+            raise ValueError(f"task {self.name} is free text: it has no label words")
+        rows = np.zeros((len(self.labels), length), np.int32)
+        for row, label in zip(rows, self.labels, strict=True):
+            ids = self._with_eos(label)
+            if len(ids) > length:
+                raise ValueError(
+                    f"label {label!r} takes {len(ids)} tokens with end-of-sequence, "
+                    f"but the target length is {length}: use at least {len(ids)}"
+                )
+            row[: len(ids)] = ids
+        if len(np.unique(rows, axis=0)) < len(rows):
+            raise ValueError(
+                f"labels {', '.join(self.labels)} of task {self.name} are not told "
+                "apart by the vocabulary: use other label words"
+            )
+        return rows
+
+    def _with_eos(self, text: str) -> list[int]:
+        return [*self.vocabulary.encode(text), self.vocabulary.eos_id]
+
+
+def make_task(
+    name: str,
+    source: sources.TableSource,
+    *,
+    vocabulary: seqio.Vocabulary,
+    read_request: Callable[[files.Row, int], dict[str, Any]],
+    labels: Sequence[str] | None = None,
+    formats: Sequence[Callable[..., Any]] = (),
+    postprocess_fn: Callable[..., Any] | None = None,
+    metric_fns: Sequence[Callable[..., Any]] = (),
+) -> Task:
+    """Puts a task together: format, tokenise, append end-of-sequence.
+
+    Args:
+        name: Letters, digits, "_", "." and ":".
+        source: The rows.
+        vocabulary: The backbone's vocabulary.
+        read_request: See `Task`.
+        labels: The legal label words in class order; None for free text.
+        formats: Preprocessors from features to the texts "inputs" and "targets".
+        postprocess_fn: Text -> what the metrics compare; by default the text.
+        metric_fns: Functions (targets, predictions) -> scores.
+
+    Returns:
+        The task; it is not registered with seqio, so names never clash.
+    """
+    feature = seqio.Feature(vocabulary=vocabulary, add_eos=True)
+    seqio_task = seqio.Task(
+        name,
+        source,
+        output_features={"inputs": feature, "targets": feature},
+        preprocessors=[
+            *formats,
+            seqio.preprocessors.tokenize,
+            seqio.preprocessors.append_eos,
+        ],
+        postprocess_fn=postprocess_fn,
+        metric_fns=list(metric_fns),
+        # The source shuffles all rows by itself.
+        shuffle_buffer_size=None,
+    )
+    return Task(
+        name=name,
+        seqio_task=seqio_task,
+        source=source,
+        labels=None if labels is None else tuple(labels),
+        vocabulary=vocabulary,
+        formats=tuple(formats),
+        read_request=read_request,
+    )
+
+
+def load_task(
+    name: str,
+    *,
+    vocabulary: seqio.Vocabulary,
+    data_dir: str | Path | None = None,
+    keep_task_name: bool = False,
+) -> Task:
+    """Loads an official task in t5's text-to-text format.
+
+    Rows are read, and validated, when a split is first used.
+
+    Args:
+        name: One of `task_names()`.
+        vocabulary: The backbone's vocabulary.
+        data_dir: Folder of the official files; None for TFDS.
+        keep_task_name: Whether the inputs start with the task's name, as T5 was
+            trained. Prompt tuning drops it: the prompt has to say what to do.
+
+    Returns:
+        The task; the same examples from TFDS and from files.
+
+    Raises:
+        ValueError: If there is no such task.
+        FileNotFoundError: If the files are not there.
+
+    Source: no task name in the input: Lester et al. 2021, sec. 3 (arXiv:2104.08691).
+    """
+    if name not in OFFICIAL_TASKS:
+        raise ValueError(f"no task {name!r}: known are {', '.join(task_names())}")
+    spec = OFFICIAL_TASKS[name]
+    return make_task(
+        name,
+        spec.source(data_dir),
+        vocabulary=vocabulary,
+        labels=tuple(spec.config.label_classes),
+        formats=spec.formats(keep_task_name),
+        read_request=spec.read_request,
+        postprocess_fn=spec.postprocess_fn,
+        metric_fns=spec.metric_fns,
+    )
+
+
+def task_names() -> tuple[str, ...]:
+    """Returns the names that `load_task` knows."""
+    return tuple(sorted(OFFICIAL_TASKS))

@@ -1,0 +1,123 @@
+"""Predictions and scores of a prompt on a split, beside majority and untuned."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprompt.data.evaluation import EvaluationSet, Scores
+from jaxprompt.data.task import Task
+from jaxprompt.evaluate.decode import beam, greedy
+from jaxprompt.evaluate.rank import rank_labels
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.prompts.prompt import empty_prompt
+from jaxprompt.shapes import Batch, Params
+
+METHODS = ("greedy", "beam", "rank")
+
+Predict = Callable[[Params, Batch], np.ndarray]
+"""From the joined tree and a batch to target ids, [B, L]."""
+
+
+def make_predict(
+    backbone: Backbone,
+    task: Task,
+    *,
+    method: str = "greedy",
+    length: int,
+    beams: int = 4,
+    alpha: float = 0.6,
+    place: Callable[[Batch], Batch] = jax.device_put,
+) -> Predict:
+    """Compiles the way from a batch to predicted target ids.
+
+    Args:
+        backbone: The frozen model's functions.
+        task: Whose label words "rank" chooses from.
+        method: "greedy" or "beam" decoding, or "rank" classification.
+        length: Most target tokens L, end-of-sequence included.
+        beams: Sequences that "beam" keeps.
+        alpha: Its brevity penalty.
+        place: Moves a batch of NumPy arrays to the devices.
+
+    Returns:
+        A function of the joined tree and a batch; prompts are arguments, so another
+        prompt of the same shape does not recompile.
+
+    Raises:
+        ValueError: If the method is unknown, or "rank" for a task without labels.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}: use one of {list(METHODS)}")
+    if method == "rank":
+        label_ids = jnp.asarray(task.label_ids(length))
+
+        def ids(params: Params, batch: Batch) -> jax.Array:
+            scores = rank_labels(backbone, params, batch, label_ids)
+            return label_ids[jnp.argmax(scores, axis=1)]
+
+    elif method == "beam":
+
+        def ids(params: Params, batch: Batch) -> jax.Array:
+            options = {"length": length, "beams": beams, "alpha": alpha}
+            return beam(backbone, params, batch, **options)[0]
+
+    else:
+        ids = functools.partial(greedy, backbone, length=length)
+
+    compiled = jax.jit(ids)
+    return lambda params, batch: np.asarray(compiled(params, place(batch)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """A score and what it must be held against.
+
+    Attributes:
+        prompted: The model with its prompt.
+        majority: The most frequent class of the same split, always.
+        untuned: The model alone, on the same text without soft tokens.
+    """
+
+    prompted: Scores
+    majority: Scores
+    untuned: Scores
+
+
+def evaluate(
+    backbone: Backbone,
+    params: Params,
+    prompted: EvaluationSet,
+    untuned: EvaluationSet,
+    predict: Predict,
+    *,
+    batch_size: int,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Scores a prompt on a split, and beside it the two baselines.
+
+    Args:
+        backbone: The frozen model's functions.
+        params: The joined tree {"model": ..., "prompt": ...}.
+        prompted: The split, its inputs beginning with the prompt's soft tokens.
+        untuned: The same split without soft tokens.
+        predict: From `make_predict`.
+        batch_size: Rows B of a batch.
+        progress: Called with the number of rows done after each batch.
+
+    Returns:
+        The three scores, by the task's own metrics.
+    """
+    alone = {"model": params["model"], "prompt": empty_prompt(backbone.width)}
+
+    def score(rows: EvaluationSet, tree: Params) -> Scores:
+        return rows.score(functools.partial(predict, tree), batch_size, progress)
+
+    return Report(
+        prompted=score(prompted, params),
+        majority=prompted.majority(),
+        untuned=score(untuned, alone),
+    )

@@ -1,0 +1,1 @@
+"""Frozen backbones: embedded tokens to logits."""

@@ -1,0 +1,526 @@
+"""T5 in one file: versions 1.0 and 1.1, LM-adapted, Flan and mT5; sizes are data."""
+
+import dataclasses
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from jaxprompt.models import layers
+from jaxprompt.models.fingerprint import fingerprint_of_params
+from jaxprompt.shapes import Params
+
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class T5Config:
+    """The sizes and switches that tell one T5 from another.
+
+    Attributes:
+        vocab_rows: Rows V of the embedding table, padded rows included.
+        width: Model width D.
+        heads: Attention heads H.
+        head_width: Width K of one head; H * K need not be D.
+        ffn_width: Feed-forward width F.
+        encoder_layers: Layers of the encoder.
+        decoder_layers: Layers of the decoder.
+        gated: Whether the feed-forward layer has a gate (1.1 and later).
+        activation: A name in `layers.ACTIVATIONS`.
+        tied: Whether the embedding table is also the output matrix.
+        scaled_logits: Whether the decoder's output is multiplied by D**-0.5 (1.0).
+        buckets: Buckets of the relative position bias.
+        max_distance: Distance in tokens where the last bucket starts.
+        norm_epsilon: Added to the mean square in every norm.
+
+    Raises:
+        ValueError: If a size is no positive integer, or the activation is unknown.
+    """
+
+    vocab_rows: int
+    width: int
+    heads: int
+    head_width: int
+    ffn_width: int
+    encoder_layers: int
+    decoder_layers: int
+    gated: bool
+    activation: str
+    tied: bool
+    scaled_logits: bool
+    buckets: int = 32
+    max_distance: int = 128
+    norm_epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"T5 {field.name} {value!r} is no positive integer")
+        if self.buckets < 4 or self.max_distance < self.buckets:
+            raise ValueError(
+                f"T5 buckets {self.buckets}, max_distance {self.max_distance}: the "
+                "position bias needs 4 buckets or more, and no more than max_distance"
+            )
+        if self.activation not in layers.ACTIVATIONS:
+            raise ValueError(
+                f"T5 activation {self.activation!r} is none of "
+                f"{', '.join(layers.ACTIVATIONS)}"
+            )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Cache:
+    """What the decoder remembers between steps. Rows B are the second axis throughout.
+
+    Attributes:
+        keys: Keys of the target tokens so far; rows from the next index on are unread.
+        values: Values of the target tokens so far.
+        cross_keys: Keys of the source tokens.
+        cross_values: Values of the source tokens.
+        cross_mask: Added to the scores of the source tokens, float32.
+    """
+
+    keys: Float[Array, "N B L H K"]
+    values: Float[Array, "N B L H K"]
+    cross_keys: Float[Array, "N B T H K"]
+    cross_values: Float[Array, "N B T H K"]
+    cross_mask: Float[Array, "1 B T"]
+
+    def take(self, rows: Int[Array, " R"]) -> "Cache":
+        """Gathers rows of the batch: repeats them for beams, or picks some."""
+        return jax.tree.map(lambda leaf: leaf[:, rows], self)
+
+    def reorder(self, rows: Int[Array, " B"]) -> "Cache":
+        """Like `take`, cheaper, for rows that share a source, as one example's beams.
+
+        Only what the decoder has written moves; the source's keys and values stay.
+        """
+        return dataclasses.replace(
+            self, keys=self.keys[:, rows], values=self.values[:, rows]
+        )
+
+
+class Block(nn.Module):
+    """One layer of the encoder or of the decoder: norm first, residual around each."""
+
+    config: T5Config
+    decoder: bool
+    dropout: float
+
+    def setup(self) -> None:
+        """Declares the layer's norms, attentions and feed-forward."""
+        config, ones = self.config, nn.initializers.ones
+        sizes = (config.width, config.heads, config.head_width)
+        self.attention_norm = self.param("attention_norm", ones, (config.width,))
+        self.attention = layers.Attention(*sizes, dropout=self.dropout)
+        if self.decoder:
+            self.cross_norm = self.param("cross_norm", ones, (config.width,))
+            self.cross = layers.Attention(*sizes, dropout=self.dropout)
+        self.ffn_norm = self.param("ffn_norm", ones, (config.width,))
+        self.ffn = layers.FeedForward(
+            config.width,
+            config.ffn_width,
+            config.gated,
+            config.activation,
+            dropout=self.dropout,
+        )
+
+    def cross_keys_values(self, encoded: Array) -> tuple[Array, Array]:
+        """Projects the encoder's output for `__call__`."""
+        return self.cross.keys_values(encoded)
+
+    def __call__(
+        self,
+        x: Array,
+        mask: Array,
+        bias: Array,
+        *,
+        cross: tuple[Array, Array] | None = None,
+        cross_mask: Array | None = None,
+        past: tuple[Array, Array, Array] | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> tuple[Array, tuple[Array, Array]]:
+        """Transforms x, and returns the keys and values of its self-attention too.
+
+        Args:
+            x: Tokens, [B, T, D].
+            mask: Added to the scores of self-attention, [B, T, S].
+            bias: Likewise, [H, T, S].
+            cross: Keys and values of the source, for a decoder.
+            cross_mask: Added to the scores of the source, [B, T, S].
+            past: Keys and values [B, L, H, K] of all steps, and the row to write now.
+            dropout_key: None for no dropout.
+        """
+        epsilon, rate = self.config.norm_epsilon, self.dropout
+        keys = layers.split_key(dropout_key, 6)
+        normed = layers.rms_norm(x, self.attention_norm, epsilon)
+        seen = self.attention.keys_values(normed)
+        if past is not None:
+            seen = (
+                _write(past[0], seen[0], past[2]),
+                _write(past[1], seen[1], past[2]),
+            )
+        attended = self.attention(normed, *seen, mask, bias, keys[0])
+        x = x + layers.drop(attended, rate, keys[1])
+        if cross is not None and cross_mask is not None:
+            normed = layers.rms_norm(x, self.cross_norm, epsilon)
+            attended = self.cross(normed, *cross, cross_mask, None, keys[2])
+            x = x + layers.drop(attended, rate, keys[3])
+        normed = layers.rms_norm(x, self.ffn_norm, epsilon)
+        x = x + layers.drop(self.ffn(normed, keys[4]), rate, keys[5])
+        return x, seen
+
+
+def _write(past: Array, new: Array, index: Array) -> Array:
+    new = new.astype(past.dtype)
+    return jax.lax.dynamic_update_slice_in_dim(past, new, index, axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class T5:
+    """A frozen T5: static and hashable, its weights are arguments.
+
+    `params` is a tree of arrays, layers stacked over N and every weight a matrix:
+
+        embedding [V, D], logits [D, V] (only when untied), and for `encoder` and
+        `decoder`: relative_bias [buckets, H], final_norm [D], and in `layers`:
+        attention_norm [N, D], attention/{query, key, value} [N, D, H*K],
+        attention/out [N, H*K, D], ffn_norm [N, D], ffn/{gate, up} [N, D, F] (gate only
+        when gated), ffn/down [N, F, D]; in the decoder also cross_norm and cross.
+
+    Attributes:
+        config: Sizes and switches.
+        name: Hub name or folder name, for provenance.
+        revision: Commit of the Hub repository; None for a folder.
+        fingerprint: SHA-256 of the checkpoint, from `fingerprint.fingerprint`.
+        vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`.
+        dtype: Dtype to compute in; logits, scores, softmax and norms are float32.
+        dropout: Share of features to drop where a `dropout_key` is given.
+        remat: What the backward pass computes again: nothing, everything but the
+            products with weights, or everything inside a layer.
+        unroll: Compile each layer on its own rather than one loop over layers.
+
+    Raises:
+        ValueError: If dtype, dropout or remat is none of the above.
+    """
+
+    config: T5Config
+    name: str = "t5"
+    revision: str | None = None
+    fingerprint: str = ""
+    vocabulary: str | None = None
+    dtype: str = "float32"
+    dropout: float = 0.0
+    remat: Literal["none", "dots", "full"] = "none"
+    unroll: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(
+                f"dtype {self.dtype!r} is none of {', '.join(DTYPES)} "
+                "(T5 overflows in float16)"
+            )
+        if self.remat not in ("none", "dots", "full"):
+            raise ValueError(f"remat {self.remat!r} is none of none, dots, full")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout {self.dropout} is not in [0, 1)")
+
+    @property
+    def width(self) -> int:
+        """Model width D."""
+        return self.config.width
+
+    @property
+    def vocab_rows(self) -> int:
+        """Rows V of the embedding table, padded rows included."""
+        return self.config.vocab_rows
+
+    def init(self, key: Key[Array, ""]) -> Params:
+        """Draws random weights.
+
+        Source: Mesh TensorFlow's Transformer as T5 configures it: embeddings of
+        standard deviation 1, matrices of 1 / sqrt(fan in), the query's less by
+        sqrt(K); the output matrix and the position bias as in T5X and Hugging Face.
+        """
+        config = self.config
+        keys = iter(jax.random.split(key, 6))
+
+        def normal(scale: float, *shape: int) -> Array:
+            return scale * jax.random.normal(next(keys), shape)
+
+        params: dict[str, Any] = {
+            "embedding": normal(1.0, config.vocab_rows, config.width)
+        }
+        if not config.tied:
+            params["logits"] = normal(
+                config.width**-0.5, config.width, config.vocab_rows
+            )
+        for stack in ("encoder", "decoder"):
+            params[stack] = {
+                "layers": self._init_layers(next(keys), stack),
+                "relative_bias": normal(
+                    config.width**-0.5, config.buckets, config.heads
+                ),
+                "final_norm": jnp.ones(config.width),
+            }
+        return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
+
+    def with_fingerprint(self, params: Params) -> "T5":
+        """Returns the same backbone with the fingerprint of these weights."""
+        return dataclasses.replace(self, fingerprint=fingerprint_of_params(params))
+
+    def table(self, params: Params) -> Float[Array, "V D"]:
+        """Returns the frozen embedding table."""
+        return params["embedding"]
+
+    def encode(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        *,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B T D"]:
+        """Encodes source tokens that are embedded already.
+
+        Args:
+            params: The weights.
+            x: Embedded tokens, soft ones among them.
+            segments: Example of each token within its row, from 1; 0 on padding.
+            dropout_key: None for no dropout.
+
+        Returns:
+            The encoder's output, in the dtype to compute in.
+        """
+        stack = params["encoder"]
+        mask = layers.segment_mask(segments, segments)
+        rows = jnp.arange(x.shape[1])
+        bias = self._bias(stack, rows, rows, bidirectional=True)
+        block = self._block("encoder")
+
+        def layer(x: Array, layer_params: Params, key: Array | None) -> Array:
+            return block.apply(
+                {"params": layer_params}, x, mask, bias, dropout_key=key
+            )[0]
+
+        return self._run(stack, x, layer, dropout_key)
+
+    def logits(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        input_segments: Int[Array, "B T"],
+        y: Float[Array, "B L D"],
+        target_segments: Int[Array, "B L"],
+        *,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B L V"]:
+        """Scores every next token of targets that are known (teacher forcing).
+
+        Args:
+            params: The weights.
+            x: Embedded source tokens, soft ones among them.
+            input_segments: Example of each source token within its row, from 1.
+            y: Embedded target tokens, shifted right by one within each segment.
+            target_segments: Example of each target token within its row, from 1.
+            dropout_key: None for no dropout.
+
+        Returns:
+            Unnormalised log probabilities, float32.
+        """
+        encoder_key, decoder_key = layers.split_key(dropout_key, 2)
+        encoded = self.encode(params, x, input_segments, dropout_key=encoder_key)
+        return self.decode(
+            params,
+            encoded,
+            input_segments,
+            y,
+            target_segments,
+            dropout_key=decoder_key,
+        )
+
+    def decode(
+        self,
+        params: Params,
+        encoded: Float[Array, "B T D"],
+        input_segments: Int[Array, "B T"],
+        y: Float[Array, "B L D"],
+        target_segments: Int[Array, "B L"],
+        *,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B L V"]:
+        """Does the second half of `logits`: `encoded` comes from `encode`."""
+        stack = params["decoder"]
+        mask = layers.segment_mask(target_segments, target_segments, causal=True)
+        cross_mask = layers.segment_mask(target_segments, input_segments)
+        rows = jnp.arange(y.shape[1])
+        bias = self._bias(stack, rows, rows, bidirectional=False)
+        block = self._block("decoder")
+
+        def layer(y: Array, layer_params: Params, key: Array | None) -> Array:
+            weights = {"params": layer_params}
+            cross = block.apply(weights, encoded, method="cross_keys_values")
+            return block.apply(
+                weights,
+                y,
+                mask,
+                bias,
+                cross=cross,
+                cross_mask=cross_mask,
+                dropout_key=key,
+            )[0]
+
+        return self._unembed(params, self._run(stack, y, layer, dropout_key))
+
+    def start_cache(
+        self,
+        params: Params,
+        encoded: Float[Array, "B T D"],
+        input_segments: Int[Array, "B T"],
+        length: int,
+    ) -> Cache:
+        """Projects the source once, and makes room for the target.
+
+        Args:
+            params: The weights.
+            encoded: From `encode`.
+            input_segments: 1 on source tokens, 0 on padding: one example in each row.
+            length: Target tokens L that the cache can hold.
+
+        Returns:
+            A cache whose next index is 0.
+        """
+        block = self._block("decoder")
+
+        def project(carry: None, layer_params: Params) -> tuple[None, Any]:
+            weights = {"params": layer_params}
+            return carry, block.apply(weights, encoded, method="cross_keys_values")
+
+        _, cross = jax.lax.scan(project, None, params["decoder"]["layers"])
+        mask = layers.segment_mask(jnp.ones_like(input_segments[:, :1]), input_segments)
+        config = self.config
+        shape = (len(cross[0]), len(encoded), length, config.heads, config.head_width)
+        empty = jnp.zeros(shape, self.dtype)
+        return Cache(empty, empty, cross[0], cross[1], jnp.swapaxes(mask, 0, 1))
+
+    def decode_step(
+        self,
+        params: Params,
+        cache: Cache,
+        y: Float[Array, "B D"],
+        index: Int[Array, ""],
+    ) -> tuple[Float[Array, "B V"], Cache]:
+        """Scores the next token of each row, one position at a time.
+
+        Args:
+            params: The weights.
+            cache: From `start_cache` or from the step before.
+            y: Embedded token at this position; the first is the start token.
+            index: This position, from 0; less than the cache's length.
+
+        Returns:
+            Unnormalised log probabilities (float32), and the cache for index + 1.
+        """
+        stack = params["decoder"]
+        rows = jnp.arange(cache.keys.shape[2])
+        index = jnp.asarray(index, rows.dtype)
+        bias = self._bias(stack, index[None], rows, bidirectional=False)
+        seen = (rows <= index).astype(rows.dtype)[None, :]
+        mask = layers.segment_mask(jnp.ones_like(seen[:, :1]), seen)
+        mask = jnp.broadcast_to(mask, (len(y), *mask.shape[1:]))
+        cross_mask = jnp.swapaxes(cache.cross_mask, 0, 1)
+        block = self._block("decoder")
+
+        def step(y: Array, layer: tuple[Params, *tuple[Array, ...]]) -> Any:
+            layer_params, keys, values, *cross = layer
+            return block.apply(
+                {"params": layer_params},
+                y,
+                mask,
+                bias,
+                cross=tuple(cross),
+                cross_mask=cross_mask,
+                past=(keys, values, index),
+            )
+
+        past = (cache.keys, cache.values, cache.cross_keys, cache.cross_values)
+        y_B1D = y.astype(self.dtype)[:, None, :]
+        y_B1D, (keys, values) = jax.lax.scan(
+            step, y_B1D, (stack["layers"], *past), unroll=self.unroll
+        )
+        y_B1D = layers.rms_norm(y_B1D, stack["final_norm"], self.config.norm_epsilon)
+        logits = self._unembed(params, y_B1D)[:, 0]
+        return logits, dataclasses.replace(cache, keys=keys, values=values)
+
+    def _block(self, stack: str) -> Block:
+        return Block(self.config, decoder=stack == "decoder", dropout=self.dropout)
+
+    def _init_layers(self, key: Key[Array, ""], stack: str) -> Params:
+        """Draws the weights of each layer with a key of its own."""
+        config, block = self.config, self._block(stack)
+        token = jnp.zeros((1, 1, config.width))
+        mask, bias = jnp.zeros((1, 1, 1)), jnp.zeros((config.heads, 1, 1))
+        cross = cross_mask = None
+        layer_count = config.encoder_layers
+        if stack == "decoder":
+            source = jnp.zeros((1, 1, config.heads, config.head_width))
+            cross, cross_mask = (source, source), mask
+            layer_count = config.decoder_layers
+
+        def init_layer(key: Key[Array, ""]) -> Params:
+            drawn = block.init(
+                key, token, mask, bias, cross=cross, cross_mask=cross_mask
+            )
+            return drawn["params"]
+
+        return jax.vmap(init_layer)(jax.random.split(key, layer_count))
+
+    def _bias(
+        self, stack: Params, query_rows: Array, key_rows: Array, *, bidirectional: bool
+    ) -> Array:
+        return layers.relative_bias(
+            stack["relative_bias"],
+            query_rows,
+            key_rows,
+            bidirectional=bidirectional,
+            max_distance=self.config.max_distance,
+        )
+
+    def _run(
+        self, stack: Params, x: Array, layer: Any, dropout_key: Array | None
+    ) -> Array:
+        """Applies `layer(x, layer_params, key)` for every layer, then the last norm."""
+        count = stack["layers"]["ffn_norm"].shape[0]
+        first_key, layers_key, last_key = layers.split_key(dropout_key, 3)
+        keys = None if layers_key is None else jax.random.split(layers_key, count)
+
+        def body(x: Array, inputs: tuple[Params, Array | None]) -> tuple[Array, None]:
+            return layer(x, *inputs), None
+
+        if self.remat != "none":
+            policies = jax.checkpoint_policies
+            policy = {
+                "dots": policies.dots_with_no_batch_dims_saveable,
+                "full": policies.nothing_saveable,
+            }[self.remat]
+            # A loop's body cannot be merged with its backward pass; unrolled code can.
+            body = jax.checkpoint(body, policy=policy, prevent_cse=self.unroll)
+        x = layers.drop(x.astype(self.dtype), self.dropout, first_key)
+        x, _ = jax.lax.scan(body, x, (stack["layers"], keys), unroll=self.unroll)
+        x = layers.rms_norm(x, stack["final_norm"], self.config.norm_epsilon)
+        return layers.drop(x, self.dropout, last_key)
+
+    def _unembed(self, params: Params, y: Array) -> Array:
+        if self.config.scaled_logits:
+            y = y * self.config.width**-0.5
+        if self.config.tied:
+            matrix, product = params["embedding"], "bld,vd->blv"
+        else:
+            matrix, product = params["logits"], "bld,dv->blv"
+        return jnp.einsum(
+            product, y, matrix.astype(y.dtype), preferred_element_type=jnp.float32
+        )

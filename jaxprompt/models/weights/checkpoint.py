@@ -1,0 +1,198 @@
+"""Any checkpoint as a table of tensors, streamed leaf by leaf to where it will live."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprompt.models import fingerprint
+from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.shapes import Params
+from jaxprompt.sharding import shardings
+
+_SHOWN = 6  # Names in an error; a wrong config can misfit hundreds.
+_CHUNK_ROWS = 4096
+
+
+class Tensors(Protocol):
+    """The tensors of a checkpoint on disk, read by slices."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of every tensor, by name."""
+        ...
+
+    def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+        """Reads a part of one tensor in the dtype that it is stored in."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where one leaf of the params is stored.
+
+    Attributes:
+        names: One tensor; or where `stacked`, one for each layer in order.
+        stacked: Whether the leaf has a layer axis N, which the tensors lack.
+        transposed: Whether the tensors are stored the other way round.
+    """
+
+    names: tuple[str, ...]
+    stacked: bool = False
+    transposed: bool = False
+
+    def stored(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the shape of each tensor of a leaf of this shape."""
+        shape = shape[1:] if self.stacked else shape
+        return shape[::-1] if self.transposed else shape
+
+    def read(self, tensors: Tensors, index: tuple[slice, ...]) -> Iterator[np.ndarray]:
+        """Reads a part of the leaf, one tensor at a time, as the leaf holds it."""
+        names = self.names
+        if self.stacked:
+            names, index = names[index[0]], index[1:]
+        for name in names:
+            stored = tensors.read(name, index[::-1] if self.transposed else index)
+            yield stored.T if self.transposed else stored
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that is open for reading; making one checks that it is whole.
+
+    Attributes:
+        folder: Where it is.
+        config: What its sizes say.
+        tensors: What it stores.
+        sources: Where each leaf of the params is stored, by path.
+        extras: Tensors without a place that are known and harmless.
+        name: Hub name or folder name, for provenance.
+        revision: Commit of the Hub repository; None for a folder.
+        vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`.
+
+    Raises:
+        ValueError: If a tensor is missing, extra or misshapen.
+    """
+
+    folder: Path
+    config: T5Config
+    tensors: Tensors
+    sources: Mapping[str, Source]
+    extras: frozenset[str] = frozenset()
+    name: str = ""
+    revision: str | None = None
+    vocabulary: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_cover(self)
+
+
+def read_params(
+    checkpoint: Checkpoint, dtype: str, mesh: jax.sharding.Mesh | None
+) -> Params:
+    """Reads the weights to their places; at most one leaf is in host memory twice.
+
+    Args:
+        checkpoint: What to read.
+        dtype: Dtype of every leaf.
+        mesh: Devices to spread the weights over by `sharding.RULES`; None for the
+            default device.
+
+    Returns:
+        The params of `T5(checkpoint.config)`.
+
+    Raises:
+        ValueError: If the mesh does not divide a leaf.
+    """
+    shapes = _shapes(checkpoint.config)
+    places = None if mesh is None else shardings(shapes, mesh)
+
+    def read_leaf(path: Any, leaf: jax.ShapeDtypeStruct, place: Any = None) -> Any:
+        source = checkpoint.sources[_name(path)]
+
+        def read(index: tuple[slice, ...] | None) -> np.ndarray:
+            parts = index or (slice(None),) * len(leaf.shape)
+            index = tuple(
+                slice(*part.indices(size)[:2])
+                for part, size in zip(parts, leaf.shape, strict=True)
+            )
+            block = np.empty([part.stop - part.start for part in index], dtype)
+            pieces = source.read(checkpoint.tensors, index)
+            for layer, piece in zip(
+                block if source.stacked else [block], pieces, strict=True
+            ):
+                layer[...] = piece
+            return block
+
+        if place is None:
+            return jnp.array(read(None))
+        return jax.make_array_from_callback(leaf.shape, place, read)
+
+    trees = (shapes,) if places is None else (shapes, places)
+    return jax.tree_util.tree_map_with_path(read_leaf, *trees)
+
+
+def read_fingerprint(checkpoint: Checkpoint) -> str:
+    """Hashes the stored values; see `fingerprint.fingerprint`."""
+
+    def read(leaf: str) -> Iterator[np.ndarray]:
+        source = checkpoint.sources[leaf]
+        for name in source.names:
+            yield from read_chunks(checkpoint.tensors, name)
+
+    return fingerprint.fingerprint(read)
+
+
+def read_chunks(tensors: Tensors, name: str) -> Iterator[np.ndarray]:
+    """Reads a tensor a few thousand rows at a time."""
+    rows, *others = tensors.shapes[name]
+    for start in range(0, rows, _CHUNK_ROWS):
+        chunk = slice(start, min(start + _CHUNK_ROWS, rows))
+        yield tensors.read(name, (chunk, *(slice(0, size) for size in others)))
+
+
+def _shapes(config: T5Config) -> Any:
+    return jax.eval_shape(T5(config).init, jax.random.key(0))
+
+
+def _check_cover(checkpoint: Checkpoint) -> None:
+    expected = {}
+    leaves = jax.tree_util.tree_leaves_with_path(_shapes(checkpoint.config))
+    for path, leaf in leaves:
+        source = checkpoint.sources[_name(path)]
+        expected |= dict.fromkeys(source.names, source.stored(leaf.shape))
+    found = checkpoint.tensors.shapes
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected.keys() | checkpoint.extras]
+    misshapen = [
+        f"{name} {found[name]} where the sizes of the model say {shape}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    problems = [
+        f"{len(names)} of {total} tensors {what}: {_shown(names)}"
+        for names, total, what in (
+            (missing, len(expected), "are missing"),
+            (extra, len(found), "have no place in T5"),
+            (misshapen, len(expected), "have another shape"),
+        )
+        if names
+    ]
+    if problems:
+        raise ValueError(
+            f"{checkpoint.folder} does not hold this T5: {'; '.join(problems)}. Take "
+            "config and weights from one encoder-decoder checkpoint"
+        )
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,0 +1,242 @@
+"""T5 in a Hugging Face folder: config.json and safetensors, in and out."""
+
+import json
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.models.weights.checkpoint import Checkpoint, Source, Tensors, read_chunks
+from jaxprompt.models.weights.hugging_face_config import (
+    read_config,
+    read_json,
+    settings_of,
+)
+from jaxprompt.shapes import Params
+
+_ATTENTION = {"query": "q", "key": "k", "value": "v", "out": "o"}
+_EMBEDDING = "shared.weight"
+# The same table again, as some files hold it.
+_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+# Left over from TensorFlow in the 1.0 checkpoints; no T5 has ever used it.
+_UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+_HEAD = "lm_head.weight"
+
+
+def open_checkpoint(folder: Path, name: str, revision: str | None) -> Checkpoint:
+    """Opens a folder of config.json and safetensors.
+
+    Args:
+        folder: The folder.
+        name: What the user called it, for error messages.
+        revision: Commit that the folder is a snapshot of, for error messages.
+
+    Raises:
+        FileNotFoundError: If config.json or the weights are not there.
+        ValueError: If the config is no T5's, a file cannot be read, or a tensor is
+            missing, extra or misshapen.
+    """
+    settings = read_json(folder / "config.json")
+    tensors = _Safetensors(_weight_files(folder, name, revision))
+    tied = _HEAD not in tensors.shapes
+    config = read_config(settings, folder / "config.json", tied=tied)
+    sources = sources_of(config)
+    copies = [copy for copy in _COPIES if copy in tensors.shapes]
+    if _EMBEDDING not in tensors.shapes and copies:
+        sources["embedding"] = Source((copies.pop(0),))
+    _check_copies(folder, tensors, sources["embedding"].names[0], copies)
+    extras = frozenset((*copies, _UNUSED))
+    return Checkpoint(folder, config, tensors, sources, extras)
+
+
+def sources_of(config: T5Config) -> dict[str, Source]:
+    """Returns the names that transformers gives to each leaf of the params."""
+    sources = {"embedding": Source((_EMBEDDING,))}
+    if not config.tied:
+        sources["logits"] = Source((_HEAD,), transposed=True)
+    ffn = {"gate": "wi_0", "up": "wi_1"} if config.gated else {"up": "wi"}
+    ffn["down"] = "wo"
+    for stack, count in (
+        ("encoder", config.encoder_layers),
+        ("decoder", config.decoder_layers),
+    ):
+
+        def per_layer(
+            name: str, *, matrix: bool, stack: str = stack, count: int = count
+        ) -> Source:
+            names = (f"{stack}.block.{n}.layer.{name}.weight" for n in range(count))
+            return Source(tuple(names), stacked=True, transposed=matrix)
+
+        parts = {"attention": "SelfAttention", "cross": "EncDecAttention"}
+        if stack == "encoder":
+            del parts["cross"]
+        for place, (ours, theirs) in enumerate(parts.items()):
+            at = f"{stack}/layers/{ours}"
+            sources[f"{at}_norm"] = per_layer(f"{place}.layer_norm", matrix=False)
+            for leaf, letter in _ATTENTION.items():
+                name = f"{place}.{theirs}.{letter}"
+                sources[f"{at}/{leaf}"] = per_layer(name, matrix=True)
+        place, at = len(parts), f"{stack}/layers/ffn"
+        sources[f"{at}_norm"] = per_layer(f"{place}.layer_norm", matrix=False)
+        for leaf, theirs in ffn.items():
+            name = f"{place}.DenseReluDense.{theirs}"
+            sources[f"{at}/{leaf}"] = per_layer(name, matrix=True)
+        sources[f"{stack}/relative_bias"] = Source(
+            (f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",)
+        )
+        sources[f"{stack}/final_norm"] = Source((f"{stack}.final_layer_norm.weight",))
+    return sources
+
+
+def save(folder: str | Path, backbone: T5, params: Params) -> None:
+    """Writes a folder that `load` and PyTorch transformers read; all or nothing.
+
+    transformers before version 5 cannot tell a tied, unscaled model (what version 5
+    makes of a 1.1 config) from T5 1.0: read such a folder with version 5.
+
+    Args:
+        folder: The folder to make.
+        backbone: Its config is written; its vocabulary is copied where it has one.
+        params: Weights, in the dtype to write.
+
+    Raises:
+        FileExistsError: If the folder is there already.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already: save to a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        scratch.chmod(0o755)
+        settings = settings_of(backbone.config, str(params["embedding"].dtype))
+        text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
+        (scratch / "config.json").write_text(text, encoding="utf-8")
+        safetensors.numpy.save_file(
+            _tensors(sources_of(backbone.config), params),
+            scratch / "model.safetensors",
+            metadata={"format": "pt"},
+        )
+        for source, name in _vocabulary_files(backbone.vocabulary):
+            shutil.copyfile(source, scratch / name)
+        os.rename(scratch, folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _vocabulary_files(vocabulary: str | None) -> list[tuple[Path, str]]:
+    """Lists the files of a vocabulary, and their names in a Hugging Face folder."""
+    if vocabulary is None:
+        return []
+    path = Path(vocabulary)
+    if path.is_file():
+        return [(path, "spiece.model")]
+    names = ("spiece.model", "tokenizer.json", "tokenizer_config.json")
+    return [(path / name, name) for name in names if (path / name).is_file()]
+
+
+def _tensors(sources: Mapping[str, Source], params: Params) -> dict[str, np.ndarray]:
+    """Returns the weights as transformers names and lays them out."""
+    tensors = {}
+    for path, source in sources.items():
+        leaf: Any = params
+        for key in path.split("/"):
+            leaf = leaf[key]
+        leaf = np.asarray(jax.device_get(leaf))
+        layers = leaf if source.stacked else [leaf]
+        for name, layer in zip(source.names, layers, strict=True):
+            layout = layer.T if source.transposed else layer
+            tensors[name] = np.ascontiguousarray(layout)
+    return tensors
+
+
+class _Safetensors:
+    """The tensors of one or several .safetensors files, mapped into memory."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._slices: dict[str, Any] = {}
+        for path in files:
+            try:
+                file = safetensors.safe_open(path, framework="numpy")
+            except safetensors.SafetensorError as err:
+                raise ValueError(
+                    f"{path} is no whole safetensors file ({err}): fetch it again"
+                ) from err
+            names = file.keys()
+            self._slices |= {name: file.get_slice(name) for name in names}
+        self.shapes = {
+            name: tuple(view.get_shape()) for name, view in self._slices.items()
+        }
+
+    def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+        return self._slices[name][index]
+
+
+def _weight_files(folder: Path, name: str, revision: str | None) -> list[Path]:
+    """Finds the safetensors of a folder: one file, or the shards of an index."""
+    single, index = (folder / f"model.safetensors{end}" for end in ("", ".index.json"))
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        shards = read_json(index).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise ValueError(f"{index} has no weight_map: fetch it again")
+        files = [folder / shard for shard in sorted(set(shards.values()))]
+        absent = [file.name for file in files if not file.is_file()]
+        if absent:
+            raise FileNotFoundError(
+                f"{folder} lacks {', '.join(absent)}, which {index.name} names: "
+                "fetch them again"
+            )
+        return files
+    raise FileNotFoundError(
+        f"no model.safetensors in {folder}; a pytorch_model.bin is never read here, as "
+        "a pickle can run any code. If there is one, convert it once, where torch and "
+        f"transformers are installed: {_conversion(folder, name, revision)}"
+    )
+
+
+def _conversion(folder: Path, name: str, revision: str | None) -> str:
+    """Returns the shell command that makes safetensors of a pytorch_model.bin.
+
+    transformers reads it by `torch.load(weights_only=True)`, which runs no code.
+    """
+    target = f"{folder.resolve().name if revision is None else Path(name).name}-safe"
+    at = f"'{name}'" if revision is None else f"'{name}', revision='{revision}'"
+    saved = f".save_pretrained('{target}')"
+    code = (
+        "from transformers import AutoModelForSeq2SeqLM as M, AutoTokenizer as T; "
+        f"M.from_pretrained({at}, use_safetensors=False){saved}"
+    )
+    if (folder / "spiece.model").is_file():
+        copy = shlex.join(["cp", str(folder / "spiece.model"), target])
+        return f'python -c "{code}" && {copy}'
+    return f'python -c "{code}; T.from_pretrained({at}){saved}"'
+
+
+def _check_copies(
+    folder: Path, tensors: Tensors, original: str, copies: list[str]
+) -> None:
+    """Raises ValueError unless the copies equal the embedding table, byte for byte."""
+    for copy in copies:
+        same = tensors.shapes[copy] == tensors.shapes[original] and all(
+            ours.tobytes() == theirs.tobytes()
+            for ours, theirs in zip(
+                read_chunks(tensors, original), read_chunks(tensors, copy), strict=True
+            )
+        )
+        if not same:
+            raise ValueError(
+                f"{folder}: {copy} differs from {original}, but a T5 has one embedding "
+                "table: save the checkpoint again from a model that shares it"
+            )

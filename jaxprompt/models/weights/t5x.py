@@ -1,0 +1,169 @@
+"""T5 in a T5X checkpoint folder: a msgpack index, large tensors beside it in zarr."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.serialization
+import numpy as np
+import tensorstore
+
+from jaxprompt.models.t5 import T5Config
+from jaxprompt.models.weights.checkpoint import Checkpoint, Source
+
+_INDEX = "checkpoint"
+_EMBEDDING = "token_embedder.embedding"
+_HEAD = "decoder.logits_dense.kernel"
+_BIAS = "encoder.relpos_bias.rel_embedding"
+# Of each stack: our name, T5X's name, and T5X's name of the norm before it.
+_PARTS = {
+    "encoder": (("attention", "attention", "pre_attention_layer_norm"),),
+    "decoder": (
+        ("attention", "self_attention", "pre_self_attention_layer_norm"),
+        ("cross", "encoder_decoder_attention", "pre_cross_attention_layer_norm"),
+    ),
+}
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Tells whether a folder is a T5X checkpoint."""
+    return (folder / _INDEX).is_file()
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Opens a T5X checkpoint of a model whose layers are not scanned.
+
+    Every size comes from the shapes of the tensors. What shapes cannot say is as in
+    all published T5X models: tanh GELU where there is a gate, else ReLU; output
+    scaled where it is tied; distances up to 128 tokens.
+
+    Args:
+        folder: Holds `checkpoint` and the folders `target.*`.
+
+    Raises:
+        ValueError: If the index cannot be read, or the tensors are not those of a T5.
+    """
+    tensors = _T5XTensors(folder)
+    config = _config(tensors.shapes, folder)
+    return Checkpoint(folder, config, tensors, sources_of(config))
+
+
+def sources_of(config: T5Config) -> dict[str, Source]:
+    """Returns the names that T5X gives to each leaf of the params."""
+    sources = {"embedding": Source((_EMBEDDING,))}
+    if not config.tied:
+        sources["logits"] = Source((_HEAD,))
+    ffn = {"gate": "wi_0", "up": "wi_1"} if config.gated else {"up": "wi"}
+    ffn["down"] = "wo"
+    counts = {"encoder": config.encoder_layers, "decoder": config.decoder_layers}
+    for stack, count in counts.items():
+        layer_names = [f"{stack}.layers_{n}" for n in range(count)]
+        for ours, theirs, norm in (
+            *_PARTS[stack],
+            ("ffn", "mlp", "pre_mlp_layer_norm"),
+        ):
+            at = f"{stack}/layers/{ours}"
+            leaves = {
+                f"{at}_norm": f"{norm}.scale",
+                **(
+                    {
+                        f"{at}/{leaf}": f"{theirs}.{name}.kernel"
+                        for leaf, name in ffn.items()
+                    }
+                    if ours == "ffn"
+                    else {
+                        f"{at}/{leaf}": f"{theirs}.{leaf}.kernel"
+                        for leaf in ("query", "key", "value", "out")
+                    }
+                ),
+            }
+            for leaf, name in leaves.items():
+                names = tuple(f"{layer}.{name}" for layer in layer_names)
+                sources[leaf] = Source(names, stacked=True)
+        sources[f"{stack}/relative_bias"] = Source(
+            (f"{stack}.relpos_bias.rel_embedding",), transposed=True
+        )
+        sources[f"{stack}/final_norm"] = Source((f"{stack}.{stack}_norm.scale",))
+    return sources
+
+
+def _config(shapes: Mapping[str, tuple[int, ...]], folder: Path) -> T5Config:
+    def layer_count(stack: str) -> int:
+        start = f"{stack}.layers_"
+        return len({name.split(".")[1] for name in shapes if name.startswith(start)})
+
+    gated = "encoder.layers_0.mlp.wi_0.kernel" in shapes
+    up = f"encoder.layers_0.mlp.{'wi_0' if gated else 'wi'}.kernel"
+    query = "encoder.layers_0.attention.query.kernel"
+    missing = [name for name in (_EMBEDDING, _BIAS, query, up) if name not in shapes]
+    if missing:
+        raise ValueError(
+            f"{folder} has no {', '.join(missing)}: it is no T5X checkpoint of a T5 "
+            "with separate layers (scanned ones: convert them with T5X first)"
+        )
+    (vocab_rows, width), (heads, buckets) = shapes[_EMBEDDING], shapes[_BIAS]
+    tied = _HEAD not in shapes
+    return T5Config(
+        vocab_rows=vocab_rows,
+        width=width,
+        heads=heads,
+        head_width=shapes[query][1] // heads,
+        ffn_width=shapes[up][1],
+        encoder_layers=layer_count("encoder"),
+        decoder_layers=layer_count("decoder"),
+        gated=gated,
+        activation="gelu_new" if gated else "relu",
+        tied=tied,
+        scaled_logits=tied,
+        buckets=buckets,
+    )
+
+
+class _T5XTensors:
+    """Small tensors lie in the index itself, large ones in a zarr folder each."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / _INDEX
+        try:
+            index: Any = flax.serialization.msgpack_restore(path.read_bytes())
+            target = index["optimizer"]["target"]
+        except (ValueError, TypeError, KeyError) as err:
+            raise ValueError(
+                f"{path} is no T5X index ({err!r}): give the folder of one step, such "
+                "as checkpoint_1100000"
+            ) from err
+        self._arrays: dict[str, Any] = {
+            name: _open(folder, name) if isinstance(value, Mapping) else value
+            for name, value in _flatten(target)
+        }
+        self.shapes = {name: tuple(array.shape) for name, array in self._arrays.items()}
+
+    def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+        part = self._arrays[name][index]
+        return part if isinstance(part, np.ndarray) else part.read().result()
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Lists (dotted name, array or zarr description)."""
+    leaves = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and "driver" not in value:
+            leaves += _flatten(value, f"{prefix}{key}.")
+        else:
+            leaves.append((prefix + key, value))
+    return leaves
+
+
+def _open(folder: Path, name: str) -> tensorstore.TensorStore:
+    path = folder / f"target.{name}"
+    try:
+        return tensorstore.open(
+            {"driver": "zarr", "kvstore": {"driver": "file", "path": f"{path}/"}},
+            read=True,
+            open=True,
+        ).result()
+    except ValueError as err:
+        raise ValueError(
+            f"{path} cannot be read, though the index names it: fetch the whole "
+            f"checkpoint folder again ({err})"
+        ) from err

@@ -1,0 +1,157 @@
+"""How a prompt starts: random, sampled vocabulary, class labels, text, or a file."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.prompt import Prompt, make_prompt
+
+METHODS = ("uniform", "normal", "vocabulary", "class_labels", "text", "file")
+
+
+def init_prompt(
+    key: jax.Array,
+    table: Float[Array, "V D"],
+    *,
+    length: int,
+    method: str = "vocabulary",
+    low: float = -0.5,
+    high: float = 0.5,
+    stddev: float = 0.5,
+    top: int = 5000,
+    words: Sequence[str] = (),
+    text: str = "",
+    file: str | Path = "",
+    encode: Callable[[str], Sequence[int]] | None = None,
+) -> Prompt:
+    """Makes the prompt that training starts from.
+
+    Methods: "uniform" draws from [low, high); "normal" from N(0, stddev); "vocabulary"
+    samples rows of the table, without replacement, from its `top` most frequent ids;
+    "class_labels" gives each of `words` one row, the mean of its sub-tokens'
+    embeddings, and samples the rest; "text" gives each token of `text` one row and
+    samples the rest; "file" takes a trained prompt, for this or another model.
+
+    Args:
+        key: Typed PRNG key; consumed.
+        table: Embedding table of the frozen model.
+        length: Prompt length P, in tokens, at least 1.
+        method: One of `METHODS`.
+        low: Lower end of the uniform range.
+        high: Upper end of the uniform range, excluded.
+        stddev: Standard deviation of the normal draw.
+        top: Rows to sample from: sentencepiece orders its ids by frequency. At most
+            the V rows there are.
+        words: Class-label words, for "class_labels".
+        text: Words to start from, for "text".
+        file: A prompt file, for "file".
+        encode: Text to token ids without end-of-sequence, for "class_labels" and
+            "text".
+
+    Returns:
+        A bank of one prompt, float32 whatever the table's dtype.
+
+    Raises:
+        ValueError: If the method is unknown or lacks its argument, or if what it
+            starts from does not fit in `length` rows.
+
+    Source: Lester et al. 2021, sec. 3.2 (arXiv:2104.08691): U(-0.5, 0.5), the 5,000
+    most common tokens, class labels with the rest sampled.
+    """
+    if length < 1:
+        raise ValueError(f"prompt length {length}: a trained prompt has 1 or more rows")
+    width = table.shape[1]
+    match method:
+        case "uniform":
+            rows = jax.random.uniform(key, (length, width), minval=low, maxval=high)
+        case "normal":
+            rows = stddev * jax.random.normal(key, (length, width))
+        case "vocabulary":
+            rows = _sample_rows(key, table, length, top)
+        case "class_labels":
+            ids = [_encode(encode, word, method) for word in _required(words, method)]
+            means = [_take(table, word_ids).mean(axis=0) for word_ids in ids]
+            rows = _fill(key, table, jnp.stack(means), length, top, method)
+        case "text":
+            ids = _encode(encode, _required(text, method), method)
+            rows = _fill(key, table, _take(table, ids), length, top, method)
+        case "file":
+            return _from_file(_required(file, method), length, width)
+        case _:
+            raise ValueError(
+                f"unknown prompt initialisation {method!r}: use one of {list(METHODS)}"
+            )
+    return make_prompt(rows)
+
+
+def _take(table: jax.Array, ids: Sequence[int]) -> jax.Array:
+    # Rows are picked first and cast then: the table may be large, and in bfloat16.
+    return jnp.asarray(table[jnp.asarray(ids)], jnp.float32)
+
+
+def _sample_rows(key: jax.Array, table: jax.Array, count: int, top: int) -> jax.Array:
+    population = min(top, table.shape[0])
+    if count > population:
+        raise ValueError(
+            f"{count} prompt rows cannot be sampled without replacement from the "
+            f"{population} most frequent tokens: use a shorter prompt or a larger top"
+        )
+    return _take(table, jax.random.permutation(key, population)[:count])
+
+
+def _fill(
+    key: jax.Array,
+    table: jax.Array,
+    start: jax.Array,
+    length: int,
+    top: int,
+    method: str,
+) -> jax.Array:
+    if len(start) > length:
+        raise ValueError(
+            f"{method} initialisation needs {len(start)} rows, but the prompt length is "
+            f"{length}: use a length of at least {len(start)}"
+        )
+    rest = _sample_rows(key, table, length - len(start), top)
+    return jnp.concatenate([start, rest])
+
+
+def _required(value: Any, method: str) -> Any:
+    if not value:
+        argument = {"class_labels": "words", "text": "text", "file": "file"}[method]
+        raise ValueError(
+            f"{method} initialisation needs {argument}, which is empty: set it, or use "
+            "the initialisation 'vocabulary'"
+        )
+    return value
+
+
+def _encode(
+    encode: Callable[[str], Sequence[int]] | None, text: str, method: str
+) -> list[int]:
+    if encode is None:
+        raise ValueError(f"{method} initialisation needs encode, a text-to-ids function")
+    ids = list(encode(text))
+    if not ids:
+        raise ValueError(f"{method} initialisation: {text!r} has no tokens")
+    return ids
+
+
+def _from_file(path: str | Path, length: int, width: int) -> Prompt:
+    prompt, _ = load_prompt(path)
+    if prompt.width != width:
+        raise ValueError(
+            f"prompt width {prompt.width} != model width {width}: {path} was trained "
+            "for another model"
+        )
+    if prompt.length != length:
+        raise ValueError(
+            f"{path} has {prompt.length} rows, but the prompt length is {length}: set "
+            f"the length to {prompt.length}"
+        )
+    return prompt

@@ -1,0 +1,485 @@
+"""The four things a user does: train, evaluate, predict and inspect."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from jaxprompt.atomic import write_atomically
+from jaxprompt.config import Run
+from jaxprompt.data.batches import train_batches, truncated_share
+from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.requests import decode, read_jsonl, request_batches
+from jaxprompt.data.task import Task
+from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.evaluate.score import Predict, Report, make_predict
+from jaxprompt.evaluate.score import evaluate as score_split
+from jaxprompt.models.backbone import Backbone, find_checkpoint, load
+from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
+from jaxprompt.prompts.init import init_prompt
+from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.soft_ids import prefix
+from jaxprompt.report.nearest import nearest_ids
+from jaxprompt.report.table import table
+from jaxprompt.shapes import Batch, Params
+from jaxprompt.sharding import check_batch_size, make_mesh, place, place_batch
+from jaxprompt.train.checkpoint import Checkpoints, Progress
+from jaxprompt.train.loop import fit
+from jaxprompt.train.metrics import MetricLog
+from jaxprompt.train.optimizer import adafactor, make_schedule, train_only
+from jaxprompt.train.step import init_state, make_train_step
+from jaxprompt.workdir import PROMPT, RESULT, open_workdir, read_result, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ready:
+    """A run whose files are checked and whose frozen model is loaded."""
+
+    run: Run
+    task: Task
+    mesh: jax.sharding.Mesh
+    backbone: Backbone
+    model: Params
+
+    @property
+    def lengths(self) -> Lengths:
+        return Lengths(self.run.data.input_length, self.run.data.target_length)
+
+    def place_batch(self, batch: Batch) -> Batch:
+        return place_batch(batch, self.mesh)
+
+    def join(self, prompt: Prompt) -> Params:
+        """Makes the joined tree, every leaf in its place."""
+        return {"model": self.model, **place({"prompt": prompt}, self.mesh)}
+
+    def soft_ids(self, length: int) -> np.ndarray:
+        return prefix(self.backbone.vocab_rows, length)
+
+    def evaluation_set(self, split: str, prompt_length: int) -> EvaluationSet:
+        return EvaluationSet(
+            self.task,
+            split,
+            self.lengths,
+            self.soft_ids(prompt_length),
+            num_examples=self.run.evaluation.num_examples,
+        )
+
+    def predict(self) -> Predict:
+        evaluation = self.run.evaluation
+        return make_predict(
+            self.backbone,
+            self.task,
+            method=evaluation.method,
+            length=self.run.data.target_length,
+            beams=evaluation.beams,
+            alpha=evaluation.alpha,
+            place=self.place_batch,
+        )
+
+    def report(self, prompt: Prompt, split: str, predict: Predict) -> Report:
+        """Scores a prompt on a split, with both baselines, behind a bar."""
+        prompted = self.evaluation_set(split, prompt.length)
+        with tqdm(total=2 * prompted.num_examples, unit="ex", desc=split) as bar:
+            return score_split(
+                self.backbone,
+                self.join(prompt),
+                prompted,
+                self.evaluation_set(split, 0),
+                predict,
+                batch_size=self.run.evaluation.batch_size,
+                progress=bar.update,
+            )
+
+
+def _prepare(run: Run, *, splits: tuple[str, ...]) -> _Ready:
+    """Checks all that can be checked without the model, its files too; loads it last."""
+    if run.model.name is None:
+        raise ValueError(
+            "no model: give a Hub name or a folder, as "
+            "--gin.MODEL=\"'google/t5-small-lm-adapt'\""
+        )
+    if run.data.task is None:
+        raise ValueError("no task: give one, as --gin_file=gin/tasks/sst2.gin")
+    mesh = make_mesh(run.model.mesh_data, run.model.mesh_model)
+    check_batch_size(run.evaluation.batch_size, mesh)
+    checkpoint = find_checkpoint(
+        run.model.name, revision=run.model.revision, vocabulary=run.model.vocabulary
+    )
+    task = run.data.task.load(load_vocabulary(checkpoint.vocabulary))
+    for split in splits:
+        task.num_examples(split)
+    if run.evaluation.method == "rank":
+        task.label_ids(run.data.target_length)
+    backbone, model = load(
+        checkpoint,
+        dtype=run.model.dtype,
+        mesh=mesh,
+        dropout=run.model.dropout,
+        remat=run.model.remat,
+    )
+    return _Ready(run, task, mesh, backbone, model)
+
+
+def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
+    """Trains a prompt, or resumes its training, and scores the best of it.
+
+    The workdir then holds prompt.safetensors, result.json, operative_config.gin,
+    metrics.jsonl, tensorboard/ and checkpoints/. A finished run is not run again.
+
+    Args:
+        run: What to train.
+        workdir: Folder of the run; made if needed.
+        config: The run as gin text; kept with the prompt, so that it can be evaluated
+            without further arguments.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        ValueError: If anything in `run` does not fit, before any device work.
+        FileNotFoundError: If a file is missing.
+        FloatingPointError: If the loss is not finite.
+        train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
+    """
+    data, pace, optimizer = run.data, run.pace, run.optimizer
+    schedule = make_schedule(
+        optimizer.schedule,
+        optimizer.learning_rate,
+        steps=pace.steps,
+        warmup=optimizer.warmup,
+    )
+    open_workdir(workdir, config)
+    finished = read_result(workdir)
+    if finished is not None:
+        print(f"{workdir} holds a finished run:\n{_result_table(finished)}")
+        return finished
+
+    ready = _prepare(run, splits=(data.train_split, data.validation_split))
+    check_batch_size(run.batch_size, ready.mesh, optimizer.accumulate)
+    truncated = _report_truncation(ready)
+    start = _start_prompt(ready)
+    predict = ready.predict()
+    validation = ready.evaluation_set(data.validation_split, start.length)
+
+    def evaluate_prompt(params: Params) -> dict[str, float]:
+        scores = validation.score(
+            lambda batch: predict(params, batch), run.evaluation.batch_size
+        )
+        return {"score": scores.score, "illegal": scores.illegal, **scores.metrics}
+
+    tx = train_only(
+        adafactor(
+            schedule,
+            weight_decay=optimizer.weight_decay,
+            decay_rate=optimizer.decay_rate,
+            decay_offset=optimizer.decay_offset,
+        )
+    )
+    train_step = make_train_step(
+        ready.backbone,
+        tx,
+        seed=run.seed,
+        z_loss=optimizer.z_loss,
+        accumulate=optimizer.accumulate,
+    )
+    state, frozen = init_state(ready.join(start), tx)
+    progress = Progress()
+    checkpoints = Checkpoints(workdir / "checkpoints")
+    if (saved := checkpoints.latest(state)) is not None:
+        state, progress = saved
+        print(f"resuming after step {int(state.step)} of {pace.steps}")
+    print(f"training {data.task_name} for {pace.steps} steps into {workdir}")
+    log = MetricLog(workdir, int(state.step))
+    try:
+        state, progress = fit(
+            state,
+            frozen,
+            train_step,
+            lambda position: train_batches(
+                ready.task,
+                data.train_split,
+                ready.lengths,
+                ready.soft_ids(start.length),
+                batch_size=run.batch_size,
+                seed=run.seed,
+                start=position,
+            ),
+            pace,
+            batch_size=run.batch_size,
+            progress=progress,
+            evaluate=evaluate_prompt,
+            checkpoints=checkpoints,
+            log=log,
+            place=ready.place_batch,
+        )
+        best_step = progress.best_step or int(state.step)
+        if best_step != int(state.step):
+            state = checkpoints.load(best_step, state)
+    finally:
+        log.close()
+        checkpoints.close()
+
+    prompt = state.trained["prompt"]
+    report = ready.report(prompt, data.validation_split, predict)
+    save_prompt(
+        workdir / PROMPT,
+        prompt,
+        ready.backbone,
+        task=data.task_name,
+        metric="+".join(report.prompted.metrics),
+        score=report.prompted.score,
+        step=best_step,
+        seed=run.seed,
+        init=run.prompt.init,
+        config=config,
+    )
+    result = {
+        **_result(ready, report, data.validation_split),
+        "steps": best_step,
+        "seconds": round(progress.seconds, 1),
+        **truncated,
+    }
+    write_json(workdir / RESULT, result)
+    print(f"{_result_table(result)}\nwrote {workdir / PROMPT} and {workdir / RESULT}")
+    return result
+
+
+def _start_prompt(ready: _Ready) -> Prompt:
+    """Makes the prompt that training starts from."""
+    run, start = ready.run, ready.run.prompt
+    return init_prompt(
+        jax.random.key(run.seed),
+        ready.backbone.table(ready.model),
+        length=start.length,
+        method=start.init,
+        low=start.low,
+        high=start.high,
+        stddev=start.stddev,
+        top=start.top,
+        words=tuple(start.words) or ready.task.labels or (),
+        text=start.text,
+        file=start.file,
+        encode=ready.task.vocabulary.encode,
+    )
+
+
+def _report_truncation(ready: _Ready) -> dict[str, float]:
+    """Says how many training examples the lengths cut, and returns it for the result."""
+    split = ready.run.data.train_split
+    share = truncated_share(ready.task, split, ready.lengths)
+    if share.inputs or share.targets:
+        print(
+            f"cut to length, of {share.examples} {split} examples looked at: "
+            f"{share.inputs:.1%} of the inputs ({ready.lengths.inputs} tokens), "
+            f"{share.targets:.1%} of the targets ({ready.lengths.targets} tokens)"
+        )
+    return {"truncated_inputs": share.inputs, "truncated_targets": share.targets}
+
+
+def _result(ready: _Ready, report: Report, split: str) -> dict[str, Any]:
+    """Puts a score and its two baselines in words that result.json uses."""
+    prompted = report.prompted
+    return {
+        "task": ready.run.data.task_name,
+        "split": split,
+        "examples": len(prompted.predictions),
+        "metric": "+".join(prompted.metrics),
+        "score": prompted.score,
+        "majority": report.majority.score,
+        "untuned": report.untuned.score,
+        "illegal": prompted.illegal,
+        "untuned_illegal": report.untuned.illegal,
+        "metrics": prompted.metrics,
+        "backbone": ready.backbone.name,
+    }
+
+
+def _result_table(result: Mapping[str, Any]) -> str:
+    header = ["task", "metric", "majority", "untuned", "prompt", "illegal %", "examples"]
+    row = [
+        result["task"],
+        result["metric"],
+        result["majority"],
+        result["untuned"],
+        result["score"],
+        100 * result["illegal"],
+        result["examples"],
+    ]
+    if "steps" in result:
+        header += ["steps", "seconds"]
+        row += [result["steps"], result["seconds"]]
+    return table(header, [row])
+
+
+def evaluate(
+    run: Run,
+    prompt_file: Path,
+    *,
+    split: str | None = None,
+    output: Path | None = None,
+    overwrite: bool = False,
+    another_backbone: bool = False,
+) -> dict[str, Any]:
+    """Scores a prompt file on its task, beside the majority class and no prompt.
+
+    Args:
+        run: Model, task and method; what a prompt's own file says, or a change of it.
+        prompt_file: The prompt.
+        split: Split to score; None for the run's validation split.
+        output: Where to write the scores as JSON.
+        overwrite: Whether `output` may exist.
+        another_backbone: Allows a model that the prompt was not trained on.
+
+    Returns:
+        The scores, as in result.json.
+
+    Raises:
+        ValueError: If anything does not fit, before any device work.
+        FileNotFoundError: If a file is missing.
+    """
+    split = split or run.data.validation_split
+    _check_output(output, overwrite)
+    prompt, provenance = load_prompt(prompt_file)
+    ready = _prepare(run, splits=(split,))
+    check_backbone(provenance, ready.backbone, override=another_backbone)
+    report = ready.report(prompt, split, ready.predict())
+    result = _result(ready, report, split)
+    print(_result_table(result))
+    if output is not None:
+        write_json(output, result)
+        print(f"wrote {output}")
+    return result
+
+
+def _check_output(output: Path | None, overwrite: bool) -> None:
+    if output is None:
+        return
+    if output.exists() and not overwrite:
+        raise ValueError(f"{output} exists: name another file, or say --overwrite")
+    if not output.absolute().parent.is_dir():
+        raise ValueError(f"no folder {output.absolute().parent} for {output.name}")
+
+
+def predict(
+    run: Run,
+    prompt_file: Path,
+    *,
+    source: str = "-",
+    output: str = "-",
+    overwrite: bool = False,
+    another_backbone: bool = False,
+) -> None:
+    """Answers JSONL rows: each comes back, in order, with a "prediction" added.
+
+    Args:
+        run: Model, task and method; what a prompt's own file says, or a change of it.
+        prompt_file: The prompt.
+        source: JSONL file of rows with the task's fields, labels not needed, or with
+            "inputs" alone; "-" for standard input.
+        output: JSONL file to write; "-" for standard output.
+        overwrite: Whether `output` may exist.
+        another_backbone: Allows a model that the prompt was not trained on.
+
+    Raises:
+        ValueError: If a row or anything else does not fit, before any device work.
+        FileNotFoundError: If a file is missing.
+    """
+    target = None if output == "-" else Path(output)
+    _check_output(target, overwrite)
+    prompt, provenance = load_prompt(prompt_file)
+    rows = _read_rows(source)
+    ready = _prepare(run, splits=())
+    check_backbone(provenance, ready.backbone, override=another_backbone)
+    batches = request_batches(
+        ready.task,
+        rows,
+        ready.lengths,
+        ready.soft_ids(prompt.length),
+        run.evaluation.batch_size,
+        where="standard input" if source == "-" else source,
+    )
+    answer, params = ready.predict(), ready.join(prompt)
+    texts: list[str] = []
+    with tqdm(total=len(rows), unit="ex", desc="predict", file=sys.stderr) as bar:
+        for batch, count in batches:
+            texts += decode(ready.task.vocabulary, answer(params, batch)[:count])
+            bar.update(count)
+    lines = [
+        json.dumps({**row, "prediction": text}, ensure_ascii=False) + "\n"
+        for row, text in zip(rows, texts, strict=True)
+    ]
+    if target is None:
+        sys.stdout.writelines(lines)
+    else:
+        write_atomically(target, "".join(lines).encode())
+        print(f"wrote {len(lines)} answers to {target}")
+
+
+def _read_rows(source: str) -> list[dict[str, Any]]:
+    if source == "-":
+        return list(read_jsonl(sys.stdin, "standard input"))
+    if not Path(source).is_file():
+        raise FileNotFoundError(f"no input file {source}: check the path")
+    with Path(source).open(encoding="utf-8") as file:
+        return list(read_jsonl(file, source))
+
+
+def inspect(
+    run: Run,
+    prompt_file: Path,
+    *,
+    neighbours: int = 5,
+    another_backbone: bool = False,
+) -> None:
+    """Prints where a prompt comes from, and the words that each soft token is near.
+
+    Args:
+        run: The model; what a prompt's own file says, or a change of it.
+        prompt_file: The prompt.
+        neighbours: Words for each soft token, by cosine.
+        another_backbone: Allows a model that the prompt was not trained on.
+
+    Raises:
+        ValueError: If the model does not fit.
+        FileNotFoundError: If a file is missing.
+    """
+    prompt, provenance = load_prompt(prompt_file)
+    facts = dataclasses.asdict(provenance)
+    del facts["config"]
+    facts["versions"] = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
+    print(table(["field", "value"], [[k, str(v)] for k, v in facts.items()]) + "\n")
+
+    checkpoint = find_checkpoint(
+        run.model.name or provenance.backbone,
+        revision=run.model.revision,
+        vocabulary=run.model.vocabulary,
+    )
+    vocabulary = load_vocabulary(checkpoint.vocabulary)
+    backbone, model = load(checkpoint)
+    check_backbone(provenance, backbone, override=another_backbone)
+    frozen = backbone.table(model)
+    ids, cosines = nearest_ids(frozen, prompt, neighbours)
+    norms = np.linalg.norm(prompt.rows[0], axis=1)
+    rows = [
+        [str(place), float(norm), _words(vocabulary, near, cosine)]
+        for place, (norm, near, cosine) in enumerate(
+            zip(norms, np.asarray(ids), np.asarray(cosines), strict=True)
+        )
+    ]
+    print(table(["soft token", "norm", "nearest words (cosine)"], rows))
+    usual = float(np.mean(np.linalg.norm(np.asarray(frozen), axis=1)))
+    print(f"\nmean norm {norms.mean():.1f}; of the vocabulary's rows {usual:.1f}")
+
+
+def _words(vocabulary: Any, ids: np.ndarray, cosines: np.ndarray) -> str:
+    return ", ".join(
+        f"{vocabulary.decode([int(number)]) or number!r} ({cosine:.2f})"
+        for number, cosine in zip(ids, cosines, strict=True)
+    )

@@ -1,0 +1,49 @@
+"""The axis letters, and the two types that every room shares: Params and Batch.
+
+| letter | axis             | letter | axis                         |
+|--------|------------------|--------|------------------------------|
+| B      | rows of a batch  | D      | model width                  |
+| T      | source tokens    | H      | attention heads              |
+| L      | target tokens    | K      | width of one head            |
+| P      | prompt length    | F      | feed-forward width           |
+| M      | members (prompts)| V      | rows of the embedding table  |
+| N      | layers           | C      | classes                      |
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float, Int
+
+Params = Mapping[str, Any]
+"""A nested dict of arrays. The joined tree is {"model": ..., "prompt": ...}."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """One batch of an encoder-decoder model; soft tokens are ids like any others.
+
+    A row may hold several packed examples: `*_segments` number them 1, 2, ... and
+    are 0 on padding. Tokens attend only within their own segment.
+
+    Attributes:
+        inputs: Source ids; 0 on padding. Ids of V or more are soft tokens.
+        input_segments: Example of each source token within its row, from 1.
+        targets: Target ids, ending in end-of-sequence; 0 on padding.
+        target_inputs: What the decoder reads: the targets of each segment shifted
+            right by one, starting with id 0.
+        target_segments: Example of each target token within its row, from 1.
+        weights: Loss weight of each target token; 0 on padding.
+        members: Member of the bank of prompts that each target token trains.
+    """
+
+    inputs: Int[Array, "B T"]
+    input_segments: Int[Array, "B T"]
+    targets: Int[Array, "B L"]
+    target_inputs: Int[Array, "B L"]
+    target_segments: Int[Array, "B L"]
+    weights: Float[Array, "B L"]
+    members: Int[Array, "B L"]

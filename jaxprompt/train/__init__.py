@@ -1,0 +1,1 @@
+"""Learning: the loss, the optimizer and its mask, the step, checkpoints, the loop."""

@@ -1,0 +1,226 @@
+"""fit: the training loop, the only code in this room with a clock, a bar and signals."""
+
+import dataclasses
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+from jaxprompt.data.batches import Position
+from jaxprompt.shapes import Batch, Params
+from jaxprompt.train.checkpoint import Checkpoints, Progress
+from jaxprompt.train.metrics import MetricLog
+from jaxprompt.train.step import TrainState, TrainStep
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop; its state is saved.
+
+    Attributes:
+        signal: The signal's number.
+    """
+
+    def __init__(self, number: int, step: int, saved: bool):
+        where = "its state is saved" if saved else "nothing was saved"
+        name = signal.Signals(number).name
+        super().__init__(f"stopped by {name} after step {step}: {where}")
+        self.signal = number
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long a run lasts and how often it does what besides steps; all in steps.
+
+    Attributes:
+        steps: Length of the run.
+        log_every: Between lines of the log, each a mean over these steps.
+        evaluate_every: Between evaluations; 0 for none.
+        checkpoint_every: Between checkpoints; every evaluation saves one too.
+        patience: Evaluations without a better score after which the run stops early;
+            0 for never.
+    """
+
+    steps: int
+    log_every: int = 10
+    evaluate_every: int = 0
+    checkpoint_every: int = 1000
+    patience: int = 0
+
+
+def fit(
+    state: TrainState,
+    frozen: Params,
+    train_step: TrainStep,
+    batches: Callable[[Position], Iterator[tuple[Batch, Position]]],
+    pace: Pace,
+    *,
+    batch_size: int,
+    progress: Progress | None = None,
+    evaluate: Callable[[Params], Mapping[str, float]] | None = None,
+    checkpoints: Checkpoints | None = None,
+    log: MetricLog | None = None,
+    place: Callable[[Batch], Batch] = jax.device_put,
+    show_bar: bool = True,
+) -> tuple[TrainState, Progress]:
+    """Trains to the end of the pace, or until it no longer gets better.
+
+    Args:
+        state: Where to start; donated.
+        frozen: The frozen part of the joined tree; only read.
+        train_step: From `make_train_step`.
+        batches: From a data position to an endless iterator of (batch, position after
+            it).
+        pace: How long, and how often to log, evaluate and save.
+        batch_size: Rows B, for the bar's examples per second.
+        progress: What a resumed run knew; None for a new one.
+        evaluate: From the joined tree to scalars, with "score" to be maximised.
+        checkpoints: Where to save; None saves nothing.
+        log: Where to write the curves; None writes none.
+        place: Moves a batch of NumPy arrays to the devices.
+        show_bar: Whether to draw the progress bar.
+
+    Returns:
+        The last state and the progress.
+
+    Raises:
+        FloatingPointError: If the loss is not finite. What was saved stays.
+        Stopped: After SIGTERM or SIGINT, once the state is saved.
+    """
+    progress = progress or Progress()
+    step = int(state.step)
+    start = time.perf_counter() - progress.seconds
+    window = _Window(batch_size)
+    stream = batches(progress.position)
+    bar = tqdm(
+        total=pace.steps * batch_size,
+        initial=step * batch_size,
+        unit="ex",
+        unit_scale=True,
+        disable=not show_bar,
+        dynamic_ncols=True,
+    )
+    with bar, _StopSignals() as signals:
+        while step < pace.steps and not _gave_up(progress, pace):
+            batch, position = next(stream)
+            state, metrics = train_step(state, frozen, place(batch))
+            step += 1
+            progress = dataclasses.replace(progress, position=position)
+            window.add(metrics)
+            bar.update(batch_size)
+
+            last = step == pace.steps
+            score = None
+            if _due(step, pace.log_every) or last:
+                scalars = window.mean(step)
+                bar.set_postfix(_short(scalars, progress))
+                if log:
+                    log.write(step, scalars)
+            if evaluate and pace.evaluate_every:
+                if _due(step, pace.evaluate_every) or last:
+                    scores = evaluate({**frozen, **state.trained})
+                    score = scores["score"]
+                    progress = progress.scored(step, score)
+                    window.restart()
+                    if log:
+                        log.write(step, {f"validation/{k}": v for k, v in scores.items()})
+            stop = signals.received > 0 or _gave_up(progress, pace)
+            if checkpoints and (
+                score is not None or last or stop or _due(step, pace.checkpoint_every)
+            ):
+                window.check(step)
+                seconds = time.perf_counter() - start
+                progress = dataclasses.replace(progress, seconds=seconds)
+                checkpoints.save(state, progress, score)
+            if signals.received and not last:
+                raise Stopped(signals.received, step, saved=checkpoints is not None)
+    return state, progress
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _gave_up(progress: Progress, pace: Pace) -> bool:
+    return 0 < pace.patience <= progress.stale
+
+
+def _short(scalars: Mapping[str, float], progress: Progress) -> dict[str, str]:
+    shown = {"loss": f"{scalars['loss']:.3f}"}
+    if progress.best_step:
+        shown["best"] = f"{progress.best_score:.1f} at {progress.best_step}"
+    return shown
+
+
+class _Window:
+    """The metrics since the last line of the log.
+
+    They stay on the device until their mean is asked for: fetching each would make
+    every step wait for the one before.
+    """
+
+    def __init__(self, batch_size: int):
+        self._batch_size = batch_size
+        self._metrics: list[Mapping[str, jax.Array]] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Starts the clock anew, so that speed counts training only."""
+        self._start, self._counted = time.perf_counter(), 0
+
+    def add(self, metrics: Mapping[str, jax.Array]) -> None:
+        self._metrics.append(metrics)
+        self._counted += 1
+
+    def check(self, step: int) -> list[dict[str, float]]:
+        """Fetches what was added; raises FloatingPointError if a loss is not finite."""
+        fetched = jax.device_get(self._metrics)
+        for index, metrics in enumerate(fetched):
+            if not math.isfinite(metrics["loss"]):
+                bad = step - len(fetched) + index + 1
+                raise FloatingPointError(
+                    f"the loss of step {bad} is {metrics['loss']}: lower the learning "
+                    "rate, or use float32; checkpoints of earlier steps are kept"
+                )
+        return fetched
+
+    def mean(self, step: int) -> dict[str, float]:
+        fetched = self.check(step)
+        seconds = time.perf_counter() - self._start
+        scalars = {
+            name: float(sum(m[name] for m in fetched) / len(fetched))
+            for name in fetched[0]
+        }
+        scalars["examples_per_second"] = self._counted * self._batch_size / seconds
+        self._metrics = []
+        self.restart()
+        return scalars
+
+
+class _StopSignals:
+    """Turns SIGTERM and SIGINT into a flag that the loop reads between two steps."""
+
+    received: int = 0
+
+    def __enter__(self) -> "_StopSignals":
+        self._previous: dict[int, Any] = {}
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                self._previous[number] = signal.signal(number, self._receive)
+            except ValueError:  # Not the main thread: the caller handles signals.
+                break
+        return self
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.received:  # Asked twice: stop at once, without saving.
+            raise KeyboardInterrupt
+        self.received = number
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

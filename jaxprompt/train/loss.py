@@ -1,0 +1,65 @@
+"""The loss: cross-entropy of the target tokens, each member of a bank on its own."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.prompts.join import prompted_logits
+from jaxprompt.shapes import Batch, Params
+
+
+def token_shares(batch: Batch, members: int) -> Float[Array, "B L"]:
+    """Weighs each target token by its share of its member's tokens.
+
+    Sums of per-token losses under these weights are sums over members of each one's
+    mean, so a member gets the gradient that it would get alone on its rows. Computed
+    on a whole batch before it is split for gradient accumulation, they make the split
+    exact.
+
+    Args:
+        batch: Rows of any members.
+        members: The number M of prompts in the bank.
+
+    Returns:
+        float32 weights; those of each member present sum to 1.
+    """
+    totals_M = jnp.zeros(members).at[batch.members].add(batch.weights)
+    return batch.weights / jnp.maximum(totals_M[batch.members], 1e-9)
+
+
+def loss(
+    backbone: Backbone,
+    params: Params,
+    batch: Batch,
+    shares: Float[Array, "B L"],
+    *,
+    z_loss: float = 0.0,
+    dropout_key: jax.Array | None = None,
+) -> tuple[Float[Array, ""], dict[str, jax.Array]]:
+    """Computes the cross-entropy of a batch's targets.
+
+    Args:
+        backbone: The frozen model's functions.
+        params: The joined tree {"model": ..., "prompt": ...}.
+        batch: Rows to learn from.
+        shares: Weight of each token, from `token_shares`.
+        z_loss: Factor of the squared log-normaliser, which keeps logits near 0.
+        dropout_key: Typed PRNG key; no dropout without it.
+
+    Returns:
+        The loss to differentiate, z-loss included, and two sums over `shares`:
+        "loss" (cross-entropy, nats) and "accuracy" (of the most likely next token).
+
+    Source: the z-loss is T5X's (models.py, `Z_LOSS = 1e-4`).
+    """
+    logits_BLV = prompted_logits(backbone, params, batch, dropout_key=dropout_key)
+    nats_BL = optax.softmax_cross_entropy_with_integer_labels(logits_BLV, batch.targets)
+    total = jnp.sum(shares * nats_BL)
+    hits_BL = jnp.argmax(logits_BLV, axis=-1) == batch.targets
+    metrics = {"loss": total, "accuracy": jnp.sum(shares * hits_BL)}
+    if z_loss:
+        log_z_BL = jax.nn.logsumexp(logits_BLV, axis=-1)
+        total = total + z_loss * jnp.sum(shares * log_z_BL**2)
+    return total, metrics

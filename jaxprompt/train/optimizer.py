@@ -1,0 +1,136 @@
+"""The optimizer, its learning rates, and the one mask that says what trains."""
+
+from collections.abc import Mapping
+
+import jax
+import optax
+
+FREEZE: Mapping[str, bool] = {"model": True, "prompt": False}
+"""Prompt tuning: read by the optimizer, the step, the checkpoint and the report."""
+
+MODEL_TUNING: Mapping[str, bool] = {"model": False, "prompt": True}
+"""The baseline, pre-training and LM adaptation: the same code, the mask flipped."""
+
+SCHEDULES = ("constant", "linear", "cosine", "inverse_sqrt")
+
+
+def make_schedule(
+    name: str, peak: float, *, steps: int, warmup: int = 0
+) -> optax.Schedule:
+    """Makes a learning-rate schedule.
+
+    Args:
+        name: "constant"; "linear" or "cosine" decay to 0 at `steps`; "inverse_sqrt",
+            which falls from `peak` as sqrt(warmup / step).
+        peak: Highest rate, reached after the warm-up.
+        steps: Length of the run, in steps.
+        warmup: Steps of linear warm-up from 0.
+
+    Returns:
+        A function from the step to the rate.
+
+    Raises:
+        ValueError: If the name is unknown, the rate is not positive or the warm-up
+            is not shorter than the run.
+    """
+    if peak <= 0:
+        raise ValueError(f"learning rate {peak}: use a positive rate, as 0.3")
+    if not 0 <= warmup < steps:
+        raise ValueError(
+            f"warmup of {warmup} steps in a run of {steps}: it must be 0 or more, and "
+            "shorter than the run"
+        )
+    decay_steps = steps - warmup
+    match name:
+        case "constant":
+            after = optax.constant_schedule(peak)
+        case "linear":
+            after = optax.linear_schedule(peak, 0.0, decay_steps)
+        case "cosine":
+            after = optax.cosine_decay_schedule(peak, decay_steps)
+        case "inverse_sqrt":
+            start = max(warmup, 1)
+
+            def after(step: jax.typing.ArrayLike) -> jax.typing.ArrayLike:
+                return peak * (start / (start + step)) ** 0.5
+
+        case _:
+            raise ValueError(f"unknown schedule {name!r}: use one of {list(SCHEDULES)}")
+    if not warmup:
+        return after
+    rise = optax.linear_schedule(0.0, peak, warmup)
+    return optax.join_schedules([rise, after], [warmup])
+
+
+def adafactor(
+    learning_rate: optax.ScalarOrSchedule = 0.3,
+    *,
+    weight_decay: float = 1e-5,
+    decay_rate: float = 0.8,
+    decay_offset: int = 0,
+) -> optax.GradientTransformation:
+    """Makes Adafactor with prompt tuning's settings.
+
+    The second moment is factored from 128 rows and columns on, so that of a prompt of
+    P = 100 is not. The released T5X configuration counts steps from the pre-trained
+    checkpoint's 1,100,000; `decay_offset=-1_100_000` does as it does.
+
+    Args:
+        learning_rate: Rate or schedule.
+        weight_decay: Share taken off every weight in each step, whatever the rate.
+        decay_rate: Exponent of the second moment's decay.
+        decay_offset: Step at which the second moment's decay starts.
+
+    Returns:
+        The optimizer, for one prompt.
+
+    Source: Lester et al. 2021, sec. 3.1 (arXiv:2104.08691): rate 0.3, weight decay
+    1e-5, beta2 decay 0.8, parameter scaling off; clipping at 1.0 and factoring from
+    128 are T5X's defaults.
+    """
+    return optax.adafactor(
+        learning_rate,
+        min_dim_size_to_factor=128,
+        decay_rate=decay_rate,
+        decay_offset=decay_offset,
+        multiply_by_parameter_scale=False,
+        clipping_threshold=1.0,
+        weight_decay_rate=weight_decay,
+        eps=1e-30,
+    )
+
+
+def per_member(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Runs an optimizer for each member of a bank on its own, over the leading axis M.
+
+    Clipping, norms and factored moments then never mix members.
+    """
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None
+    ) -> tuple[optax.Updates, optax.OptState]:
+        return jax.vmap(tx.update)(updates, state, params)
+
+    return optax.GradientTransformation(jax.vmap(tx.init), update)
+
+
+def train_only(
+    tx: optax.GradientTransformation, freeze: Mapping[str, bool] = FREEZE
+) -> optax.GradientTransformation:
+    """Masks every parameter that `freeze` names: the rest learn by `tx`.
+
+    Args:
+        tx: The optimizer of one prompt, or of the model.
+        freeze: For each key of the joined tree, whether it stays as it is.
+
+    Returns:
+        An optimizer over the joined tree, whose state holds nothing of what is frozen.
+        Its `update` wants no gradient of it either: pass `optax.MaskedNode()` there.
+        (Given one, `optax.masked` would hand it through as an update.)
+    """
+    chain = []
+    if not freeze["model"]:
+        chain.append(optax.masked(tx, {"model": True, "prompt": False}))
+    if not freeze["prompt"]:
+        chain.append(optax.masked(per_member(tx), {"model": False, "prompt": True}))
+    return optax.chain(*chain)

@@ -1,0 +1,155 @@
+"""The train step: one pure function of (state, frozen, batch)."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.shapes import Batch, Params
+from jaxprompt.train.loss import loss, token_shares
+from jaxprompt.train.optimizer import FREEZE
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """Everything that a step changes, and all that a checkpoint holds.
+
+    Attributes:
+        step: Steps taken, an int32 scalar.
+        trained: The part of the joined tree that trains.
+        opt_state: The optimizer's state, of that part only.
+    """
+
+    step: jax.Array
+    trained: Params
+    opt_state: Any
+
+
+TrainStep = Callable[
+    [TrainState, Params, Batch], tuple[TrainState, dict[str, jax.Array]]
+]
+
+
+def split(params: Params, freeze: Mapping[str, bool]) -> tuple[Params, Params]:
+    """Splits the joined tree into what trains and what is frozen."""
+    trained = {key: value for key, value in params.items() if not freeze[key]}
+    frozen = {key: value for key, value in params.items() if freeze[key]}
+    return trained, frozen
+
+
+def init_state(
+    params: Params,
+    tx: optax.GradientTransformation,
+    freeze: Mapping[str, bool] = FREEZE,
+) -> tuple[TrainState, Params]:
+    """Makes the first state of a run.
+
+    Args:
+        params: The joined tree {"model": ..., "prompt": ...}.
+        tx: The masked optimizer, from `train_only`.
+        freeze: The mask.
+
+    Returns:
+        The state, with copies of what trains (the step donates it), and the frozen
+        rest of the tree, as it is.
+    """
+    trained, frozen = split(params, freeze)
+    trained = jax.tree.map(jnp.copy, trained)
+    opt_state = tx.init(_masked(trained, freeze))
+    return TrainState(jnp.zeros((), jnp.int32), trained, opt_state), frozen
+
+
+def _masked(trained: Params, freeze: Mapping[str, bool]) -> Params:
+    """Puts optax's own placeholder where the tree is frozen."""
+    return {
+        key: optax.MaskedNode() if frozen else trained[key]
+        for key, frozen in freeze.items()
+    }
+
+
+def make_train_step(
+    backbone: Backbone,
+    tx: optax.GradientTransformation,
+    *,
+    freeze: Mapping[str, bool] = FREEZE,
+    seed: int = 0,
+    z_loss: float = 1e-4,
+    accumulate: int = 1,
+) -> TrainStep:
+    """Compiles the step of a run; one trace serves every step and every prompt.
+
+    Args:
+        backbone: The frozen model's functions. Its dropout rate applies.
+        tx: The masked optimizer, from `train_only`.
+        freeze: The mask.
+        seed: Seed of the dropout, which is a function of it and the step.
+        z_loss: Factor of the z-loss.
+        accumulate: Microbatches A that the batch is split into, one after another;
+            they must divide the rows B. The update is that of the whole batch.
+
+    Returns:
+        `train_step(state, frozen, batch) -> (state, metrics)`. The state is donated;
+        the frozen tree is an argument, never donated and never returned. Metrics are
+        float32 scalars: "loss" and "accuracy" (means over members), and
+        "gradient_norm" (L2, of what trains).
+    """
+
+    def gradients(
+        trained: Params, frozen: Params, batch: Batch, shares: jax.Array, key: jax.Array
+    ) -> tuple[Params, dict[str, jax.Array]]:
+        # Only what trains is differentiated: no weight gradient is ever built.
+        def objective(trained: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
+            params = {**frozen, **trained}
+            return loss(
+                backbone, params, batch, shares, z_loss=z_loss, dropout_key=key
+            )
+
+        return jax.grad(objective, has_aux=True)(trained)
+
+    def accumulated(
+        trained: Params, frozen: Params, batch: Batch, shares: jax.Array, key: jax.Array
+    ) -> tuple[Params, dict[str, jax.Array]]:
+        # Every A-th row goes to the same microbatch, so that rows stay on the device
+        # that has them when the data axis splits B.
+        parts = jax.tree.map(
+            lambda x: x.reshape(-1, accumulate, *x.shape[1:]).swapaxes(0, 1),
+            (batch, shares),
+        )
+
+        def add(total: Any, part: Any) -> tuple[Any, None]:
+            index, (rows, row_shares) = part
+            part_key = jax.random.fold_in(key, index)
+            sums = gradients(trained, frozen, rows, row_shares, part_key)
+            return jax.tree.map(jnp.add, total, sums), None
+
+        zeros = jax.tree.map(jnp.zeros_like, trained)
+        start = (zeros, {"loss": jnp.zeros(()), "accuracy": jnp.zeros(())})
+        sums, _ = jax.lax.scan(add, start, (jnp.arange(accumulate), parts))
+        return sums
+
+    def train_step(
+        state: TrainState, frozen: Params, batch: Batch
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        params = {**frozen, **state.trained}
+        members = params["prompt"].members
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        compute = gradients if accumulate == 1 else accumulated
+        shares = token_shares(batch, members)
+        grads, metrics = compute(state.trained, frozen, batch, shares, key)
+
+        updates, opt_state = tx.update(
+            _masked(grads, freeze), state.opt_state, _masked(state.trained, freeze)
+        )
+        updates = {key: updates[key] for key in state.trained}
+        trained = optax.apply_updates(state.trained, updates)
+
+        metrics = {name: value / members for name, value in metrics.items()}
+        metrics["gradient_norm"] = optax.tree.norm(grads)
+        return TrainState(state.step + 1, trained, opt_state), metrics
+
+    return jax.jit(train_step, donate_argnames="state")

@@ -1,0 +1,61 @@
+"""The folder of a run: whose it is, and what lies in it when the run is finished."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.atomic import write_atomically
+
+PROMPT, RESULT, CONFIG = "prompt.safetensors", "result.json", "operative_config.gin"
+
+
+def open_workdir(workdir: Path, config: str) -> None:
+    """Makes the folder for a run, or checks that it is this run's.
+
+    Args:
+        workdir: The folder; its parents are made too.
+        config: The run's configuration as gin text, kept beside the results.
+
+    Raises:
+        ValueError: If the path is a file, or the folder holds a run of another
+            configuration.
+    """
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(f"workdir {workdir} is a file: name a folder")
+    workdir.mkdir(parents=True, exist_ok=True)
+    path = workdir / CONFIG
+    if not path.exists():
+        write_atomically(path, config.encode())
+        return
+    there = path.read_text(encoding="utf-8")
+    if there == config:
+        return
+    old, new = _bindings(there), _bindings(config)
+    changes = [
+        f"{name} was {old.get(name, 'unset')} and is {new.get(name, 'unset')}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    raise ValueError(
+        f"workdir {workdir} holds a run of another configuration: {'; '.join(changes)}. "
+        "Use another workdir, or the old values to resume it"
+    )
+
+
+def _bindings(config: str) -> dict[str, str]:
+    """Reads "name = value" lines; gin breaks long values after a backslash."""
+    joined = config.replace("\\\n", " ")
+    pairs = [line.partition(" = ") for line in joined.splitlines() if " = " in line]
+    return {name: " ".join(value.split()) for name, _, value in pairs}
+
+
+def read_result(workdir: Path) -> dict[str, Any] | None:
+    """Returns the result of a finished run, or None."""
+    path = workdir / RESULT
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON atomically, for people too: indented, in UTF-8."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    write_atomically(path, f"{text}\n".encode())

@@ -1,0 +1,108 @@
+"""Small T5s: golden ones from PyTorch as Hugging Face folders, and random ones."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.shapes import Params
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """One file of tools/make_golden.py, its weights also as a Hugging Face folder."""
+
+    folder: Path
+    arrays: Mapping[str, np.ndarray]
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {
+            name.removeprefix("weights/"): array
+            for name, array in self.arrays.items()
+            if name.startswith("weights/")
+        }
+
+    def config(self) -> dict:
+        return json.loads(str(self.arrays["config"]))
+
+    def write(
+        self,
+        weights: Mapping[str, np.ndarray] | None = None,
+        config: Mapping | None = None,
+    ) -> Path:
+        """Writes the folder, with other weights or another config where given."""
+        self.folder.mkdir(exist_ok=True)
+        text = json.dumps(self.config() if config is None else config)
+        (self.folder / "config.json").write_text(text)
+        path = self.folder / "model.safetensors"
+        tensors = dict(self.weights() if weights is None else weights)
+        safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
+        return self.folder
+
+
+@pytest.fixture
+def golden(tmp_path: Path) -> Callable[[str], Golden]:
+    def read(name: str) -> Golden:
+        with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as file:
+            found = Golden(tmp_path / name, dict(file))
+        found.write()
+        return found
+
+    return read
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A model with padded inputs: the second row is shorter."""
+
+    backbone: T5
+    params: Params
+    x: jax.Array
+    input_segments: jax.Array
+    y: jax.Array
+    target_segments: jax.Array
+
+    def logits(self, backbone: T5 | None = None, params: Params | None = None):
+        return (backbone or self.backbone).logits(
+            params or self.params,
+            self.x,
+            self.input_segments,
+            self.y,
+            self.target_segments,
+        )
+
+
+@pytest.fixture(scope="session")
+def example() -> Example:
+    config = T5Config(
+        vocab_rows=64,
+        width=32,
+        heads=8,
+        head_width=8,
+        ffn_width=48,
+        encoder_layers=2,
+        decoder_layers=3,
+        gated=True,
+        activation="gelu_new",
+        tied=False,
+        scaled_logits=False,
+    )
+    backbone = T5(config)
+    keys = jax.random.split(jax.random.key(0), 3)
+    return Example(
+        backbone,
+        backbone.init(keys[0]),
+        jax.random.normal(keys[1], (2, 12, 32)),
+        (jnp.arange(12)[None] < jnp.array([[12], [7]])).astype(jnp.int32),
+        jax.random.normal(keys[2], (2, 6, 32)),
+        (jnp.arange(6)[None] < jnp.array([[6], [4]])).astype(jnp.int32),
+    )
