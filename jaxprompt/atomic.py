@@ -15,6 +15,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         FileNotFoundError: If the folder does not exist.
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} for {path.name}: make it")
     # In the same folder: a rename is atomic within one file system only.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

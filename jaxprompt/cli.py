@@ -89,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = add("evaluate", "Score a prompt file on its task.", _evaluate)
     evaluate.add_argument("--split", help="split to score, instead of its validation")
-    evaluate.add_argument("--output", metavar="FILE", help="also write the scores, as JSON")
+    evaluate.add_argument(
+        "--output", metavar="FILE", help="also write the scores, as JSON"
+    )
 
     predict = add("predict", "Answer JSONL rows with a prompt file.", _predict)
     predict.add_argument(
@@ -99,9 +101,15 @@ def _parser() -> argparse.ArgumentParser:
         "--output", default="-", metavar="FILE", help="JSONL answers; - for the screen"
     )
 
-    inspect = add("inspect", "Show where a prompt comes from and what it is near.", _inspect)
+    inspect = add(
+        "inspect", "Show where a prompt comes from and what it is near.", _inspect
+    )
     inspect.add_argument(
-        "--neighbours", type=int, default=5, metavar="K", help="words for each soft token"
+        "--neighbours",
+        type=int,
+        default=5,
+        metavar="K",
+        help="words for each soft token",
     )
 
     for sub in (evaluate, predict, inspect):

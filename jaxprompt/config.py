@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from jaxprompt.data.own import file_task
 from jaxprompt.data.task import Task, load_task
@@ -30,7 +30,7 @@ class Model:
     revision: str | None = None
     vocabulary: str | None = None
     dtype: str = "float32"
-    remat: str = "none"
+    remat: Literal["none", "dots", "full"] = "none"
     dropout: float = 0.0
     mesh_data: int = -1
     mesh_model: int = 1

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import gin
 from gin import config_parser
-
 from jaxprompt.config import CONFIGURABLES, Run
 
 _PACKAGE = Path(__file__).parent
@@ -85,7 +84,9 @@ def _read(text: str, where: str) -> set[str]:
 class _NoReferences(config_parser.ParserDelegate):
     """Reads values without making anything of them."""
 
-    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> None:
+    def configurable_reference(
+        self, scoped_configurable_name: str, evaluate: bool
+    ) -> None:
         """Ignores @Name and @Name()."""
 
     def macro(self, macro_name: str) -> None:
@@ -124,14 +125,15 @@ def _set(setting: str, names: Iterable[str]) -> None:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {sorted(names)}"
         raise ValueError(f"no name {name} in the gin files: {hint}")
-    _check(f"{name} = {value}", f"--gin.{setting}", depth=2)
+    line = f"{name} = {value}"
     try:
-        gin.parse_config(f"{name} = {value}")
-    except (ValueError, SyntaxError, TypeError, RuntimeError) as error:
+        config_parser.ConfigParser(line, _NoReferences()).parse_statement()
+    except (ValueError, SyntaxError) as error:
         raise ValueError(
-            f"--gin.{setting}: {_one_line(error)}; strings need quotes of their own, as "
-            f"--gin.{name}=\"'text'\""
+            f"--gin.{setting}: {value} is not a value; text needs quotes of its own: "
+            f"--gin.{name}=\"'{value}'\""
         ) from error
+    _read(line, f"--gin.{setting}")
 
 
 def _one_line(error: BaseException) -> str:

@@ -7,124 +7,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import Run
 from jaxprompt.data.batches import train_batches, truncated_share
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.requests import decode, read_jsonl, request_batches
-from jaxprompt.data.task import Task
 from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.evaluate.score import Predict, Report, make_predict
-from jaxprompt.evaluate.score import evaluate as score_split
-from jaxprompt.models.backbone import Backbone, find_checkpoint, load
+from jaxprompt.evaluate.score import Report
+from jaxprompt.models.backbone import find_checkpoint, load
+from jaxprompt.prepare import Ready, prepare, vocabulary_of
 from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
-from jaxprompt.prompts.init import init_prompt
-from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.report.nearest import nearest_ids
 from jaxprompt.report.table import table
-from jaxprompt.shapes import Batch, Params
-from jaxprompt.sharding import check_batch_size, make_mesh, place, place_batch
+from jaxprompt.shapes import Params
 from jaxprompt.train.checkpoint import Checkpoints, Progress
 from jaxprompt.train.loop import fit
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.optimizer import adafactor, make_schedule, train_only
 from jaxprompt.train.step import init_state, make_train_step
-from jaxprompt.workdir import PROMPT, RESULT, open_workdir, read_result, write_json
-
-
-@dataclasses.dataclass(frozen=True)
-class _Ready:
-    """A run whose files are checked and whose frozen model is loaded."""
-
-    run: Run
-    task: Task
-    mesh: jax.sharding.Mesh
-    backbone: Backbone
-    model: Params
-
-    @property
-    def lengths(self) -> Lengths:
-        return Lengths(self.run.data.input_length, self.run.data.target_length)
-
-    def place_batch(self, batch: Batch) -> Batch:
-        return place_batch(batch, self.mesh)
-
-    def join(self, prompt: Prompt) -> Params:
-        """Makes the joined tree, every leaf in its place."""
-        return {"model": self.model, **place({"prompt": prompt}, self.mesh)}
-
-    def soft_ids(self, length: int) -> np.ndarray:
-        return prefix(self.backbone.vocab_rows, length)
-
-    def evaluation_set(self, split: str, prompt_length: int) -> EvaluationSet:
-        return EvaluationSet(
-            self.task,
-            split,
-            self.lengths,
-            self.soft_ids(prompt_length),
-            num_examples=self.run.evaluation.num_examples,
-        )
-
-    def predict(self) -> Predict:
-        evaluation = self.run.evaluation
-        return make_predict(
-            self.backbone,
-            self.task,
-            method=evaluation.method,
-            length=self.run.data.target_length,
-            beams=evaluation.beams,
-            alpha=evaluation.alpha,
-            place=self.place_batch,
-        )
-
-    def report(self, prompt: Prompt, split: str, predict: Predict) -> Report:
-        """Scores a prompt on a split, with both baselines, behind a bar."""
-        prompted = self.evaluation_set(split, prompt.length)
-        with tqdm(total=2 * prompted.num_examples, unit="ex", desc=split) as bar:
-            return score_split(
-                self.backbone,
-                self.join(prompt),
-                prompted,
-                self.evaluation_set(split, 0),
-                predict,
-                batch_size=self.run.evaluation.batch_size,
-                progress=bar.update,
-            )
-
-
-def _prepare(run: Run, *, splits: tuple[str, ...]) -> _Ready:
-    """Checks all that can be checked without the model, its files too; loads it last."""
-    if run.model.name is None:
-        raise ValueError(
-            "no model: give a Hub name or a folder, as "
-            "--gin.MODEL=\"'google/t5-small-lm-adapt'\""
-        )
-    if run.data.task is None:
-        raise ValueError("no task: give one, as --gin_file=gin/tasks/sst2.gin")
-    mesh = make_mesh(run.model.mesh_data, run.model.mesh_model)
-    check_batch_size(run.evaluation.batch_size, mesh)
-    checkpoint = find_checkpoint(
-        run.model.name, revision=run.model.revision, vocabulary=run.model.vocabulary
-    )
-    task = run.data.task.load(load_vocabulary(checkpoint.vocabulary))
-    for split in splits:
-        task.num_examples(split)
-    if run.evaluation.method == "rank":
-        task.label_ids(run.data.target_length)
-    backbone, model = load(
-        checkpoint,
-        dtype=run.model.dtype,
-        mesh=mesh,
-        dropout=run.model.dropout,
-        remat=run.model.remat,
-    )
-    return _Ready(run, task, mesh, backbone, model)
+from jaxprompt.workdir import (
+    PROMPT,
+    RESULT,
+    check_workdir,
+    claim_workdir,
+    read_result,
+    write_json,
+)
 
 
 def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
@@ -155,17 +65,17 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
         steps=pace.steps,
         warmup=optimizer.warmup,
     )
-    open_workdir(workdir, config)
+    check_workdir(workdir, config)
     finished = read_result(workdir)
     if finished is not None:
         print(f"{workdir} holds a finished run:\n{_result_table(finished)}")
         return finished
 
-    ready = _prepare(run, splits=(data.train_split, data.validation_split))
-    check_batch_size(run.batch_size, ready.mesh, optimizer.accumulate)
+    ready = prepare(run, splits=(data.train_split, data.validation_split))
+    start = ready.start_prompt()
+    claim_workdir(workdir, config)
     truncated = _report_truncation(ready)
-    start = _start_prompt(ready)
-    predict = ready.predict()
+    predict = ready.make_predict()
     validation = ready.evaluation_set(data.validation_split, start.length)
 
     def evaluate_prompt(params: Params) -> dict[str, float]:
@@ -251,27 +161,8 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     return result
 
 
-def _start_prompt(ready: _Ready) -> Prompt:
-    """Makes the prompt that training starts from."""
-    run, start = ready.run, ready.run.prompt
-    return init_prompt(
-        jax.random.key(run.seed),
-        ready.backbone.table(ready.model),
-        length=start.length,
-        method=start.init,
-        low=start.low,
-        high=start.high,
-        stddev=start.stddev,
-        top=start.top,
-        words=tuple(start.words) or ready.task.labels or (),
-        text=start.text,
-        file=start.file,
-        encode=ready.task.vocabulary.encode,
-    )
-
-
-def _report_truncation(ready: _Ready) -> dict[str, float]:
-    """Says how many training examples the lengths cut, and returns it for the result."""
+def _report_truncation(ready: Ready) -> dict[str, float]:
+    """Says how many training examples the lengths cut; returns it for the result."""
     split = ready.run.data.train_split
     share = truncated_share(ready.task, split, ready.lengths)
     if share.inputs or share.targets:
@@ -283,7 +174,7 @@ def _report_truncation(ready: _Ready) -> dict[str, float]:
     return {"truncated_inputs": share.inputs, "truncated_targets": share.targets}
 
 
-def _result(ready: _Ready, report: Report, split: str) -> dict[str, Any]:
+def _result(ready: Ready, report: Report, split: str) -> dict[str, Any]:
     """Puts a score and its two baselines in words that result.json uses."""
     prompted = report.prompted
     return {
@@ -302,7 +193,15 @@ def _result(ready: _Ready, report: Report, split: str) -> dict[str, Any]:
 
 
 def _result_table(result: Mapping[str, Any]) -> str:
-    header = ["task", "metric", "majority", "untuned", "prompt", "illegal %", "examples"]
+    header = [
+        "task",
+        "metric",
+        "majority",
+        "untuned",
+        "prompt",
+        "illegal %",
+        "examples",
+    ]
     row = [
         result["task"],
         result["metric"],
@@ -347,9 +246,9 @@ def evaluate(
     split = split or run.data.validation_split
     _check_output(output, overwrite)
     prompt, provenance = load_prompt(prompt_file)
-    ready = _prepare(run, splits=(split,))
+    ready = prepare(run, splits=(split,))
     check_backbone(provenance, ready.backbone, override=another_backbone)
-    report = ready.report(prompt, split, ready.predict())
+    report = ready.report(prompt, split, ready.make_predict())
     result = _result(ready, report, split)
     print(_result_table(result))
     if output is not None:
@@ -395,7 +294,7 @@ def predict(
     _check_output(target, overwrite)
     prompt, provenance = load_prompt(prompt_file)
     rows = _read_rows(source)
-    ready = _prepare(run, splits=())
+    ready = prepare(run, splits=())
     check_backbone(provenance, ready.backbone, override=another_backbone)
     batches = request_batches(
         ready.task,
@@ -405,7 +304,7 @@ def predict(
         run.evaluation.batch_size,
         where="standard input" if source == "-" else source,
     )
-    answer, params = ready.predict(), ready.join(prompt)
+    answer, params = ready.make_predict(), ready.join(prompt)
     texts: list[str] = []
     with tqdm(total=len(rows), unit="ex", desc="predict", file=sys.stderr) as bar:
         for batch, count in batches:
@@ -461,9 +360,9 @@ def inspect(
         revision=run.model.revision,
         vocabulary=run.model.vocabulary,
     )
-    vocabulary = load_vocabulary(checkpoint.vocabulary)
     backbone, model = load(checkpoint)
     check_backbone(provenance, backbone, override=another_backbone)
+    vocabulary = load_vocabulary(vocabulary_of(checkpoint))
     frozen = backbone.table(model)
     ids, cosines = nearest_ids(frozen, prompt, neighbours)
     norms = np.linalg.norm(prompt.rows[0], axis=1)
@@ -480,6 +379,6 @@ def inspect(
 
 def _words(vocabulary: Any, ids: np.ndarray, cosines: np.ndarray) -> str:
     return ", ".join(
-        f"{vocabulary.decode([int(number)]) or number!r} ({cosine:.2f})"
+        f"{vocabulary.decode([int(number)]) or f'id {number}'} ({cosine:.2f})"
         for number, cosine in zip(ids, cosines, strict=True)
     )

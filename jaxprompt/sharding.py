@@ -46,7 +46,7 @@ def make_mesh(data: int = -1, model: int = 1) -> jax.sharding.Mesh:
     if data * model != num_devices:
         raise ValueError(
             f"mesh data={data} x model={model} = {data * model} devices, but there are "
-            f"{num_devices}: choose a model size that divides {num_devices}, and data=-1"
+            f"{num_devices}: choose a model size that divides it, and data=-1"
         )
     # Auto axes on purpose: the compiler propagates shardings through the layers, which
     # then read the same on one device and on many.
@@ -117,7 +117,7 @@ def place_batch(batch: Any, mesh: jax.sharding.Mesh) -> Any:
 
 
 def check_batch_size(size: int, mesh: jax.sharding.Mesh, accumulate: int = 1) -> None:
-    """Raises ValueError unless the data axis divides every microbatch of `size` rows."""
+    """Raises ValueError unless the data axis divides every microbatch."""
     share = mesh.shape[DATA] * accumulate
     if size < 1 or size % share:
         below, above = size // share * share, (size // share + 1) * share

@@ -9,12 +9,12 @@ from jaxprompt.atomic import write_atomically
 PROMPT, RESULT, CONFIG = "prompt.safetensors", "result.json", "operative_config.gin"
 
 
-def open_workdir(workdir: Path, config: str) -> None:
-    """Makes the folder for a run, or checks that it is this run's.
+def check_workdir(workdir: Path, config: str) -> None:
+    """Refuses a folder that is not this run's; writes nothing.
 
     Args:
-        workdir: The folder; its parents are made too.
-        config: The run's configuration as gin text, kept beside the results.
+        workdir: The folder, which need not exist.
+        config: The run's configuration as gin text.
 
     Raises:
         ValueError: If the path is a file, or the folder holds a run of another
@@ -22,10 +22,8 @@ def open_workdir(workdir: Path, config: str) -> None:
     """
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir {workdir} is a file: name a folder")
-    workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / CONFIG
     if not path.exists():
-        write_atomically(path, config.encode())
         return
     there = path.read_text(encoding="utf-8")
     if there == config:
@@ -37,9 +35,20 @@ def open_workdir(workdir: Path, config: str) -> None:
         if old.get(name) != new.get(name)
     ]
     raise ValueError(
-        f"workdir {workdir} holds a run of another configuration: {'; '.join(changes)}. "
-        "Use another workdir, or the old values to resume it"
+        f"workdir {workdir} holds a run of another configuration: "
+        f"{'; '.join(changes)}. Use another workdir, or the old values to resume it"
     )
+
+
+def claim_workdir(workdir: Path, config: str) -> None:
+    """Makes the folder of a run and writes its configuration there.
+
+    Args:
+        workdir: The folder; its parents are made too.
+        config: The run's configuration as gin text.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_atomically(workdir / CONFIG, config.encode())
 
 
 def _bindings(config: str) -> dict[str, str]:

@@ -1,17 +1,30 @@
 """Eight virtual CPU devices, strict numerics, and where the shared data lies."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import pytest
+from tiny import Tiny, make_tiny
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
-jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "tools"))
+
+
+@pytest.fixture(autouse=True)
+def strict_dtypes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lets no dtype be promoted by chance, where optax, which needs it, does not run."""
+    if request.path.parent.name in ("models", "prompts", "evaluate", "report"):
+        with jax.numpy_dtype_promotion("strict"):
+            yield
+    else:
+        yield
 
 
 @pytest.fixture
@@ -20,4 +33,20 @@ def shared() -> Path:
     folder = REPOSITORY.parent / "shared"
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Tiny:
+    """A frozen T5 of a few thousand random weights."""
+    return make_tiny()
+
+
+@pytest.fixture(scope="session")
+def skills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny T5 that knows four skills, and their data; see tools/make_skills.py."""
+    import make_skills
+
+    folder = tmp_path_factory.mktemp("made") / "skills"
+    make_skills.make_skills(folder)
     return folder

@@ -53,7 +53,7 @@ def make_model(settings: dict[str, Any], family: str, untied: bool, seed: int) -
     with torch.no_grad():
         for name, weight in model.named_parameters():
             is_matrix = weight.ndim == 2 and "relative" not in name
-            scale = 0.25 if is_matrix and "block" in name else 0.5
+            scale = 0.15 if is_matrix and "block" in name else 0.5
             weight.normal_(std=scale).add_(1.0 if "norm" in name else 0.0)
             if name in ("shared.weight", "lm_head.weight"):
                 weight[PAD] *= 0.25

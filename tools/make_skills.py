@@ -13,16 +13,17 @@ the fields text and answer.
 import argparse
 import dataclasses
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import sentencepiece
 from tqdm import tqdm
 
+from jaxprompt.models.backbone import save
 from jaxprompt.models.t5 import T5, T5Config
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.shapes import Batch, Params
@@ -36,13 +37,15 @@ WORDS = (
 SENTENCE = 5
 """Words of one sentence, all different."""
 
-SHARES = (0.15, 0.15, 0.15, 0.55)
-"""Share of each skill in a batch: the last is the hardest to learn."""
+HARD_SHARES = (0.15, 0.15, 0.15, 0.55)
+"""Share of each skill in the first half of the training: the last is the hardest. The
+second half has all alike, or the model would take that one where no prefix says."""
 
 END = 1
 """End-of-sequence."""
 
-STEPS, BATCH_SIZE, LEARNING_RATE = 2500, 64, 3e-3
+STEPS, BATCH_SIZE, LEARNING_RATE = 4000, 64, 3e-3
+ROWS = {"train": 2000, "validation": 256}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,31 +97,39 @@ def make_vocabulary(folder: Path) -> sentencepiece.SentencePieceProcessor:
 
 
 def make_batch(
-    vocabulary: sentencepiece.SentencePieceProcessor, rng: np.random.Generator
+    vocabulary: sentencepiece.SentencePieceProcessor,
+    rng: np.random.Generator,
+    shares: tuple[float, ...] | None = None,
 ) -> Batch:
     """Draws sentences, each behind the prefix word of a random skill."""
-    skills = [str(skill) for skill in rng.choice(list(SKILLS), BATCH_SIZE, p=SHARES)]
+    skills = [str(skill) for skill in rng.choice(list(SKILLS), BATCH_SIZE, p=shares)]
     sentences = [draw_sentence(rng) for _ in skills]
-    prefixed = [f"{skill} {sentence}" for skill, sentence in zip(skills, sentences)]
-    answers = [SKILLS[skill](sentence) for skill, sentence in zip(skills, sentences)]
+    prefixed = [
+        f"{skill} {sentence}" for skill, sentence in zip(skills, sentences, strict=True)
+    ]
+    answers = [
+        SKILLS[skill](sentence)
+        for skill, sentence in zip(skills, sentences, strict=True)
+    ]
     inputs = _encode(vocabulary, prefixed)
     targets = _encode(vocabulary, answers)
     return Batch(
         inputs=inputs,
-        input_segments=np.ones_like(inputs),
+        input_segments=jnp.ones_like(inputs),
         targets=targets,
-        target_inputs=np.pad(targets[:, :-1], ((0, 0), (1, 0))),
-        target_segments=np.ones_like(targets),
-        weights=np.ones(targets.shape, np.float32),
-        members=np.zeros_like(targets),
+        target_inputs=jnp.pad(targets[:, :-1], ((0, 0), (1, 0))),
+        target_segments=jnp.ones_like(targets),
+        weights=jnp.ones(targets.shape),
+        members=jnp.zeros_like(targets),
     )
 
 
 def _encode(
     vocabulary: sentencepiece.SentencePieceProcessor, texts: list[str]
-) -> np.ndarray:
+) -> jax.Array:
     """Encodes texts of equally many words: each word is one piece."""
-    return np.array([[*ids, END] for ids in vocabulary.encode(texts)], np.int32)
+    rows = [[*ids, END] for ids in vocabulary.encode(texts)]
+    return jnp.asarray(rows, jnp.int32)
 
 
 def train_backbone(
@@ -140,18 +151,64 @@ def train_backbone(
     )
     backbone = T5(config, name="skills")
     model = backbone.init(jax.random.key(seed))
-    schedule = optax.warmup_cosine_decay_schedule(0.0, LEARNING_RATE, 100, steps)
+    warmup = min(100, steps // 10)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, LEARNING_RATE, warmup, steps)
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
     tx = train_only(tx, MODEL_TUNING)
     params = {"model": model, "prompt": empty_prompt(config.width)}
     state, frozen = init_state(params, tx, MODEL_TUNING)
     step = make_train_step(backbone, tx, freeze=MODEL_TUNING)
     rng = np.random.default_rng(seed)
-    accuracies: list[jax.Array] = []
-    for _ in (bar := tqdm(range(steps), desc="training the backbone")):
-        state, metrics = step(state, frozen, make_batch(vocabulary, rng))
+    accuracies: list[jax.Array] = []  # Left on the device: fetching one waits for it.
+    for index in (bar := tqdm(range(steps), desc="training the backbone")):
+        shares = HARD_SHARES if index < steps // 2 else None
+        state, metrics = step(state, frozen, make_batch(vocabulary, rng, shares))
         accuracies.append(metrics["accuracy"])
         if len(accuracies) % 100 == 0:
             recent = float(np.mean(jax.device_get(accuracies[-20:])))
             bar.set_postfix(accuracy=f"{recent:.3f}")
-    return backbone, state.trained["model"], float(accuracies[-1])
+    accuracy = float(np.mean(jax.device_get(accuracies[-100:])))
+    return backbone, state.trained["model"], accuracy
+
+
+def make_skills(folder: Path, *, seed: int = 0, steps: int = STEPS) -> None:
+    """Writes the backbone and each skill's data into a new folder.
+
+    Args:
+        folder: The folder to make.
+        seed: Of the weights and of all sentences.
+        steps: Of the backbone's training.
+
+    Raises:
+        FileExistsError: If the folder exists.
+    """
+    folder.mkdir(parents=True)
+    vocabulary = make_vocabulary(folder)
+    backbone, model, accuracy = train_backbone(vocabulary, seed=seed, steps=steps)
+    spiece = folder / "spiece.model"
+    backbone = dataclasses.replace(backbone, vocabulary=str(spiece))
+    save(folder / "backbone", backbone, model)
+    spiece.unlink()
+    # Sentences that the backbone has not seen: another stream of random numbers.
+    rng = np.random.default_rng([seed, 1])
+    for skill, answer in SKILLS.items():
+        (folder / skill).mkdir()
+        for split, count in ROWS.items():
+            sentences = [draw_sentence(rng) for _ in range(count)]
+            lines = [
+                json.dumps({"text": str(sentence), "answer": answer(sentence)})
+                for sentence in sentences
+            ]
+            (folder / skill / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    print(f"wrote {folder}: with its prefix words the backbone is {accuracy:.1%} right")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description="Make a tiny T5 that knows four skills."
+    )
+    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    flags = parser.parse_args()
+    make_skills(flags.out, seed=flags.seed, steps=flags.steps)

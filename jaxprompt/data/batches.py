@@ -1,8 +1,10 @@
 """Training batches: endless, shuffled, resumable, each host its share."""
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -90,55 +92,98 @@ def train_batches(
             "more rows, shards from 0, a seed of 0 or more"
         )
     task.check_labelled(split)
-    num_examples, all_rows = task.num_examples(split), batch_size * count
-    num_batches = num_examples // all_rows
-    too_few = (
-        f"split {split!r} of task {task.name} has {num_examples} examples, which do "
-        f"not fill a {'packed ' * pack}batch of {all_rows} rows: use a smaller batch"
-    )
-    if num_batches < 1:
-        raise ValueError(too_few)
+    stream = _Stream(task, split, lengths, soft_ids, batch_size, seed, index, count)
+    stream.check_full(task.num_examples(split) // (batch_size * count))
+    return stream.packed(start) if pack else stream.padded(start)
 
-    def order_of(epoch: np.int64, first: np.int64) -> np.ndarray:
-        rows = np.random.default_rng((seed, int(epoch))).permutation(num_examples)
-        if pack:
-            return rows
-        batches = rows[: num_batches * all_rows].reshape(num_batches, count, batch_size)
-        return batches[first:, index].reshape(-1)
 
-    def batches_of(epoch: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
-        rows = tf.numpy_function(order_of, [epoch, first], tf.int64, stateful=False)
-        rows.set_shape([None])
-        features = model_features(task, split, rows, lengths, soft_ids, pack=pack)
-        if not pack:
-            return features.batch(batch_size, drop_remainder=True).enumerate(first)
-        joint = features.batch(all_rows, drop_remainder=True)
-        mine = slice(index * batch_size, (index + 1) * batch_size)
-        own = joint.map(lambda batch: {name: x[mine] for name, x in batch.items()})
-        return own.enumerate().skip(first)
+@dataclasses.dataclass(frozen=True)
+class _Stream:
+    """The arguments of `train_batches`."""
 
-    if (
-        pack
-        and next(
-            iter(batches_of(tf.constant(0, tf.int64), tf.constant(0, tf.int64))), None
+    task: Task
+    split: str
+    lengths: Lengths
+    soft_ids: Int[np.ndarray, " P"]
+    batch_size: int
+    seed: int
+    index: int
+    count: int
+
+    def padded(self, start: Position) -> Iterator[tuple[Batch, Position]]:
+        """One example a row: the skipped rows are left out of the order itself."""
+        num_batches = self.task.num_examples(self.split) // self.joint_size
+        shape = (num_batches, self.count, self.batch_size)
+
+        def order_of(epoch: np.int64) -> np.ndarray:
+            batches = self.order(epoch)[: math.prod(shape)].reshape(shape)
+            first = start.batch if epoch == start.epoch else 0
+            return batches[first:, self.index].reshape(-1)
+
+        epochs = tf.data.Dataset.counter(start.epoch)
+        features = self.features(epochs.flat_map(_rows(order_of)), pack=False)
+        position = start
+        for batch in _arrays(features.batch(self.batch_size)):
+            if position.batch >= num_batches:
+                position = Position(position.epoch + 1, 0)
+            position = Position(position.epoch, position.batch + 1)
+            yield to_batch(batch), position
+
+    def packed(self, start: Position) -> Iterator[tuple[Batch, Position]]:
+        """Several examples a row: how many, and so what to skip, shows in packing."""
+        # One pipeline serves all epochs: building it may take longer than an epoch.
+        epoch = tf.Variable(tf.constant(0, tf.int64), trainable=False)
+        rows = tf.data.Dataset.range(1).map(lambda _: epoch).flat_map(_rows(self.order))
+        features = self.features(rows, pack=True)
+        batches = features.batch(self.joint_size, drop_remainder=True)
+        mine = slice(self.index * self.batch_size, (self.index + 1) * self.batch_size)
+        for number in itertools.count(start.epoch):
+            epoch.assign(number)
+            first = start.batch if number == start.epoch else 0
+            done = 0
+            for done, batch in enumerate(_arrays(batches), start=1):
+                if done > first:
+                    own = {name: x[mine] for name, x in batch.items()}
+                    yield to_batch(own), Position(number, done)
+            self.check_full(done)
+
+    def features(self, rows: tf.data.Dataset, pack: bool) -> tf.data.Dataset:
+        return model_features(
+            self.task, self.split, rows, self.lengths, self.soft_ids, pack=pack
         )
-        is None
-    ):
-        raise ValueError(too_few)
-    return _iterate(batches_of, start)
+
+    def order(self, epoch: np.int64) -> Int[np.ndarray, " rows"]:
+        rows = self.task.num_examples(self.split)
+        return np.random.default_rng((self.seed, int(epoch))).permutation(rows)
+
+    @property
+    def joint_size(self) -> int:
+        """Rows of a batch of all hosts."""
+        return self.batch_size * self.count
+
+    def check_full(self, num_batches: int) -> None:
+        """Raises ValueError if an epoch has no batch."""
+        if num_batches < 1:
+            raise ValueError(
+                f"the {self.task.num_examples(self.split)} examples of split "
+                f"{self.split!r} of task {self.task.name} do not fill a batch of "
+                f"{self.joint_size} rows: use a smaller batch"
+            )
 
 
-def _iterate(
-    batches_of: Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset], start: Position
-) -> Iterator[tuple[Batch, Position]]:
-    def batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        first = tf.where(epoch == start.epoch, tf.constant(start.batch, tf.int64), 0)
-        return batches_of(epoch, first).map(lambda i, batch: (epoch, i, batch))
+def _rows(
+    order_of: Callable[[np.int64], np.ndarray],
+) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    def rows(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.numpy_function(order_of, [epoch], tf.int64)
+        order.set_shape([None])
+        return tf.data.Dataset.from_tensor_slices(order)
 
-    # One pipeline for all epochs: building one takes longer than a small epoch.
-    endless = tf.data.Dataset.counter(start.epoch).flat_map(batches)
-    for epoch, i, features in endless.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
-        yield to_batch(features), Position(int(epoch), int(i) + 1)
+    return rows
+
+
+def _arrays(dataset: tf.data.Dataset) -> Iterator[Any]:
+    return dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
 
 
 def truncated_share(
@@ -156,5 +201,5 @@ def truncated_share(
     return TruncatedShare(
         inputs=float(np.mean(inputs > lengths.inputs)),
         targets=float(np.mean(targets > lengths.targets)),
-        examples=len(rows),
+        examples=len(inputs),
     )

@@ -144,10 +144,15 @@ class EvaluationSet:
 
     def score_texts(self, predictions: Sequence[str]) -> Scores:
         """Scores predicted texts, one for each row in order."""
-        with quiet_seqio():
+
+        def predict_fn(dataset: Any, model_feature_shapes: Any = None) -> Any:
+            del dataset, model_feature_shapes
             # seqio takes a text for a prediction that is decoded already.
+            return list(enumerate(predictions))
+
+        with quiet_seqio():
             future, _ = self._evaluator.evaluate(
-                compute_metrics=True, predict_fn=lambda _: list(enumerate(predictions))
+                compute_metrics=True, predict_fn=predict_fn
             )
         (values,) = future.result().values()
         metrics = {name: float(value) for name, value in values.items()}

@@ -40,11 +40,11 @@ def read_rows(path: str | Path) -> list[Row]:
     path = Path(path)
     check_file(path)
     if path.suffix == ".jsonl":
-        rows = list(read_jsonl(io.StringIO(_read_text(path), newline=None), path))
+        rows = list(read_jsonl(_lines(path), path))
     elif path.suffix == ".csv":
-        rows = list(_read_table(path, csv.excel))
+        rows = list(_read_csv(path))
     else:
-        rows = list(_read_table(path, _Tsv))
+        rows = list(_read_tsv(path))
     if not rows:
         raise ValueError(f"{path}: no rows: the file is empty")
     return rows
@@ -69,6 +69,11 @@ def _read_text(path: Path) -> str:
             f"{path}:{line}: byte 0x{err.object[err.start]:02x} is not UTF-8: convert "
             "the file, for example with iconv -f WINDOWS-1252 -t UTF-8"
         ) from err
+
+
+def _lines(path: Path) -> Iterable[str]:
+    # newline=None: a carriage return ends a line too, as it does for TFDS.
+    return io.StringIO(_read_text(path), newline=None)
 
 
 def read_jsonl(lines: Iterable[str], where: str | Path) -> Iterator[Row]:
@@ -130,36 +135,44 @@ def field_text(row: Row, name: str) -> str:
     return str(value)
 
 
-class _Tsv(csv.excel_tab):
-    quoting = csv.QUOTE_NONE
-    quotechar = None
+def _read_tsv(path: Path) -> Iterator[Row]:
+    lines = _lines(path)
+    cells = ((n, line.rstrip("\n").split("\t")) for n, line in enumerate(lines, 1))
+    return _with_header(path, ((n, row) for n, row in cells if row != [""]))
 
 
-def _read_table(path: Path, dialect: type[csv.Dialect]) -> Iterator[Row]:
-    # newline=None: bare carriage returns end lines too, as they do for TFDS. Quoted
-    # CSV fields may hold line breaks, which csv itself must see.
-    newline = "" if dialect is csv.excel else None
-    reader = csv.reader(io.StringIO(_read_text(path), newline=newline), dialect)
-    header = next(reader, None)
-    if header is None:
-        return
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{path}:1: the header names {repeated} more than once")
+def _read_csv(path: Path) -> Iterator[Row]:
+    # csv itself must see the line ends: a quoted field may hold some.
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    return _with_header(path, _numbered(path, reader))
+
+
+def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
     while True:
-        # The line on which the row starts; a quoted field may end lines below.
-        where = f"{path}:{reader.line_num + 1}"
+        line = reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as err:
-            raise ValueError(f"{where}: {err}") from err
+            raise ValueError(f"{path}:{line}: not CSV: {err}") from err
         if cells is None:
             return
-        if not cells:
-            continue
+        if cells:
+            yield line, cells
+
+
+def _with_header(
+    path: Path, numbered: Iterator[tuple[int, list[str]]]
+) -> Iterator[Row]:
+    line, header = next(numbered, (1, []))
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"{path}:{line}: the header names {', '.join(repeated)} more than once"
+        )
+    for line, cells in numbered:
         if len(cells) != len(header):
             raise ValueError(
-                f"{where}: {len(cells)} columns, but the header has {len(header)}: "
-                f"{', '.join(header)}"
+                f"{path}:{line}: {len(cells)} columns, but the header has "
+                f"{len(header)}: {', '.join(header)}"
             )
-        yield Row(where, dict(zip(header, cells, strict=True)))
+        yield Row(f"{path}:{line}", dict(zip(header, cells, strict=True)))

@@ -63,6 +63,7 @@ def run_task(
     Returns:
         A seqio task, not registered.
     """
+    prompt = np.asarray(soft_ids, np.int32)
 
     def trim(example: Features) -> Features:
         return {
@@ -72,7 +73,7 @@ def run_task(
         }
 
     def prefix(example: Features) -> Features:
-        return {**example, "inputs": tf.concat([soft_ids, example["inputs"]], axis=0)}
+        return {**example, "inputs": tf.concat([prompt, example["inputs"]], axis=0)}
 
     return task.seqio_task.replace(
         source=source,
@@ -87,7 +88,7 @@ def run_task(
 def model_features(
     task: Task,
     split: str,
-    rows: Int[np.ndarray, " rows"] | tf.Tensor,
+    rows: tf.data.Dataset,
     lengths: Lengths,
     soft_ids: Int[np.ndarray, " P"],
     *,
@@ -98,7 +99,7 @@ def model_features(
     Args:
         task: The task.
         split: The split.
-        rows: Row numbers in the wanted order, int64.
+        rows: Row numbers in the wanted order, int64 scalars.
         lengths: Longest texts, and with `pack` the room of a row.
         soft_ids: int32 ids of the prompt [P].
         pack: Whether a row may hold several examples.
@@ -173,13 +174,14 @@ def padded_batches(
         )
 
 
-def sample_rows(num_rows: int, limit: int | None) -> Int[np.ndarray, " rows"]:
+def sample_rows(num_rows: int, limit: int | None) -> tf.data.Dataset:
     """Picks at most `limit` row numbers at random, always the same, in order."""
     if limit is None or limit >= num_rows:
-        return np.arange(num_rows)
+        return tf.data.Dataset.range(num_rows)
     if limit < 1:
         raise ValueError(f"{limit} examples: use 1 or more, or None for all")
-    return np.sort(np.random.default_rng(0).choice(num_rows, limit, replace=False))
+    rows = np.random.default_rng(0).choice(num_rows, limit, replace=False)
+    return tf.data.Dataset.from_tensor_slices(np.sort(rows))
 
 
 @contextlib.contextmanager

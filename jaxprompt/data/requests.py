@@ -31,8 +31,11 @@ def read_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: If a line is no JSON object; names the line.
     """
-    for row in files.read_jsonl(lines, where):
-        yield row.fields
+    try:
+        for row in files.read_jsonl(lines, where):
+            yield row.fields
+    except UnicodeDecodeError as err:
+        raise ValueError(f"{where}: not UTF-8: {err}") from err
 
 
 def request_batches(
@@ -69,7 +72,7 @@ def request_batches(
         vocabulary=task.vocabulary,
         read_request=task.read_request,
     )
-    order = np.arange(len(texts))
+    order = tf.data.Dataset.range(len(texts))
     dataset = pipeline.model_features(plain, "requests", order, lengths, soft_ids)
     return pipeline.padded_batches(pipeline.stack(dataset), batch_size)
 
@@ -86,7 +89,7 @@ def _input_texts(
         else:
             structured[i] = task.read_request(row, i)
     if structured:
-        columns = sources.to_columns(list(structured.values()))
+        columns: Any = sources.to_columns(list(structured.values()))
         dataset = tf.data.Dataset.from_tensor_slices(columns)
         for preprocess in task.formats:
             dataset = preprocess(dataset)

@@ -62,22 +62,22 @@ class TableSource(seqio.DataSource):
         """Returns the number of rows of a split."""
         return len(next(iter(self.columns(split).values())))
 
-    def select(self, split: str, rows: Any) -> tf.data.Dataset:
+    def select(self, split: str, rows: tf.data.Dataset) -> tf.data.Dataset:
         """Picks rows by number.
 
         Args:
             split: The split.
-            rows: Row numbers in the wanted order: int64, an array or a tensor.
+            rows: Row numbers in the wanted order, int64 scalars.
 
         Returns:
             The rows as a dataset of feature dicts.
         """
         columns = self.columns(split)
-        return tf.data.Dataset.from_tensor_slices(rows).map(
+        return rows.map(
             lambda row: {name: column[row] for name, column in columns.items()}
         )
 
-    def pick(self, split: str, rows: Any) -> seqio.DataSource:
+    def pick(self, split: str, rows: tf.data.Dataset) -> seqio.DataSource:
         """Returns `select`'s rows as a source of their own."""
 
         def dataset(
@@ -106,7 +106,7 @@ class TableSource(seqio.DataSource):
             rows = np.random.default_rng(seed).permutation(rows)
         if shard_info is not None:
             rows = rows[shard_info.index :: shard_info.num_shards]
-        return self.select(split, rows)
+        return self.select(split, tf.data.Dataset.from_tensor_slices(rows))
 
 
 def to_columns(rows: Sequence[Mapping[str, Any]]) -> Columns:

@@ -16,7 +16,7 @@ def _task(
     labels: Mapping[str, int] | None = None,
     metric_fns: Sequence[Callable[..., Any]] = (metrics.accuracy,),
 ) -> official.OfficialTask:
-    config = super_glue.SuperGlue.builder_configs[name]
+    config: Any = super_glue.SuperGlue.builder_configs[name]
     return official.OfficialTask(
         config=config,
         tfds_family="super_glue",

@@ -1,6 +1,7 @@
 """A task: rows of text to text, tokenised for one backbone, with its metrics."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,8 @@ class Task:
         return rows
 
     def _with_eos(self, text: str) -> list[int]:
-        return [*self.vocabulary.encode(text), self.vocabulary.eos_id]
+        eos_id: Any = self.vocabulary.eos_id
+        return [*self.vocabulary.encode(text), eos_id]
 
 
 def make_task(
@@ -132,7 +134,12 @@ def make_task(
 
     Returns:
         The task; it is not registered with seqio, so names never clash.
+
+    Raises:
+        ValueError: If the name has other characters.
     """
+    if not re.fullmatch(r"[\w.:]+", name):
+        raise ValueError(f'task name {name!r}: use letters, digits, "_", "." and ":"')
     feature = seqio.Feature(vocabulary=vocabulary, add_eos=True)
     seqio_task = seqio.Task(
         name,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import sentencepiece
 import seqio
 import tensorflow as tf
 import tokenizers
@@ -57,28 +58,31 @@ def _find(path: Path) -> Path:
 def _load(path: Path, extra_ids: int | None) -> seqio.Vocabulary:
     if path.suffix == ".json":
         return TokenizerVocabulary(path)
-    if extra_ids is None:
-        extra_ids = _extra_ids(path)
-    vocabulary = seqio.SentencePieceVocabulary(str(path), extra_ids)
     try:
-        pad_id, eos_id = vocabulary.tokenizer.pad_id(), vocabulary.eos_id
+        pieces = seqio.SentencePieceVocabulary(str(path)).tokenizer
     except Exception as err:
         # A file that is no model fails inside protobuf or SentencePiece.
         raise ValueError(f"{path}: not a SentencePiece model: {err}") from err
-    _check_special_ids(path, pad_id, eos_id)
-    return vocabulary
+    _check_special_ids(path, pieces.pad_id(), pieces.eos_id())
+    if extra_ids is None:
+        extra_ids = _extra_ids(path, pieces)
+    return seqio.SentencePieceVocabulary(str(path), extra_ids)
 
 
-def _extra_ids(path: Path) -> int:
-    pieces = seqio.SentencePieceVocabulary(str(path)).tokenizer
+def _extra_ids(path: Path, pieces: sentencepiece.SentencePieceProcessor) -> int:
     # A piece that is not there has the id of <unk>.
     sentinels = ("<extra_id_0>", "▁<extra_id_0>")
     if any(pieces.piece_to_id(piece) != pieces.unk_id() for piece in sentinels):
         return 0
     config = path.with_name("tokenizer_config.json")
-    if config.is_file():
-        return json.loads(config.read_text("utf-8")).get("extra_ids", DEFAULT_EXTRA_IDS)
-    return DEFAULT_EXTRA_IDS
+    if not config.is_file():
+        return DEFAULT_EXTRA_IDS
+    try:
+        return int(json.loads(config.read_text("utf-8"))["extra_ids"])
+    except KeyError:
+        return DEFAULT_EXTRA_IDS
+    except (ValueError, TypeError) as err:
+        raise ValueError(f"{config}: no JSON object with a number extra_ids") from err
 
 
 def _check_special_ids(path: Path, pad_id: int | None, eos_id: int | None) -> None:
@@ -129,8 +133,10 @@ class TokenizerVocabulary(seqio.Vocabulary):
         return self._tokenizer.decode(kept, skip_special_tokens=False)
 
     def _encode_tf(self, s: tf.Tensor) -> tf.Tensor:
-        def encode(text: bytes) -> np.ndarray:
-            return np.asarray(self._encode(text.decode("utf-8")), np.int32)
+        def encode(text: bytes | np.ndarray) -> np.ndarray:
+            # Bytes in a graph, an array outside of one.
+            ids = self._encode(np.asarray(text, object).item().decode("utf-8"))
+            return np.asarray(ids, np.int32)
 
         ids = tf.numpy_function(encode, [s], tf.int32, stateful=False)
         ids.set_shape([None])

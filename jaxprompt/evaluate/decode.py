@@ -25,9 +25,7 @@ def _start(
     cache = backbone.start_cache(model, encoded, batch.input_segments, length)
     table = backbone.table(model)
 
-    def step(
-        cache: Cache, ids: jax.Array, index: jax.Array
-    ) -> tuple[jax.Array, Cache]:
+    def step(cache: Cache, ids: jax.Array, index: jax.Array) -> tuple[jax.Array, Cache]:
         y = embed(table, params["prompt"], ids[:, None])[:, 0]
         logits_BV, cache = backbone.decode_step(model, cache, y, index)
         return jax.nn.log_softmax(logits_BV), cache

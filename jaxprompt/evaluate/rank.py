@@ -1,4 +1,4 @@
-"""Rank classification: which of the task's label words does the model find likeliest?"""
+"""Rank classification: which of the task's label words is the likeliest?"""
 
 import jax
 import jax.numpy as jnp

@@ -48,10 +48,16 @@ def make_predict(
         prompt of the same shape does not recompile.
 
     Raises:
-        ValueError: If the method is unknown, or "rank" for a task without labels.
+        ValueError: If the method is unknown, a number is out of range, or "rank" is
+            for a task without labels.
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: use one of {list(METHODS)}")
+    if length < 1 or beams < 1 or alpha < 0:
+        raise ValueError(
+            f"target length {length}, beams {beams}, alpha {alpha}: use a length and "
+            "beams of 1 or more, and an alpha of 0 or more"
+        )
     if method == "rank":
         label_ids = jnp.asarray(task.label_ids(length))
 

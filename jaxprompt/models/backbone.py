@@ -9,7 +9,8 @@ import huggingface_hub.errors
 import jax
 from jaxtyping import Array, Float, Int, Key
 
-from jaxprompt.models.t5 import T5, Cache
+from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5_block import Cache
 from jaxprompt.models.weights import hugging_face, t5x
 from jaxprompt.models.weights.checkpoint import (
     Checkpoint,
@@ -208,19 +209,20 @@ def load(
         checkpoint.config,
         name=checkpoint.name,
         revision=checkpoint.revision,
-        fingerprint=read_fingerprint(checkpoint),
         vocabulary=checkpoint.vocabulary,
         dtype=dtype,
         dropout=dropout,
         remat=remat,
         unroll=unroll,
     )
-    return backbone, read_params(checkpoint, dtype, mesh)
+    params = read_params(checkpoint, dtype, mesh)
+    fingerprint = read_fingerprint(checkpoint)
+    return dataclasses.replace(backbone, fingerprint=fingerprint), params
 
 
 def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
     """Returns a folder, and the commit it is a snapshot of if it is the Hub's."""
-    folder = Path(name)
+    folder = Path(name).expanduser()
     if folder.is_dir():
         if revision is not None:
             raise ValueError(

@@ -78,12 +78,24 @@ def save_prompt(
         **details: Further fields of `Provenance`: task, metric, seed and so on.
 
     Raises:
-        ValueError: If the bank holds more than one prompt.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If the bank holds more than one prompt, or if its rows are not
+            finite or not as wide as the model.
     """
     if prompt.members != 1:
         raise ValueError(
             f"a prompt file holds one prompt, but this bank has {prompt.members}: save "
             "each member of unstack(bank) to a file of its own"
+        )
+    if prompt.width != backbone.width:
+        raise ValueError(
+            f"prompt width {prompt.width} != model width {backbone.width}: this is not "
+            f"a prompt of {backbone.name}"
+        )
+    if not np.isfinite(prompt.rows).all():
+        raise ValueError(
+            "the prompt holds numbers that are not finite, so no model can use it: "
+            "take an earlier checkpoint"
         )
     provenance = Provenance(
         backbone=backbone.name,
@@ -138,6 +150,11 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
             f"{path}: its {_HEADER} header cannot be read ({error}): the file is "
             "damaged, or written by a newer version"
         ) from error
+    if (provenance.length, provenance.width) != rows.shape:
+        raise ValueError(
+            f"{path}: the prompt is {list(rows.shape)}, but its header says "
+            f"{[provenance.length, provenance.width]}: the file is damaged"
+        )
     return make_prompt(rows), provenance
 
 

@@ -68,18 +68,29 @@ def init_prompt(
     width = table.shape[1]
     match method:
         case "uniform":
+            if not low < high:
+                raise ValueError(
+                    f"uniform initialisation from {low} to {high}: low must be less "
+                    "than high"
+                )
             rows = jax.random.uniform(key, (length, width), minval=low, maxval=high)
         case "normal":
+            if stddev <= 0:
+                raise ValueError(
+                    f"normal initialisation: stddev {stddev} is not over 0"
+                )
             rows = stddev * jax.random.normal(key, (length, width))
         case "vocabulary":
             rows = _sample_rows(key, table, length, top)
         case "class_labels":
-            ids = [_encode(encode, word, method) for word in _required(words, method)]
-            means = [_take(table, word_ids).mean(axis=0) for word_ids in ids]
+            means = [
+                _embed_text(encode, word, table, method).mean(axis=0)
+                for word in _required(words, method)
+            ]
             rows = _fill(key, table, jnp.stack(means), length, top, method)
         case "text":
-            ids = _encode(encode, _required(text, method), method)
-            rows = _fill(key, table, _take(table, ids), length, top, method)
+            start = _embed_text(encode, _required(text, method), table, method)
+            rows = _fill(key, table, start, length, top, method)
         case "file":
             return _from_file(_required(file, method), length, width)
         case _:
@@ -89,7 +100,7 @@ def init_prompt(
     return make_prompt(rows)
 
 
-def _take(table: jax.Array, ids: Sequence[int]) -> jax.Array:
+def _take(table: jax.Array, ids: Sequence[int] | jax.Array) -> jax.Array:
     # Rows are picked first and cast then: the table may be large, and in bfloat16.
     return jnp.asarray(table[jnp.asarray(ids)], jnp.float32)
 
@@ -114,8 +125,8 @@ def _fill(
 ) -> jax.Array:
     if len(start) > length:
         raise ValueError(
-            f"{method} initialisation needs {len(start)} rows, but the prompt length is "
-            f"{length}: use a length of at least {len(start)}"
+            f"{method} initialisation needs {len(start)} rows, but the prompt length "
+            f"is {length}: use a length of at least {len(start)}"
         )
     rest = _sample_rows(key, table, length - len(start), top)
     return jnp.concatenate([start, rest])
@@ -131,15 +142,23 @@ def _required(value: Any, method: str) -> Any:
     return value
 
 
-def _encode(
-    encode: Callable[[str], Sequence[int]] | None, text: str, method: str
-) -> list[int]:
+def _embed_text(
+    encode: Callable[[str], Sequence[int]] | None,
+    text: str,
+    table: jax.Array,
+    method: str,
+) -> jax.Array:
     if encode is None:
-        raise ValueError(f"{method} initialisation needs encode, a text-to-ids function")
+        raise ValueError(f"{method} initialisation needs encode, from text to ids")
     ids = list(encode(text))
     if not ids:
         raise ValueError(f"{method} initialisation: {text!r} has no tokens")
-    return ids
+    if max(ids) >= table.shape[0]:
+        raise ValueError(
+            f"{method} initialisation: {text!r} has token {max(ids)}, but the model "
+            f"has {table.shape[0]}: this is another model's vocabulary"
+        )
+    return _take(table, ids)
 
 
 def _from_file(path: str | Path, length: int, width: int) -> Prompt:

@@ -25,8 +25,16 @@ def embed(
 
     Returns:
         Embeddings in the dtype of the table.
+
+    Raises:
+        ValueError: If the prompt is not as wide as the table.
     """
     num_rows, width = table.shape
+    if prompt.width != width:
+        raise ValueError(
+            f"prompt width {prompt.width} != model width {width}: this prompt was made "
+            "for another model"
+        )
     frozen = table[jnp.minimum(ids, num_rows - 1)]
     if prompt.length == 0:
         return frozen

@@ -20,8 +20,18 @@ def nearest_ids(
     Returns:
         Ids of the neighbours, and their cosines, from -1 to 1.
 
+    Raises:
+        ValueError: If the prompt is a larger bank, or if the table has fewer rows.
+
     Source: Lester et al. 2021, sec. 7 (arXiv:2104.08691).
     """
+    if prompt.members != 1:
+        raise ValueError(f"a bank of {prompt.members} prompts: take one by unstack")
+    if not 1 <= count <= table.shape[0]:
+        raise ValueError(
+            f"{count} neighbours of each soft token: use 1 to {table.shape[0]}, the "
+            "rows of the embedding table"
+        )
     directions_VD = _unit(table.astype(jnp.float32))
     cosines_PV = _unit(prompt.rows[0]) @ directions_VD.T
     cosines, ids = jax.lax.top_k(cosines_PV, count)

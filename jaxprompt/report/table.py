@@ -37,4 +37,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    # A cell is one line, and a bar would end it.
+    return " ".join(str(value).splitlines()).replace("|", "\\|")

@@ -1,6 +1,7 @@
 """Checkpoints of {step, prompt, optimizer, data position}; all of orbax is here."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,7 @@ class Progress:
     def scored(self, step: int, score: float) -> "Progress":
         """Returns the progress after an evaluation; of equal scores, the first wins."""
         if score > self.best_score:
-            return dataclasses.replace(
-                self, best_step=step, best_score=score, stale=0
-            )
+            return dataclasses.replace(self, best_step=step, best_score=score, stale=0)
         return dataclasses.replace(self, stale=self.stale + 1)
 
 
@@ -46,8 +45,8 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path):
-        policies = ocp.training.preservation_policies
-        keep = policies.AnyPreservationPolicy(
+        policies: Any = ocp.training.preservation_policies
+        keep: Any = policies.AnyPreservationPolicy(
             [
                 policies.LatestN(1),
                 policies.BestN(
@@ -56,7 +55,9 @@ class Checkpoints:
             ]
         )
         self._checkpointer = ocp.training.Checkpointer(
-            folder.absolute(), preservation_policy=keep, cleanup_tmp_directories=True
+            str(folder.absolute()),
+            preservation_policy=keep,
+            cleanup_tmp_directories=True,
         )
 
     def save(
@@ -67,16 +68,20 @@ class Checkpoints:
         Args:
             state: The state to resume from.
             progress: The rest of what resuming needs.
-            score: The state's validation score, if it was evaluated.
+            score: The state's validation score, if it was evaluated. One that is not
+                finite (a correlation of equal predictions, say) is none.
         """
         step = int(state.step)
         if self._checkpointer.latest and self._checkpointer.latest.step == step:
             return
+        metrics = None
+        if score is not None and math.isfinite(score):
+            metrics = {"score": score, "step": step}
         self._checkpointer.save(
             step,
             state,
             force=True,
-            metrics=None if score is None else {"score": score, "step": step},
+            metrics=metrics,
             custom_metadata={"progress": dataclasses.asdict(progress)},
         )
         self._checkpointer.wait()

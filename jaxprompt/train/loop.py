@@ -1,4 +1,4 @@
-"""fit: the training loop, the only code in this room with a clock, a bar and signals."""
+"""fit: the training loop; the clock, the bar and the signals of this room are here."""
 
 import dataclasses
 import math
@@ -88,7 +88,7 @@ def fit(
         The last state and the progress.
 
     Raises:
-        FloatingPointError: If the loss is not finite. What was saved stays.
+        FloatingPointError: If a loss or gradient is not finite. What was saved stays.
         Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     progress = progress or Progress()
@@ -120,17 +120,21 @@ def fit(
                 bar.set_postfix(_short(scalars, progress))
                 if log:
                     log.write(step, scalars)
-            if evaluate and pace.evaluate_every:
-                if _due(step, pace.evaluate_every) or last:
-                    scores = evaluate({**frozen, **state.trained})
-                    score = scores["score"]
-                    progress = progress.scored(step, score)
-                    window.restart()
-                    if log:
-                        log.write(step, {f"validation/{k}": v for k, v in scores.items()})
+            if (
+                evaluate
+                and pace.evaluate_every
+                and (last or _due(step, pace.evaluate_every))
+            ):
+                window.check(step)
+                scores = evaluate({**frozen, **state.trained})
+                score = scores["score"]
+                progress = progress.scored(step, score)
+                window.restart()
+                if log:
+                    log.write(step, {f"validation/{k}": v for k, v in scores.items()})
             stop = signals.received > 0 or _gave_up(progress, pace)
             if checkpoints and (
-                score is not None or last or stop or _due(step, pace.checkpoint_every)
+                score is not None or stop or last or _due(step, pace.checkpoint_every)
             ):
                 window.check(step)
                 seconds = time.perf_counter() - start
@@ -177,14 +181,16 @@ class _Window:
         self._counted += 1
 
     def check(self, step: int) -> list[dict[str, float]]:
-        """Fetches what was added; raises FloatingPointError if a loss is not finite."""
+        """Fetches what was added; raises FloatingPointError if it is not finite."""
         fetched = jax.device_get(self._metrics)
         for index, metrics in enumerate(fetched):
-            if not math.isfinite(metrics["loss"]):
+            # A finite loss with another gradient leaves a prompt that is not finite.
+            if not all(map(math.isfinite, metrics.values())):
                 bad = step - len(fetched) + index + 1
                 raise FloatingPointError(
-                    f"the loss of step {bad} is {metrics['loss']}: lower the learning "
-                    "rate, or use float32; checkpoints of earlier steps are kept"
+                    f"step {bad} has loss {metrics['loss']} and gradient norm "
+                    f"{metrics['gradient_norm']}: lower the learning rate, or use "
+                    "float32; checkpoints of earlier steps are kept"
                 )
         return fetched
 

@@ -10,6 +10,11 @@ from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params
 
 
+def token_totals(batch: Batch, members: int) -> Float[Array, " M"]:
+    """Sums the loss weights of each member's target tokens; 0 for one left out."""
+    return jnp.zeros(members).at[batch.members].add(batch.weights)
+
+
 def token_shares(batch: Batch, members: int) -> Float[Array, "B L"]:
     """Weighs each target token by its share of its member's tokens.
 
@@ -25,7 +30,7 @@ def token_shares(batch: Batch, members: int) -> Float[Array, "B L"]:
     Returns:
         float32 weights; those of each member present sum to 1.
     """
-    totals_M = jnp.zeros(members).at[batch.members].add(batch.weights)
+    totals_M = token_totals(batch, members)
     return batch.weights / jnp.maximum(totals_M[batch.members], 1e-9)
 
 
@@ -58,7 +63,7 @@ def loss(
     nats_BL = optax.softmax_cross_entropy_with_integer_labels(logits_BLV, batch.targets)
     total = jnp.sum(shares * nats_BL)
     hits_BL = jnp.argmax(logits_BLV, axis=-1) == batch.targets
-    metrics = {"loss": total, "accuracy": jnp.sum(shares * hits_BL)}
+    metrics = {"loss": total, "accuracy": jnp.sum(shares, where=hits_BL)}
     if z_loss:
         log_z_BL = jax.nn.logsumexp(logits_BLV, axis=-1)
         total = total + z_loss * jnp.sum(shares * log_z_BL**2)

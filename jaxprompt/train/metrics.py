@@ -49,5 +49,5 @@ class MetricLog:
 
 
 def _whole(line: str) -> bool:
-    """Whether a line was written to its end; the last one of a killed run may not be."""
+    """Whether a line was written to its end: the last one of a killed run may not."""
     return line.startswith("{") and line.endswith("}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import jax
 import optax
+from jaxtyping import Array, Bool
 
 FREEZE: Mapping[str, bool] = {"model": True, "prompt": False}
 """Prompt tuning: read by the optimizer, the step, the checkpoint and the report."""
@@ -49,17 +50,17 @@ def make_schedule(
         case "cosine":
             after = optax.cosine_decay_schedule(peak, decay_steps)
         case "inverse_sqrt":
-            start = max(warmup, 1)
-
-            def after(step: jax.typing.ArrayLike) -> jax.typing.ArrayLike:
-                return peak * (start / (start + step)) ** 0.5
-
+            after = _inverse_sqrt(peak, max(warmup, 1))
         case _:
             raise ValueError(f"unknown schedule {name!r}: use one of {list(SCHEDULES)}")
     if not warmup:
         return after
     rise = optax.linear_schedule(0.0, peak, warmup)
     return optax.join_schedules([rise, after], [warmup])
+
+
+def _inverse_sqrt(peak: float, start: int) -> optax.Schedule:
+    return lambda step: peak * (start / (start + step)) ** 0.5
 
 
 def adafactor(
@@ -100,23 +101,37 @@ def adafactor(
     )
 
 
-def per_member(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+def per_member(
+    tx: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
     """Runs an optimizer for each member of a bank on its own, over the leading axis M.
 
-    Clipping, norms and factored moments then never mix members.
+    Clipping, norms and factored moments then never mix members. Its `update` takes one
+    more argument, `present`: the members [M] that the batch trains. The others stay as
+    they are: no weight decay, and the step that their moments and rate count does not
+    pass either. Without it, all are present.
     """
 
     def update(
-        updates: optax.Updates, state: optax.OptState, params: optax.Params | None
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        *,
+        present: Bool[Array, " M"] | None = None,
+        **_: object,
     ) -> tuple[optax.Updates, optax.OptState]:
-        return jax.vmap(tx.update)(updates, state, params)
+        new = jax.vmap(tx.update)(updates, state, params)
+        if present is None:
+            return new
+        old = optax.tree.zeros_like(updates), state
+        return jax.vmap(optax.tree.where)(present, new, old)
 
-    return optax.GradientTransformation(jax.vmap(tx.init), update)
+    return optax.GradientTransformationExtraArgs(jax.vmap(tx.init), update)
 
 
 def train_only(
     tx: optax.GradientTransformation, freeze: Mapping[str, bool] = FREEZE
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
     """Masks every parameter that `freeze` names: the rest learn by `tx`.
 
     Args:
@@ -126,7 +141,8 @@ def train_only(
     Returns:
         An optimizer over the joined tree, whose state holds nothing of what is frozen.
         Its `update` wants no gradient of it either: pass `optax.MaskedNode()` there.
-        (Given one, `optax.masked` would hand it through as an update.)
+        (Given one, `optax.masked` would hand it through as an update.) It takes
+        `present`, as `per_member` does.
     """
     chain = []
     if not freeze["model"]:

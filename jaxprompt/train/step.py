@@ -10,7 +10,7 @@ import optax
 
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.train.loss import loss, token_shares
+from jaxprompt.train.loss import loss, token_shares, token_totals
 from jaxprompt.train.optimizer import FREEZE
 
 
@@ -55,13 +55,24 @@ def init_state(
         freeze: The mask.
 
     Returns:
-        The state, with copies of what trains (the step donates it), and the frozen
-        rest of the tree, as it is.
+        The state, with copies of what trains (the step donates it), on the devices
+        that the parameters are on, and the frozen rest of the tree, as it is.
     """
     trained, frozen = split(params, freeze)
     trained = jax.tree.map(jnp.copy, trained)
-    opt_state = tx.init(_masked(trained, freeze))
-    return TrainState(jnp.zeros((), jnp.int32), trained, opt_state), frozen
+    # Where the step will leave them: elsewhere, its second call would compile anew.
+    step, opt_state = jax.device_put(
+        (jnp.zeros((), jnp.int32), tx.init(_masked(trained, freeze))),
+        _replicated_beside(jax.tree.leaves(trained)[0]),
+    )
+    return TrainState(step, trained, opt_state), frozen
+
+
+def _replicated_beside(array: jax.Array) -> jax.sharding.Sharding:
+    sharding = array.sharding
+    if isinstance(sharding, jax.NamedSharding):
+        return jax.NamedSharding(sharding.mesh, jax.P())
+    return sharding
 
 
 def _masked(trained: Params, freeze: Mapping[str, bool]) -> Params:
@@ -74,7 +85,7 @@ def _masked(trained: Params, freeze: Mapping[str, bool]) -> Params:
 
 def make_train_step(
     backbone: Backbone,
-    tx: optax.GradientTransformation,
+    tx: optax.GradientTransformationExtraArgs,
     *,
     freeze: Mapping[str, bool] = FREEZE,
     seed: int = 0,
@@ -95,9 +106,16 @@ def make_train_step(
     Returns:
         `train_step(state, frozen, batch) -> (state, metrics)`. The state is donated;
         the frozen tree is an argument, never donated and never returned. Metrics are
-        float32 scalars: "loss" and "accuracy" (means over members), and
-        "gradient_norm" (L2, of what trains).
+        float32 scalars: "loss" and "accuracy" (means over the members that have rows
+        in the batch; the others stay as they are), and "gradient_norm" (L2, of what
+        trains).
+
+    Raises:
+        ValueError: If `accumulate` is not 1 or more, or (from `train_step`) does not
+            divide the rows of a batch.
     """
+    if accumulate < 1:
+        raise ValueError(f"accumulate {accumulate}: use 1 or more microbatches")
 
     def gradients(
         trained: Params, frozen: Params, batch: Batch, shares: jax.Array, key: jax.Array
@@ -105,9 +123,7 @@ def make_train_step(
         # Only what trains is differentiated: no weight gradient is ever built.
         def objective(trained: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
             params = {**frozen, **trained}
-            return loss(
-                backbone, params, batch, shares, z_loss=z_loss, dropout_key=key
-            )
+            return loss(backbone, params, batch, shares, z_loss=z_loss, dropout_key=key)
 
         return jax.grad(objective, has_aux=True)(trained)
 
@@ -135,20 +151,32 @@ def make_train_step(
     def train_step(
         state: TrainState, frozen: Params, batch: Batch
     ) -> tuple[TrainState, dict[str, jax.Array]]:
+        rows = batch.inputs.shape[0]
+        if rows % accumulate:
+            raise ValueError(
+                f"a batch of {rows} rows does not split into {accumulate} microbatches:"
+                f" use a batch size that {accumulate} divides"
+            )
         params = {**frozen, **state.trained}
         members = params["prompt"].members
+        present_M = token_totals(batch, members) > 0
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         compute = gradients if accumulate == 1 else accumulated
         shares = token_shares(batch, members)
         grads, metrics = compute(state.trained, frozen, batch, shares, key)
 
+        updates: Any
         updates, opt_state = tx.update(
-            _masked(grads, freeze), state.opt_state, _masked(state.trained, freeze)
+            _masked(grads, freeze),
+            state.opt_state,
+            _masked(state.trained, freeze),
+            present=present_M,
         )
         updates = {key: updates[key] for key in state.trained}
-        trained = optax.apply_updates(state.trained, updates)
+        trained: Any = optax.apply_updates(state.trained, updates)
 
-        metrics = {name: value / members for name, value in metrics.items()}
+        num_present = jnp.maximum(present_M.sum(dtype=jnp.float32), 1.0)
+        metrics = {name: value / num_present for name, value in metrics.items()}
         metrics["gradient_norm"] = optax.tree.norm(grads)
         return TrainState(state.step + 1, trained, opt_state), metrics
 

@@ -1,5 +1,6 @@
 """Every variant of T5 equals PyTorch transformers, from files made once."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,14 +25,14 @@ def test_logits_equal_pytorch_with_padding_and_with_a_prompt(golden, variant):
     target_segments = jnp.asarray(targets > 0, jnp.int32)
     real = targets > 0
 
-    logits = backbone.logits(params, x, input_segments, y, target_segments)
+    logits = jax.jit(backbone.logits)(params, x, input_segments, y, target_segments)
     np.testing.assert_allclose(
         np.asarray(logits)[real], golden.arrays["logits"][real], atol=1e-4
     )
 
     prompt = golden.arrays["prompt"]
     prompts = jnp.broadcast_to(jnp.asarray(prompt), (len(x), *prompt.shape))
-    logits = backbone.logits(
+    logits = jax.jit(backbone.logits)(
         params,
         jnp.concatenate([prompts, x], axis=1),
         jnp.pad(input_segments, ((0, 0), (len(prompt), 0)), constant_values=1),
@@ -50,13 +51,12 @@ def test_greedy_steps_equal_pytorch(golden, variant):
     inputs, greedy = golden.arrays["inputs"], golden.arrays["greedy"]
     table = backbone.table(params)
     segments = jnp.asarray(inputs > 0, jnp.int32)
-    encoded = backbone.encode(params, table[inputs], segments)
+    encoded = jax.jit(backbone.encode)(params, table[inputs], segments)
     cache = backbone.start_cache(params, encoded, segments, greedy.shape[1])
+    step = jax.jit(backbone.decode_step)
     ids, done = np.zeros(len(inputs), int), np.zeros(len(inputs), bool)
-    for step, expected in enumerate(greedy.T):
-        logits, cache = backbone.decode_step(
-            params, cache, table[ids], jnp.asarray(step)
-        )
+    for index, expected in enumerate(greedy.T):
+        logits, cache = step(params, cache, table[ids], jnp.asarray(index))
         ids = np.where(done, 0, np.argmax(logits, axis=-1))
         done |= ids == 1
-        np.testing.assert_array_equal(ids, expected, f"step {step}")
+        np.testing.assert_array_equal(ids, expected, f"step {index}")

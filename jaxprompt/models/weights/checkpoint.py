@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.models import fingerprint
-from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5_config import T5Config
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import shardings
 
@@ -91,6 +92,11 @@ class Checkpoint:
         _check_cover(self)
 
 
+def shapes_of(config: T5Config) -> Params:
+    """Returns the params of a T5 as `jax.ShapeDtypeStruct`s, without any device."""
+    return jax.eval_shape(lambda: T5(config).init(jax.random.key(0)))
+
+
 def read_params(
     checkpoint: Checkpoint, dtype: str, mesh: jax.sharding.Mesh | None
 ) -> Params:
@@ -108,7 +114,7 @@ def read_params(
     Raises:
         ValueError: If the mesh does not divide a leaf.
     """
-    shapes = _shapes(checkpoint.config)
+    shapes = shapes_of(checkpoint.config)
     places = None if mesh is None else shardings(shapes, mesh)
 
     def read_leaf(path: Any, leaf: jax.ShapeDtypeStruct, place: Any = None) -> Any:
@@ -155,13 +161,9 @@ def read_chunks(tensors: Tensors, name: str) -> Iterator[np.ndarray]:
         yield tensors.read(name, (chunk, *(slice(0, size) for size in others)))
 
 
-def _shapes(config: T5Config) -> Any:
-    return jax.eval_shape(T5(config).init, jax.random.key(0))
-
-
 def _check_cover(checkpoint: Checkpoint) -> None:
     expected = {}
-    leaves = jax.tree_util.tree_leaves_with_path(_shapes(checkpoint.config))
+    leaves = jax.tree_util.tree_leaves_with_path(shapes_of(checkpoint.config))
     for path, leaf in leaves:
         source = checkpoint.sources[_name(path)]
         expected |= dict.fromkeys(source.names, source.stored(leaf.shape))

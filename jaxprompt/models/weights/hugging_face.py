@@ -14,8 +14,15 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jaxprompt.models.t5 import T5, T5Config
-from jaxprompt.models.weights.checkpoint import Checkpoint, Source, Tensors, read_chunks
+from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.weights.checkpoint import (
+    Checkpoint,
+    Source,
+    Tensors,
+    read_chunks,
+    shapes_of,
+)
 from jaxprompt.models.weights.hugging_face_config import (
     read_config,
     read_json,
@@ -110,8 +117,13 @@ def save(folder: str | Path, backbone: T5, params: Params) -> None:
 
     Raises:
         FileExistsError: If the folder is there already.
+        ValueError: If the params are not those of this backbone.
     """
     folder = Path(folder)
+    sizes, expected = _sizes(params), _sizes(shapes_of(backbone.config))
+    if sizes != expected:
+        wrong = sorted(path for path, _ in sizes.items() ^ expected.items())
+        raise ValueError(f"params do not fit {backbone.name}: see {wrong[0]}")
     if folder.exists():
         raise FileExistsError(f"{folder} is there already: save to a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +155,14 @@ def _vocabulary_files(vocabulary: str | None) -> list[tuple[Path, str]]:
         return [(path, "spiece.model")]
     names = ("spiece.model", "tokenizer.json", "tokenizer_config.json")
     return [(path / name, name) for name in names if (path / name).is_file()]
+
+
+def _sizes(params: Params) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
+        for path, leaf in leaves
+    }
 
 
 def _tensors(sources: Mapping[str, Source], params: Params) -> dict[str, np.ndarray]:
@@ -191,7 +211,7 @@ def _weight_files(folder: Path, name: str, revision: str | None) -> list[Path]:
         shards = read_json(index).get("weight_map")
         if not isinstance(shards, dict) or not shards:
             raise ValueError(f"{index} has no weight_map: fetch it again")
-        files = [folder / shard for shard in sorted(set(shards.values()))]
+        files = [folder / shard for shard in sorted(set(map(str, shards.values())))]
         absent = [file.name for file in files if not file.is_file()]
         if absent:
             raise FileNotFoundError(

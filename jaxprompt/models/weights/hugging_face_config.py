@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.models.t5 import T5Config
+from jaxprompt.models.t5_config import T5Config
 
 _SIZES = {
     "vocab_rows": "vocab_size",

@@ -8,7 +8,7 @@ import flax.serialization
 import numpy as np
 import tensorstore
 
-from jaxprompt.models.t5 import T5Config
+from jaxprompt.models.t5_config import T5Config
 from jaxprompt.models.weights.checkpoint import Checkpoint, Source
 
 _INDEX = "checkpoint"

@@ -1,0 +1,63 @@
+"""The sizes and switches of a T5."""
+
+import dataclasses
+
+from jaxprompt.models import layers
+
+
+@dataclasses.dataclass(frozen=True)
+class T5Config:
+    """The sizes and switches that tell one T5 from another.
+
+    Attributes:
+        vocab_rows: Rows V of the embedding table, padded rows included.
+        width: Model width D.
+        heads: Attention heads H.
+        head_width: Width K of one head; H * K need not be D.
+        ffn_width: Feed-forward width F.
+        encoder_layers: Layers of the encoder.
+        decoder_layers: Layers of the decoder.
+        gated: Whether the feed-forward layer has a gate (1.1 and later).
+        activation: A name in `layers.ACTIVATIONS`.
+        tied: Whether the embedding table is also the output matrix.
+        scaled_logits: Whether the decoder's output is multiplied by D**-0.5 (1.0).
+        buckets: Buckets of the relative position bias.
+        max_distance: Distance in tokens where the last bucket starts.
+        norm_epsilon: Added to the mean square in every norm.
+
+    Raises:
+        ValueError: If a size is no positive integer, or the activation is unknown.
+    """
+
+    vocab_rows: int
+    width: int
+    heads: int
+    head_width: int
+    ffn_width: int
+    encoder_layers: int
+    decoder_layers: int
+    gated: bool
+    activation: str
+    tied: bool
+    scaled_logits: bool
+    buckets: int = 32
+    max_distance: int = 128
+    norm_epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"T5 {field.name} {value!r} is no positive integer")
+        if not isinstance(self.norm_epsilon, (int, float)):
+            raise ValueError(f"T5 norm_epsilon {self.norm_epsilon!r} is no number")
+        if self.buckets < 4 or self.max_distance < self.buckets:
+            raise ValueError(
+                f"T5 buckets {self.buckets}, max_distance {self.max_distance}: the "
+                "position bias needs 4 buckets or more, and no more than max_distance"
+            )
+        if self.activation not in layers.ACTIVATIONS:
+            raise ValueError(
+                f"T5 activation {self.activation!r} is none of "
+                f"{', '.join(layers.ACTIVATIONS)}"
+            )

@@ -1,0 +1,170 @@
+"""A run's configuration -> checked files and a loaded model, ready for any command."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from jaxprompt.config import Run
+from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.task import Task
+from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.evaluate.score import Predict, Report, evaluate, make_predict
+from jaxprompt.models.backbone import Backbone, find_checkpoint, load
+from jaxprompt.models.weights.checkpoint import Checkpoint
+from jaxprompt.prompts.init import init_prompt
+from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.soft_ids import prefix
+from jaxprompt.shapes import Batch, Params
+from jaxprompt.sharding import check_batch_size, make_mesh, place, place_batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """A run whose files are checked and whose frozen model is loaded.
+
+    Attributes:
+        run: The configuration.
+        task: Its task, tokenised for the model.
+        mesh: The devices.
+        backbone: The frozen model's functions.
+        model: The frozen weights, in their places.
+    """
+
+    run: Run
+    task: Task
+    mesh: jax.sharding.Mesh
+    backbone: Backbone
+    model: Params
+
+    @property
+    def lengths(self) -> Lengths:
+        """Longest texts, in tokens."""
+        return Lengths(self.run.data.input_length, self.run.data.target_length)
+
+    def place_batch(self, batch: Batch) -> Batch:
+        """Moves a batch of NumPy arrays to the devices."""
+        return place_batch(batch, self.mesh)
+
+    def join(self, prompt: Prompt) -> Params:
+        """Makes the joined tree {"model": ..., "prompt": ...}, every leaf in place."""
+        return {"model": self.model, **place({"prompt": prompt}, self.mesh)}
+
+    def soft_ids(self, length: int) -> np.ndarray:
+        """Returns the ids of a prompt of this length, int32 [P]."""
+        return prefix(self.backbone.vocab_rows, length)
+
+    def start_prompt(self) -> Prompt:
+        """Makes the prompt that training starts from."""
+        start = self.run.prompt
+        return init_prompt(
+            jax.random.key(self.run.seed),
+            self.backbone.table(self.model),
+            length=start.length,
+            method=start.init,
+            low=start.low,
+            high=start.high,
+            stddev=start.stddev,
+            top=start.top,
+            words=tuple(start.words) or self.task.labels or (),
+            text=start.text,
+            file=start.file,
+            encode=self.task.vocabulary.encode,
+        )
+
+    def evaluation_set(self, split: str, prompt_length: int) -> EvaluationSet:
+        """Tokenises a split, behind a prompt of this length."""
+        return EvaluationSet(
+            self.task,
+            split,
+            self.lengths,
+            self.soft_ids(prompt_length),
+            num_examples=self.run.evaluation.num_examples,
+        )
+
+    def make_predict(self) -> Predict:
+        """Compiles the run's way from a batch to target ids."""
+        evaluation = self.run.evaluation
+        return make_predict(
+            self.backbone,
+            self.task,
+            method=evaluation.method,
+            length=self.run.data.target_length,
+            beams=evaluation.beams,
+            alpha=evaluation.alpha,
+            place=self.place_batch,
+        )
+
+    def report(self, prompt: Prompt, split: str, predict: Predict) -> Report:
+        """Scores a prompt on a split, with both baselines, behind a bar."""
+        prompted = self.evaluation_set(split, prompt.length)
+        untuned = self.evaluation_set(split, 0)
+        with tqdm(total=2 * prompted.num_examples, unit="ex", desc=split) as bar:
+
+            def advance(rows: int) -> None:
+                bar.update(rows)
+
+            return evaluate(
+                self.backbone,
+                self.join(prompt),
+                prompted,
+                untuned,
+                predict,
+                batch_size=self.run.evaluation.batch_size,
+                progress=advance,
+            )
+
+
+def prepare(run: Run, *, splits: Sequence[str]) -> Ready:
+    """Checks all that can be checked without the weights, and loads these last.
+
+    Args:
+        run: The configuration.
+        splits: Splits of the task whose files are read and checked.
+
+    Returns:
+        What every command starts from.
+
+    Raises:
+        ValueError: If anything does not fit, before any device work.
+        FileNotFoundError: If a file is missing.
+    """
+    if run.model.name is None:
+        raise ValueError(
+            "no model: give a Hub name or a folder, as "
+            "--gin.MODEL=\"'google/t5-small-lm-adapt'\""
+        )
+    if run.data.task is None:
+        raise ValueError("no task: give one, as --gin_file=gin/tasks/sst2.gin")
+    mesh = make_mesh(run.model.mesh_data, run.model.mesh_model)
+    check_batch_size(run.batch_size, mesh, run.optimizer.accumulate)
+    check_batch_size(run.evaluation.batch_size, mesh)
+    checkpoint = find_checkpoint(
+        run.model.name, revision=run.model.revision, vocabulary=run.model.vocabulary
+    )
+    task = run.data.task.load(load_vocabulary(vocabulary_of(checkpoint)))
+    for split in splits:
+        task.num_examples(split)
+    if task.labels is not None or run.evaluation.method == "rank":
+        task.label_ids(run.data.target_length)
+    backbone, model = load(
+        checkpoint,
+        dtype=run.model.dtype,
+        mesh=mesh,
+        dropout=run.model.dropout,
+        remat=run.model.remat,
+    )
+    return Ready(run, task, mesh, backbone, model)
+
+
+def vocabulary_of(checkpoint: Checkpoint) -> str:
+    """Returns the path of a checkpoint's vocabulary; ValueError if it has none."""
+    if checkpoint.vocabulary is None:
+        raise ValueError(
+            f"{checkpoint.name} has no vocabulary: give its spiece.model, as "
+            "--gin.VOCABULARY=\"'spiece.model'\""
+        )
+    return checkpoint.vocabulary

@@ -1,0 +1,230 @@
+"""Any file becomes a task: templates, labels, shares, metrics; clear errors."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+import sklearn.metrics
+
+from jaxprompt.data.batches import Lengths
+from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.data.files import Row
+from jaxprompt.data.own import METRICS, Template, file_task
+from jaxprompt.prompts.soft_ids import prefix
+
+ROWS = [
+    {"q": f"is {i} even", "p": f"film {i}", "a": i % 2 == 0, "n": i} for i in range(40)
+]
+
+
+def write(path: Path, rows: list[dict]) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+    mark = "," if path.suffix == ".csv" else "\t"
+    text = {True: "true", False: "false"}
+    lines = [mark.join(rows[0])]
+    lines += [
+        mark.join(text.get(v, str(v)) if isinstance(v, bool) else str(v) for v in r)
+        for r in (row.values() for row in rows)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def make(path, vocabulary, **options):
+    defaults = {
+        "inputs": "question: {q} passage: {p}",
+        "target": "a",
+        "labels": {"true": "yes", "false": "no"},
+    }
+    return file_task(
+        "own", files=path, vocabulary=vocabulary, **{**defaults, **options}
+    )
+
+
+def texts(task, split: str = "train") -> list[tuple[str, str]]:
+    dataset = task.seqio_task.get_dataset(split=split, shuffle=False)
+    return [
+        (row["inputs_pretokenized"].decode(), row["targets_pretokenized"].decode())
+        for row in dataset.as_numpy_iterator()
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
+def test_every_format_gives_the_same_examples(tmp_path: Path, vocabulary, suffix: str):
+    task = make(write(tmp_path / f"rows{suffix}", ROWS), vocabulary)
+    assert task.splits == ("train",)
+    assert task.labels == ("yes", "no")
+    assert texts(task)[:2] == [
+        ("question: is 0 even passage: film 0", "yes"),
+        ("question: is 1 even passage: film 1", "no"),
+    ]
+
+
+def test_a_file_for_each_split(tmp_path: Path, vocabulary):
+    files = {
+        "train": write(tmp_path / "a.jsonl", ROWS[:30]),
+        "validation": str(write(tmp_path / "b.csv", ROWS[30:])),
+    }
+    task = make(files, vocabulary)
+    assert task.splits == ("train", "validation")
+    assert [task.num_examples(split) for split in task.splits] == [30, 10]
+
+
+def test_shares_divide_one_file(tmp_path: Path, vocabulary):
+    path = write(tmp_path / "rows.jsonl", ROWS)
+    share = {"train": 0.5, "validation": 0.25, "test": 0.25}
+
+    def divide(seed: int, path: Path = path) -> list[list[str]]:
+        task = make(path, vocabulary, share=share, seed=seed)
+        return [[text for text, _ in texts(task, split)] for split in share]
+
+    first = divide(seed=1)
+    assert first == divide(seed=1) != divide(seed=2)
+    assert sorted(itertools.chain(*first)) == sorted(
+        t for t, _ in texts(make(path, vocabulary))
+    )
+    assert 12 <= len(first[0]) <= 28
+    # Rows that are added move no other row.
+    longer = write(tmp_path / "longer.jsonl", ROWS + ROWS)
+    for before, after in zip(first, divide(seed=1, path=longer), strict=True):
+        assert after[: len(before)] == before
+
+
+def test_several_values_may_share_a_label_word(tmp_path: Path, vocabulary):
+    path = write(tmp_path / "rows.jsonl", ROWS[:3])
+    labels = {"0": "no", "1": "yes", "2": "yes"}
+    task = make(path, vocabulary, target="n", labels=labels)
+    assert task.labels == ("no", "yes")
+    assert [target for _, target in texts(task)] == ["no", "yes", "yes"]
+
+
+def test_free_text_and_templates(tmp_path: Path, vocabulary):
+    path = write(tmp_path / "rows.jsonl", ROWS[:1])
+    task = make(path, vocabulary, inputs="{{{n}}} {q}", target="the {p}", labels=None)
+    assert task.labels is None
+    assert texts(task) == [("{0} is 0 even", "the film 0")]
+    with pytest.raises(
+        ValueError, match="task own is free text: it has no label words"
+    ):
+        task.label_ids(4)
+
+
+def test_label_metrics_are_sklearns(tmp_path: Path, vocabulary):
+    path = write(tmp_path / "rows.jsonl", ROWS[:8])
+    names = (
+        "accuracy",
+        "f1_score_with_invalid",
+        "mean_multiclass_f1",
+        "matthews_corrcoef",
+    )
+    task = make(path, vocabulary, metrics=names)
+    evaluation = EvaluationSet(task, "train", Lengths(30, 9), prefix(500, 2))
+    answers = [0, 0, 0, 1, 1, 1, 0, 1]
+    scores = evaluation.score_texts([task.labels[i] for i in answers])
+    truth = evaluation.targets
+    assert scores.metrics == pytest.approx(
+        {
+            "accuracy": 100 * sklearn.metrics.accuracy_score(truth, answers),
+            "f1": 100 * sklearn.metrics.f1_score(truth, answers),
+            "mean_2class_f1": 100
+            * sklearn.metrics.f1_score(truth, answers, average="macro"),
+            "matthews_corrcoef": 100
+            * sklearn.metrics.matthews_corrcoef(truth, answers),
+        }
+    )
+
+
+def test_text_metrics_of_perfect_and_wrong_answers(tmp_path: Path, vocabulary):
+    rows = [
+        {"q": "x", "a": "four words of text"},
+        {"q": "y", "a": "and these are four"},
+    ]
+    path = write(tmp_path / "rows.jsonl", rows)
+    task = make(path, vocabulary, inputs="{q}", labels=None, metrics=tuple(METRICS))
+    evaluation = EvaluationSet(task, "train", Lengths(30, 30), prefix(500, 2))
+    perfect = evaluation.score_texts(evaluation.texts)
+    assert all(value == pytest.approx(100) for value in perfect.metrics.values())
+    assert {"accuracy", "em", "f1", "rouge1", "bleu"} <= perfect.metrics.keys()
+    assert evaluation.score_texts(["nothing", "alike"]).score == pytest.approx(0, abs=1)
+
+
+def refuse(tmp_path: Path, vocabulary, message: str, **options):
+    path = write(tmp_path / "rows.jsonl", ROWS[:5])
+
+    def read_all():
+        task = make(path, vocabulary, **options)
+        return [task.num_examples(split) for split in task.splits]
+
+    with pytest.raises(ValueError, match=message):
+        read_all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"inputs": "{text}"}, r"jsonl:1: no field 'text': the row has q, p, a, n"),
+        ({"target": "label"}, r"jsonl:1: no field 'label': the row has q, p, a, n"),
+        ({"labels": {"true": "yes"}}, r"jsonl:2: label 'false' is not one of true"),
+        ({"inputs": "{}"}, r"template '{}': braces hold a field's name and nothing"),
+        ({"inputs": "{q!r}"}, r"template '{q!r}': braces hold a field's name"),
+        ({"inputs": "a { b"}, r"template 'a { b': .*: write {field}"),
+    ],
+)
+def test_errors_of_fields(tmp_path: Path, vocabulary, options: dict, message: str):
+    refuse(tmp_path, vocabulary, message, **options)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "labels", "message"),
+    [
+        (("f2",), {"true": "yes"}, r"no metric 'f2' for a task with labels: use acc"),
+        (("rouge",), {"true": "yes"}, r"no metric 'rouge' for a task with labels"),
+        (("mean_multiclass_f1",), None, r"no metric .* for a task with free text: use"),
+        ((), None, r"no metrics: use accuracy"),
+        (
+            ("f1_score_with_invalid",),
+            {"1": "a", "2": "b", "3": "c"},
+            r"f1_score_with_invalid is for 2 labels, not 3: use mean_multiclass_f1",
+        ),
+    ],
+)
+def test_errors_of_metrics(tmp_path: Path, vocabulary, metrics, labels, message: str):
+    refuse(tmp_path, vocabulary, message, metrics=metrics, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        ({"train": 0.5}, r"share {'train': 0.5}: use shares above 0, 1 in sum"),
+        ({"train": 1.5, "test": -0.5}, r"use shares above 0"),
+        ({"train": 1 - 1e-9, "test": 1e-9}, r"none of 5 rows falls into split 'test'"),
+    ],
+)
+def test_errors_of_shares(tmp_path: Path, vocabulary, share: dict, message: str):
+    refuse(tmp_path, vocabulary, message, share=share)
+
+
+def test_errors_of_files(tmp_path: Path, vocabulary):
+    path = write(tmp_path / "rows.jsonl", ROWS[:5])
+    with pytest.raises(FileNotFoundError, match=r"gone.csv: no such file"):
+        make({"train": path, "test": tmp_path / "gone.csv"}, vocabulary)
+    with pytest.raises(ValueError, match=r"unknown extension '.xlsx'"):
+        make(tmp_path / "rows.xlsx", vocabulary)
+    with pytest.raises(ValueError, match="files is empty"):
+        make({}, vocabulary)
+    with pytest.raises(ValueError, match="share divides one file, but files names one"):
+        make({"train": path}, vocabulary, share={"train": 1.0})
+    with pytest.raises(ValueError, match="no split 'dev' in task own: it has train"):
+        make(path, vocabulary).num_examples("dev")
+    with pytest.raises(ValueError, match="task name 'my task': use letters, digits"):
+        file_task(
+            "my task", files=path, inputs="{q}", target="a", vocabulary=vocabulary
+        )
+
+
+def test_a_template_never_reaches_into_a_value():
+    with pytest.raises(ValueError, match=r"no field 'q.__class__': the row has q"):
+        Template("{q.__class__}").fill(Row("here:1", {"q": "x"}))

@@ -1,0 +1,233 @@
+"""Official tasks: counts, formats, labels; the same examples from TFDS and files."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import seqio
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from jaxprompt.data.task import load_task, task_names
+from jaxprompt.data.vocabulary import load_vocabulary
+
+
+def texts(task, split: str) -> list[tuple[str, str]]:
+    dataset = task.seqio_task.get_dataset(split=split, shuffle=False)
+    return [
+        (row["inputs_pretokenized"].decode(), row["targets_pretokenized"].decode())
+        for row in dataset.as_numpy_iterator()
+    ]
+
+
+COUNTS = {
+    "sst2": (67349, 872, 1821),
+    "rte": (2490, 277, 3000),
+    "cb": (250, 56, 250),
+    "boolq": (9427, 3270, 3245),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_of_the_official_files(shared: Path, vocabulary, name: str):
+    task = load_task(name, vocabulary=vocabulary, data_dir=shared / "data")
+    splits = ("train", "validation", "test")
+    assert task.splits == splits
+    assert tuple(task.num_examples(split) for split in splits) == COUNTS[name]
+    assert set(dict(texts(task, "validation")).values()) == set(task.labels)
+    assert {target for _, target in texts(task, "test")} == {"<unk>"}
+
+
+def test_formats_are_t5s(shared: Path, vocabulary):
+    first = {
+        "sst2": (
+            "sentence: it 's a charming and often affecting journey . ",
+            "positive",
+        ),
+        "rte": (
+            "hypothesis: Christopher Reeve had an accident. premise: Dana Reeve, the "
+            "widow of the actor Christopher Reeve, has died of lung cancer at age 44, "
+            "according to the Christopher Reeve Foundation.",
+            "not_entailment",
+        ),
+        "cb": (
+            "hypothesis: Valence was helping premise: Valence the void-brain, Valence "
+            "the virtuous valet. Why couldn't the figger choose his own portion of "
+            "titanic anatomy to shaft? Did he think he was helping?",
+            "contradiction",
+        ),
+    }
+    for name, expected in first.items():
+        task = load_task(name, vocabulary=vocabulary, data_dir=shared / "data")
+        assert texts(task, "validation")[0] == expected
+        with_name = load_task(
+            name, vocabulary=vocabulary, data_dir=shared / "data", keep_task_name=True
+        )
+        assert texts(with_name, "validation")[0][0] == f"{name} {expected[0]}"
+    boolq = load_task("boolq", vocabulary=vocabulary, data_dir=shared / "data")
+    text, target = texts(boolq, "validation")[0]
+    assert text.startswith("passage: Ethanol fuel -- All biomass goes")
+    assert text.endswith("question: does ethanol take more energy make that produces")
+    assert target == "False"
+
+
+def test_every_text_ends_in_end_of_sequence(official: Path, vocabulary):
+    task = load_task("sst2", vocabulary=vocabulary, data_dir=official)
+    for row in task.seqio_task.get_dataset(split="train").as_numpy_iterator():
+        for name in ("inputs", "targets"):
+            ids = row[name].tolist()
+            assert ids[-1] == 1
+            text = row[f"{name}_pretokenized"].decode().rstrip()
+            assert vocabulary.decode(ids) == text
+
+
+def test_source_shuffle_is_full_and_seeded(official: Path, vocabulary):
+    source = load_task("sst2", vocabulary=vocabulary, data_dir=official).source
+
+    def order(**options) -> list[int]:
+        dataset = source.get_dataset("train", **options).as_numpy_iterator()
+        return [int(row["idx"]) for row in dataset]
+
+    assert order(shuffle=False) == list(range(20))
+    assert order(seed=1) == order(seed=1) != order(seed=2)
+    assert sorted(order(seed=1)) == list(range(20))
+    shards = [
+        order(seed=1, shard_info=seqio.ShardInfo(index=i, num_shards=3))
+        for i in range(3)
+    ]
+    assert sorted(itertools.chain(*shards)) == list(range(20))
+
+
+def test_tfds_gives_the_same_examples(official: Path, vocabulary, tmp_path: Path):
+    from_files = load_task("sst2", vocabulary=vocabulary, data_dir=official)
+    splits = {
+        split: from_files.source.get_dataset(split, shuffle=False)
+        for split in from_files.splits
+    }
+    tfds.disable_progress_bar()
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="glue",
+        config="sst2",
+        version="2.0.0",
+        data_dir=tmp_path,
+        split_datasets=splits,
+        features=tfds.features.FeaturesDict(
+            {
+                "sentence": tfds.features.Text(),
+                "label": tfds.features.ClassLabel(names=["negative", "positive"]),
+                "idx": np.int32,
+            }
+        ),
+    )
+    seqio.set_tfds_data_dir_override(str(tmp_path))
+    try:
+        from_tfds = load_task("sst2", vocabulary=vocabulary)
+        for split in from_files.splits:
+            ours, theirs = (
+                list(task.seqio_task.get_dataset(split=split, shuffle=False))
+                for task in (from_files, from_tfds)
+            )
+            assert ours[0].keys() == theirs[0].keys()
+            tf.nest.map_structure(np.testing.assert_array_equal, ours, theirs)
+            columns = (t.source.columns(split) for t in (from_files, from_tfds))
+            our_types, their_types = (
+                {name: column.dtype for name, column in sorted(c.items())}
+                for c in columns
+            )
+            assert our_types == their_types
+    finally:
+        seqio.set_tfds_data_dir_override(None)
+
+
+def test_tfds_without_data(vocabulary, tmp_path: Path):
+    (tmp_path / "file").write_text("where TFDS wants a folder")
+    seqio.set_tfds_data_dir_override(str(tmp_path / "file"))
+    try:
+        task = load_task("rte", vocabulary=vocabulary)
+        with pytest.raises(
+            ValueError, match=r"TFDS has no super_glue/rte:1.* prepared and cannot down"
+        ):
+            task.num_examples("train")
+    finally:
+        seqio.set_tfds_data_dir_override(None)
+
+
+def test_the_same_task_with_another_vocabulary(official: Path, vocabulary, spiece):
+    other = load_vocabulary(spiece, extra_ids=3)
+    first = load_task("cb", vocabulary=vocabulary, data_dir=official)
+    second = load_task("cb", vocabulary=other, data_dir=official)
+    assert (first.vocabulary, second.vocabulary) == (vocabulary, other)
+    assert texts(first, "train") == texts(second, "train")
+
+
+def test_unknown_names(official: Path, vocabulary):
+    assert task_names() == ("boolq", "cb", "rte", "sst2")
+    with pytest.raises(ValueError, match="no task 'sst': known are boolq, cb, rte"):
+        load_task("sst", vocabulary=vocabulary, data_dir=official)
+    task = load_task("sst2", vocabulary=vocabulary, data_dir=official)
+    with pytest.raises(ValueError, match="no split 'dev' in task sst2: it has train,"):
+        task.num_examples("dev")
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no files of task rte .*looked for train.jsonl, .*glue_data/RTE",
+    ):
+        load_task("rte", vocabulary=vocabulary, data_dir=official)
+
+
+@pytest.mark.parametrize("folder", [".", "GLUE", "glue_data"])
+def test_where_the_official_folder_may_lie(tmp_path: Path, vocabulary, folder: str):
+    path = tmp_path / folder / "SST-2"
+    path.mkdir(parents=True)
+    (path / "dev.tsv").write_text("sentence\tlabel\nfine soup\t1\n")
+    task = load_task("sst2", vocabulary=vocabulary, data_dir=tmp_path)
+    assert task.splits == ("validation",)
+    assert texts(task, "validation") == [("sentence: fine soup", "positive")]
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "data", "message"),
+    [
+        ("sst2", "SST-2/train.tsv", "sentence\tlabel\nsoup\t2\n", r"train.tsv:2: label "
+         "'2' is not one of 0, 1"),
+        ("sst2", "SST-2/train.tsv", "text\tlabel\nsoup\t1\n", r"train.tsv:2: no field "
+         "'sentence': the row has text, label"),
+        ("cb", "CB/train.jsonl", '{"premise": "a", "hypothesis": "b", "idx": 0}',
+         r"train.jsonl:1: no field 'label'"),
+        ("cb", "CB/train.jsonl",
+         '{"premise": "a", "hypothesis": null, "idx": 0, "label": "neutral"}',
+         r"train.jsonl:1: field 'hypothesis' is null"),
+        ("boolq", "BoolQ/train.jsonl",
+         '{"question": "a", "passage": "b", "label": "yes", "idx": 0}',
+         r"train.jsonl:1: label 'yes' is not one of false, true"),
+        ("boolq", "BoolQ/train.jsonl",
+         '{"question": "a", "passage": "b", "label": true, "idx": "x"}',
+         r"train.jsonl:1: idx 'x' is not a row number"),
+    ],
+)  # fmt: skip
+def test_malformed_rows(tmp_path, vocabulary, name, file, data, message):
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(data)
+    task = load_task(name, vocabulary=vocabulary, data_dir=tmp_path)
+    with pytest.raises(ValueError, match=message):
+        task.num_examples("train")
+
+
+def test_label_ids(official: Path, vocabulary):
+    task = load_task("sst2", vocabulary=vocabulary, data_dir=official)
+    ids = task.label_ids(16)
+    assert ids.shape == (2, 16)
+    assert ids.dtype == np.int32
+    for row, label in zip(ids, ("negative", "positive"), strict=True):
+        expected = [*vocabulary.encode(label), 1]
+        assert row.tolist() == expected + [0] * (16 - len(expected))
+    with pytest.raises(ValueError, match=r"label 'negative' takes \d+ tokens .* is 1"):
+        task.label_ids(1)
+
+
+def test_label_with_a_piece_that_the_vocabulary_lacks(shared: Path):
+    # This vocabulary has no "_".
+    vocabulary = load_vocabulary(shared / "backbones" / "t5-nano-lm-adapt")
+    task = load_task("rte", vocabulary=vocabulary, data_dir=shared / "data")
+    assert task.decode(task.label_ids(8)) == ["entailment", "not_entailment"]

@@ -1,0 +1,79 @@
+"""The layers against their formulas."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxprompt.models import layers
+
+
+def test_rms_norm_computes_in_float32():
+    x = jnp.array([[[3.0, -4.0]]], jnp.bfloat16)
+    found = layers.rms_norm(x, jnp.array([1.0, 2.0], jnp.bfloat16), 0.0)
+    assert found.dtype == jnp.bfloat16
+    expected = np.array([3.0, -8.0]) / np.sqrt(12.5)
+    np.testing.assert_allclose(found[0, 0].astype(jnp.float32), expected, rtol=4e-3)
+
+
+def test_segments_see_themselves_only():
+    segments = jnp.array([[1, 1, 2, 0]])
+    visible = layers.segment_mask(segments, segments) == 0
+    expected = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(visible[0], np.array(expected, bool))
+    causal = layers.segment_mask(segments, segments, causal=True) == 0
+    np.testing.assert_array_equal(causal[0], np.tril(np.array(expected, bool)))
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_near_positions_have_buckets_of_their_own(bidirectional):
+    table = jnp.arange(32.0)[:, None]
+    rows = jnp.arange(300)
+    bias = layers.relative_bias(
+        table, rows, rows, bidirectional=bidirectional, max_distance=128
+    )[0]
+    exact = 8 if bidirectional else 16
+    np.testing.assert_array_equal(bias[20, 20 - jnp.arange(exact)], np.arange(exact))
+    last = 15 if bidirectional else 31
+    assert bias[299, 0] == bias[140, 12] == last
+    later = bias[0, jnp.array([1, 7, 128, 299])]
+    np.testing.assert_array_equal(later, [17, 23, 31, 31] if bidirectional else [0] * 4)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize(("buckets", "max_distance"), [(32, 128), (8, 128), (64, 500)])
+def test_every_bucket_is_pytorchs(bidirectional, buckets, max_distance):
+    torch = pytest.importorskip("torch")
+    t5 = pytest.importorskip("transformers.models.t5.modeling_t5")
+    rows = np.arange(700)
+    bias = layers.relative_bias(
+        jnp.arange(float(buckets))[:, None],
+        jnp.array([0, 699]),
+        jnp.asarray(rows),
+        bidirectional=bidirectional,
+        max_distance=max_distance,
+    )[0]
+    relative = torch.tensor(rows[None] - np.array([[0], [699]]))
+    expected = t5.T5Attention._relative_position_bucket(
+        relative, bidirectional, buckets, max_distance
+    )
+    np.testing.assert_array_equal(bias, expected.numpy())
+
+
+def test_dropout_keeps_the_mean_and_shares_its_mask_over_positions():
+    x = jnp.ones((64, 5, 128))
+    dropped = layers.drop(x, 0.25, jax.random.key(0))
+    np.testing.assert_allclose(dropped.mean(), 1.0, atol=0.02)
+    np.testing.assert_allclose(jnp.unique(dropped), [0.0, 1 / 0.75], rtol=1e-6)
+    assert jnp.all(dropped == dropped[:, :1])
+    np.testing.assert_array_equal(layers.drop(x, 0.25, None), x)
+
+
+@pytest.mark.parametrize("name", layers.ACTIVATIONS)
+def test_activations_are_pytorchs(name):
+    torch = pytest.importorskip("torch")
+    activations = pytest.importorskip("transformers.activations")
+    x = np.linspace(-5, 5, 101, dtype=np.float32)
+    expected = activations.ACT2FN[name](torch.tensor(x)).numpy()
+    found = layers.ACTIVATIONS[name](jnp.asarray(x))
+    np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -1,0 +1,87 @@
+"""embed is the concatenation of prompt and table, whatever their layout."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import VOCAB_ROWS, WIDTH, draw_examples, draw_prompt, one_each
+
+from jaxprompt.prompts.join import embed, prompted_logits
+from jaxprompt.prompts.prompt import empty_prompt, make_prompt
+from jaxprompt.sharding import make_mesh, place
+
+TABLE = jax.random.normal(jax.random.key(5), (VOCAB_ROWS, WIDTH))
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_ids_read_the_table_and_then_the_prompt(members):
+    prompt = draw_prompt(1, members)
+    joined = jnp.concatenate([TABLE, prompt.rows.reshape(-1, WIDTH)])
+    ids = jax.random.permutation(jax.random.key(0), len(joined)).reshape(1, -1)
+    np.testing.assert_array_equal(embed(TABLE, prompt, ids), joined[ids])
+
+
+def test_without_a_prompt_it_is_the_table():
+    ids = jnp.array([[0, 5], [63, 1]])
+    found = embed(TABLE, empty_prompt(WIDTH), ids)
+    np.testing.assert_array_equal(found, TABLE[ids])
+
+
+def test_the_result_has_the_tables_dtype():
+    table, prompt = TABLE.astype(jnp.bfloat16), draw_prompt(1)
+    found = embed(table, prompt, jnp.array([[2, 64]]))
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(found[0, 1], prompt.rows[0, 0].astype(jnp.bfloat16))
+
+
+def test_a_prompt_of_another_width_is_refused():
+    """Half as wide, its rows could be read two by two."""
+    with pytest.raises(ValueError, match="prompt width 8 != model width 16"):
+        embed(TABLE, make_prompt(jnp.ones((4, 8))), jnp.array([[64]]))
+
+
+def test_the_gradient_reaches_the_soft_tokens_used_and_nothing_else():
+    ids = jnp.array([[65, 3, 65], [0, 68, 7]])
+
+    def total(prompt):
+        return jnp.sum(embed(TABLE, prompt, ids))
+
+    uses = jax.grad(total)(draw_prompt(1, members=2)).rows
+    expected = np.zeros((2, 3))
+    expected[0, 1], expected[1, 1] = 2, 1
+    np.testing.assert_array_equal(uses, np.repeat(expected[..., None], WIDTH, axis=2))
+
+
+def test_a_sharded_table_is_not_gathered():
+    mesh = make_mesh(2, 4)
+    placed = place({"embedding": TABLE}, mesh)["embedding"]
+    prompt = place({"prompt": draw_prompt(1)}, mesh)["prompt"]
+    ids = jax.device_put(
+        np.arange(VOCAB_ROWS + 3, dtype=np.int32)[None].repeat(2, axis=0),
+        jax.NamedSharding(mesh, jax.P("data")),
+    )
+    compiled = jax.jit(embed).lower(placed, prompt, ids).compile()
+    assert "all-gather" not in compiled.as_text()
+    expected = embed(TABLE, draw_prompt(1), jnp.asarray(ids))
+    np.testing.assert_allclose(compiled(placed, prompt, ids), expected, atol=1e-6)
+
+
+def test_a_prompt_of_real_tokens_gives_the_logits_of_those_tokens(tiny):
+    words = jnp.array([17, 4, 40])
+    table = tiny.backbone.table(tiny.model)
+    batch = one_each(draw_examples(0, 4))
+    soft = batch.inputs >= VOCAB_ROWS
+    hard = batch.inputs.copy()
+    hard[soft] = np.tile(words, 4)
+    logits = jax.jit(prompted_logits, static_argnums=0)
+    expected = logits(
+        tiny.backbone,
+        tiny.join(draw_prompt(9)),
+        dataclasses.replace(batch, inputs=hard),
+    )
+    found = logits(tiny.backbone, tiny.join(make_prompt(table[words])), batch)
+    np.testing.assert_array_equal(found, expected)
+    other = logits(tiny.backbone, tiny.join(draw_prompt(9)), batch)
+    assert np.abs(other - found).max() > 0.1

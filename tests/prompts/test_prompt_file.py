@@ -1,0 +1,137 @@
+"""A prompt file comes back bit for bit, explains itself, and is not mistaken."""
+
+import dataclasses
+import json
+import pickle
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+from tiny import draw_prompt
+
+from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
+from jaxprompt.prompts.prompt import make_prompt
+
+DETAILS = {"task": "sst2", "metric": "accuracy", "score": 91.5, "step": 7, "seed": 3}
+HEADER = {"backbone": "t5", "revision": None, "fingerprint": "", "length": 3}
+
+
+def write(path, rows=None, header=None, **entries):
+    rows = np.zeros((3, 16), np.float32) if rows is None else rows
+    metadata = {"jaxprompt": json.dumps({**HEADER, "width": 16, **(header or {})})}
+    safetensors.numpy.save_file({"prompt": rows}, path, {**metadata, **entries})
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "prompt.safetensors"
+
+
+def test_a_prompt_comes_back_with_its_provenance(tiny, path):
+    prompt = draw_prompt(0)
+    backbone = dataclasses.replace(tiny.backbone, name="google/t5", revision="abc")
+    save_prompt(path, prompt, backbone, init="text", config="a = 1\n", **DETAILS)
+    found, provenance = load_prompt(str(path))
+    np.testing.assert_array_equal(found.rows, prompt.rows)
+    assert (provenance.backbone, provenance.revision) == ("google/t5", "abc")
+    assert provenance.fingerprint == tiny.backbone.fingerprint != ""
+    assert (provenance.length, provenance.width) == (3, 16)
+    assert DETAILS.items() <= dataclasses.asdict(provenance).items()
+    assert (provenance.init, provenance.config) == ("text", "a = 1\n")
+    assert {"jaxprompt", "jax", "optax"} <= provenance.versions.keys()
+
+
+def test_equal_prompts_give_equal_bytes_and_no_other_file(tiny, path, tmp_path):
+    save_prompt(path, draw_prompt(0), tiny.backbone, **DETAILS)
+    first = path.read_bytes()
+    save_prompt(path, draw_prompt(0), tiny.backbone, **DETAILS)
+    assert path.read_bytes() == first
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    # Any reader of safetensors finds the rows as they are.
+    tensors = safetensors.numpy.load_file(path)
+    np.testing.assert_array_equal(tensors["prompt"], draw_prompt(0).rows[0])
+
+
+def test_only_a_sound_prompt_of_the_model_is_saved(tiny, path):
+    with pytest.raises(ValueError, match="one prompt, but this bank has 2"):
+        save_prompt(path, draw_prompt(0, members=2), tiny.backbone)
+    with pytest.raises(ValueError, match="prompt width 8 != model width 16"):
+        save_prompt(path, make_prompt(jnp.ones((3, 8))), tiny.backbone)
+    with pytest.raises(ValueError, match="not finite"):
+        save_prompt(path, make_prompt(jnp.full((3, 16), jnp.nan)), tiny.backbone)
+    assert not path.exists()
+    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
+        save_prompt(path.parent / "nowhere" / "p", draw_prompt(0), tiny.backbone)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no prompt file at .*absent"):
+        load_prompt(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError, match="no prompt file at"):
+        load_prompt(tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 5, 40, -1])
+def test_a_cut_file_is_refused(tiny, path, size):
+    save_prompt(path, draw_prompt(0), tiny.backbone)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        load_prompt(path)
+
+
+def test_a_pickle_is_refused_unread(path):
+    path.write_bytes(pickle.dumps({"prompt": np.zeros((3, 16), np.float32)}))
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        load_prompt(path)
+
+
+def test_tensors_of_other_programs_are_refused(path):
+    safetensors.numpy.save_file({"weight": np.zeros((3, 16), np.float32)}, path)
+    with pytest.raises(ValueError, match=r"\['weight'\] and no jaxprompt header"):
+        load_prompt(path)
+    safetensors.numpy.save_file({"prompt": np.zeros((3, 16), np.float32)}, path)
+    with pytest.raises(ValueError, match=r"\['prompt'\] and no jaxprompt header"):
+        load_prompt(path)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.zeros(16, np.float32),
+        np.zeros((3, 16), np.float16),
+        np.full((3, 16), np.inf, np.float32),
+    ],
+)
+def test_damaged_rows_are_refused(path, rows):
+    write(path, rows)
+    with pytest.raises(ValueError, match="must be finite float32"):
+        load_prompt(path)
+
+
+def test_a_damaged_header_is_refused(path):
+    write(path, header={"width": 8})
+    with pytest.raises(ValueError, match=r"\[3, 16\], but its header says \[3, 8\]"):
+        load_prompt(path)
+    write(path, header={"invented": 1})
+    with pytest.raises(ValueError, match="written by a newer version"):
+        load_prompt(path)
+    for text in ("{", "[]", "null", "3"):
+        write(path, jaxprompt=text)
+        with pytest.raises(ValueError, match="header cannot be read"):
+            load_prompt(path)
+
+
+def test_another_backbone_is_refused_unless_wanted(tiny, path):
+    save_prompt(path, draw_prompt(0), tiny.backbone)
+    _, provenance = load_prompt(path)
+    check_backbone(provenance, tiny.backbone)
+    norm = tiny.model["decoder"]["final_norm"]
+    decoder = {**tiny.model["decoder"], "final_norm": norm + 0.001}
+    other = tiny.backbone.with_fingerprint({**tiny.model, "decoder": decoder})
+    with pytest.raises(ValueError, match=rf"fingerprint {provenance.fingerprint[:12]}"):
+        check_backbone(provenance, other)
+    check_backbone(provenance, other, override=True)
+    wide = dataclasses.replace(provenance, width=32)
+    with pytest.raises(ValueError, match="prompt width 32 != model width 16"):
+        check_backbone(wide, tiny.backbone, override=True)

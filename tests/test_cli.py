@@ -1,0 +1,363 @@
+"""The command line as a user meets it: files in, one command, files out."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxprompt.cli import main
+from jaxprompt.prompts.file import load_prompt
+
+RECIPE = (
+    "--gin_file=gin/runs/prompt_tuning.gin",
+    "--gin_file=gin/recipes/quickstart/skill.gin",
+)
+
+SHORT = (*RECIPE, "--gin.STEPS=2", "--gin.EVALUATE_EVERY=2", "--workdir=run")
+
+
+def in_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a process of its own, as a shell would."""
+    return subprocess.run(
+        _command(*arguments), env=_environment(), capture_output=True, text=True
+    )
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "jaxprompt", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    # Its own defaults: one CPU device, no settings of this test process.
+    return {**os.environ, "JAX_PLATFORMS": "cpu"}
+
+
+@pytest.fixture
+def at_skills(skills: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where build/skills is, as after `make quickstart`."""
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "skills").symlink_to(skills)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(skills: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with build/skills and a finished two-step run."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "build").mkdir()
+    (folder / "build" / "skills").symlink_to(skills)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["train", *SHORT]) == 0
+    return folder
+
+
+@pytest.fixture
+def at_finished(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A copy of it, to work in."""
+    folder = shutil.copytree(finished, tmp_path / "copy", symlinks=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_help_answers_in_under_a_second():
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = in_process("train", "--help")
+        seconds.append(time.perf_counter() - start)
+        assert done.returncode == 0
+        assert "--workdir" in done.stdout
+    assert min(seconds) < 1.0
+
+
+def test_train_then_evaluate_predict_and_inspect_in_fresh_processes(at_skills: Path):
+    trained = in_process("train", *RECIPE, "--workdir=run")
+    assert trained.returncode == 0, trained.stderr
+    assert "| last | accuracy |" in trained.stdout
+
+    names = {path.name for path in (at_skills / "run").iterdir()}
+    assert names == {
+        "checkpoints",
+        "metrics.jsonl",
+        "operative_config.gin",
+        "prompt.safetensors",
+        "result.json",
+        "tensorboard",
+    }
+    result = read_json(at_skills / "run" / "result.json")
+    assert result["task"] == "last"
+    assert result["metric"] == "accuracy"
+    assert result["score"] > 95
+    assert result["majority"] < 20
+    assert result["untuned"] < 60
+    assert result["illegal"] == 0
+    assert result["steps"] > 0
+    assert result["seconds"] > 0
+    size = sum(f.stat().st_size for f in (at_skills / "run").rglob("checkpoints/**/*"))
+    assert size < 500_000, "a checkpoint holds nothing of the backbone"
+
+    prompt = "--prompt=run/prompt.safetensors"
+    evaluated = in_process("evaluate", prompt, "--output=scores.json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    scores = read_json(at_skills / "scores.json")
+    same = ("score", "majority", "untuned", "illegal", "metrics")
+    assert {k: scores[k] for k in same} == {k: result[k] for k in same}
+
+    rows = (at_skills / "build/skills/last/validation.jsonl").read_text().splitlines()
+    asked = [{"text": json.loads(row)["text"], "id": i} for i, row in enumerate(rows)]
+    Path("asked.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in asked))
+    predicted = in_process(
+        "predict", prompt, "--input=asked.jsonl", "--output=said.jsonl"
+    )
+    assert predicted.returncode == 0, predicted.stderr
+    said = [json.loads(line) for line in Path("said.jsonl").read_text().splitlines()]
+    assert [{"text": row["text"], "id": row["id"]} for row in said] == asked
+    answers = [json.loads(row)["answer"] for row in rows]
+    right = [
+        row["prediction"] == answer for row, answer in zip(said, answers, strict=True)
+    ]
+    assert 100 * sum(right) / len(right) == result["score"]
+
+    inspected = in_process("inspect", prompt, "--neighbours=2")
+    assert inspected.returncode == 0, inspected.stderr
+    assert "fingerprint" in inspected.stdout
+    assert inspected.stdout.count("\n| ") >= 8 + 12
+
+    again = in_process("train", *RECIPE, "--workdir=run")
+    assert again.returncode == 0
+    assert "holds a finished run" in again.stdout
+
+
+def test_another_configuration_is_refused_and_says_what_changed(at_finished, capsys):
+    run = Path("run")
+    kept = (run / "prompt.safetensors").read_bytes()
+    assert main(["train", *SHORT, "--gin.LEARNING_RATE=0.1"]) == 1
+    assert "LEARNING_RATE was 0.3 and is 0.1" in capsys.readouterr().err
+    assert (run / "prompt.safetensors").read_bytes() == kept
+
+
+FAST = (
+    *RECIPE,
+    "--gin.STEPS=24",
+    "--gin.EVALUATE_EVERY=8",
+    "--gin.CHECKPOINT_EVERY=3",
+    "--gin.DROPOUT=0.1",
+    "--gin.ACCUMULATE=2",
+    "--gin.Pace.log_every=1",
+    "--gin.Evaluation.num_examples=32",
+)
+
+
+def _steps(workdir: Path) -> int:
+    path = workdir / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return len([line for line in lines if '"loss"' in line])
+
+
+def _kill_after(step: int, workdir: Path, number: int) -> int:
+    """Starts the run and sends it a signal once it has logged a step."""
+    with subprocess.Popen(
+        _command("train", *FAST, f"--workdir={workdir}"),
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while _steps(workdir) < step and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(number)
+        return process.wait(timeout=120)
+
+
+def test_killed_at_random_steps_and_restarted_it_ends_with_the_same_bytes(
+    at_skills: Path,
+):
+    whole = in_process("train", *FAST, "--workdir=whole")
+    assert whole.returncode == 0, whole.stderr
+
+    first, second = sorted(random.Random(time.time_ns()).sample(range(1, 21), 2))
+    killed = Path("killed")
+    assert _kill_after(first, killed, signal.SIGKILL) == -signal.SIGKILL
+    assert not (killed / "prompt.safetensors").exists()
+    # Asked to stop, it saves the very step it is at, and says that it was stopped.
+    assert _kill_after(second, killed, signal.SIGTERM) == 128 + signal.SIGTERM
+    assert not (killed / "prompt.safetensors").exists()
+    resumed = in_process("train", *FAST, f"--workdir={killed}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming after step" in resumed.stdout
+
+    name = "prompt.safetensors"
+    assert (killed / name).read_bytes() == Path("whole", name).read_bytes(), (
+        first,
+        second,
+    )
+    results = [read_json(Path(w, "result.json")) for w in ("whole", "killed")]
+    for result in results:
+        del result["seconds"]
+    assert results[0] == results[1]
+    losses = [
+        [
+            (line["step"], line["loss"])
+            for line in map(
+                json.loads, Path(w, "metrics.jsonl").read_text().splitlines()
+            )
+            if "loss" in line
+        ]
+        for w in ("whole", "killed")
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_the_real_sst2_files_train_and_evaluate_to_the_same_score(
+    shared: Path, tmp_path: Path
+):
+    backbone = shared / "backbones" / "t5-nano-lm-adapt"
+    run = in_process(
+        "train",
+        "--gin_file=gin/runs/prompt_tuning.gin",
+        "--gin_file=gin/tasks/sst2.gin",
+        f"--gin.MODEL='{backbone}'",
+        f"--gin.DATA_DIR='{shared / 'data'}'",
+        "--gin.PROMPT_LENGTH=10",
+        "--gin.STEPS=6",
+        "--gin.EVALUATE_EVERY=6",
+        "--gin.METHOD='rank'",
+        "--gin.Evaluation.num_examples=200",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    assert run.returncode == 0, run.stderr
+    result = read_json(tmp_path / "run" / "result.json")
+    assert result["examples"] == 200
+    assert result["illegal"] == 0
+    # This backbone is barely trained: its score is that of one class, and says nothing.
+    assert abs(result["score"] - 50) < 15
+
+    prompt = tmp_path / "run" / "prompt.safetensors"
+    scores = tmp_path / "scores.json"
+    fresh = in_process("evaluate", f"--prompt={prompt}", f"--output={scores}")
+    assert fresh.returncode == 0, fresh.stderr
+    assert read_json(scores)["score"] == result["score"]
+    assert read_json(scores)["untuned"] == result["untuned"]
+
+    _, provenance = load_prompt(prompt)
+    assert provenance.backbone == "t5-nano-lm-adapt"
+    assert provenance.task == "sst2"
+    assert provenance.score == result["score"]
+
+
+def own(**values: str) -> list[str]:
+    """Flags that change names of the quickstart recipe."""
+    return [
+        "train",
+        *RECIPE,
+        "--workdir=new",
+        *(f"--gin.{k}={v}" for k, v in values.items()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--workdir=new"], "no configuration: give at least --gin_file"),
+        (
+            ["train", RECIPE[0], "--workdir=new"],
+            "no model: give a Hub name or a folder",
+        ),
+        (own(TASK="None"), "no task: give one"),
+        (own(MODEL="'./nowhere'"), "no model folder at ./nowhere"),
+        (own(MODEL="'build'"), "build"),
+        (own(MODEL="build"), "text needs quotes of its own"),
+        (own(PROMT_LENGTH="5"), "did you mean PROMPT_LENGTH?"),
+        (own(**{"Run.steps": "5"}), "doesn't have a parameter named 'steps'"),
+        (own(**{"Runs.seed": "5"}), "No configurable matching 'Runs'"),
+        (
+            own(BATCH_SIZE="30"),
+            "batch size 30 is not divisible by the data axis (8 dev",
+        ),
+        (own(ACCUMULATE="3"), "8 devices x 3 accumulation steps"),
+        (own(MESH_MODEL="3"), "there are 8"),
+        (
+            own(PROMPT_LENGTH="0"),
+            "prompt length 0: a trained prompt has 1 or more rows",
+        ),
+        (own(PROMPT_INIT="'zeros'"), "unknown prompt initialisation 'zeros'"),
+        (own(PROMPT_INIT="'class_labels'"), "class_labels initialisation needs words"),
+        (
+            own(PROMPT_INIT="'file'", PROMPT_FILE="'no.file'"),
+            "no prompt file at no.file",
+        ),
+        (own(LEARNING_RATE="-1"), "learning rate -1"),
+        (own(SCHEDULE="'step'"), "unknown schedule 'step'"),
+        (own(METHOD="'guess'"), "unknown method 'guess'"),
+        (own(METHOD="'rank'"), "free text: it has no label words"),
+        (own(DTYPE="'float16'"), "float16"),
+        (own(**{"Data.validation_split": "'dev'"}), "dev"),
+        (own(**{"OwnTask.inputs": "'{sentence}'"}), "sentence"),
+        (own(**{"OwnTask.labels": "{'yes': 'yes'}"}), "train.jsonl:1"),
+        (["train", "--gin_file=gin/no.gin", "--workdir=new"], "no gin file gin/no.gin"),
+        (["evaluate", "--prompt=no.safetensors"], "no prompt file at no.safetensors"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_leaves_nothing_behind(
+    at_skills, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+):
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("jaxprompt: ")
+    assert message in error
+    assert "Traceback" not in error
+    assert not Path("new").exists()
+
+
+def test_a_configuration_may_not_load_code(at_skills, capsys):
+    Path("bad.gin").write_text("import os\nSTEPS = 1\n")
+    assert main(["train", "--gin_file=bad.gin", "--workdir=new"]) == 1
+    assert "a configuration may not load code" in capsys.readouterr().err
+
+
+def test_a_prompt_for_another_model_is_refused_and_may_be_forced(at_finished, capsys):
+    import make_skills
+
+    make_skills.make_skills(Path("other"), seed=1, steps=2)
+    other = [
+        "evaluate",
+        "--prompt=run/prompt.safetensors",
+        "--gin.MODEL='other/backbone'",
+    ]
+    assert main(other) == 1
+    error = capsys.readouterr().err
+    assert "this prompt was trained on backbone (fingerprint" in error
+    assert "--another_backbone" in error
+    assert main([*other, "--another_backbone"]) == 0
+
+
+def test_existing_output_is_not_overwritten_unasked(at_finished, capsys):
+    Path("scores.json").write_text("mine")
+    evaluate = ["evaluate", "--prompt=run/prompt.safetensors", "--output=scores.json"]
+    assert main(evaluate) == 1
+    assert "scores.json exists" in capsys.readouterr().err
+    assert Path("scores.json").read_text() == "mine"
+    assert main([*evaluate, "--overwrite"]) == 0
+    assert read_json(Path("scores.json"))["task"] == "last"
+
+
+def test_a_malformed_request_names_its_line(at_finished, capsys):
+    Path("asked.jsonl").write_text('{"text": "a or b : a b ."}\n{"sentence": "x"}\n')
+    asked = ["predict", "--prompt=run/prompt.safetensors", "--input=asked.jsonl"]
+    assert main(asked) == 1
+    assert "asked.jsonl:2" in capsys.readouterr().err

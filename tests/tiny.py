@@ -1,0 +1,119 @@
+"""A random T5 of a few thousand weights, and random examples laid out as batches."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.prompts.prompt import Prompt, make_prompt, stack
+from jaxprompt.shapes import Batch, Params
+
+VOCAB_ROWS, WIDTH, LENGTH = 64, 16, 3
+INPUTS, TARGETS = 10, 5
+"""Room for tokens in a row that holds one example, its soft tokens included."""
+
+CONFIG = T5Config(
+    vocab_rows=VOCAB_ROWS,
+    width=WIDTH,
+    heads=8,
+    head_width=4,
+    ffn_width=24,
+    encoder_layers=2,
+    decoder_layers=2,
+    gated=True,
+    activation="gelu_new",
+    tied=False,
+    scaled_logits=False,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tiny:
+    """A frozen model of random weights."""
+
+    backbone: T5
+    model: Params
+
+    def join(self, prompt: Prompt) -> Params:
+        return {"model": self.model, "prompt": prompt}
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """Token ids without padding, and the member of the bank that they train."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    member: int = 0
+
+
+def make_tiny(config: T5Config = CONFIG) -> Tiny:
+    """Draws weights by NumPy, which compiles nothing."""
+    backbone, draw = T5(config), np.random.default_rng(0)
+
+    def weights(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        scale = leaf.shape[-2] ** -0.5 if leaf.ndim > 1 else 1.0
+        return jnp.asarray(draw.normal(0.0, scale, leaf.shape), leaf.dtype)
+
+    model = jax.tree.map(weights, jax.eval_shape(backbone.init, jax.random.key(0)))
+    return Tiny(backbone.with_fingerprint(model), model)
+
+
+def draw_prompt(seed: int, members: int = 1, length: int = LENGTH) -> Prompt:
+    keys = jax.random.split(jax.random.key(seed), members)
+    return stack([make_prompt(jax.random.normal(k, (length, WIDTH))) for k in keys])
+
+
+def draw_examples(
+    seed: int, count: int, member: int = 0, length: int = LENGTH
+) -> list[Example]:
+    """Draws examples of uneven lengths, each with its member's soft tokens first."""
+    draw = np.random.default_rng(seed)
+    soft = VOCAB_ROWS + member * length + np.arange(length)
+    examples = []
+    for _ in range(count):
+        text = draw.integers(2, VOCAB_ROWS, draw.integers(1, INPUTS - length + 1))
+        target = draw.integers(2, VOCAB_ROWS, draw.integers(1, TARGETS))
+        examples.append(
+            Example(np.append(soft, text), np.append(target, 1), member)
+        )
+    return examples
+
+
+def to_batch(
+    rows: Sequence[Sequence[Example]], inputs: int = INPUTS, targets: int = TARGETS
+) -> Batch:
+    """Lays each row's examples out one behind the other, padding behind them."""
+    source = {name: np.zeros((len(rows), inputs), np.int32) for name in ("ids", "of")}
+    target = {
+        name: np.zeros((len(rows), targets), np.int32)
+        for name in ("ids", "of", "read", "members")
+    }
+    for b, examples in enumerate(rows):
+        t = last = 0
+        for number, example in enumerate(examples, start=1):
+            span = slice(t, t + example.inputs.size)
+            source["ids"][b, span], source["of"][b, span] = example.inputs, number
+            t = span.stop
+            span = slice(last, last + example.targets.size)
+            target["ids"][b, span], target["of"][b, span] = example.targets, number
+            target["read"][b, span.start + 1 : span.stop] = example.targets[:-1]
+            target["members"][b, span] = example.member
+            last = span.stop
+    return Batch(
+        inputs=source["ids"],
+        input_segments=source["of"],
+        targets=target["ids"],
+        target_inputs=target["read"],
+        target_segments=target["of"],
+        weights=(target["of"] > 0).astype(np.float32),
+        members=target["members"],
+    )
+
+
+def one_each(examples: Sequence[Example], inputs: int = INPUTS) -> Batch:
+    """Gives every example a row of its own."""
+    return to_batch([[example] for example in examples], inputs)

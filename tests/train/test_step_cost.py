@@ -1,0 +1,53 @@
+"""A train step costs no more than a forward pass and its way back to the prompt."""
+
+import dataclasses
+
+import jax
+import pytest
+from tiny import CONFIG, draw_examples, make_tiny, one_each
+
+from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.train.loss import loss
+from jaxprompt.train.optimizer import FREEZE, MODEL_TUNING, adafactor, train_only
+from jaxprompt.train.step import init_state, make_train_step
+
+
+def flops(function, *args):
+    return function.lower(*args).compile().cost_analysis()["flops"]
+
+
+@pytest.fixture(scope="module")
+def costs():
+    """Compiled FLOPs of the forward pass, of prompt tuning and of model tuning.
+
+    The model is wide enough for its matrices to outweigh norms, softmax and Adafactor,
+    and unrolled: XLA counts the body of a loop once.
+    """
+    one_layer = {"encoder_layers": 1, "decoder_layers": 1}
+    sizes = {"vocab_rows": 512, "width": 256, "ffn_width": 1024, "head_width": 32}
+    tiny = make_tiny(dataclasses.replace(CONFIG, **one_layer, **sizes))
+    backbone = dataclasses.replace(tiny.backbone, unroll=True)
+    batch = one_each(draw_examples(0, 8), inputs=24)
+    params = tiny.join(make_prompt(tiny.model["embedding"][:3]))
+
+    def forward(params, batch):
+        return loss(backbone, params, batch, batch.weights)[0]
+
+    found = [flops(jax.jit(forward), params, batch)]
+    for freeze in (FREEZE, MODEL_TUNING):
+        tx = train_only(adafactor(), freeze)
+        state, frozen = init_state(params, tx, freeze)
+        step = make_train_step(backbone, tx, freeze=freeze)
+        found.append(flops(step, state, frozen, batch))
+    return found
+
+
+def test_no_weight_gradient_is_computed(costs):
+    forward, prompt_tuning, _ = costs
+    assert 1.9 < prompt_tuning / forward <= 2.05
+
+
+def test_model_tuning_computes_them(costs):
+    """So the test above can fail."""
+    forward, _, model_tuning = costs
+    assert model_tuning / forward > 2.9
