@@ -13,7 +13,7 @@ from tqdm import tqdm
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import Run
 from jaxprompt.data.batches import train_batches, truncated_share
-from jaxprompt.data.requests import decode, read_jsonl, request_batches
+from jaxprompt.data.requests import read_jsonl, request_batches
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.score import Report
 from jaxprompt.models.backbone import find_checkpoint, load
@@ -308,7 +308,7 @@ def predict(
     texts: list[str] = []
     with tqdm(total=len(rows), unit="ex", desc="predict", file=sys.stderr) as bar:
         for batch, count in batches:
-            texts += decode(ready.task.vocabulary, answer(params, batch)[:count])
+            texts += ready.task.decode(answer(params, batch)[:count])
             bar.update(count)
     lines = [
         json.dumps({**row, "prediction": text}, ensure_ascii=False) + "\n"

@@ -55,14 +55,17 @@ def init_state(
         freeze: The mask.
 
     Returns:
-        The state, with copies of what trains (the step donates it), on the devices
+        The state, with copies of what trains (the step donates it), all on the devices
         that the parameters are on, and the frozen rest of the tree, as it is.
     """
     trained, frozen = split(params, freeze)
     trained = jax.tree.map(jnp.copy, trained)
-    # Where the step will leave them: elsewhere, its second call would compile anew.
+    opt_state = tx.init(_masked(trained, freeze))
+    # Committed to the places where the step will leave them: a second call with other
+    # places would compile anew.
+    trained = jax.device_put(trained, jax.tree.map(lambda x: x.sharding, trained))
     step, opt_state = jax.device_put(
-        (jnp.zeros((), jnp.int32), tx.init(_masked(trained, freeze))),
+        (jnp.zeros((), jnp.int32), opt_state),
         _replicated_beside(jax.tree.leaves(trained)[0]),
     )
     return TrainState(step, trained, opt_state), frozen

@@ -133,7 +133,7 @@ def test_saving_overwrites_nothing_and_leaves_no_half(golden, tmp_path):
     target = tmp_path / "new" / "copy"
     with pytest.raises(ValueError, match="params do not fit mt5: see embedding"):
         save(target, backbone, {**params, "embedding": params["embedding"][:-1]})
-    unwritable = dataclasses.replace(backbone.config, norm_epsilon=np.float32(1e-6))
+    unwritable = dataclasses.replace(backbone.config, scaled_logits=object())
     with pytest.raises(TypeError):
         save(target, dataclasses.replace(backbone, config=unwritable), params)
     assert list(target.parent.iterdir()) == []

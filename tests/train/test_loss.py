@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import draw_examples, draw_prompt, one_each, to_batch
+from tiny import CONFIG, draw_examples, draw_prompt, make_tiny, one_each, to_batch
 
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.train.loss import loss, token_shares, token_totals
@@ -33,13 +33,18 @@ def value_and_grad(backbone, params, batch):
 
 
 @pytest.fixture(scope="module")
-def params(tiny):
-    return tiny.join(draw_prompt(0, members=2))
+def deep():
+    return make_tiny(dataclasses.replace(CONFIG, encoder_layers=2, decoder_layers=3))
 
 
 @pytest.fixture(scope="module")
-def unpacked(tiny, params):
-    return value_and_grad(tiny.backbone, params, one_each(two_members()))
+def params(deep):
+    return deep.join(draw_prompt(0, members=2))
+
+
+@pytest.fixture(scope="module")
+def unpacked(deep, params):
+    return value_and_grad(deep.backbone, params, one_each(two_members()))
 
 
 def test_shares_are_means_of_each_member():
@@ -58,9 +63,9 @@ def test_no_targets_share_nothing():
     np.testing.assert_array_equal(token_shares(batch, 2), np.zeros((2, 5)))
 
 
-def test_cross_entropy_accuracy_and_z_loss_are_their_formulas(tiny, params, unpacked):
+def test_cross_entropy_accuracy_and_z_loss_are_their_formulas(deep, params, unpacked):
     batch = one_each(two_members())
-    logits = jax.jit(prompted_logits, static_argnums=0)(tiny.backbone, params, batch)
+    logits = jax.jit(prompted_logits, static_argnums=0)(deep.backbone, params, batch)
     logits = np.asarray(logits, np.float64)
     log_z = np.log(np.exp(logits).sum(axis=-1))
     picked = np.take_along_axis(logits, batch.targets[..., None], axis=-1)[..., 0]
@@ -80,32 +85,32 @@ def assert_equal(found, expected):
         np.testing.assert_allclose(a, b, atol=TOLERANCE, rtol=1e-5)
 
 
-def test_padding_changes_nothing(tiny, params, unpacked):
+def test_padding_changes_nothing(deep, params, unpacked):
     rows = [[example] for example in two_members()]
     padded = to_batch([*rows, []], inputs=17, targets=9)
-    assert_equal(value_and_grad(tiny.backbone, params, padded), unpacked)
+    assert_equal(value_and_grad(deep.backbone, params, padded), unpacked)
 
 
-def test_packed_equals_unpacked(tiny, params, unpacked):
+def test_packed_equals_unpacked(deep, params, unpacked):
     """Members mix within a row, and every example carries its own soft tokens."""
     examples = two_members()
     rows = [examples[:3], [examples[5], examples[3], examples[6]], examples[4::3]]
     packed = to_batch(rows, inputs=30, targets=15)
     assert packed.input_segments.max() == 3
-    assert_equal(value_and_grad(tiny.backbone, params, packed), unpacked)
+    assert_equal(value_and_grad(deep.backbone, params, packed), unpacked)
 
 
-def test_scanned_layers_equal_unrolled_ones(tiny, params, unpacked):
-    unrolled = dataclasses.replace(tiny.backbone, unroll=True)
+def test_scanned_layers_equal_unrolled_ones(deep, params, unpacked):
+    unrolled = dataclasses.replace(deep.backbone, unroll=True)
     found = value_and_grad(unrolled, params, one_each(two_members()))
     assert_equal(found, unpacked)
 
 
-def test_every_member_has_the_gradient_it_has_alone(tiny, params, unpacked):
+def test_every_member_has_the_gradient_it_has_alone(deep, params, unpacked):
     for member, present in enumerate([slice(0, 5), slice(5, 8)]):
         alone = one_each(two_members()[present])
         alone = jax.tree.map(lambda x: jnp.pad(x, ((0, 8 - len(x)), (0, 0))), alone)
-        _, _, grads = value_and_grad(tiny.backbone, params, alone)
+        _, _, grads = value_and_grad(deep.backbone, params, alone)
         np.testing.assert_allclose(grads[member], unpacked[2][member], atol=TOLERANCE)
         np.testing.assert_array_equal(grads[1 - member], 0)
         assert np.abs(grads[member]).max() > 0.001

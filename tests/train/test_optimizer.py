@@ -62,7 +62,7 @@ def test_adafactor_follows_its_formulas(length, offset):
         (jnp.asarray(start), tx.init(start)), grads
     )
     expected = numpy_adafactor(start, grads, offset)
-    np.testing.assert_allclose(weights, expected, atol=1e-4 * RATE * STEPS)
+    np.testing.assert_allclose(weights, expected, atol=2e-3, rtol=1e-3)
     assert np.abs(expected - start).mean() > 0.5
     sizes = {leaf.size for leaf in jax.tree.leaves(state)}
     assert (length * D in sizes) == (length == 100)

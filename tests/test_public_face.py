@@ -1,0 +1,92 @@
+"""What `import jaxprompt` gives and leaves alone; the examples of the README run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+import jaxprompt
+from jaxprompt.config import OwnTask
+from jaxprompt.configure import configure
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_names_are_there_and_no_more_than_a_page():
+    assert len(jaxprompt.__all__) <= 30
+    for name in jaxprompt.__all__:
+        assert getattr(jaxprompt, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'prompt_tuning'"):
+        _ = jaxprompt.prompt_tuning
+
+
+@pytest.mark.parametrize("module", ["jaxprompt", "jaxprompt.cli"])
+def test_importing_it_imports_neither_tensorflow_nor_jax(module: str):
+    loaded = "'jax' in sys.modules, 'tensorflow' in sys.modules"
+    code = f"import sys, {module}; print({loaded})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "False"], done.stderr
+
+
+def test_using_models_and_prompts_does_not_import_tensorflow():
+    code = (
+        "import sys, jaxprompt as jp; jp.load, jp.init_prompt, jp.embed;"
+        "print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["False"], done.stderr
+
+
+def test_the_python_of_the_readme_trains_a_prompt(
+    skills: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "skills").symlink_to(skills)
+    monkeypatch.chdir(tmp_path)
+    (python,) = blocks("python")
+    assert len([line for line in python.splitlines() if line.strip()]) <= 20
+    exec(compile(python, "README.md", "exec"), {})
+    accuracy = float(re.search(r"'accuracy': ([0-9.]+)", capsys.readouterr().out)[1])
+    assert accuracy > 90
+    assert (tmp_path / "last.safetensors").exists()
+
+
+def test_the_commands_of_the_readme_are_commands():
+    shell = "\n".join(blocks("sh")).replace("\\\n", " ")
+    commands = [line for line in shell.splitlines() if "jaxprompt train" in line]
+    assert commands
+    for command in commands:
+        files = re.findall(r"--gin_file=(\S+)", command)
+        settings = re.findall(r'--gin\.(\S+?="[^"]*")', command)
+        configure(files, [setting.replace('"', "") for setting in settings])
+    targets = set(re.findall(r"^make (\w+)", shell, re.MULTILINE))
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_gin_of_the_readme_is_a_task(tmp_path: Path):
+    (text,) = blocks("gin")
+    file = tmp_path / "reviews.gin"
+    file.write_text(text)
+    run, _ = configure(["gin/runs/prompt_tuning.gin", str(file)], [])
+    assert isinstance(run.data.task, OwnTask)
+    assert run.data.task.labels == {"0": "negative", "1": "positive"}
+
+
+def test_every_python_file_says_its_job_in_its_first_line():
+    for path in REPOSITORY.glob("jaxprompt/**/*.py"):
+        first = path.read_text().splitlines()[0]
+        assert first.startswith('"""'), path
+        assert len(first) > 10, path
