@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import gin
 from gin import config_parser
@@ -12,7 +13,7 @@ _PACKAGE = Path(__file__).parent
 _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
 """Where gin files are looked for: here, in a checkout, in an installed package."""
 
-_registered = {
+_configurables: dict[str, Any] = {
     configurable.__name__: gin.external_configurable(
         configurable, name=configurable.__name__, module="jaxprompt"
     )
@@ -57,7 +58,7 @@ def configure(
     for setting in settings:
         _set(setting, names)
     try:
-        run = _registered["Run"]()
+        run = _configurables["Run"]()
     except (TypeError, ValueError) as error:
         raise ValueError(_one_line(error)) from error
     return run, gin.operative_config_str()

@@ -1,6 +1,7 @@
 """Eight virtual CPU devices, strict numerics, and where the shared data lies."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ sys.path.insert(0, str(REPOSITORY / "tools"))
 
 @pytest.fixture(autouse=True)
 def strict_dtypes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Lets no dtype be promoted by chance, where optax, which needs it, does not run."""
+    """Lets no dtype be promoted by chance where optax, which needs it, does not run."""
     if request.path.parent.name in ("models", "prompts", "evaluate", "report"):
         with jax.numpy_dtype_promotion("strict"):
             yield
@@ -56,8 +57,8 @@ def tiny() -> Tiny:
 @pytest.fixture(scope="session")
 def skills(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny T5 that knows four skills, and their data; see tools/make_skills.py."""
-    import make_skills
-
     folder = tmp_path_factory.mktemp("made") / "skills"
-    make_skills.make_skills(folder)
+    # In a process of its own: eight virtual devices share this one's threads.
+    tool = REPOSITORY / "tools" / "make_skills.py"
+    subprocess.run([sys.executable, tool, folder], check=True)
     return folder

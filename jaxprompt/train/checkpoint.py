@@ -91,6 +91,9 @@ class Checkpoints:
 
         Args:
             like: A state of the same run: it says the shapes, types and shardings.
+
+        Raises:
+            ValueError: If the checkpoint is of another prompt or optimizer.
         """
         if self._checkpointer.latest is None:
             return None
@@ -105,11 +108,29 @@ class Checkpoints:
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
         )
+        saved: Any = self._checkpointer.metadata(step).metadata
+        there, here = _shapes(saved), _shapes(abstract)
+        for name in sorted(there.keys() | here.keys()):
+            if there.get(name) != here.get(name):
+                raise ValueError(
+                    f"the checkpoint of step {step} in {self._checkpointer.directory} "
+                    f"does not fit this run: {name} is {there.get(name, 'not')} there "
+                    f"and {here.get(name, 'not')} here; train with the settings that "
+                    "it was made with, or in another folder"
+                )
         return self._checkpointer.load(step, abstract)
 
     def close(self) -> None:
         """Waits for what is being written."""
         self._checkpointer.close()
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of each leaf by its path, as orbax names it on disk too."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in jax.tree.leaves_with_path(tree)
+    }
 
 
 def _rank(metrics: dict[str, float]) -> tuple[float, float]:

@@ -41,9 +41,7 @@ def numpy_adafactor(weights, grads, offset):
     return weights
 
 
-@pytest.mark.parametrize(
-    ("length", "offset"), [(100, 0), (150, 0), (100, -1_100_000)]
-)
+@pytest.mark.parametrize(("length", "offset"), [(100, 0), (150, 0), (100, -1_100_000)])
 def test_adafactor_follows_its_formulas(length, offset):
     """P = 100 keeps a full second moment, P = 150 a factored one."""
     draw = np.random.default_rng(length)
@@ -111,7 +109,9 @@ def test_members_share_no_norm_and_no_moment():
     """Clipped by its global norm, a member with large gradients slows no other."""
     tx = optax.chain(optax.clip_by_global_norm(1.0), adafactor(weight_decay=0.1))
     bank = draw_prompt(0, members=3).rows
-    grads = draw_prompt(1, members=3).rows * jnp.array([1.0, 100.0, 0.01])[:, None, None]
+    grads = (
+        draw_prompt(1, members=3).rows * jnp.array([1.0, 100.0, 0.01])[:, None, None]
+    )
     banked = per_member(tx)
     updates, state = banked.update(grads, banked.init(bank), bank)
     for m in range(3):

@@ -79,7 +79,9 @@ def test_model_tuning_moves_the_model_and_not_the_prompt(tiny):
     step = make_train_step(tiny.backbone, tx, freeze=MODEL_TUNING)
     state, _ = step(state, frozen, one_each(draw_examples(0, 4)))
     assert_same(frozen["prompt"], draw_prompt(0))
-    moved = jax.tree.map(lambda a, b: (a != b).any(), state.trained["model"], tiny.model)
+    moved = jax.tree.map(
+        lambda a, b: (a != b).any(), state.trained["model"], tiny.model
+    )
     assert all(jax.tree.leaves(moved))
 
 
