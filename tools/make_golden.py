@@ -101,7 +101,8 @@ def run(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     options = {"max_new_tokens": STEPS, "do_sample": False, "use_cache": False}
     options["attention_mask"] = mask
     greedy = model.generate(inputs, **options)
-    # No length penalty, and no end before every beam has: the plain best sum.
+    # No length penalty, and no early end: the best plain sum. But transformers takes an
+    # ending only from the best BEAMS continuations, so a better one can be missed.
     beam = model.generate(
         inputs,
         **options,

@@ -90,15 +90,22 @@ def test_a_vocabulary_is_found_or_given(golden, tmp_path):
 
 
 @pytest.mark.parametrize(("data", "model"), [(1, 8), (2, 4), (8, 1)])
-def test_weights_load_to_their_places_on_a_mesh(example, tmp_path, data, model):
+def test_a_model_loaded_onto_a_mesh_scores_as_on_one_device(
+    example, tmp_path, data, model
+):
     save(tmp_path / "t5", example.backbone, example.params)
-    backbone, params = load(tmp_path / "t5", mesh=make_mesh(data, model))
+    mesh = make_mesh(data, model)
+    backbone, params = load(tmp_path / "t5", mesh=mesh)
     assert_same_tree(params, example.params)
     shards = params["decoder"]["layers"]["ffn"]["down"].addressable_shards
     assert shards[0].data.shape == (2, 48 // model, 32)
-    np.testing.assert_allclose(
-        example.logits(backbone, params), example.expected, atol=2e-5
-    )
+
+    rows = jax.NamedSharding(mesh, jax.P("data"))
+    arrays = [example.x, example.input_segments, example.y, example.target_segments]
+    batch = jax.device_put([jnp.repeat(array, 4, axis=0) for array in arrays], rows)
+    found = jax.jit(backbone.logits)(params, *batch)
+    expected = np.repeat(example.expected, 4, axis=0)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_loading_in_bfloat16_keeps_the_fingerprint(golden):

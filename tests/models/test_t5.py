@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from jaxprompt.models.t5 import T5, T5Config
-from jaxprompt.sharding import make_mesh, place
 
 TOLERANCE = 2e-5
 
@@ -181,21 +180,6 @@ def test_bfloat16_is_close_to_float32(example):
     assert 0 < difference < 0.03 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(("data", "model"), [(1, 8), (2, 4), (8, 1)])
-def test_sharded_equals_unsharded(example, data, model):
-    mesh = make_mesh(data, model)
-    params = place(example.params, mesh)
-    if model > 1:
-        query = params["encoder"]["layers"]["attention"]["query"]
-        assert query.addressable_shards[0].data.shape == (2, 32, 64 // model)
-    rows = jax.NamedSharding(mesh, jax.P("data"))
-    arrays = [example.x, example.input_segments, example.y, example.target_segments]
-    batch = jax.device_put([jnp.repeat(array, 4, axis=0) for array in arrays], rows)
-    found = jax.jit(example.backbone.logits)(params, *batch)
-    expected = np.repeat(example.expected, 4, axis=0)
-    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
-
-
 def test_dropout_needs_a_key_and_a_rate(example):
     dropping = dataclasses.replace(example.backbone, dropout=0.1)
     arrays = (example.x, example.input_segments, example.y, example.target_segments)
@@ -217,7 +201,7 @@ def test_dropout_needs_a_key_and_a_rate(example):
 
 def test_initial_weights_have_t5s_scales(example):
     config = dataclasses.replace(example.backbone.config, width=256, ffn_width=512)
-    params = jax.jit(T5(config).init)(jax.random.key(3))
+    params = jax.jit(T5(config).init)(jax.random.key(3, impl="rbg"))
     layers = params["encoder"]["layers"]
     scales = {
         "embedding": (params["embedding"], 1.0),
