@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from jaxprompt.config import Run
 from jaxprompt.data.evaluation import EvaluationSet
@@ -18,6 +17,7 @@ from jaxprompt.models.weights.checkpoint import Checkpoint
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.soft_ids import prefix
+from jaxprompt.report.bar import example_bar
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import check_batch_size, make_mesh, place, place_batch
 
@@ -102,11 +102,7 @@ class Ready:
         """Scores a prompt on a split, with both baselines, behind a bar."""
         prompted = self.evaluation_set(split, prompt.length)
         untuned = self.evaluation_set(split, 0)
-        with tqdm(total=2 * prompted.num_examples, unit="ex", desc=split) as bar:
-
-            def advance(rows: int) -> None:
-                bar.update(rows)
-
+        with example_bar(2 * prompted.num_examples, split) as advance:
             return evaluate(
                 self.backbone,
                 self.join(prompt),

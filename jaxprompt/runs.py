@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import Run
@@ -19,6 +18,7 @@ from jaxprompt.evaluate.score import Report
 from jaxprompt.models.backbone import find_checkpoint, load
 from jaxprompt.prepare import Ready, prepare, vocabulary_of
 from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
+from jaxprompt.report.bar import example_bar
 from jaxprompt.report.nearest import nearest_ids
 from jaxprompt.report.table import table
 from jaxprompt.shapes import Params
@@ -79,9 +79,12 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     validation = ready.evaluation_set(data.validation_split, start.length)
 
     def evaluate_prompt(params: Params) -> dict[str, float]:
-        scores = validation.score(
-            lambda batch: predict(params, batch), run.evaluation.batch_size
-        )
+        with example_bar(validation.num_examples, "validation", leave=False) as advance:
+            scores = validation.score(
+                lambda batch: predict(params, batch),
+                run.evaluation.batch_size,
+                advance,
+            )
         return {"score": scores.score, "illegal": scores.illegal, **scores.metrics}
 
     tx = train_only(
@@ -306,10 +309,10 @@ def predict(
     )
     answer, params = ready.make_predict(), ready.join(prompt)
     texts: list[str] = []
-    with tqdm(total=len(rows), unit="ex", desc="predict", file=sys.stderr) as bar:
+    with example_bar(len(rows), "predict") as advance:
         for batch, count in batches:
             texts += ready.task.decode(answer(params, batch)[:count])
-            bar.update(count)
+            advance(count)
     lines = [
         json.dumps({**row, "prediction": text}, ensure_ascii=False) + "\n"
         for row, text in zip(rows, texts, strict=True)

@@ -31,7 +31,7 @@ def strict_dtypes(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compiles in half the time, where the machine code that comes out runs briefly."""
     jax.config.update("jax_disable_most_optimizations", request.path.parent != TESTS)

@@ -77,9 +77,7 @@ def draw_examples(
     for _ in range(count):
         text = draw.integers(2, VOCAB_ROWS, draw.integers(1, INPUTS - length + 1))
         target = draw.integers(2, VOCAB_ROWS, draw.integers(1, TARGETS))
-        examples.append(
-            Example(np.append(soft, text), np.append(target, 1), member)
-        )
+        examples.append(Example(np.append(soft, text), np.append(target, 1), member))
     return examples
 
 

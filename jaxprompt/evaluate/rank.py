@@ -40,7 +40,7 @@ def rank_labels(
         )
         log_probs_BLV = jax.nn.log_softmax(logits_BLV)
         picked_BL = log_probs_BLV[:, jnp.arange(ids_L.size), ids_L]
-        return jnp.sum(picked_BL * segments_L, axis=1)
+        return jnp.sum(jnp.where(ids_L[None] > 0, picked_BL, 0.0), axis=1)
 
     # One label after another: the logits of one label [B, L, V] are the largest array.
     scores_CB = jax.lax.map(score, (label_ids, y_CLD))

@@ -61,12 +61,12 @@ def test_only_a_sound_prompt_of_the_model_is_saved(tiny, path):
     with pytest.raises(ValueError, match="not finite"):
         save_prompt(path, make_prompt(jnp.full((3, 16), jnp.nan)), tiny.backbone)
     assert not path.exists()
-    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         save_prompt(path.parent / "nowhere" / "p", draw_prompt(0), tiny.backbone)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no prompt file at .*absent"):
+    with pytest.raises(FileNotFoundError, match=r"no prompt file at .*absent"):
         load_prompt(tmp_path / "absent")
     with pytest.raises(FileNotFoundError, match="no prompt file at"):
         load_prompt(tmp_path)

@@ -174,7 +174,7 @@ def test_a_number_that_is_not_finite_stops_the_run(folder, name):
         evaluated.append(float(params["seen"]))
         return {"score": 0.0}
 
-    with pytest.raises(FloatingPointError, match="step 5 has .*nan.*learning rate"):
+    with pytest.raises(FloatingPointError, match=r"step 5 has .*nan.*learning rate"):
         folder.fit(
             Pace(steps=20, log_every=10, evaluate_every=3),
             train_step=poison(5, name),

@@ -1,0 +1,33 @@
+"""Ranking gives each label the log-probability that teacher forcing gives it."""
+
+import functools
+
+import jax
+import numpy as np
+from tiny import Example, draw_examples, draw_prompt, one_each
+
+from jaxprompt.evaluate.rank import rank_labels
+from jaxprompt.prompts.join import prompted_logits
+
+LABELS = np.array([[5, 1, 0, 0], [9, 9, 1, 0], [3, 7, 20, 1]], np.int32)
+
+
+def test_a_label_scores_the_sum_of_its_tokens(tiny):
+    inputs = [example.inputs for example in draw_examples(0, 4)]
+    params = tiny.join(draw_prompt(0))
+    # The targets of the batch are not looked at.
+    batch = one_each(draw_examples(0, 4))
+    rank = jax.jit(functools.partial(rank_labels, tiny.backbone))
+    scores = rank(params, batch, LABELS)
+    assert scores.shape == (4, 3)
+
+    logits = jax.jit(prompted_logits, static_argnums=0)
+    expected = np.zeros((4, 3))
+    for c, label in enumerate(LABELS):
+        forced = one_each([Example(ids, label[label > 0]) for ids in inputs])
+        log_probs = jax.nn.log_softmax(logits(tiny.backbone, params, forced))
+        for b in range(4):
+            for place, token in enumerate(label[label > 0]):
+                expected[b, c] += log_probs[b, place, token]
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert (expected < -1).all()
