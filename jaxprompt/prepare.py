@@ -12,8 +12,9 @@ from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.task import Task
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.score import Predict, Report, evaluate, make_predict
-from jaxprompt.models.backbone import Backbone, find_checkpoint, load
-from jaxprompt.models.weights.checkpoint import Checkpoint
+from jaxprompt.models.backbone import Backbone, find_checkpoint, open_backbone
+from jaxprompt.models.weights.checkpoint import Checkpoint, read_params
+from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.soft_ids import prefix
@@ -114,12 +115,20 @@ class Ready:
             )
 
 
-def prepare(run: Run, *, splits: Sequence[str]) -> Ready:
+def prepare(
+    run: Run,
+    *,
+    splits: Sequence[str],
+    trained: Provenance | None = None,
+    another_backbone: bool = False,
+) -> Ready:
     """Checks all that can be checked without the weights, and loads these last.
 
     Args:
         run: The configuration.
         splits: Splits of the task whose files are read and checked.
+        trained: Where the prompt that is to be used comes from.
+        another_backbone: Allows a model that it was not trained on.
 
     Returns:
         What every command starts from.
@@ -146,13 +155,15 @@ def prepare(run: Run, *, splits: Sequence[str]) -> Ready:
         task.num_examples(split)
     if task.labels is not None or run.evaluation.method == "rank":
         task.label_ids(run.data.target_length)
-    backbone, model = load(
+    backbone = open_backbone(
         checkpoint,
         dtype=run.model.dtype,
-        mesh=mesh,
         dropout=run.model.dropout,
         remat=run.model.remat,
     )
+    if trained is not None:
+        check_backbone(trained, backbone, override=another_backbone)
+    model = read_params(checkpoint, run.model.dtype, mesh)
     return Ready(run, task, mesh, backbone, model)
 
 

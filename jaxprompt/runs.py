@@ -1,27 +1,31 @@
 """The four things a user does: train, evaluate, predict and inspect."""
 
 import dataclasses
+import functools
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optax
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import Run
-from jaxprompt.data.batches import train_batches, truncated_share
+from jaxprompt.data.batches import Position, train_batches, truncated_share
 from jaxprompt.data.requests import read_jsonl, request_batches
 from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.evaluate.score import Report
-from jaxprompt.models.backbone import find_checkpoint, load
+from jaxprompt.evaluate.score import Predict, Report
+from jaxprompt.models.backbone import find_checkpoint, open_backbone
+from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.prepare import Ready, prepare, vocabulary_of
 from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
+from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.bar import example_bar
 from jaxprompt.report.nearest import nearest_ids
 from jaxprompt.report.table import table
-from jaxprompt.shapes import Params
+from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints, Progress
 from jaxprompt.train.loop import fit
 from jaxprompt.train.metrics import MetricLog
@@ -58,49 +62,97 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
         FloatingPointError: If the loss is not finite.
         train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
-    data, pace, optimizer = run.data, run.pace, run.optimizer
-    schedule = make_schedule(
-        optimizer.schedule,
-        optimizer.learning_rate,
-        steps=pace.steps,
-        warmup=optimizer.warmup,
-    )
+    tx = _make_optimizer(run)
     check_workdir(workdir, config)
     finished = read_result(workdir)
     if finished is not None:
         print(f"{workdir} holds a finished run:\n{_result_table(finished)}")
         return finished
 
-    ready = prepare(run, splits=(data.train_split, data.validation_split))
+    split = run.data.validation_split
+    ready = prepare(run, splits=(run.data.train_split, split))
     start = ready.start_prompt()
     claim_workdir(workdir, config)
     truncated = _report_truncation(ready)
     predict = ready.make_predict()
+    prompt, step, seconds = _fit(ready, start, tx, predict, workdir)
+    report = ready.report(prompt, split, predict)
+    save_prompt(
+        workdir / PROMPT,
+        prompt,
+        ready.backbone,
+        task=run.data.task_name,
+        metric="+".join(report.prompted.metrics),
+        score=report.prompted.score,
+        step=step,
+        seed=run.seed,
+        init=run.prompt.init,
+        config=config,
+    )
+    result = {
+        **_result(ready, report, split),
+        "steps": step,
+        "seconds": round(seconds, 1),
+        **truncated,
+    }
+    write_json(workdir / RESULT, result)
+    print(f"{_result_table(result)}\nwrote {workdir / PROMPT} and {workdir / RESULT}")
+    return result
+
+
+def _make_optimizer(run: Run) -> optax.GradientTransformationExtraArgs:
+    settings = run.optimizer
+    schedule = make_schedule(
+        settings.schedule,
+        settings.learning_rate,
+        steps=run.pace.steps,
+        warmup=settings.warmup,
+    )
+    return train_only(
+        adafactor(
+            schedule,
+            weight_decay=settings.weight_decay,
+            decay_rate=settings.decay_rate,
+            decay_offset=settings.decay_offset,
+        )
+    )
+
+
+def _fit(
+    ready: Ready,
+    start: Prompt,
+    tx: optax.GradientTransformationExtraArgs,
+    predict: Predict,
+    workdir: Path,
+) -> tuple[Prompt, int, float]:
+    """Trains in the workdir; returns the best prompt, its step, and the seconds."""
+    run, data, pace = ready.run, ready.run.data, ready.run.pace
     validation = ready.evaluation_set(data.validation_split, start.length)
 
     def evaluate_prompt(params: Params) -> dict[str, float]:
         with example_bar(validation.num_examples, "validation", leave=False) as advance:
             scores = validation.score(
-                lambda batch: predict(params, batch),
-                run.evaluation.batch_size,
-                advance,
+                functools.partial(predict, params), run.evaluation.batch_size, advance
             )
         return {"score": scores.score, "illegal": scores.illegal, **scores.metrics}
 
-    tx = train_only(
-        adafactor(
-            schedule,
-            weight_decay=optimizer.weight_decay,
-            decay_rate=optimizer.decay_rate,
-            decay_offset=optimizer.decay_offset,
+    def batches_from(position: Position) -> Iterator[tuple[Batch, Position]]:
+        return train_batches(
+            ready.task,
+            data.train_split,
+            ready.lengths,
+            ready.soft_ids(start.length),
+            batch_size=run.batch_size,
+            seed=run.seed,
+            start=position,
         )
-    )
+
     train_step = make_train_step(
         ready.backbone,
         tx,
         seed=run.seed,
-        z_loss=optimizer.z_loss,
-        accumulate=optimizer.accumulate,
+        z_loss=run.optimizer.z_loss,
+        accumulate=run.optimizer.accumulate,
     )
     state, frozen = init_state(ready.join(start), tx)
     progress = Progress()
@@ -115,15 +167,7 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
             state,
             frozen,
             train_step,
-            lambda position: train_batches(
-                ready.task,
-                data.train_split,
-                ready.lengths,
-                ready.soft_ids(start.length),
-                batch_size=run.batch_size,
-                seed=run.seed,
-                start=position,
-            ),
+            batches_from,
             pace,
             batch_size=run.batch_size,
             progress=progress,
@@ -138,30 +182,7 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     finally:
         log.close()
         checkpoints.close()
-
-    prompt = state.trained["prompt"]
-    report = ready.report(prompt, data.validation_split, predict)
-    save_prompt(
-        workdir / PROMPT,
-        prompt,
-        ready.backbone,
-        task=data.task_name,
-        metric="+".join(report.prompted.metrics),
-        score=report.prompted.score,
-        step=best_step,
-        seed=run.seed,
-        init=run.prompt.init,
-        config=config,
-    )
-    result = {
-        **_result(ready, report, data.validation_split),
-        "steps": best_step,
-        "seconds": round(progress.seconds, 1),
-        **truncated,
-    }
-    write_json(workdir / RESULT, result)
-    print(f"{_result_table(result)}\nwrote {workdir / PROMPT} and {workdir / RESULT}")
-    return result
+    return state.trained["prompt"], best_step, progress.seconds
 
 
 def _report_truncation(ready: Ready) -> dict[str, float]:
@@ -249,8 +270,9 @@ def evaluate(
     split = split or run.data.validation_split
     _check_output(output, overwrite)
     prompt, provenance = load_prompt(prompt_file)
-    ready = prepare(run, splits=(split,))
-    check_backbone(provenance, ready.backbone, override=another_backbone)
+    ready = prepare(
+        run, splits=(split,), trained=provenance, another_backbone=another_backbone
+    )
     report = ready.report(prompt, split, ready.make_predict())
     result = _result(ready, report, split)
     print(_result_table(result))
@@ -297,8 +319,9 @@ def predict(
     _check_output(target, overwrite)
     prompt, provenance = load_prompt(prompt_file)
     rows = _read_rows(source)
-    ready = prepare(run, splits=())
-    check_backbone(provenance, ready.backbone, override=another_backbone)
+    ready = prepare(
+        run, splits=(), trained=provenance, another_backbone=another_backbone
+    )
     batches = request_batches(
         ready.task,
         rows,
@@ -363,9 +386,10 @@ def inspect(
         revision=run.model.revision,
         vocabulary=run.model.vocabulary,
     )
-    backbone, model = load(checkpoint)
-    check_backbone(provenance, backbone, override=another_backbone)
     vocabulary = load_vocabulary(vocabulary_of(checkpoint))
+    backbone = open_backbone(checkpoint)
+    check_backbone(provenance, backbone, override=another_backbone)
+    model = read_params(checkpoint, backbone.dtype, None)
     frozen = backbone.table(model)
     ids, cosines = nearest_ids(frozen, prompt, neighbours)
     norms = np.linalg.norm(prompt.rows[0], axis=1)

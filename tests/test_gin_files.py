@@ -1,13 +1,15 @@
 """Every gin file builds its run."""
 
+from pathlib import Path
+
 import pytest
-from conftest import REPOSITORY
 
 from jaxprompt.config import OfficialTask, OwnTask, Run
 from jaxprompt.configure import configure
 from jaxprompt.data.task import task_names
 from jaxprompt.train.loop import Pace
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 RUN = "gin/runs/prompt_tuning.gin"
 FILES = sorted(str(p.relative_to(REPOSITORY)) for p in REPOSITORY.glob("gin/**/*.gin"))
 MACROS = (

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 
 import jaxprompt
 from jaxprompt.config import OwnTask
 from jaxprompt.configure import configure
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ from jaxprompt.models.weights.checkpoint import (
 from jaxprompt.models.weights.hugging_face import save
 from jaxprompt.shapes import Params
 
-__all__ = ["Backbone", "Cache", "find_checkpoint", "load", "save"]
+__all__ = ["Backbone", "Cache", "find_checkpoint", "load", "open_backbone", "save"]
 
 # Never a pickle: those can run code.
 _WANTED = (
@@ -205,6 +205,35 @@ def load(
         checkpoint = name
     else:
         checkpoint = find_checkpoint(name, revision=revision, vocabulary=vocabulary)
+    backbone = open_backbone(
+        checkpoint, dtype=dtype, dropout=dropout, remat=remat, unroll=unroll
+    )
+    return backbone, read_params(checkpoint, dtype, mesh)
+
+
+def open_backbone(
+    checkpoint: Checkpoint,
+    *,
+    dtype: str = "float32",
+    dropout: float = 0.0,
+    remat: Literal["none", "dots", "full"] = "none",
+    unroll: bool = False,
+) -> T5:
+    """Makes the functions of a checkpoint, with its fingerprint, but no weights yet.
+
+    Args:
+        checkpoint: From `find_checkpoint`.
+        dtype: "float32" or "bfloat16", to compute in.
+        dropout: Share of features to drop where a `dropout_key` is given.
+        remat: What the backward pass computes again; see `T5`.
+        unroll: Compile each layer on its own; see `T5`.
+
+    Returns:
+        The model; `read_params(checkpoint, dtype, mesh)` reads its weights.
+
+    Raises:
+        ValueError: If an option is unknown.
+    """
     backbone = T5(
         checkpoint.config,
         name=checkpoint.name,
@@ -215,9 +244,8 @@ def load(
         remat=remat,
         unroll=unroll,
     )
-    params = read_params(checkpoint, dtype, mesh)
     fingerprint = read_fingerprint(checkpoint)
-    return dataclasses.replace(backbone, fingerprint=fingerprint), params
+    return dataclasses.replace(backbone, fingerprint=fingerprint)
 
 
 def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:

@@ -43,10 +43,11 @@ def test_a_prompt_comes_back_with_its_provenance(tiny, path):
 
 
 def test_equal_prompts_give_equal_bytes_and_no_other_file(tiny, path, tmp_path):
-    save_prompt(path, draw_prompt(0), tiny.backbone, **DETAILS)
-    first = path.read_bytes()
-    save_prompt(path, draw_prompt(0), tiny.backbone, **DETAILS)
-    assert path.read_bytes() == first
+    contents = set()
+    for _ in range(9):
+        save_prompt(path, draw_prompt(0), tiny.backbone, **DETAILS)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     # Any reader of safetensors finds the rows as they are.
     tensors = safetensors.numpy.load_file(path)
