@@ -9,6 +9,7 @@ from jaxprompt.data.task import Task, load_task
 from jaxprompt.evaluate.score import METHODS as EVALUATION_METHODS
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
 from jaxprompt.train.loop import Pace
+from jaxprompt.train.optimizer import MASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +175,7 @@ class Optimizer:
         weight_decay: Share taken off every weight in each step.
         decay_rate: Exponent of the second moment's decay.
         decay_offset: Step at which the second moment's decay starts.
+        parameter_scale: Whether steps are in proportion to what they change.
         z_loss: Factor of the squared log-normaliser.
         accumulate: Microbatches that a batch is split into.
     """
@@ -184,6 +186,7 @@ class Optimizer:
     weight_decay: float = 1e-5
     decay_rate: float = 0.8
     decay_offset: int = 0
+    parameter_scale: bool = False
     z_loss: float = 1e-4
     accumulate: int = 1
 
@@ -218,6 +221,7 @@ class Run:
     """Everything that decides a run's result.
 
     Attributes:
+        trains: "prompt", or "model" for model tuning without a prompt, the baseline.
         model: The frozen model.
         data: The task.
         prompt: How the prompt starts.
@@ -228,6 +232,7 @@ class Run:
         seed: Of the prompt's start, the order of the data and the dropout.
     """
 
+    trains: str = "prompt"
     model: Model = field(default_factory=Model)
     data: Data = field(default_factory=Data)
     prompt: PromptStart = field(default_factory=PromptStart)
@@ -236,6 +241,15 @@ class Run:
     evaluation: Evaluation = field(default_factory=Evaluation)
     batch_size: int = 32
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.trains not in MASKS:
+            raise ValueError(f"trains {self.trains!r}: use one of {list(MASKS)}")
+        if self.trains == "model" and self.model.dtype != "float32":
+            raise ValueError(
+                f"model tuning with {self.model.dtype} weights loses its small steps: "
+                "use float32"
+            )
 
 
 CONFIGURABLES = (

@@ -12,11 +12,12 @@ from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.task import Task
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.score import Predict, Report, evaluate, make_predict
-from jaxprompt.models.backbone import Backbone, find_checkpoint, open_backbone
+from jaxprompt.models.backbone import find_checkpoint, open_backbone
+from jaxprompt.models.t5 import T5
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params
 from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.init import init_prompt
-from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.prompt import Prompt, empty_prompt
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.report.bar import example_bar
 from jaxprompt.shapes import Batch, Params
@@ -38,7 +39,7 @@ class Ready:
     run: Run
     task: Task
     mesh: jax.sharding.Mesh
-    backbone: Backbone
+    backbone: T5
     model: Params
 
     @property
@@ -59,8 +60,10 @@ class Ready:
         return prefix(self.backbone.vocab_rows, length)
 
     def start_prompt(self) -> Prompt:
-        """Makes the prompt that training starts from."""
+        """Makes the prompt that training starts from; empty if the model trains."""
         start = self.run.prompt
+        if self.run.trains == "model":
+            return empty_prompt(self.backbone.width)
         return init_prompt(
             jax.random.key(self.run.seed),
             self.backbone.table(self.model),
@@ -99,17 +102,16 @@ class Ready:
             place=self.place_batch,
         )
 
-    def report(self, prompt: Prompt, split: str, predict: Predict) -> Report:
-        """Scores a prompt on a split, with both baselines, behind a bar."""
-        prompted = self.evaluation_set(split, prompt.length)
+    def report(self, params: Params, split: str, predict: Predict) -> Report:
+        """Scores a joined tree on a split, with both baselines, behind a bar."""
+        tuned = self.evaluation_set(split, params["prompt"].length)
         untuned = self.evaluation_set(split, 0)
-        with example_bar(2 * prompted.num_examples, split) as advance:
+        alone = {"model": self.model, "prompt": empty_prompt(self.backbone.width)}
+        with example_bar(2 * tuned.num_examples, split) as advance:
             return evaluate(
-                self.backbone,
-                self.join(prompt),
-                prompted,
-                untuned,
                 predict,
+                (tuned, params),
+                (untuned, alone),
                 batch_size=self.run.evaluation.batch_size,
                 progress=advance,
             )

@@ -17,7 +17,7 @@ from jaxprompt.data.batches import Position, train_batches, truncated_share
 from jaxprompt.data.requests import read_jsonl, request_batches
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.score import Predict, Report
-from jaxprompt.models.backbone import find_checkpoint, open_backbone
+from jaxprompt.models.backbone import find_checkpoint, open_backbone, save
 from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.prepare import Ready, prepare, vocabulary_of
 from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
@@ -29,9 +29,10 @@ from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints, Progress
 from jaxprompt.train.loop import fit
 from jaxprompt.train.metrics import MetricLog
-from jaxprompt.train.optimizer import adafactor, make_schedule, train_only
+from jaxprompt.train.optimizer import MASKS, adafactor, make_schedule, train_only
 from jaxprompt.train.step import init_state, make_train_step
 from jaxprompt.workdir import (
+    MODEL,
     PROMPT,
     RESULT,
     check_workdir,
@@ -44,8 +45,9 @@ from jaxprompt.workdir import (
 def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     """Trains a prompt, or resumes its training, and scores the best of it.
 
-    The workdir then holds prompt.safetensors, result.json, operative_config.gin,
-    metrics.jsonl, tensorboard/ and checkpoints/. A finished run is not run again.
+    The workdir then holds prompt.safetensors (or, after model tuning, the Hugging Face
+    folder model/), result.json, operative_config.gin, metrics.jsonl, tensorboard/ and
+    checkpoints/. A finished run is not run again.
 
     Args:
         run: What to train.
@@ -75,28 +77,36 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     claim_workdir(workdir, config)
     truncated = _report_truncation(ready)
     predict = ready.make_predict()
-    prompt, step, seconds = _fit(ready, start, tx, predict, workdir)
-    report = ready.report(prompt, split, predict)
-    save_prompt(
-        workdir / PROMPT,
-        prompt,
-        ready.backbone,
-        task=run.data.task_name,
-        metric="+".join(report.prompted.metrics),
-        score=report.prompted.score,
-        step=step,
-        seed=run.seed,
-        init=run.prompt.init,
-        config=config,
-    )
+    params, step, seconds = _fit(ready, start, tx, predict, workdir)
+    report = ready.report(params, split, predict)
+    if run.trains == "prompt":
+        made = workdir / PROMPT
+        save_prompt(
+            made,
+            params["prompt"],
+            ready.backbone,
+            task=run.data.task_name,
+            metric="+".join(report.tuned.metrics),
+            score=report.tuned.score,
+            step=step,
+            seed=run.seed,
+            init=run.prompt.init,
+            config=config,
+        )
+    else:
+        made = workdir / MODEL
+        # Whole if it is there: a run killed after this has nothing to write again.
+        if not made.exists():
+            save(made, ready.backbone, params["model"])
     result = {
+        "trains": run.trains,
         **_result(ready, report, split),
         "steps": step,
         "seconds": round(seconds, 1),
         **truncated,
     }
     write_json(workdir / RESULT, result)
-    print(f"{_result_table(result)}\nwrote {workdir / PROMPT} and {workdir / RESULT}")
+    print(f"{_result_table(result)}\nwrote {made} and {workdir / RESULT}")
     return result
 
 
@@ -114,7 +124,9 @@ def _make_optimizer(run: Run) -> optax.GradientTransformationExtraArgs:
             weight_decay=settings.weight_decay,
             decay_rate=settings.decay_rate,
             decay_offset=settings.decay_offset,
-        )
+            parameter_scale=settings.parameter_scale,
+        ),
+        MASKS[run.trains],
     )
 
 
@@ -124,8 +136,8 @@ def _fit(
     tx: optax.GradientTransformationExtraArgs,
     predict: Predict,
     workdir: Path,
-) -> tuple[Prompt, int, float]:
-    """Trains in the workdir; returns the best prompt, its step, and the seconds."""
+) -> tuple[Params, int, float]:
+    """Trains in the workdir; returns the best joined tree, its step and the seconds."""
     run, data, pace = ready.run, ready.run.data, ready.run.pace
     validation = ready.evaluation_set(data.validation_split, start.length)
 
@@ -150,11 +162,12 @@ def _fit(
     train_step = make_train_step(
         ready.backbone,
         tx,
+        freeze=MASKS[run.trains],
         seed=run.seed,
         z_loss=run.optimizer.z_loss,
         accumulate=run.optimizer.accumulate,
     )
-    state, frozen = init_state(ready.join(start), tx)
+    state, frozen = init_state(ready.join(start), tx, MASKS[run.trains])
     progress = Progress()
     checkpoints = Checkpoints(workdir / "checkpoints")
     if (saved := checkpoints.latest(state)) is not None:
@@ -182,7 +195,7 @@ def _fit(
     finally:
         log.close()
         checkpoints.close()
-    return state.trained["prompt"], best_step, progress.seconds
+    return {**frozen, **state.trained}, best_step, progress.seconds
 
 
 def _report_truncation(ready: Ready) -> dict[str, float]:
@@ -200,18 +213,18 @@ def _report_truncation(ready: Ready) -> dict[str, float]:
 
 def _result(ready: Ready, report: Report, split: str) -> dict[str, Any]:
     """Puts a score and its two baselines in words that result.json uses."""
-    prompted = report.prompted
+    tuned = report.tuned
     return {
         "task": ready.run.data.task_name,
         "split": split,
-        "examples": len(prompted.predictions),
-        "metric": "+".join(prompted.metrics),
-        "score": prompted.score,
+        "examples": len(tuned.predictions),
+        "metric": "+".join(tuned.metrics),
+        "score": tuned.score,
         "majority": report.majority.score,
         "untuned": report.untuned.score,
-        "illegal": prompted.illegal,
+        "illegal": tuned.illegal,
         "untuned_illegal": report.untuned.illegal,
-        "metrics": prompted.metrics,
+        "metrics": tuned.metrics,
         "backbone": ready.backbone.name,
     }
 
@@ -222,7 +235,7 @@ def _result_table(result: Mapping[str, Any]) -> str:
         "metric",
         "majority",
         "untuned",
-        "prompt",
+        "tuned",
         "illegal %",
         "examples",
     ]
@@ -273,7 +286,7 @@ def evaluate(
     ready = prepare(
         run, splits=(split,), trained=provenance, another_backbone=another_backbone
     )
-    report = ready.report(prompt, split, ready.make_predict())
+    report = ready.report(ready.join(prompt), split, ready.make_predict())
     result = _result(ready, report, split)
     print(_result_table(result))
     if output is not None:

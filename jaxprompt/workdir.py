@@ -6,7 +6,8 @@ from typing import Any
 
 from jaxprompt.atomic import write_atomically
 
-PROMPT, RESULT, CONFIG = "prompt.safetensors", "result.json", "operative_config.gin"
+PROMPT, MODEL = "prompt.safetensors", "model"
+RESULT, CONFIG = "result.json", "operative_config.gin"
 
 
 def check_workdir(workdir: Path, config: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from jaxprompt.cli import main
+from jaxprompt.models.backbone import load
 from jaxprompt.prompts.file import load_prompt
 
 RECIPE = (
@@ -361,3 +362,27 @@ def test_a_malformed_request_names_its_line(at_finished, capsys):
     asked = ["predict", "--prompt=run/prompt.safetensors", "--input=asked.jsonl"]
     assert main(asked) == 1
     assert "asked.jsonl:2" in capsys.readouterr().err
+
+
+def test_model_tuning_is_the_same_run_with_the_mask_flipped(at_skills: Path):
+    flags = (
+        "--gin_file=gin/runs/model_tuning.gin",
+        "--gin_file=gin/recipes/quickstart/skill.gin",
+        "--gin.STEPS=60",
+        "--gin.EVALUATE_EVERY=30",
+        "--gin.LEARNING_RATE=0.02",
+        "--workdir=tuned",
+    )
+    done = in_process("train", *flags)
+    assert done.returncode == 0, done.stderr
+    result = read_json(at_skills / "tuned" / "result.json")
+    assert result["trains"] == "model"
+    assert result["score"] > result["untuned"] + 30
+    assert not (at_skills / "tuned" / "prompt.safetensors").exists()
+
+    # What it leaves is a backbone like any other, and not the one it started from.
+    tuned, weights = load(at_skills / "tuned" / "model")
+    start, _ = load(at_skills / "build" / "skills" / "backbone")
+    assert tuned.config == start.config
+    assert tuned.fingerprint != start.fingerprint
+    assert weights["embedding"].shape == (64, 64)

@@ -13,7 +13,6 @@ from jaxprompt.data.task import Task
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.shapes import Batch, Params
 
 METHODS = ("greedy", "beam", "rank")
@@ -83,47 +82,42 @@ class Report:
     """A score and what it must be held against.
 
     Attributes:
-        prompted: The model with its prompt.
+        tuned: The model with its prompt, or the tuned model.
         majority: The most frequent class of the same split, always.
-        untuned: The model alone, on the same text without soft tokens.
+        untuned: The frozen model alone, on the same text without soft tokens.
     """
 
-    prompted: Scores
+    tuned: Scores
     majority: Scores
     untuned: Scores
 
 
 def evaluate(
-    backbone: Backbone,
-    params: Params,
-    prompted: EvaluationSet,
-    untuned: EvaluationSet,
     predict: Predict,
+    tuned: tuple[EvaluationSet, Params],
+    untuned: tuple[EvaluationSet, Params],
     *,
     batch_size: int,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
-    """Scores a prompt on a split, and beside it the two baselines.
+    """Scores what was trained on a split, and beside it the two baselines.
 
     Args:
-        backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
-        prompted: The split, its inputs beginning with the prompt's soft tokens.
-        untuned: The same split without soft tokens.
         predict: From `make_predict`.
+        tuned: The split, its inputs beginning with the prompt's soft tokens if there
+            is one, and the joined tree {"model": ..., "prompt": ...}.
+        untuned: The same split without soft tokens, and the frozen model with the
+            empty prompt.
         batch_size: Rows B of a batch.
         progress: Called with the number of rows done after each batch.
 
     Returns:
         The three scores, by the task's own metrics.
     """
-    alone = {"model": params["model"], "prompt": empty_prompt(backbone.width)}
 
-    def score(rows: EvaluationSet, tree: Params) -> Scores:
-        return rows.score(functools.partial(predict, tree), batch_size, progress)
+    def score(rows: EvaluationSet, params: Params) -> Scores:
+        return rows.score(functools.partial(predict, params), batch_size, progress)
 
     return Report(
-        prompted=score(prompted, params),
-        majority=prompted.majority(),
-        untuned=score(untuned, alone),
+        tuned=score(*tuned), majority=tuned[0].majority(), untuned=score(*untuned)
     )

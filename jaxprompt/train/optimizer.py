@@ -12,6 +12,9 @@ FREEZE: Mapping[str, bool] = {"model": True, "prompt": False}
 MODEL_TUNING: Mapping[str, bool] = {"model": False, "prompt": True}
 """The baseline, pre-training and LM adaptation: the same code, the mask flipped."""
 
+MASKS: Mapping[str, Mapping[str, bool]] = {"prompt": FREEZE, "model": MODEL_TUNING}
+"""What trains -> its mask."""
+
 SCHEDULES = ("constant", "linear", "cosine", "inverse_sqrt")
 
 
@@ -69,6 +72,7 @@ def adafactor(
     weight_decay: float = 1e-5,
     decay_rate: float = 0.8,
     decay_offset: int = 0,
+    parameter_scale: bool = False,
 ) -> optax.GradientTransformation:
     """Makes Adafactor with prompt tuning's settings.
 
@@ -81,9 +85,11 @@ def adafactor(
         weight_decay: Share taken off every weight in each step, whatever the rate.
         decay_rate: Exponent of the second moment's decay.
         decay_offset: Step at which the second moment's decay starts.
+        parameter_scale: Whether a step is also multiplied by the root mean square of
+            what it changes, as T5's own training does.
 
     Returns:
-        The optimizer, for one prompt.
+        The optimizer, of one prompt or of the model.
 
     Source: Lester et al. 2021, sec. 3.1 (arXiv:2104.08691): rate 0.3, weight decay
     1e-5, beta2 decay 0.8, parameter scaling off; clipping at 1.0 and factoring from
@@ -94,7 +100,7 @@ def adafactor(
         min_dim_size_to_factor=128,
         decay_rate=decay_rate,
         decay_offset=decay_offset,
-        multiply_by_parameter_scale=False,
+        multiply_by_parameter_scale=parameter_scale,
         clipping_threshold=1.0,
         weight_decay_rate=weight_decay,
         eps=1e-30,

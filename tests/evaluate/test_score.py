@@ -69,28 +69,26 @@ def test_another_prompt_does_not_compile_again(large, task, caplog, method):
 def test_the_score_stands_beside_majority_and_the_model_alone(large, task):
     predict = make_predict(large.backbone, task, method="greedy", length=4)
     params, done = large.join(draw_prompt(0)), []
+    alone = {**params, "prompt": empty_prompt(WIDTH)}
     report = evaluate(
-        large.backbone,
-        params,
-        evaluation_set(task, 3),
-        evaluation_set(task, 0),
         predict,
+        (evaluation_set(task, 3), params),
+        (evaluation_set(task, 0), alone),
         batch_size=4,
         progress=done.append,
     )
     assert done == [4, 3, 4, 3]
     assert report.majority.predictions == ["no"] * 7
     assert report.majority.score == pytest.approx(500 / 7)
-    assert report.prompted.illegal == report.untuned.illegal == 1.0
+    assert report.tuned.illegal == report.untuned.illegal == 1.0
 
     def texts(params, length):
         (batch, _), *_ = evaluation_set(task, length).batches(7)
         return task.decode(predict(params, batch))
 
-    alone = {**params, "prompt": empty_prompt(WIDTH)}
-    assert report.prompted.predictions == texts(params, 3)
+    assert report.tuned.predictions == texts(params, 3)
     assert report.untuned.predictions == texts(alone, 0)
-    assert report.prompted.predictions != report.untuned.predictions
+    assert report.tuned.predictions != report.untuned.predictions
 
 
 def test_rank_answers_labels_only(large, task):
