@@ -1,12 +1,15 @@
 """gin text -> Run: files and settings, checked before gin may act on them."""
 
+import dataclasses
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import gin
 from gin import config_parser
+
 from jaxprompt.config import CONFIGURABLES, Run
 
 _PACKAGE = Path(__file__).parent
@@ -61,7 +64,29 @@ def configure(
         run = _configurables["Run"]()
     except (TypeError, ValueError) as error:
         raise ValueError(_one_line(error)) from error
+    _check_types(run)
     return run, gin.operative_config_str()
+
+
+def _check_types(config: Any) -> None:
+    """Raises ValueError where a value is not of its field's type, at any depth."""
+    hints = get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            _check_types(value)
+            continue
+        hint = hints[field.name]
+        allowed = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        plain = [kind for kind in allowed if kind in (int, float, str, bool)]
+        others = set(allowed) - {*plain, type(None)}
+        fits = type(value) in allowed or (type(value) is int and float in allowed)
+        if plain and not others and not fits:
+            wanted = " or ".join(kind.__name__ for kind in plain)
+            raise ValueError(
+                f"{type(config).__name__}.{field.name} is {value!r}, of type "
+                f"{type(value).__name__}: it must be {wanted}"
+            )
 
 
 def _find(file: str) -> Path:
