@@ -158,6 +158,11 @@ class PromptStart:
                 f"unknown prompt initialisation {self.init!r}: use one of "
                 f"{list(INIT_METHODS)}"
             )
+        if isinstance(self.words, str):
+            raise ValueError(
+                f"PromptStart.words is the text {self.words!r}: use a list of words, "
+                f"as [{self.words!r}]"
+            )
         if self.length < 1:
             raise ValueError(
                 f"prompt length {self.length}: a trained prompt has 1 or more rows"

@@ -303,6 +303,7 @@ def own(**values: str) -> list[str]:
             "no prompt file at no.file",
         ),
         (own(LEARNING_RATE="-1"), "learning rate -1"),
+        (own(**{"PromptStart.words": "'yes'"}), "use a list of words, as ['yes']"),
         (own(STEPS="'many'"), "Pace.steps is 'many', of type str: it must be int"),
         (own(STEPS="2.5"), "Pace.steps is 2.5, of type float: it must be int"),
         (own(MODEL="5"), "Model.name is 5, of type int: it must be str"),
