@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jaxprompt.config import Run
 
 PACKAGE = Path(__file__).parent
+DEFAULTS = "gin/runs/prompt_tuning.gin"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -179,10 +180,6 @@ def _run_of_prompt(flags: argparse.Namespace) -> "Run":
     from jaxprompt.prompts.file import load_prompt
 
     _, provenance = load_prompt(flags.prompt)
-    if not provenance.config and not flags.gin_file:
-        # Saved by plain Python: all that is known is the model.
-        from jaxprompt.config import Model, Run
-
-        model = Model(name=provenance.backbone, revision=provenance.revision)
-        return Run(model=model)
-    return configure(flags.gin_file, flags.settings, start=provenance.config)[0]
+    # A prompt saved by plain Python brings no configuration: the defaults stand in.
+    files = flags.gin_file or ([] if provenance.config else [DEFAULTS])
+    return configure(files, flags.settings, start=provenance.config)[0]

@@ -1,5 +1,6 @@
 """What `import jaxprompt` gives and leaves alone; the examples of the README run."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import jaxprompt
+from jaxprompt.cli import main
 from jaxprompt.config import OwnTask
 from jaxprompt.configure import configure
 
@@ -58,7 +60,19 @@ def test_the_python_of_the_readme_trains_a_prompt(
     exec(compile(python, "README.md", "exec"), {})
     accuracy = float(re.search(r"'accuracy': ([0-9.]+)", capsys.readouterr().out)[1])
     assert accuracy > 90
-    assert (tmp_path / "last.safetensors").exists()
+
+    # The file is one that the commands take, once they are told model and task.
+    prompt = "--prompt=last.safetensors"
+    assert main(["inspect", prompt]) == 1
+    assert "no model folder at backbone" in capsys.readouterr().err
+    assert main(["inspect", prompt, "--gin.MODEL='build/skills/backbone'"]) == 0
+    assert "nearest words" in capsys.readouterr().out
+    recipe = "--gin_file=gin/recipes/quickstart/skill.gin"
+    defaults = "--gin_file=gin/runs/prompt_tuning.gin"
+    scored = ["evaluate", prompt, defaults, recipe, "--output=scores.json"]
+    assert main(scored) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["score"] == accuracy
 
 
 def test_the_commands_of_the_readme_are_commands():
