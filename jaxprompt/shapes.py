@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 Params = Mapping[str, Any]
@@ -47,3 +49,27 @@ class Batch:
     target_segments: Int[Array, "B L"]
     weights: Float[Array, "B L"]
     members: Int[Array, "B L"]
+
+
+def unpacked_batch(
+    inputs: Int[Array | np.ndarray, "B T"], targets: Int[Array | np.ndarray, "B L"]
+) -> Batch:
+    """Makes a batch of one example a row, all of them the first member's.
+
+    Args:
+        inputs: Source ids; 0 on padding.
+        targets: Target ids, ending in end-of-sequence; 0 on padding.
+
+    Returns:
+        The batch, on the default device.
+    """
+    inputs, targets = jnp.asarray(inputs, jnp.int32), jnp.asarray(targets, jnp.int32)
+    return Batch(
+        inputs=inputs,
+        input_segments=(inputs != 0).astype(jnp.int32),
+        targets=targets,
+        target_inputs=jnp.pad(targets[:, :-1], ((0, 0), (1, 0))),
+        target_segments=(targets != 0).astype(jnp.int32),
+        weights=(targets != 0).astype(jnp.float32),
+        members=jnp.zeros_like(targets),
+    )

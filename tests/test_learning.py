@@ -5,6 +5,7 @@ Without that word, a prompt must find the skill: every skill, from every initial
 three seeds. All of these prompts are members of one bank and train together.
 """
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -21,7 +22,7 @@ from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import METHODS, init_prompt
 from jaxprompt.prompts.prompt import empty_prompt, stack
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Batch, Params
+from jaxprompt.shapes import Batch, Params, unpacked_batch
 from jaxprompt.train.optimizer import adafactor, make_schedule, train_only
 from jaxprompt.train.step import init_state, make_train_step
 
@@ -48,16 +49,8 @@ def draw(
             inputs.append([*ids, *vocabulary.encode(str(sentence)), make_skills.END])
             targets.append([*vocabulary.encode(answer), make_skills.END])
             members.append([member] * 2)
-    ids, answers = np.array(inputs, np.int32), np.array(targets, np.int32)
-    return Batch(
-        inputs=jnp.asarray(ids),
-        input_segments=jnp.ones_like(ids),
-        targets=jnp.asarray(answers),
-        target_inputs=jnp.pad(answers[:, :-1], ((0, 0), (1, 0))),
-        target_segments=jnp.ones_like(answers),
-        weights=jnp.ones(answers.shape),
-        members=jnp.asarray(members),
-    )
+    batch = unpacked_batch(np.array(inputs), np.array(targets))
+    return dataclasses.replace(batch, members=jnp.asarray(members))
 
 
 def accuracy(backbone: T5, params: Params, batch: Batch, groups: int) -> np.ndarray:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch
 from peft import PromptTuningConfig, TaskType, get_peft_model
@@ -27,7 +26,7 @@ from jaxprompt.models.t5_config import T5Config
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.report.table import table
-from jaxprompt.shapes import Batch
+from jaxprompt.shapes import unpacked_batch
 from jaxprompt.train.optimizer import adafactor, train_only
 from jaxprompt.train.step import init_state, make_train_step
 
@@ -60,17 +59,7 @@ def make_ours(
     state, frozen = init_state({"model": model, "prompt": prompt}, tx)
     train_step = make_train_step(backbone, tx, z_loss=0.0)
     soft = np.tile(prefix(backbone.vocab_rows, length), (len(inputs), 1))
-    ids = jnp.asarray(np.concatenate([soft, inputs], axis=1))
-    answers = jnp.asarray(targets)
-    batch = Batch(
-        inputs=ids,
-        input_segments=jnp.ones_like(ids),
-        targets=answers,
-        target_inputs=jnp.pad(answers[:, :-1], ((0, 0), (1, 0))),
-        target_segments=jnp.ones_like(answers),
-        weights=jnp.ones(answers.shape),
-        members=jnp.zeros_like(answers),
-    )
+    batch = unpacked_batch(np.concatenate([soft, inputs], axis=1), targets)
 
     def step() -> float:
         nonlocal state

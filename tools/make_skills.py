@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import sentencepiece
@@ -26,7 +25,7 @@ from tqdm import tqdm
 from jaxprompt.models.backbone import save
 from jaxprompt.models.t5 import T5, T5Config
 from jaxprompt.prompts.prompt import empty_prompt
-from jaxprompt.shapes import Batch, Params
+from jaxprompt.shapes import Batch, Params, unpacked_batch
 from jaxprompt.train.optimizer import MODEL_TUNING, train_only
 from jaxprompt.train.step import init_state, make_train_step
 
@@ -111,25 +110,14 @@ def make_batch(
         SKILLS[skill](sentence)
         for skill, sentence in zip(skills, sentences, strict=True)
     ]
-    inputs = _encode(vocabulary, prefixed)
-    targets = _encode(vocabulary, answers)
-    return Batch(
-        inputs=inputs,
-        input_segments=jnp.ones_like(inputs),
-        targets=targets,
-        target_inputs=jnp.pad(targets[:, :-1], ((0, 0), (1, 0))),
-        target_segments=jnp.ones_like(targets),
-        weights=jnp.ones(targets.shape),
-        members=jnp.zeros_like(targets),
-    )
+    return unpacked_batch(_encode(vocabulary, prefixed), _encode(vocabulary, answers))
 
 
 def _encode(
     vocabulary: sentencepiece.SentencePieceProcessor, texts: list[str]
-) -> jax.Array:
+) -> np.ndarray:
     """Encodes texts of equally many words: each word is one piece."""
-    rows = [[*ids, END] for ids in vocabulary.encode(texts)]
-    return jnp.asarray(rows, jnp.int32)
+    return np.array([[*ids, END] for ids in vocabulary.encode(texts)], np.int32)
 
 
 def train_backbone(

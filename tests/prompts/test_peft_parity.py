@@ -1,7 +1,6 @@
 """A prompt of this project does in Hugging Face PEFT what it does here."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny import Tiny
@@ -10,7 +9,7 @@ from jaxprompt.models.backbone import save
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Batch
+from jaxprompt.shapes import unpacked_batch
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
@@ -31,15 +30,7 @@ def test_logits_equal_those_of_pefts_prompt_tuning(tiny: Tiny, tmp_path):
     targets = rng.integers(2, rows, (3, 4)).astype(np.int32)
     soft = np.tile(prefix(rows, 5), (3, 1))
     inputs = np.concatenate([soft, texts], axis=1)
-    batch = Batch(
-        inputs=jnp.asarray(inputs),
-        input_segments=jnp.asarray(inputs > 0, jnp.int32),
-        targets=jnp.asarray(targets),
-        target_inputs=jnp.pad(targets[:, :-1], ((0, 0), (1, 0))),
-        target_segments=jnp.ones_like(targets),
-        weights=jnp.ones(targets.shape),
-        members=jnp.zeros_like(targets),
-    )
+    batch = unpacked_batch(inputs, targets)
     ours = prompted_logits(
         tiny.backbone, {"model": tiny.model, "prompt": prompt}, batch
     )
