@@ -20,7 +20,7 @@ class Row(NamedTuple):
     fields: dict[str, Any]
 
 
-def read_rows(path: str | Path) -> list[Row]:
+def read_rows(path: str | Path, *, skip_short: bool = False) -> list[Row]:
     """Reads every row of a .jsonl, .csv or .tsv file.
 
     A .csv file quotes as spreadsheets do. A .tsv file has no quoting at all, as in
@@ -28,6 +28,8 @@ def read_rows(path: str | Path) -> list[Row]:
 
     Args:
         path: The file; UTF-8, with or without a byte-order mark.
+        skip_short: Whether to leave out the rows of a .tsv file that have too few
+            columns, for they are torn apart by a line break.
 
     Returns:
         The rows in file order; blank lines of a table are skipped.
@@ -44,7 +46,7 @@ def read_rows(path: str | Path) -> list[Row]:
     elif path.suffix == ".csv":
         rows = list(_read_csv(path))
     else:
-        rows = list(_read_tsv(path))
+        rows = list(_read_tsv(path, skip_short))
     if not rows:
         raise ValueError(f"{path}: no rows: the file is empty")
     return rows
@@ -135,10 +137,11 @@ def field_text(row: Row, name: str) -> str:
     return str(value)
 
 
-def _read_tsv(path: Path) -> Iterator[Row]:
+def _read_tsv(path: Path, skip_short: bool) -> Iterator[Row]:
     lines = _lines(path)
     cells = ((n, line.rstrip("\n").split("\t")) for n, line in enumerate(lines, 1))
-    return _with_header(path, ((n, row) for n, row in cells if row != [""]))
+    filled = ((n, row) for n, row in cells if row != [""])
+    return _with_header(path, filled, skip_short)
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
@@ -161,7 +164,7 @@ def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 def _with_header(
-    path: Path, numbered: Iterator[tuple[int, list[str]]]
+    path: Path, numbered: Iterator[tuple[int, list[str]]], skip_short: bool = False
 ) -> Iterator[Row]:
     line, header = next(numbered, (1, []))
     repeated = sorted({name for name in header if header.count(name) > 1})
@@ -170,6 +173,8 @@ def _with_header(
             f"{path}:{line}: the header names {', '.join(repeated)} more than once"
         )
     for line, cells in numbered:
+        if skip_short and len(cells) < len(header):
+            continue
         if len(cells) != len(header):
             raise ValueError(
                 f"{path}:{line}: {len(cells)} columns, but the header has "

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 from t5.data import glue_utils
 
+from jaxprompt.bundled import resolve
 from jaxprompt.data import files, sources
 
 UNLABELLED = -1
@@ -27,6 +28,9 @@ class OfficialTask:
         texts: The text fields.
         labels: A label as written in the files -> class index.
         metric_fns: Functions (targets, predictions) -> scores.
+        columns: Name of a text field, or "label" -> its column in the files, where
+            this is called otherwise.
+        skip_short: Whether rows with too few columns are left out, as TFDS does.
     """
 
     config: Any
@@ -36,6 +40,8 @@ class OfficialTask:
     texts: tuple[str, ...]
     labels: Mapping[str, int]
     metric_fns: Sequence[Callable[..., Any]]
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    skip_short: bool = False
 
     @property
     def name(self) -> str:
@@ -52,7 +58,7 @@ class OfficialTask:
             }
         else:
             paths = sources.find_files(
-                self.name, data_dir, self.folder, self.split_files
+                self.name, resolve(data_dir), self.folder, self.split_files
             )
             readers = {
                 split: functools.partial(self._read_file, path, split)
@@ -78,11 +84,11 @@ class OfficialTask:
         return {**texts, "label": UNLABELLED, "idx": number}
 
     def _read_file(self, path: Path, split: str) -> sources.Columns:
-        rows = files.read_rows(path)
+        rows = files.read_rows(path, skip_short=self.skip_short)
         return sources.to_columns(
             [
                 {
-                    **self.read_request(row, number),
+                    **{name: self._text(row, name) for name in self.texts},
                     "label": self._label(row, split),
                     "idx": self._index(row, number),
                 }
@@ -90,13 +96,18 @@ class OfficialTask:
             ]
         )
 
+    def _text(self, row: files.Row, name: str) -> str:
+        return files.field_text(row, self.columns.get(name, name))
+
     def _label(self, row: files.Row, split: str) -> int:
-        if split == "test" and "label" not in row.fields:
+        column = self.columns.get("label", "label")
+        if split == "test" and column not in row.fields:
             return UNLABELLED
-        label = files.field_text(row, "label")
+        label = files.field_text(row, column)
         if label not in self.labels:
             raise ValueError(
-                f"{row.where}: label {label!r} is not one of {', '.join(self.labels)}"
+                f"{row.where}: {column} {label!r} is not one of "
+                f"{', '.join(self.labels)}"
             )
         return self.labels[label]
 

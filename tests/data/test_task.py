@@ -162,8 +162,8 @@ def test_the_same_task_with_another_vocabulary(official: Path, vocabulary, spiec
 
 
 def test_unknown_names(official: Path, vocabulary):
-    assert task_names() == ("boolq", "cb", "rte", "sst2")
-    with pytest.raises(ValueError, match="no task 'sst': known are boolq, cb, rte"):
+    assert task_names() == ("boolq", "cb", "mrpc", "qqp", "rte", "sst2")
+    with pytest.raises(ValueError, match="no task 'sst': known are boolq, cb, mrpc"):
         load_task("sst", vocabulary=vocabulary, data_dir=official)
     task = load_task("sst2", vocabulary=vocabulary, data_dir=official)
     with pytest.raises(ValueError, match="no split 'dev' in task sst2: it has train,"):

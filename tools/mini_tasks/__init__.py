@@ -1,0 +1,1 @@
+"""The grammars and word lists of the bundled mini tasks."""
