@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import UnionType
@@ -16,14 +17,14 @@ _PACKAGE = Path(__file__).parent
 _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
 """Where gin files are looked for: here, in a checkout, in an installed package."""
 
+_INCLUDE = re.compile(r"""^include\s+(["'])(.+?)\1""", re.MULTILINE)
+
 _configurables: dict[str, Any] = {
     configurable.__name__: gin.external_configurable(
         configurable, name=configurable.__name__, module="jaxprompt"
     )
     for configurable in CONFIGURABLES
 }
-for _folder in _FOLDERS[1:]:
-    gin.add_config_file_search_path(str(_folder))
 
 
 def configure(
@@ -101,10 +102,17 @@ def _read(text: str, where: str) -> set[str]:
     """Parses gin text after a check; returns the names (macros) that it sets."""
     names = _check(text, where, depth=0)
     try:
-        gin.parse_config(text)
+        gin.parse_config(_with_includes(text))
     except (ValueError, SyntaxError, TypeError, RuntimeError) as error:
         raise ValueError(f"{where}: {_one_line(error)}") from error
     return names
+
+
+def _with_includes(text: str) -> str:
+    """Puts the text of included files in place: gin would look for Python packages."""
+    return _INCLUDE.sub(
+        lambda found: _with_includes(_find(found[2]).read_text(encoding="utf-8")), text
+    )
 
 
 class _NoReferences(config_parser.ParserDelegate):

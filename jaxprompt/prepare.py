@@ -4,16 +4,20 @@ import dataclasses
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.config import Run
+from jaxprompt.config import COOCCURRENCE, Run
+from jaxprompt.data.cooccurrence import cooccurrence_rows
 from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.pretraining import TextSource
 from jaxprompt.data.task import Task
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.score import Predict, Report, evaluate, make_predict
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
 from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5_config import T5Config
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params
 from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.init import init_prompt
@@ -79,6 +83,21 @@ class Ready:
             encode=self.task.vocabulary.encode,
         )
 
+    def hand_written_prompt(self) -> Prompt | None:
+        """Makes a prompt of exactly the hand-written tokens; None if there are none."""
+        text = self.run.evaluation.hand_written
+        if not text:
+            return None
+        encode = self.task.vocabulary.encode
+        return init_prompt(
+            jax.random.key(self.run.seed),
+            self.backbone.table(self.model),
+            length=len(encode(text)),
+            method="text",
+            text=text,
+            encode=encode,
+        )
+
     def evaluation_set(self, split: str, prompt_length: int) -> EvaluationSet:
         """Tokenises a split, behind a prompt of this length."""
         return EvaluationSet(
@@ -103,15 +122,22 @@ class Ready:
         )
 
     def report(self, params: Params, split: str, predict: Predict) -> Report:
-        """Scores a joined tree on a split, with both baselines, behind a bar."""
+        """Scores a joined tree on a split, with its baselines, behind a bar."""
         tuned = self.evaluation_set(split, params["prompt"].length)
-        untuned = self.evaluation_set(split, 0)
-        alone = {"model": self.model, "prompt": empty_prompt(self.backbone.width)}
-        with example_bar(2 * tuned.num_examples, split) as advance:
+        baselines = [
+            (self.evaluation_set(split, prompt.length), self.join(prompt))
+            for prompt in (
+                empty_prompt(self.backbone.width),
+                self.hand_written_prompt(),
+            )
+            if prompt is not None
+        ]
+        rows = (1 + len(baselines)) * tuned.num_examples
+        with example_bar(rows, split) as advance:
             return evaluate(
                 predict,
                 (tuned, params),
-                (untuned, alone),
+                *baselines,
                 batch_size=self.run.evaluation.batch_size,
                 progress=advance,
             )
@@ -139,24 +165,29 @@ def prepare(
         ValueError: If anything does not fit, before any device work.
         FileNotFoundError: If a file is missing.
     """
-    if run.model.name is None:
+    architecture = run.model.architecture
+    if run.model.name is None and architecture is None:
         raise ValueError(
             "no model: give a Hub name or a folder, as "
             "--gin.MODEL=\"'google/t5-small-lm-adapt'\""
         )
     if run.data.task is None:
         raise ValueError("no task: give one, as --gin_file=gin/tasks/sst2.gin")
+    load = run.data.task.load
     mesh = make_mesh(run.model.mesh_data, run.model.mesh_model)
     check_batch_size(run.batch_size, mesh, run.optimizer.accumulate)
     check_batch_size(run.evaluation.batch_size, mesh)
+    if architecture is not None:
+        task = load(load_vocabulary(_vocabulary_of_new(run)))
+        _check_task(task, run, splits)
+        return Ready(run, task, mesh, *_new_model(run, architecture, task, mesh))
     checkpoint = find_checkpoint(
-        run.model.name, revision=run.model.revision, vocabulary=run.model.vocabulary
+        str(run.model.name),
+        revision=run.model.revision,
+        vocabulary=run.model.vocabulary,
     )
-    task = run.data.task.load(load_vocabulary(vocabulary_of(checkpoint)))
-    for split in splits:
-        task.num_examples(split)
-    if task.labels is not None or run.evaluation.method == "rank":
-        task.label_ids(run.data.target_length)
+    task = load(load_vocabulary(vocabulary_of(checkpoint)))
+    _check_task(task, run, splits)
     backbone = open_backbone(
         checkpoint,
         dtype=run.model.dtype,
@@ -167,6 +198,50 @@ def prepare(
         check_backbone(trained, backbone, override=another_backbone)
     model = read_params(checkpoint, run.model.dtype, mesh)
     return Ready(run, task, mesh, backbone, model)
+
+
+def _check_task(task: Task, run: Run, splits: Sequence[str]) -> None:
+    """Reads the splits, and checks that the labels fit."""
+    for split in splits:
+        task.num_examples(split)
+        task.check_labelled(split)
+    if task.labels is not None or run.evaluation.method == "rank":
+        task.label_ids(run.data.target_length)
+
+
+def _new_model(
+    run: Run, architecture: T5Config, task: Task, mesh: jax.sharding.Mesh
+) -> tuple[T5, Params]:
+    """Draws a new model's weights, which the run's seed decides."""
+    backbone = T5(
+        architecture.for_vocabulary(task.vocabulary.vocab_size),
+        vocabulary=run.model.vocabulary,
+        dtype=run.model.dtype,
+        dropout=run.model.dropout,
+        remat=run.model.remat,
+    )
+    params = backbone.init(jax.random.key(run.seed))
+    if run.model.embeddings == COOCCURRENCE:
+        if not isinstance(task.source, TextSource):
+            raise ValueError(
+                f"Model.embeddings {COOCCURRENCE!r} needs a TextTask, whose text is "
+                f"counted; the task is {task.name}: use 'random'"
+            )
+        texts = task.source.texts(run.data.train_split)
+        rows = cooccurrence_rows(texts, task.vocabulary, backbone.width)
+        table = backbone.table(params).at[jnp.array(list(rows))]
+        params = {**params, "embedding": table.set(np.stack(list(rows.values())))}
+    return backbone, place(params, mesh)
+
+
+def _vocabulary_of_new(run: Run) -> str:
+    if run.model.vocabulary is None:
+        raise ValueError(
+            "a new model has no vocabulary: train one with "
+            "gin/recipes/nano/tokenizer.gin, and give it as "
+            "--gin.VOCABULARY=\"'runs/tokenizer/spiece.model'\""
+        )
+    return run.model.vocabulary
 
 
 def vocabulary_of(checkpoint: Checkpoint) -> str:

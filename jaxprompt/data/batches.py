@@ -154,7 +154,9 @@ class _Stream:
 
     def order(self, epoch: np.int64) -> Int[np.ndarray, " rows"]:
         rows = self.task.num_examples(self.split)
-        return np.random.default_rng((self.seed, int(epoch))).permutation(rows)
+        shuffled = np.random.default_rng((self.seed, int(epoch))).permutation(rows)
+        # Row numbers count on: text is noised anew in every epoch.
+        return epoch * rows + shuffled
 
     @property
     def joint_size(self) -> int:

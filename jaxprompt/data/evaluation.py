@@ -84,6 +84,11 @@ class EvaluationSet:
         return len(self._examples)
 
     @property
+    def inputs(self) -> list[str]:
+        """The input texts, uncut and without soft tokens."""
+        return [row["inputs_pretokenized"].decode() for row in self._examples]
+
+    @property
     def texts(self) -> list[str]:
         """The true target texts, uncut."""
         return [row["targets_pretokenized"].decode() for row in self._examples]

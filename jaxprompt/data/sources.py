@@ -58,6 +58,11 @@ class TableSource(seqio.DataSource):
             )
         return self._readers[split]()
 
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """SHA-256 of the files that rows come from, where a source records it."""
+        return {}
+
     def num_input_examples(self, split: str) -> int:
         """Returns the number of rows of a split."""
         return len(next(iter(self.columns(split).values())))
@@ -67,14 +72,15 @@ class TableSource(seqio.DataSource):
 
         Args:
             split: The split.
-            rows: Row numbers in the wanted order, int64 scalars.
+            rows: Row numbers in the wanted order, int64 scalars. Epochs count on: of
+                R rows, number R is the first one again, in the second epoch.
 
         Returns:
             The rows as a dataset of feature dicts.
         """
-        columns = self.columns(split)
+        columns, count = self.columns(split), self.num_input_examples(split)
         return rows.map(
-            lambda row: {name: column[row] for name, column in columns.items()}
+            lambda row: {name: column[row % count] for name, column in columns.items()}
         )
 
     def pick(self, split: str, rows: tf.data.Dataset) -> seqio.DataSource:

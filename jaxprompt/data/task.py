@@ -1,19 +1,34 @@
 """A task: rows of text to text, tokenised for one backbone, with its metrics."""
 
 import dataclasses
+import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import seqio
+import tensorflow as tf
 from jaxtyping import Int
+from t5.data.postprocessors import string_label_to_class_id
 
 from jaxprompt.data import files, glue, official, sources, superglue
 from jaxprompt.data.vocabulary import decode
 
 OFFICIAL_TASKS = {**glue.TASKS, **superglue.TASKS}
+
+
+class Part(NamedTuple):
+    """One of the tasks that a task mixes.
+
+    Attributes:
+        rate: Its share of the examples; 1 in sum.
+        task: The part alone.
+    """
+
+    rate: float
+    task: "Task"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +43,7 @@ class Task:
         vocabulary: The backbone's vocabulary.
         formats: The first preprocessors: features of a row -> texts.
         read_request: A row to predict, and its number -> features without a label.
+        parts: Name -> what the task mixes; empty for a task of one kind.
     """
 
     name: str
@@ -37,6 +53,7 @@ class Task:
     vocabulary: seqio.Vocabulary
     formats: tuple[Callable[..., Any], ...]
     read_request: Callable[[files.Row, int], dict[str, Any]]
+    parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -119,6 +136,8 @@ def make_task(
     formats: Sequence[Callable[..., Any]] = (),
     postprocess_fn: Callable[..., Any] | None = None,
     metric_fns: Sequence[Callable[..., Any]] = (),
+    token_formats: Sequence[Callable[..., Any]] = (),
+    parts: Mapping[str, Part] | None = None,
 ) -> Task:
     """Puts a task together: format, tokenise, append end-of-sequence.
 
@@ -131,6 +150,8 @@ def make_task(
         formats: Preprocessors from features to the texts "inputs" and "targets".
         postprocess_fn: Text -> what the metrics compare; by default the text.
         metric_fns: Functions (targets, predictions) -> scores.
+        token_formats: Preprocessors of what is tokenised, before end-of-sequence.
+        parts: See `Task`.
 
     Returns:
         The task; it is not registered with seqio, so names never clash.
@@ -148,6 +169,7 @@ def make_task(
         preprocessors=[
             *formats,
             seqio.preprocessors.tokenize,
+            *token_formats,
             seqio.preprocessors.append_eos,
         ],
         postprocess_fn=postprocess_fn,
@@ -163,6 +185,7 @@ def make_task(
         vocabulary=vocabulary,
         formats=tuple(formats),
         read_request=read_request,
+        parts=parts or {},
     )
 
 
@@ -172,6 +195,7 @@ def load_task(
     vocabulary: seqio.Vocabulary,
     data_dir: str | Path | None = None,
     keep_task_name: bool = False,
+    label_words: Mapping[str, str] | None = None,
 ) -> Task:
     """Loads an official task in t5's text-to-text format.
 
@@ -183,12 +207,14 @@ def load_task(
         data_dir: Folder of the official files; None for TFDS.
         keep_task_name: Whether the inputs start with the task's name, as T5 was
             trained. Prompt tuning drops it: the prompt has to say what to do.
+        label_words: Label of t5's format -> the word that stands for it (verbalizer),
+            where the model knows a better one; every label needs a word of its own.
 
     Returns:
         The task; the same examples from TFDS and from files.
 
     Raises:
-        ValueError: If there is no such task.
+        ValueError: If there is no such task, or the label words are not of its labels.
         FileNotFoundError: If the files are not there.
 
     Source: no task name in the input: Lester et al. 2021, sec. 3 (arXiv:2104.08691).
@@ -196,16 +222,53 @@ def load_task(
     if name not in OFFICIAL_TASKS:
         raise ValueError(f"no task {name!r}: known are {', '.join(task_names())}")
     spec = OFFICIAL_TASKS[name]
+    labels, formats = tuple(spec.config.label_classes), spec.formats(keep_task_name)
+    postprocess_fn = spec.postprocess_fn
+    if label_words is not None:
+        words = _words_of(labels, label_words, name)
+        formats = [*formats, _verbalize(labels, words)]
+        labels = words
+        postprocess_fn = functools.partial(
+            string_label_to_class_id, label_classes=words
+        )
     return make_task(
         name,
         spec.source(data_dir),
         vocabulary=vocabulary,
-        labels=tuple(spec.config.label_classes),
-        formats=spec.formats(keep_task_name),
+        labels=labels,
+        formats=formats,
         read_request=spec.read_request,
-        postprocess_fn=spec.postprocess_fn,
+        postprocess_fn=postprocess_fn,
         metric_fns=spec.metric_fns,
     )
+
+
+def _words_of(
+    labels: tuple[str, ...], label_words: Mapping[str, str], name: str
+) -> tuple[str, ...]:
+    words = tuple(label_words.get(label, "") for label in labels)
+    if set(label_words) != set(labels) or len({*words, ""}) <= len(labels):
+        raise ValueError(
+            f"label words {dict(label_words)} of task {name}: give each of its labels "
+            f"{', '.join(labels)} a word of its own"
+        )
+    return words
+
+
+def _verbalize(
+    labels: tuple[str, ...], words: tuple[str, ...]
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    """Makes the step that writes a label's word; other targets stay as they are."""
+
+    def verbalize(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        is_label = tf.equal(features["targets"], labels)
+        place = tf.argmax(tf.cast(is_label, tf.int32))
+        word = tf.where(
+            tf.reduce_any(is_label), tf.gather(words, place), features["targets"]
+        )
+        return {**features, "targets": word}
+
+    return lambda dataset: dataset.map(verbalize)
 
 
 def task_names() -> tuple[str, ...]:

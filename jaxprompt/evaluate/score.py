@@ -85,22 +85,29 @@ class Report:
         tuned: The model with its prompt, or the tuned model.
         majority: The most frequent class of the same split, always.
         untuned: The frozen model alone, on the same text without soft tokens.
+        inputs: The input text of every example.
+        targets: Its true target text.
+        hand_written: The frozen model with a prompt in words; None without one.
     """
 
     tuned: Scores
     majority: Scores
     untuned: Scores
+    inputs: list[str]
+    targets: list[str]
+    hand_written: Scores | None = None
 
 
 def evaluate(
     predict: Predict,
     tuned: tuple[EvaluationSet, Params],
     untuned: tuple[EvaluationSet, Params],
+    hand_written: tuple[EvaluationSet, Params] | None = None,
     *,
     batch_size: int,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
-    """Scores what was trained on a split, and beside it the two baselines.
+    """Scores what was trained on a split, and beside it the baselines.
 
     Args:
         predict: From `make_predict`.
@@ -108,16 +115,23 @@ def evaluate(
             is one, and the joined tree {"model": ..., "prompt": ...}.
         untuned: The same split without soft tokens, and the frozen model with the
             empty prompt.
+        hand_written: The same split behind the tokens of a text, and the frozen model
+            with a prompt of their embeddings.
         batch_size: Rows B of a batch.
         progress: Called with the number of rows done after each batch.
 
     Returns:
-        The three scores, by the task's own metrics.
+        The scores, by the task's own metrics.
     """
 
     def score(rows: EvaluationSet, params: Params) -> Scores:
         return rows.score(functools.partial(predict, params), batch_size, progress)
 
     return Report(
-        tuned=score(*tuned), majority=tuned[0].majority(), untuned=score(*untuned)
+        tuned=score(*tuned),
+        majority=tuned[0].majority(),
+        untuned=score(*untuned),
+        inputs=tuned[0].inputs,
+        targets=tuned[0].texts,
+        hand_written=score(*hand_written) if hand_written else None,
     )

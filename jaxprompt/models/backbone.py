@@ -9,6 +9,7 @@ import huggingface_hub.errors
 import jax
 from jaxtyping import Array, Float, Int, Key
 
+from jaxprompt.bundled import resolve
 from jaxprompt.models.t5 import T5
 from jaxprompt.models.t5_block import Cache
 from jaxprompt.models.weights import hugging_face, t5x
@@ -141,8 +142,9 @@ def find_checkpoint(
     """Finds a checkpoint and checks that it is whole, without reading the weights.
 
     Args:
-        name: A Hugging Face folder, a T5X checkpoint folder, or a Hub name. From the
-            Hub only JSON, safetensors and vocabulary files are fetched, into its cache.
+        name: A Hugging Face folder, a T5X checkpoint folder, a bundled model such
+            as "bundled:nano", or a Hub name. From the Hub only JSON, safetensors and
+            vocabulary files are fetched, into its cache.
         revision: Branch, tag or commit of the Hub repository.
         vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`, where
             the checkpoint has none or another is wanted.
@@ -250,7 +252,7 @@ def open_backbone(
 
 def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
     """Returns a folder, and the commit it is a snapshot of if it is the Hub's."""
-    folder = Path(name).expanduser()
+    folder = Path(resolve(name)).expanduser()
     if folder.is_dir():
         if revision is not None:
             raise ValueError(

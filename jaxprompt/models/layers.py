@@ -52,6 +52,16 @@ def drop(x: Array, rate: float, key: Key[Array, ""] | None) -> Array:
     return jnp.where(keep, x / (1.0 - rate), jnp.zeros_like(x))
 
 
+def project(x: Float[Array, "B T D"], matrix: Float[Array, "D F"]) -> Array:
+    """Multiplies every token by a matrix, in the token's dtype; [B, T, F].
+
+    Rows and tokens are one axis meanwhile: with two to sum over, XLA's CPU backend
+    writes transposed copies of the activations to get the gradient of the matrix.
+    """
+    tokens_ND = x.reshape(-1, x.shape[-1])
+    return (tokens_ND @ matrix.astype(x.dtype)).reshape(*x.shape[:-1], -1)
+
+
 def split_key(
     key: Key[Array, ""] | None, number: int
 ) -> list[Key[Array, ""]] | list[None]:
@@ -188,11 +198,11 @@ class Attention(nn.Module):
         weights_BHTS = jax.nn.softmax(scores_BHTS + mask[:, None], axis=-1)
         weights_BHTS = drop(weights_BHTS.astype(x.dtype), self.dropout, dropout_key)
         mixed_BTHK = jnp.einsum("bhts,bshk->bthk", weights_BHTS, values)
-        return mixed_BTHK.reshape(*x.shape[:2], -1) @ self.out.astype(x.dtype)
+        return project(mixed_BTHK.reshape(*x.shape[:2], -1), self.out)
 
     def _heads(self, x: Array, matrix: Array) -> Array:
-        projected = x @ matrix.astype(x.dtype)
-        return projected.reshape(*x.shape[:2], self.heads, self.head_width)
+        split = (*x.shape[:2], self.heads, self.head_width)
+        return project(x, matrix).reshape(split)
 
 
 class FeedForward(nn.Module):
@@ -216,11 +226,11 @@ class FeedForward(nn.Module):
         activate = ACTIVATIONS[self.activation]
         scale_in = nn.initializers.normal(self.width**-0.5)
         scale_out = nn.initializers.normal(self.hidden_width**-0.5)
-        hidden = x @ self.param("up", scale_in, into).astype(x.dtype)
+        hidden = project(x, self.param("up", scale_in, into))
         if self.gated:
-            gate = self.param("gate", scale_in, into).astype(x.dtype)
-            hidden = activate(x @ gate) * hidden
+            gate = project(x, self.param("gate", scale_in, into))
+            hidden = activate(gate) * hidden
         else:
             hidden = activate(hidden)
         hidden = drop(hidden, self.dropout, dropout_key)
-        return hidden @ self.param("down", scale_out, outof).astype(x.dtype)
+        return project(hidden, self.param("down", scale_out, outof))

@@ -62,6 +62,8 @@ class T5:
             )
         if self.remat not in ("none", "dots", "full"):
             raise ValueError(f"remat {self.remat!r} is none of none, dots, full")
+        if self.config.vocab_rows < 1:
+            raise ValueError("T5 vocab_rows 0: set it, or use T5Config.for_vocabulary")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout {self.dropout} is not in [0, 1)")
 

@@ -4,13 +4,16 @@ import dataclasses
 
 from jaxprompt.models import layers
 
+_ROW_MULTIPLE = 128
+
 
 @dataclasses.dataclass(frozen=True)
 class T5Config:
     """The sizes and switches that tell one T5 from another.
 
     Attributes:
-        vocab_rows: Rows V of the embedding table, padded rows included.
+        vocab_rows: Rows V of the embedding table, padded rows included; 0 until
+            `for_vocabulary` has set it.
         width: Model width D.
         heads: Attention heads H.
         head_width: Width K of one head; H * K need not be D.
@@ -47,7 +50,8 @@ class T5Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is int and (not isinstance(value, int) or value < 1):
+            least = 0 if field.name == "vocab_rows" else 1
+            if field.type is int and (not isinstance(value, int) or value < least):
                 raise ValueError(f"T5 {field.name} {value!r} is no positive integer")
         if not isinstance(self.norm_epsilon, (int, float)):
             raise ValueError(f"T5 norm_epsilon {self.norm_epsilon!r} is no number")
@@ -61,3 +65,24 @@ class T5Config:
                 f"T5 activation {self.activation!r} is none of "
                 f"{', '.join(layers.ACTIVATIONS)}"
             )
+
+    def for_vocabulary(self, size: int) -> "T5Config":
+        """Sets the rows of the embedding table where they are 0, and checks them.
+
+        Args:
+            size: Ids of the vocabulary, sentinels included.
+
+        Returns:
+            The config with `size` rows, rounded up to a multiple of 128 so that
+            devices divide them, or with the rows that it had.
+
+        Raises:
+            ValueError: If there are fewer rows than ids.
+        """
+        rows = self.vocab_rows or -(-size // _ROW_MULTIPLE) * _ROW_MULTIPLE
+        if rows < size:
+            raise ValueError(
+                f"T5 vocab_rows {rows} < {size} ids of the vocabulary: use at least "
+                f"{size}, or 0 for as many as it needs"
+            )
+        return dataclasses.replace(self, vocab_rows=rows)

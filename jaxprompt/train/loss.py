@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float
 
 from jaxprompt.models.backbone import Backbone
@@ -60,11 +59,13 @@ def loss(
     Source: the z-loss is T5X's (models.py, `Z_LOSS = 1e-4`).
     """
     logits_BLV = prompted_logits(backbone, params, batch, dropout_key=dropout_key)
-    nats_BL = optax.softmax_cross_entropy_with_integer_labels(logits_BLV, batch.targets)
-    total = jnp.sum(shares * nats_BL)
-    hits_BL = jnp.argmax(logits_BLV, axis=-1) == batch.targets
+    # Written out, so that the accuracy and the z-loss add no pass over the logits.
+    log_z_BL = jax.nn.logsumexp(logits_BLV, axis=-1)
+    target_BL1 = jnp.take_along_axis(logits_BLV, batch.targets[..., None], axis=-1)
+    target_BL = target_BL1[..., 0]
+    total = jnp.sum(shares * (log_z_BL - target_BL))
+    hits_BL = target_BL >= jax.lax.stop_gradient(logits_BLV.max(axis=-1))
     metrics = {"loss": total, "accuracy": jnp.sum(shares, where=hits_BL)}
     if z_loss:
-        log_z_BL = jax.nn.logsumexp(logits_BLV, axis=-1)
         total = total + z_loss * jnp.sum(shares * log_z_BL**2)
     return total, metrics

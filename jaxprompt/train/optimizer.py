@@ -1,6 +1,8 @@
-"""The optimizer, its learning rates, and the one mask that says what trains."""
+"""The optimizers, their learning rates, and the one mask that says what trains."""
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import optax
@@ -14,6 +16,8 @@ MODEL_TUNING: Mapping[str, bool] = {"model": False, "prompt": True}
 
 MASKS: Mapping[str, Mapping[str, bool]] = {"prompt": FREEZE, "model": MODEL_TUNING}
 """What trains -> its mask."""
+
+OPTIMIZERS = ("adafactor", "adamw")
 
 SCHEDULES = ("constant", "linear", "cosine", "inverse_sqrt")
 
@@ -105,6 +109,65 @@ def adafactor(
         weight_decay_rate=weight_decay,
         eps=1e-30,
     )
+
+
+def adamw(
+    learning_rate: optax.ScalarOrSchedule = 1e-3,
+    *,
+    weight_decay: float = 0.0,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> optax.GradientTransformation:
+    """Makes Adam with decoupled weight decay, which spares norms and position biases.
+
+    Args:
+        learning_rate: Rate or schedule.
+        weight_decay: Share taken off a weight in each step, times the rate.
+        beta1: Decay of the first moment.
+        beta2: Decay of the second moment.
+        epsilon: Added to the root of the second moment.
+
+    Returns:
+        The optimizer, of one prompt or of the model.
+
+    Source: Loshchilov and Hutter 2019, algorithm 2 (arXiv:1711.05101).
+    """
+    return optax.adamw(
+        learning_rate,
+        b1=beta1,
+        b2=beta2,
+        eps=epsilon,
+        weight_decay=weight_decay,
+        mask=_decays,
+    )
+
+
+def _decays(params: optax.Params) -> Any:
+    """Says of each leaf whether weight decay applies to it."""
+
+    def decays(path: Any, _: Array) -> bool:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return re.search(r"(norm|bias)$", name) is None
+
+    return jax.tree_util.tree_map_with_path(decays, params)
+
+
+def clipped(
+    tx: optax.GradientTransformation, norm: float
+) -> optax.GradientTransformation:
+    """Scales gradients down to a global L2 norm before an optimizer sees them.
+
+    Args:
+        tx: The optimizer.
+        norm: Largest norm; 0 for no clipping.
+
+    Raises:
+        ValueError: If the norm is negative.
+    """
+    if norm < 0:
+        raise ValueError(f"clip norm {norm}: use a positive norm, or 0 for none")
+    return optax.chain(optax.clip_by_global_norm(norm), tx) if norm else tx
 
 
 def per_member(

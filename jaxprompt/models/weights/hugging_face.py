@@ -152,7 +152,10 @@ def _vocabulary_files(vocabulary: str | None) -> list[tuple[Path, str]]:
         return []
     path = Path(vocabulary)
     if path.is_file():
-        return [(path, "spiece.model")]
+        name = "tokenizer.json" if path.suffix == ".json" else "spiece.model"
+        # It says how many sentinels stand behind the pieces.
+        config = path.with_name("tokenizer_config.json")
+        return [(path, name), *([(config, config.name)] if config.is_file() else [])]
     names = ("spiece.model", "tokenizer.json", "tokenizer_config.json")
     return [(path / name, name) for name in names if (path / name).is_file()]
 

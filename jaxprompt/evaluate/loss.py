@@ -1,0 +1,192 @@
+"""Teacher-forced loss on a split, beside the loss with another row's input."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Int
+
+from jaxprompt.data.pipeline import (
+    Lengths,
+    model_features,
+    padded_batches,
+    sample_rows,
+    stack,
+)
+from jaxprompt.data.task import Task
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.prompts.join import prompted_logits
+from jaxprompt.shapes import Batch, Params
+
+
+class Sums(NamedTuple):
+    """Sums over the target tokens of a batch.
+
+    Attributes:
+        nats: Cross-entropy.
+        hits: Tokens that are the most likely ones.
+        tokens: All of them.
+    """
+
+    nats: float
+    hits: float
+    tokens: float
+
+
+MeasureBatch = Callable[[Params, Batch], Sums]
+"""From the joined tree and a batch to its sums."""
+
+
+def make_measure(
+    backbone: Backbone, place: Callable[[Batch], Batch] = jax.device_put
+) -> MeasureBatch:
+    """Compiles the way from a batch to its sums; nothing is decoded.
+
+    Args:
+        backbone: The frozen model's functions.
+        place: Moves a batch of NumPy arrays to the devices.
+    """
+
+    @jax.jit
+    def sums(params: Params, batch: Batch) -> tuple[jax.Array, ...]:
+        logits_BLV = prompted_logits(backbone, params, batch)
+        nats_BL = optax.softmax_cross_entropy_with_integer_labels(
+            logits_BLV, batch.targets
+        )
+        hits_BL = jnp.argmax(logits_BLV, axis=-1) == batch.targets
+        return (
+            jnp.sum(batch.weights * nats_BL),
+            jnp.sum(batch.weights, where=hits_BL),
+            jnp.sum(batch.weights),
+        )
+
+    def measure(params: Params, batch: Batch) -> Sums:
+        return Sums(*map(float, jax.device_get(sums(params, place(batch)))))
+
+    return measure
+
+
+class LossSet:
+    """A split, tokenised once, whose targets are told to the decoder."""
+
+    def __init__(
+        self,
+        task: Task,
+        split: str,
+        lengths: Lengths,
+        soft_ids: Int[np.ndarray, " P"],
+        *,
+        num_examples: int | None = None,
+    ):
+        """Reads and tokenises the whole split.
+
+        Args:
+            task: The task.
+            split: A labelled split.
+            lengths: Longest texts.
+            soft_ids: int32 ids of the prompt [P]; empty for no prompt.
+            num_examples: Rows to measure, the same random ones every time; None for
+                all.
+
+        Raises:
+            ValueError: If there is no such split, or it is unlabelled.
+        """
+        task.check_labelled(split)
+        count = task.num_examples(split)
+        rows = sample_rows(count, None)
+        self._split = stack(model_features(task, split, rows, lengths, soft_ids))
+        chosen = list(sample_rows(count, num_examples).as_numpy_iterator())
+        self._rows = {name: x[chosen] for name, x in self._split.items()}
+
+    @property
+    def num_examples(self) -> int:
+        """Rows that are measured."""
+        return len(self._rows["encoder_input_tokens"])
+
+    def batches(
+        self, batch_size: int, *, other_input: bool = False
+    ) -> Iterator[tuple[Batch, int]]:
+        """Yields the rows to measure in order, as often as wanted.
+
+        Args:
+            batch_size: Rows B; the last batch is filled up with empty rows.
+            other_input: Whether each row has the row before's input, and its own
+                targets. The first has the last one's.
+
+        Yields:
+            (batch, number of real rows).
+        """
+        rows = self._rows
+        if other_input:
+            inputs = np.roll(rows["encoder_input_tokens"], 1, axis=0)
+            rows = {**rows, "encoder_input_tokens": inputs}
+        yield from padded_batches(rows, batch_size)
+
+    def unigram_entropy(self) -> float:
+        """Returns the entropy of the target tokens' frequencies, in nats.
+
+        What a model reaches that knows how often each token occurs in this very split,
+        and nothing else. All rows count: a few show too few of the tokens.
+        """
+        ids = self._split["decoder_target_tokens"]
+        counts = np.bincount(ids[self._split["decoder_loss_weights"] > 0])
+        shares = counts[counts > 0] / counts.sum()
+        return float(-np.sum(shares * np.log(shares)))
+
+
+class Loss(NamedTuple):
+    """What a model makes of the targets of a set.
+
+    Attributes:
+        loss: Mean cross-entropy, in nats a token.
+        other_input_loss: The same where each row has another row's input. A model
+            whose decoder does not use its encoder has twice the same loss.
+        accuracy: Share of the tokens that are the most likely ones, 0 to 1.
+    """
+
+    loss: float
+    other_input_loss: float
+    accuracy: float
+
+
+def measure_loss(
+    measure: Callable[[Batch], Sums],
+    rows: LossSet,
+    batch_size: int,
+    progress: Callable[[int], None] | None = None,
+) -> Loss:
+    """Measures both losses of a set.
+
+    Args:
+        measure: From a batch to its sums.
+        rows: The set.
+        batch_size: Rows B of a batch.
+        progress: Called after each batch with the number of its real rows; each row
+            counts twice in all.
+    """
+    totals = {}
+    for other_input in (False, True):
+        total = np.zeros(3)
+        for batch, count in rows.batches(batch_size, other_input=other_input):
+            total += measure(batch)
+            if progress is not None:
+                progress(count)
+        totals[other_input] = Sums(*total.tolist())
+    own, other = totals[False], totals[True]
+    return Loss(
+        loss=own.nats / own.tokens,
+        other_input_loss=other.nats / other.tokens,
+        accuracy=own.hits / own.tokens,
+    )
+
+
+def mean_loss(losses: Mapping[str, Loss], rates: Mapping[str, float]) -> Loss:
+    """Averages the losses of a task's parts, each at its rate; rates sum to 1."""
+
+    def mean(field: str) -> float:
+        return sum(rates[name] * getattr(x, field) for name, x in losses.items())
+
+    return Loss(mean("loss"), mean("other_input_loss"), mean("accuracy"))

@@ -1,0 +1,114 @@
+"""A hand-written prompt is scored like the same text typed before every input."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import pytest
+import seqio
+from tiny import CONFIG, draw_prompt, make_tiny
+
+from jaxprompt.config import Data, Evaluation, Model, OwnTask, Run
+from jaxprompt.models.backbone import load
+from jaxprompt.prepare import Ready
+from jaxprompt.prompts.file import save_prompt
+from jaxprompt.prompts.init import init_prompt
+from jaxprompt.runs import evaluate
+from jaxprompt.sharding import make_mesh
+
+TEXT = "yes or no? "
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    path = tmp_path_factory.mktemp("own") / "own.jsonl"
+    rows = [{"text": f"row {n * n}", "label": n % 2} for n in range(8)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {"validation": str(path)}
+
+
+def make_ready(files: dict[str, str], inputs: str, hand_written: str = "") -> Ready:
+    """A random model that reads bytes; hand-made, for there are no files of it."""
+    model = make_tiny(dataclasses.replace(CONFIG, vocab_rows=264))
+    task = OwnTask(
+        name="own",
+        files=files,
+        inputs=inputs,
+        target="label",
+        labels={"0": "no", "1": "yes"},
+    )
+    run = Run(
+        data=Data(task=task, input_length=24, target_length=4),
+        evaluation=Evaluation(batch_size=8, hand_written=hand_written),
+    )
+    return Ready(
+        run,
+        task.load(seqio.ByteVocabulary()),
+        make_mesh(8, 1),
+        model.backbone,
+        model.model,
+    )
+
+
+def test_it_is_the_same_as_typing_it(files):
+    ready = make_ready(files, "{text}", TEXT)
+    typed = make_ready(files, TEXT + "{text}")
+    params = ready.join(draw_prompt(0))
+    predict = ready.make_predict()
+    report = ready.report(params, "validation", predict)
+    expected = typed.report(params, "validation", typed.make_predict())
+    assert expected.hand_written is None
+    assert report.hand_written is not None
+    assert report.hand_written.predictions == expected.untuned.predictions
+    # The random model does read what stands before the input.
+    assert report.hand_written.predictions != report.untuned.predictions
+    assert report.hand_written.predictions != report.tuned.predictions
+
+
+def test_it_is_as_long_as_its_tokens_and_untrained(files):
+    ready = make_ready(files, "{text}", TEXT)
+    prompt = ready.hand_written_prompt()
+    assert prompt is not None
+    ids = ready.task.vocabulary.encode(TEXT)
+    rows = jax.device_get(ready.backbone.table(ready.model))[ids]
+    assert (jax.device_get(prompt.rows[0]) == rows).all()
+    assert make_ready(files, "{text}").hand_written_prompt() is None
+
+
+def test_a_text_without_words_is_refused():
+    with pytest.raises(ValueError, match=r"hand-written prompt '  ' has no words"):
+        Evaluation(hand_written="  ")
+
+
+def test_it_stands_in_the_result_and_the_table(
+    tmp_path: Path, skills: Path, capsys: pytest.CaptureFixture[str]
+):
+    backbone, model = load(skills / "backbone")
+    prompt = init_prompt(jax.random.key(0), backbone.table(model), length=2)
+    save_prompt(tmp_path / "p.safetensors", prompt, backbone, task="last")
+    run = Run(
+        model=Model(name=str(skills / "backbone")),
+        data=Data(
+            task=OwnTask(
+                name="last",
+                files={"validation": str(skills / "last" / "validation.jsonl")},
+                inputs="{text}",
+                target="answer",
+            ),
+            input_length=16,
+            target_length=2,
+        ),
+        evaluation=Evaluation(num_examples=64, batch_size=64, hand_written="last"),
+        batch_size=64,
+    )
+    scores = evaluate(run, tmp_path / "p.safetensors")
+    # The skill's own word, before the input, is what the model was trained on.
+    assert scores["hand_written"] > 90 > scores["untuned"]
+    assert scores["hand_written_illegal"] == 0
+    header, _, row = capsys.readouterr().out.splitlines()[:3]
+    columns = dict(
+        zip(*([c.strip() for c in x.split("|")] for x in (header, row)), strict=True)
+    )
+    assert list(columns)[3:7] == ["majority", "untuned", "hand-written", "tuned"]
+    assert columns["hand-written"] == f"{scores['hand_written']:.1f}"
