@@ -4,6 +4,7 @@ EXTRAS ?= dev
 BIN := .venv/bin
 INSTALLED := .venv/.installed-$(EXTRAS)
 DEMO := build/skills
+QUICKSTART := build/quickstart
 
 .PHONY: setup quickstart test check
 
@@ -19,20 +20,28 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps t5
 	@touch $@
 
-# A tiny T5 that knows four skills, and a prompt that calls one of them up.
-quickstart: setup $(DEMO)
+# A prompt for the bundled T5 on bundled sentences: offline, and all of it is in the clone.
+quickstart: setup
 	$(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \
-		--gin_file=gin/recipes/quickstart/skill.gin --workdir=build/quickstart
+		--gin_file=gin/recipes/quickstart/mini_sentiment.gin --workdir=$(QUICKSTART)
 	@echo
-	@echo 'A sentence, and what the prompt makes the frozen model say about it:'
-	head -n 3 $(DEMO)/last/validation.jsonl | \
-		$(BIN)/jaxprompt predict --prompt=build/quickstart/prompt.safetensors
+	@echo 'Two new sentences, answered by the frozen model behind the prompt:'
+	printf '%s\n' '{"sentence": "The garden was lovely and we laughed all evening."}' \
+		'{"sentence": "The road was dreadful and the host was cruel to us."}' | \
+		$(BIN)/jaxprompt predict --prompt=$(QUICKSTART)/prompt.safetensors
 	@echo
-	@echo 'Next: a real model on real data. Download SST-2 into glue_data/SST-2, then'
+	@echo 'Open $(QUICKSTART)/report.html: scores, learning curves, what the prompt is near.'
+	@echo
+	@echo 'Next, a real model from the Hub. On the same sentences:'
+	@echo '  $(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \'
+	@echo '    --gin_file=gin/recipes/quickstart/mini_sentiment.gin \'
+	@echo '    --gin_file=gin/models/t5_1_1_small_lm.gin --workdir=runs/small'
+	@echo 'and on SST-2, which TFDS downloads:'
 	@echo '  $(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \'
 	@echo '    --gin_file=gin/tasks/sst2.gin --gin_file=gin/models/t5_1_1_small_lm.gin \'
-	@echo '    --gin.DATA_DIR="'"'glue_data'"'" --workdir=sst2'
+	@echo '    --workdir=runs/sst2'
 
+# A tiny T5 that knows four skills, which tests and the README's Python use.
 $(DEMO): | setup
 	$(BIN)/python tools/make_skills.py $@
 

@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         return sub
 
-    train = add("train", "Train a prompt, or resume its training.", _train)
+    text = "Train a prompt, a model or a vocabulary, or resume its training."
+    train = add("train", text, _train)
     train.add_argument(
         "--workdir", required=True, metavar="DIR", help="folder of the run"
     )

@@ -4,33 +4,43 @@ import dataclasses
 import functools
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optax
 
 from jaxprompt.atomic import write_atomically
-from jaxprompt.config import Run
+from jaxprompt.config import LOSS, VOCABULARY, Run, TextTask
 from jaxprompt.data.batches import Position, train_batches, truncated_share
 from jaxprompt.data.requests import read_jsonl, request_batches
+from jaxprompt.data.tokenizer import write_vocabulary
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.score import Predict, Report
+from jaxprompt.loss_report import LossReport, loss_table
 from jaxprompt.models.backbone import find_checkpoint, open_backbone, save
 from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.prepare import Ready, prepare, vocabulary_of
 from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
 from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.publish import write_model_card, write_run_page
 from jaxprompt.report.bar import example_bar
-from jaxprompt.report.nearest import nearest_ids
+from jaxprompt.report.nearest import describe_prompt, mean_norm
 from jaxprompt.report.table import table
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints, Progress
 from jaxprompt.train.loop import fit
 from jaxprompt.train.metrics import MetricLog
-from jaxprompt.train.optimizer import MASKS, adafactor, make_schedule, train_only
+from jaxprompt.train.optimizer import (
+    MASKS,
+    adafactor,
+    adamw,
+    clipped,
+    make_schedule,
+    train_only,
+)
 from jaxprompt.train.step import init_state, make_train_step
+from jaxprompt.vocabulary_run import make_vocabulary, vocabulary_table
 from jaxprompt.workdir import (
     MODEL,
     PROMPT,
@@ -43,11 +53,12 @@ from jaxprompt.workdir import (
 
 
 def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
-    """Trains a prompt, or resumes its training, and scores the best of it.
+    """Trains a prompt, a model or a vocabulary, and scores the best of it.
 
-    The workdir then holds prompt.safetensors (or, after model tuning, the Hugging Face
-    folder model/), result.json, operative_config.gin, metrics.jsonl, tensorboard/ and
-    checkpoints/. A finished run is not run again.
+    The workdir then holds prompt.safetensors (or, where the model trains, the Hugging
+    Face folder model/), report.html, result.json, operative_config.gin, metrics.jsonl,
+    tensorboard/ and checkpoints/; a vocabulary's holds spiece.model. An interrupted
+    run resumes, and a finished one is not run again.
 
     Args:
         run: What to train.
@@ -64,21 +75,71 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
         FloatingPointError: If the loss is not finite.
         train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
-    tx = _make_optimizer(run)
     check_workdir(workdir, config)
     finished = read_result(workdir)
     if finished is not None:
         print(f"{workdir} holds a finished run:\n{_result_table(finished)}")
         return finished
+    if run.trains == VOCABULARY:
+        return _train_vocabulary(run, workdir, config)
 
-    split = run.data.validation_split
-    ready = prepare(run, splits=(run.data.train_split, split))
+    tx = _make_optimizer(run)
+    data, split = run.data, run.data.scored_split
+    splits = dict.fromkeys((data.train_split, data.validation_split, split))
+    ready = prepare(run, splits=tuple(splits))
     start = ready.start_prompt()
     claim_workdir(workdir, config)
     truncated = _report_truncation(ready)
-    predict = ready.make_predict()
-    params, step, seconds = _fit(ready, start, tx, predict, workdir)
-    report = ready.report(params, split, predict)
+    predict = None if run.evaluation.method == LOSS else ready.make_predict()
+    # Cached: the two splits may be one.
+    losses = functools.cache(lambda split: LossReport(ready, split, start.length))
+    if predict is None:
+        validate = losses(data.validation_split).scalars
+    else:
+        validate = _make_validate(ready, predict, start.length)
+    params, step, seconds = _fit(ready, start, tx, validate, workdir)
+    report = None
+    if predict is None:
+        measured = losses(split).result(params)
+    else:
+        report = ready.report(params, split, predict)
+        measured = _result(ready, report, split)
+    result = {
+        "trains": run.trains,
+        **measured,
+        "steps": step,
+        "seconds": round(seconds, 1),
+        **truncated,
+    }
+    made = _save(ready, params, result, config, workdir)
+    written = [made]
+    if report is not None:
+        page = write_run_page(workdir, ready, report, params["prompt"], result)
+        written.append(page)
+    write_json(workdir / RESULT, result)
+    files = ", ".join(map(str, written))
+    print(f"{_result_table(result)}\nwrote {files} and {workdir / RESULT}")
+    return result
+
+
+def _train_vocabulary(run: Run, workdir: Path, config: str) -> dict[str, Any]:
+    model, result = make_vocabulary(run)
+    claim_workdir(workdir, config)
+    made = write_vocabulary(workdir, model, run.tokenizer.sentinels)
+    write_json(workdir / RESULT, result)
+    print(f"{_result_table(result)}\nwrote {made} and {workdir / RESULT}")
+    return result
+
+
+def _save(
+    ready: Ready,
+    params: Params,
+    result: Mapping[str, Any],
+    config: str,
+    workdir: Path,
+) -> Path:
+    """Writes what was trained; returns its path."""
+    run = ready.run
     if run.trains == "prompt":
         made = workdir / PROMPT
         save_prompt(
@@ -86,28 +147,21 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
             params["prompt"],
             ready.backbone,
             task=run.data.task_name,
-            metric="+".join(report.tuned.metrics),
-            score=report.tuned.score,
-            step=step,
+            metric=result["metric"],
+            score=result["score"],
+            step=result["steps"],
             seed=run.seed,
             init=run.prompt.init,
             config=config,
         )
-    else:
-        made = workdir / MODEL
-        # Whole if it is there: a run killed after this has nothing to write again.
-        if not made.exists():
-            save(made, ready.backbone, params["model"])
-    result = {
-        "trains": run.trains,
-        **_result(ready, report, split),
-        "steps": step,
-        "seconds": round(seconds, 1),
-        **truncated,
-    }
-    write_json(workdir / RESULT, result)
-    print(f"{_result_table(result)}\nwrote {made} and {workdir / RESULT}")
-    return result
+        return made
+    made = workdir / MODEL
+    # Whole if it is there: a run killed after this has nothing to write again.
+    if not made.exists():
+        save(made, ready.backbone, params["model"])
+    if isinstance(run.data.task, TextTask):
+        write_model_card(workdir, ready, result, config)
+    return made
 
 
 def _make_optimizer(run: Run) -> optax.GradientTransformationExtraArgs:
@@ -118,35 +172,52 @@ def _make_optimizer(run: Run) -> optax.GradientTransformationExtraArgs:
         steps=run.pace.steps,
         warmup=settings.warmup,
     )
-    return train_only(
-        adafactor(
+    if settings.kind == "adamw":
+        tx = adamw(
+            schedule,
+            weight_decay=settings.weight_decay,
+            beta1=settings.beta1,
+            beta2=settings.beta2,
+            epsilon=settings.epsilon,
+        )
+    else:
+        tx = adafactor(
             schedule,
             weight_decay=settings.weight_decay,
             decay_rate=settings.decay_rate,
             decay_offset=settings.decay_offset,
             parameter_scale=settings.parameter_scale,
-        ),
-        MASKS[run.trains],
-    )
+        )
+    return train_only(clipped(tx, settings.clip_norm), MASKS[run.trains])
+
+
+def _make_validate(
+    ready: Ready, predict: Predict, prompt_length: int
+) -> Callable[[Params], dict[str, float]]:
+    """Tokenises the validation split; returns what scores a joined tree on it."""
+    validation = ready.evaluation_set(ready.run.data.validation_split, prompt_length)
+
+    def validate(params: Params) -> dict[str, float]:
+        with example_bar(validation.num_examples, "validation", leave=False) as advance:
+            scores = validation.score(
+                functools.partial(predict, params),
+                ready.run.evaluation.batch_size,
+                advance,
+            )
+        return {"score": scores.score, "illegal": scores.illegal, **scores.metrics}
+
+    return validate
 
 
 def _fit(
     ready: Ready,
     start: Prompt,
     tx: optax.GradientTransformationExtraArgs,
-    predict: Predict,
+    validate: Callable[[Params], dict[str, float]],
     workdir: Path,
 ) -> tuple[Params, int, float]:
     """Trains in the workdir; returns the best joined tree, its step and the seconds."""
     run, data, pace = ready.run, ready.run.data, ready.run.pace
-    validation = ready.evaluation_set(data.validation_split, start.length)
-
-    def evaluate_prompt(params: Params) -> dict[str, float]:
-        with example_bar(validation.num_examples, "validation", leave=False) as advance:
-            scores = validation.score(
-                functools.partial(predict, params), run.evaluation.batch_size, advance
-            )
-        return {"score": scores.score, "illegal": scores.illegal, **scores.metrics}
 
     def batches_from(position: Position) -> Iterator[tuple[Batch, Position]]:
         return train_batches(
@@ -157,6 +228,7 @@ def _fit(
             batch_size=run.batch_size,
             seed=run.seed,
             start=position,
+            pack=data.pack,
         )
 
     train_step = make_train_step(
@@ -184,7 +256,7 @@ def _fit(
             pace,
             batch_size=run.batch_size,
             progress=progress,
-            evaluate=evaluate_prompt,
+            evaluate=validate,
             checkpoints=checkpoints,
             log=log,
             place=ready.place_batch,
@@ -212,8 +284,13 @@ def _report_truncation(ready: Ready) -> dict[str, float]:
 
 
 def _result(ready: Ready, report: Report, split: str) -> dict[str, Any]:
-    """Puts a score and its two baselines in words that result.json uses."""
-    tuned = report.tuned
+    """Puts a score and its baselines in words that result.json uses."""
+    tuned, hand_written = report.tuned, {}
+    if report.hand_written is not None:
+        hand_written = {
+            "hand_written": report.hand_written.score,
+            "hand_written_illegal": report.hand_written.illegal,
+        }
     return {
         "task": ready.run.data.task_name,
         "split": split,
@@ -224,12 +301,17 @@ def _result(ready: Ready, report: Report, split: str) -> dict[str, Any]:
         "untuned": report.untuned.score,
         "illegal": tuned.illegal,
         "untuned_illegal": report.untuned.illegal,
+        **hand_written,
         "metrics": tuned.metrics,
         "backbone": ready.backbone.name,
     }
 
 
 def _result_table(result: Mapping[str, Any]) -> str:
+    if result.get("trains") == VOCABULARY:
+        return vocabulary_table(result)
+    if result["metric"] == LOSS:
+        return loss_table(result)
     header = [
         "task",
         "metric",
@@ -248,6 +330,9 @@ def _result_table(result: Mapping[str, Any]) -> str:
         100 * result["illegal"],
         result["examples"],
     ]
+    if "hand_written" in result:
+        header.insert(4, "hand-written")
+        row.insert(4, result["hand_written"])
     if "steps" in result:
         header += ["steps", "seconds"]
         row += [result["steps"], result["seconds"]]
@@ -268,7 +353,7 @@ def evaluate(
     Args:
         run: Model, task and method; what a prompt's own file says, or a change of it.
         prompt_file: The prompt.
-        split: Split to score; None for the run's validation split.
+        split: Split to score; None for the one that the run was scored on.
         output: Where to write the scores as JSON.
         overwrite: Whether `output` may exist.
         another_backbone: Allows a model that the prompt was not trained on.
@@ -280,14 +365,18 @@ def evaluate(
         ValueError: If anything does not fit, before any device work.
         FileNotFoundError: If a file is missing.
     """
-    split = split or run.data.validation_split
+    split = split or run.data.scored_split
     _check_output(output, overwrite)
     prompt, provenance = load_prompt(prompt_file)
     ready = prepare(
         run, splits=(split,), trained=provenance, another_backbone=another_backbone
     )
-    report = ready.report(ready.join(prompt), split, ready.make_predict())
-    result = _result(ready, report, split)
+    params = ready.join(prompt)
+    if run.evaluation.method == LOSS:
+        result = LossReport(ready, split, prompt.length).result(params)
+    else:
+        report = ready.report(params, split, ready.make_predict())
+        result = _result(ready, report, split)
     print(_result_table(result))
     if output is not None:
         write_json(output, result)
@@ -330,6 +419,11 @@ def predict(
     """
     target = None if output == "-" else Path(output)
     _check_output(target, overwrite)
+    if run.evaluation.method == LOSS:
+        raise ValueError(
+            f"method {LOSS!r} gives no answers: use another, as "
+            "--gin.METHOD=\"'greedy'\""
+        )
     prompt, provenance = load_prompt(prompt_file)
     rows = _read_rows(source)
     ready = prepare(
@@ -404,21 +498,8 @@ def inspect(
     check_backbone(provenance, backbone, override=another_backbone)
     model = read_params(checkpoint, backbone.dtype, None)
     frozen = backbone.table(model)
-    ids, cosines = nearest_ids(frozen, prompt, neighbours)
-    norms = np.linalg.norm(prompt.rows[0], axis=1)
-    rows = [
-        [str(place), float(norm), _words(vocabulary, near, cosine)]
-        for place, (norm, near, cosine) in enumerate(
-            zip(norms, np.asarray(ids), np.asarray(cosines), strict=True)
-        )
-    ]
+    tokens = describe_prompt(frozen, prompt, vocabulary.decode, neighbours)
+    rows = [[str(place), t.norm, str(t)] for place, t in enumerate(tokens)]
     print(table(["soft token", "norm", "nearest words (cosine)"], rows))
-    usual = float(np.mean(np.linalg.norm(np.asarray(frozen), axis=1)))
-    print(f"\nmean norm {norms.mean():.1f}; of the vocabulary's rows {usual:.1f}")
-
-
-def _words(vocabulary: Any, ids: np.ndarray, cosines: np.ndarray) -> str:
-    return ", ".join(
-        f"{vocabulary.decode([int(number)]) or f'id {number}'} ({cosine:.2f})"
-        for number, cosine in zip(ids, cosines, strict=True)
-    )
+    mean = sum(token.norm for token in tokens) / len(tokens)
+    print(f"\nmean norm {mean:.1f}; of the vocabulary's rows {mean_norm(frozen):.1f}")

@@ -8,6 +8,7 @@ from jaxprompt.atomic import write_atomically
 
 PROMPT, MODEL = "prompt.safetensors", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"
+PAGE, METRICS = "report.html", "metrics.jsonl"
 
 
 def check_workdir(workdir: Path, config: str) -> None:

@@ -98,6 +98,7 @@ def test_train_then_evaluate_predict_and_inspect_in_fresh_processes(at_skills: P
         "metrics.jsonl",
         "operative_config.gin",
         "prompt.safetensors",
+        "report.html",
         "result.json",
         "tensorboard",
     }

@@ -40,8 +40,9 @@ class Provenance:
         length: Prompt length P, in tokens.
         width: Model width D.
         task: Name of the task.
-        metric: Metrics whose mean chose this prompt, joined by "+".
-        score: Their mean on the validation split, on the metrics' own scale.
+        metric: Metrics whose mean is the score, joined by "+".
+        score: Their mean on the split that the run was scored on, on the metrics' own
+            scale.
         step: Training steps that it has seen.
         seed: Seed of the initialisation, the data order and the dropout.
         init: How it was initialised, one of `init.METHODS`.

@@ -7,7 +7,7 @@ import pytest
 from tiny import VOCAB_ROWS, WIDTH, draw_prompt
 
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.report.nearest import nearest_ids
+from jaxprompt.report.nearest import describe_prompt, mean_norm, nearest_ids
 
 TABLE = np.asarray(jax.random.normal(jax.random.key(5), (VOCAB_ROWS, WIDTH)))
 
@@ -41,3 +41,17 @@ def test_impossible_questions_are_refused():
             nearest_ids(table, draw_prompt(0), count)
     with pytest.raises(ValueError, match="a bank of 2 prompts: take one by unstack"):
         nearest_ids(table, draw_prompt(0, members=2), 1)
+
+
+def test_a_soft_token_is_described_by_its_norm_and_words():
+    table = jnp.asarray(TABLE)
+    prompt = make_prompt(2 * table[jnp.array([8, 30])])
+    words = {8: "eight", 30: ""}
+    tokens = describe_prompt(table, prompt, lambda ids: words.get(ids[0], "?"), 2)
+    np.testing.assert_allclose(
+        [token.norm for token in tokens], 2 * np.linalg.norm(TABLE[[8, 30]], axis=1)
+    )
+    assert str(tokens[0]).startswith("eight (1.00), ? (0.")
+    assert str(tokens[1]).startswith("id 30 (1.00), "), "a row without text has its id"
+    usual = np.linalg.norm(TABLE, axis=1).mean()
+    np.testing.assert_allclose(mean_norm(table), usual, rtol=1e-6)

@@ -1,0 +1,140 @@
+"""What a finished run leaves for people to read: its page, a new model's card."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxprompt.atomic import write_atomically
+from jaxprompt.evaluate.score import Report
+from jaxprompt.prepare import Ready
+from jaxprompt.prompts.file import installed_versions
+from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.report.curves import make_panels, read_curves, write_png
+from jaxprompt.report.model_card import PICTURE, model_card
+from jaxprompt.report.nearest import describe_prompt, mean_norm
+from jaxprompt.report.page import Example, PromptFacts, write_page
+from jaxprompt.workdir import METRICS, MODEL, PAGE, PROMPT
+
+NEIGHBOURS = 5
+"""Words shown for each soft token."""
+
+NUM_EXAMPLES = 8
+"""Predictions shown."""
+
+
+def write_run_page(
+    workdir: Path,
+    ready: Ready,
+    report: Report,
+    prompt: Prompt,
+    result: Mapping[str, Any],
+) -> Path:
+    """Writes the page of a finished run.
+
+    Args:
+        workdir: Its folder, which holds the curves.
+        ready: What was run.
+        report: The final scores.
+        prompt: The prompt, a bank of one; empty after model tuning.
+        result: Content of result.json.
+
+    Returns:
+        The path of the page.
+    """
+    examples = _choose_examples(report)
+    page = workdir / PAGE
+    write_page(
+        page,
+        result,
+        panels=make_panels(read_curves(workdir / METRICS), result["metric"]),
+        prompt=_describe(ready, prompt) if prompt.length else None,
+        examples=examples,
+        facts=_facts(ready, prompt, result),
+        commands=_commands(workdir, prompt, examples[0].text),
+    )
+    return page
+
+
+def write_model_card(
+    workdir: Path, ready: Ready, result: Mapping[str, Any], config: str
+) -> None:
+    """Writes README.md and a plot of the losses into the folder of a new model.
+
+    Args:
+        workdir: Folder of its run, which holds the curves and the model.
+        ready: What was run.
+        result: Content of result.json.
+        config: The run as gin text.
+    """
+    card = model_card(
+        result,
+        name=workdir.absolute().name,
+        architecture=dataclasses.asdict(ready.backbone.config),
+        config=config,
+        seed=ready.run.seed,
+        start=ready.run.model.name,
+    )
+    folder = workdir / MODEL
+    write_png(folder / PICTURE, make_panels(read_curves(workdir / METRICS)))
+    write_atomically(folder / "README.md", card.encode())
+
+
+def _choose_examples(report: Report) -> list[Example]:
+    """Takes rows evenly from the whole split: no answer decides which are shown."""
+    last = len(report.inputs) - 1
+    places = np.unique(np.linspace(0, last, NUM_EXAMPLES).round().astype(int))
+    return [
+        Example(report.inputs[i], report.targets[i], report.tuned.predictions[i])
+        for i in places
+    ]
+
+
+def _describe(ready: Ready, prompt: Prompt) -> PromptFacts:
+    table = ready.backbone.table(ready.model)
+    decode = ready.task.vocabulary.decode
+    return PromptFacts(
+        describe_prompt(table, prompt, decode, NEIGHBOURS), mean_norm(table)
+    )
+
+
+def _facts(
+    ready: Ready, prompt: Prompt, result: Mapping[str, Any]
+) -> dict[str, object]:
+    run, backbone = ready.run, ready.backbone
+    facts: dict[str, object] = {
+        "backbone": f"{backbone.name}, fingerprint {backbone.fingerprint[:12]}"
+    }
+    if prompt.length:
+        facts["prompt"] = f"{prompt.length} tokens, initialised by {run.prompt.init}"
+    steps = f"{result['steps']} of {run.pace.steps}"
+    versions = installed_versions().items()
+    return {
+        **facts,
+        "optimizer": (
+            f"learning rate {run.optimizer.learning_rate}, schedule "
+            f"{run.optimizer.schedule}, batches of {run.batch_size}"
+        ),
+        "step": f"{steps}, the best on the {run.data.validation_split} split",
+        "time": f"{result['seconds']} seconds of training and validation",
+        "seed": run.seed,
+        "versions": ", ".join(f"{name} {version}" for name, version in versions),
+    }
+
+
+def _commands(workdir: Path, prompt: Prompt, text: str) -> list[str]:
+    if not prompt.length:
+        setting = f"--gin.MODEL='{workdir / MODEL}'"
+        files = "--gin_file=gin/runs/prompt_tuning.gin --gin_file=gin/tasks/own.gin"
+        return [f"jaxprompt train {files} {shlex.quote(setting)} --workdir=next"]
+    flag = f"--prompt={shlex.quote(str(workdir / PROMPT))}"
+    row = shlex.quote(json.dumps({"inputs": text}, ensure_ascii=False))
+    return [
+        f"jaxprompt evaluate {flag}",
+        f"echo {row} | jaxprompt predict {flag}",
+        f"jaxprompt inspect {flag}",
+    ]
