@@ -40,7 +40,7 @@ def cooccurrence_rows(
     kinds, ids = np.unique(ids, return_inverse=True)
     if len(kinds) <= width:
         raise ValueError(
-            f"the text holds {len(kinds)} kinds of pieces, but co-occurrence embeddings "
+            f"the text holds {len(kinds)} kinds of pieces, but co-occurrence rows "
             f"of width {width} need more than {width}: use more text, or random ones"
         )
     shape = (len(kinds), len(kinds))
