@@ -1,4 +1,4 @@
-"""The command `jaxprompt`: flags and gin; what they ask for is done in runs.py."""
+"""The command `jaxprompt`: flags and gin; what they ask for is done in runs/."""
 
 import argparse
 import sys

@@ -308,7 +308,10 @@ def own(**values: str) -> list[str]:
         (own(STEPS="'many'"), "Pace.steps is 'many', of type str: it must be int"),
         (own(STEPS="2.5"), "Pace.steps is 2.5, of type float: it must be int"),
         (own(MODEL="5"), "Model.name is 5, of type int: it must be str"),
-        (own(TRAINS="'all'"), "trains 'all': use one of ['prompt', 'model']"),
+        (
+            own(TRAINS="'all'"),
+            "trains 'all': use one of ['prompt', 'model', 'vocabulary']",
+        ),
         (own(TRAINS="'model'", DTYPE="'bfloat16'"), "use float32"),
         (own(SCHEDULE="'step'"), "unknown schedule 'step'"),
         (own(METHOD="'guess'"), "unknown method 'guess'"),

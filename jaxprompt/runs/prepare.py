@@ -1,6 +1,7 @@
 """A run's configuration -> checked files and a loaded model, ready for any command."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -9,12 +10,11 @@ import numpy as np
 
 from jaxprompt.config import COOCCURRENCE, Run
 from jaxprompt.data.cooccurrence import cooccurrence_rows
-from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.pretraining import TextSource
 from jaxprompt.data.task import Task
 from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.evaluate.score import Predict, Report, evaluate, make_predict
+from jaxprompt.evaluate.score import Predict, make_predict
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
 from jaxprompt.models.t5 import T5
 from jaxprompt.models.t5_config import T5Config
@@ -23,7 +23,6 @@ from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.prompt import Prompt, empty_prompt
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.report.bar import example_bar
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import check_batch_size, make_mesh, place, place_batch
 
@@ -98,18 +97,9 @@ class Ready:
             encode=encode,
         )
 
-    def evaluation_set(self, split: str, prompt_length: int) -> EvaluationSet:
-        """Tokenises a split, behind a prompt of this length."""
-        return EvaluationSet(
-            self.task,
-            split,
-            self.lengths,
-            self.soft_ids(prompt_length),
-            num_examples=self.run.evaluation.num_examples,
-        )
-
-    def make_predict(self) -> Predict:
-        """Compiles the run's way from a batch to target ids."""
+    @functools.cached_property
+    def predict(self) -> Predict:
+        """The run's way from a batch to target ids; compiled once."""
         evaluation = self.run.evaluation
         return make_predict(
             self.backbone,
@@ -120,27 +110,6 @@ class Ready:
             alpha=evaluation.alpha,
             place=self.place_batch,
         )
-
-    def report(self, params: Params, split: str, predict: Predict) -> Report:
-        """Scores a joined tree on a split, with its baselines, behind a bar."""
-        tuned = self.evaluation_set(split, params["prompt"].length)
-        baselines = [
-            (self.evaluation_set(split, prompt.length), self.join(prompt))
-            for prompt in (
-                empty_prompt(self.backbone.width),
-                self.hand_written_prompt(),
-            )
-            if prompt is not None
-        ]
-        rows = (1 + len(baselines)) * tuned.num_examples
-        with example_bar(rows, split) as advance:
-            return evaluate(
-                predict,
-                (tuned, params),
-                *baselines,
-                batch_size=self.run.evaluation.batch_size,
-                progress=advance,
-            )
 
 
 def prepare(

@@ -3,50 +3,43 @@
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxprompt.atomic import write_atomically
-from jaxprompt.evaluate.score import Report
-from jaxprompt.prepare import Ready
 from jaxprompt.prompts.file import installed_versions
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.curves import make_panels, read_curves, write_png
 from jaxprompt.report.model_card import PICTURE, model_card
 from jaxprompt.report.nearest import describe_prompt, mean_norm
 from jaxprompt.report.page import Example, PromptFacts, write_page
-from jaxprompt.workdir import METRICS, MODEL, PAGE, PROMPT
+from jaxprompt.runs.prepare import Ready
+from jaxprompt.runs.workdir import METRICS, MODEL, PAGE, PROMPT
 
 NEIGHBOURS = 5
 """Words shown for each soft token."""
-
-NUM_EXAMPLES = 8
-"""Predictions shown."""
 
 
 def write_run_page(
     workdir: Path,
     ready: Ready,
-    report: Report,
     prompt: Prompt,
     result: Mapping[str, Any],
+    examples: Sequence[Example],
 ) -> Path:
     """Writes the page of a finished run.
 
     Args:
         workdir: Its folder, which holds the curves.
         ready: What was run.
-        report: The final scores.
         prompt: The prompt, a bank of one; empty after model tuning.
         result: Content of result.json.
+        examples: Rows of the scored split to show; one or more.
 
     Returns:
         The path of the page.
     """
-    examples = _choose_examples(report)
     page = workdir / PAGE
     write_page(
         page,
@@ -82,16 +75,6 @@ def write_model_card(
     folder = workdir / MODEL
     write_png(folder / PICTURE, make_panels(read_curves(workdir / METRICS)))
     write_atomically(folder / "README.md", card.encode())
-
-
-def _choose_examples(report: Report) -> list[Example]:
-    """Takes rows evenly from the whole split: no answer decides which are shown."""
-    last = len(report.inputs) - 1
-    places = np.unique(np.linspace(0, last, NUM_EXAMPLES).round().astype(int))
-    return [
-        Example(report.inputs[i], report.targets[i], report.tuned.predictions[i])
-        for i in places
-    ]
 
 
 def _describe(ready: Ready, prompt: Prompt) -> PromptFacts:

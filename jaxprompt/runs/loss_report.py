@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from jaxprompt.config import LOSS
 from jaxprompt.data.task import Part
 from jaxprompt.evaluate.loss import (
     Loss,
@@ -13,10 +14,11 @@ from jaxprompt.evaluate.loss import (
     mean_loss,
     measure_loss,
 )
-from jaxprompt.prepare import Ready
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.bar import example_bar
+from jaxprompt.report.page import Example
 from jaxprompt.report.table import table
+from jaxprompt.runs.prepare import Ready
 from jaxprompt.shapes import Params
 
 
@@ -58,8 +60,8 @@ class LossReport:
             }
         return scalars
 
-    def result(self, params: Params) -> dict[str, Any]:
-        """Measures a joined tree for result.json."""
+    def measure(self, params: Params) -> tuple[dict[str, Any], list[Example]]:
+        """Measures a joined tree for result.json; there are no answers to show."""
         ready = self._ready
         mean, losses = self._losses(params, leave=True)
         entropies = {name: rows.unigram_entropy() for name, rows in self._sets.items()}
@@ -67,7 +69,7 @@ class LossReport:
             "task": ready.run.data.task_name,
             "split": self._split,
             "examples": sum(rows.num_examples for rows in self._sets.values()),
-            "metric": "loss",
+            "metric": LOSS,
             "score": -mean.loss,
             **mean._asdict(),
             "unigram_entropy": sum(
@@ -92,7 +94,7 @@ class LossReport:
                 {"model": params["model"], "prompt": empty}, leave=True
             )
             result["untuned_loss"] = untuned.loss
-        return result
+        return result, []
 
     def _losses(self, params: Params, *, leave: bool) -> tuple[Loss, dict[str, Loss]]:
         total = 2 * sum(rows.num_examples for rows in self._sets.values())

@@ -1,27 +1,20 @@
-"""What a run is made of: frozen dataclasses, which gin fills and Python can too."""
+"""The settings of each part of a run, each checked on its own."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pretraining import text_task
-from jaxprompt.data.task import Task, load_task
-from jaxprompt.data.text import Text, read_text
+from jaxprompt.config.tasks import OfficialTask, OwnTask, TextTask
 from jaxprompt.evaluate.score import METHODS as EVALUATION_METHODS
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
-from jaxprompt.train.loop import Pace
-from jaxprompt.train.optimizer import MASKS, OPTIMIZERS
+from jaxprompt.train.optimizer import OPTIMIZERS
 
 LOSS = "loss"
 """The method that decodes nothing; see `evaluate.loss`."""
 
 COOCCURRENCE = "cooccurrence"
 """Embeddings that start from the text; see `data.cooccurrence`."""
-
-VOCABULARY = "vocabulary"
-"""What a run trains that makes a SentencePiece model, and no weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,126 +58,6 @@ class Model:
                 f"unknown embeddings {self.embeddings!r}: use 'random' or "
                 f"{COOCCURRENCE!r}"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfficialTask:
-    """A task of a benchmark, from its official files or from TFDS.
-
-    Attributes:
-        name: One of `data.task.task_names()`.
-        data_dir: Folder of official files, or "bundled:mini"; None takes TFDS.
-        keep_task_name: Whether the text begins with the task's name, as T5's own
-            multi-task formats do; prompt tuning leaves it out.
-        label_words: Label -> the word that stands for it (verbalizer); None keeps
-            the labels of t5's format.
-        title: What results call the task; empty for its name.
-    """
-
-    name: str = ""
-    data_dir: str | None = None
-    keep_task_name: bool = False
-    label_words: Mapping[str, str] | None = None
-    title: str = ""
-
-    def load(self, vocabulary: Any) -> Task:
-        """Reads and checks the task's files."""
-        return load_task(
-            self.name,
-            vocabulary=vocabulary,
-            data_dir=self.data_dir,
-            keep_task_name=self.keep_task_name,
-            label_words=None if self.label_words is None else dict(self.label_words),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnTask:
-    """A task from JSONL, CSV or TSV files; see `data.own.file_task`.
-
-    Attributes:
-        name: Any name, for the results.
-        files: A file for each split, or one file that `share` splits.
-        inputs: Template over the fields of a row, as "review: {text}".
-        target: The field, or template, of the answer.
-        labels: From the field's value to the label word; None for free text.
-        share: Share of the rows in each split, of one file.
-        seed: Of that split.
-        metrics: Names of t5's metrics.
-    """
-
-    name: str = ""
-    files: str | Mapping[str, str] = field(default_factory=dict)
-    inputs: str = ""
-    target: str = ""
-    labels: Mapping[str, str] | None = None
-    share: Mapping[str, float] | None = None
-    seed: int = 0
-    metrics: Sequence[str] = ("accuracy",)
-
-    def load(self, vocabulary: Any) -> Task:
-        """Reads and checks the files."""
-        return file_task(
-            self.name,
-            files=self.files if isinstance(self.files, str) else dict(self.files),
-            inputs=self.inputs,
-            target=self.target,
-            labels=None if self.labels is None else dict(self.labels),
-            share=None if self.share is None else dict(self.share),
-            seed=self.seed,
-            metrics=tuple(self.metrics),
-            vocabulary=vocabulary,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextTask:
-    """Raw text to pre-train on; see `data.text.read_text`, `data.pretraining`.
-
-    Attributes:
-        name: Any name, for the results.
-        folder: Folder of *.txt files.
-        objectives: Name -> how often, in proportion; see
-            `data.pretraining.text_task`.
-        validation_share: Share of the text that is kept for validation.
-        passage_words: Most words of a passage.
-        noise_density: Share of tokens that "span_corruption" masks.
-        mean_span: Mean length of its spans, in tokens.
-        seed: Of the training noise.
-    """
-
-    name: str = "text"
-    folder: str = ""
-    objectives: Mapping[str, float] = field(
-        default_factory=lambda: {"span_corruption": 1.0}
-    )
-    validation_share: float = 0.01
-    passage_words: int = 60
-    noise_density: float = 0.15
-    mean_span: float = 3.0
-    seed: int = 0
-
-    def load(self, vocabulary: Any) -> Task:
-        """Makes the task; its text is read when a split is first used."""
-        return text_task(
-            self.name,
-            self.folder,
-            objectives=dict(self.objectives),
-            validation_share=self.validation_share,
-            passage_words=self.passage_words,
-            noise_density=self.noise_density,
-            mean_span=self.mean_span,
-            seed=self.seed,
-            vocabulary=vocabulary,
-        )
-
-    def read(self) -> Text:
-        """Reads the passages alone."""
-        return read_text(
-            self.folder,
-            validation_share=self.validation_share,
-            passage_words=self.passage_words,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,72 +232,3 @@ class Evaluation:
                 f"unknown method {self.method!r}: use one of "
                 f"{[*EVALUATION_METHODS, LOSS]}"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """Everything that decides a run's result.
-
-    Attributes:
-        trains: "prompt"; "model" for model tuning without a prompt, the baseline, and
-            for pre-training; or "vocabulary" for a SentencePiece model alone.
-        model: The frozen model.
-        data: The task.
-        prompt: How the prompt starts.
-        optimizer: How it learns.
-        pace: For how long, and how often it is evaluated and saved.
-        evaluation: How it is scored.
-        tokenizer: The vocabulary, where that is what trains.
-        batch_size: Rows B of a training batch, over all devices.
-        seed: Of the prompt's start, the order of the data and the dropout.
-    """
-
-    trains: str = "prompt"
-    model: Model = field(default_factory=Model)
-    data: Data = field(default_factory=Data)
-    prompt: PromptStart = field(default_factory=PromptStart)
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    pace: Pace = field(default_factory=lambda: Pace(steps=30_000))
-    evaluation: Evaluation = field(default_factory=Evaluation)
-    tokenizer: Tokenizer = field(default_factory=Tokenizer)
-    batch_size: int = 32
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.trains not in (*MASKS, VOCABULARY):
-            raise ValueError(
-                f"trains {self.trains!r}: use one of {[*MASKS, VOCABULARY]}"
-            )
-        by_loss, text = self.evaluation.method == LOSS, self.data.task
-        if self.trains != VOCABULARY and isinstance(text, TextTask) and not by_loss:
-            raise ValueError(
-                f"method {self.evaluation.method!r} for the raw text of task "
-                f"{text.name}: it has no answers, use method {LOSS!r}"
-            )
-        if self.trains == "prompt" and self.model.architecture is not None:
-            raise ValueError(
-                "a prompt for a new model of random weights: give the name of a model "
-                "that is there, or train the model first"
-            )
-        if self.trains == "model" and self.model.dtype != "float32":
-            raise ValueError(
-                f"model tuning with {self.model.dtype} weights loses its small steps: "
-                "use float32"
-            )
-
-
-CONFIGURABLES = (
-    Model,
-    OfficialTask,
-    OwnTask,
-    TextTask,
-    Tokenizer,
-    T5Config,
-    Data,
-    PromptStart,
-    Optimizer,
-    Pace,
-    Evaluation,
-    Run,
-)
-"""All that a gin file may name."""

@@ -1,10 +1,12 @@
 """The folder of a run: whose it is, and what lies in it when the run is finished."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.runs.output import write_json
 
 PROMPT, MODEL = "prompt.safetensors", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"
@@ -66,7 +68,8 @@ def read_result(workdir: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON atomically, for people too: indented, in UTF-8."""
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    write_atomically(path, f"{text}\n".encode())
+def write_result(workdir: Path, result: Mapping[str, Any]) -> Path:
+    """Writes the result, which says that the run is finished; returns its path."""
+    path = workdir / RESULT
+    write_json(path, result)
+    return path

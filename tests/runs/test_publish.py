@@ -11,8 +11,8 @@ from tiny import Tiny
 
 from jaxprompt.cli import main
 from jaxprompt.config import Model, Run
-from jaxprompt.prepare import Ready
-from jaxprompt.publish import write_model_card
+from jaxprompt.runs.prepare import Ready
+from jaxprompt.runs.publish import write_model_card
 from jaxprompt.sharding import make_mesh
 
 RUN = "--gin_file=gin/runs/prompt_tuning.gin"

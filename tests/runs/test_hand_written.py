@@ -7,14 +7,15 @@ from pathlib import Path
 import jax
 import pytest
 import seqio
-from tiny import CONFIG, draw_prompt, make_tiny
+from tiny import CONFIG, LENGTH, draw_prompt, make_tiny
 
 from jaxprompt.config import Data, Evaluation, Model, OwnTask, Run
 from jaxprompt.models.backbone import load
-from jaxprompt.prepare import Ready
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.runs import evaluate
+from jaxprompt.runs.prepare import Ready
+from jaxprompt.runs.score_report import ScoreReport
 from jaxprompt.sharding import make_mesh
 
 TEXT = "yes or no? "
@@ -55,9 +56,9 @@ def test_it_is_the_same_as_typing_it(files):
     ready = make_ready(files, "{text}", TEXT)
     typed = make_ready(files, TEXT + "{text}")
     params = ready.join(draw_prompt(0))
-    predict = ready.make_predict()
-    report = ready.report(params, "validation", predict)
-    expected = typed.report(params, "validation", typed.make_predict())
+    report, expected = (
+        ScoreReport(way, "validation", LENGTH).compare(params) for way in (ready, typed)
+    )
     assert expected.hand_written is None
     assert report.hand_written is not None
     assert report.hand_written.predictions == expected.untuned.predictions

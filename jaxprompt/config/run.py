@@ -1,0 +1,71 @@
+"""A whole run: its parts, and which of them fit together."""
+
+from dataclasses import dataclass, field
+
+from jaxprompt.config.settings import (
+    LOSS,
+    Data,
+    Evaluation,
+    Model,
+    Optimizer,
+    PromptStart,
+    Tokenizer,
+)
+from jaxprompt.config.tasks import TextTask
+from jaxprompt.train.loop import Pace
+from jaxprompt.train.optimizer import MASKS
+
+VOCABULARY = "vocabulary"
+"""What a run trains that makes a SentencePiece model, and no weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that decides a run's result.
+
+    Attributes:
+        trains: "prompt"; "model" for model tuning without a prompt, the baseline, and
+            for pre-training; or "vocabulary" for a SentencePiece model alone.
+        model: The frozen model.
+        data: The task.
+        prompt: How the prompt starts.
+        optimizer: How it learns.
+        pace: For how long, and how often it is evaluated and saved.
+        evaluation: How it is scored.
+        tokenizer: The vocabulary, where that is what trains.
+        batch_size: Rows B of a training batch, over all devices.
+        seed: Of the prompt's start, the order of the data and the dropout.
+    """
+
+    trains: str = "prompt"
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    prompt: PromptStart = field(default_factory=PromptStart)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    pace: Pace = field(default_factory=lambda: Pace(steps=30_000))
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    tokenizer: Tokenizer = field(default_factory=Tokenizer)
+    batch_size: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.trains not in (*MASKS, VOCABULARY):
+            raise ValueError(
+                f"trains {self.trains!r}: use one of {[*MASKS, VOCABULARY]}"
+            )
+        by_loss, text = self.evaluation.method == LOSS, self.data.task
+        if self.trains != VOCABULARY and isinstance(text, TextTask) and not by_loss:
+            raise ValueError(
+                f"method {self.evaluation.method!r} for the raw text of task "
+                f"{text.name}: it has no answers, use method {LOSS!r}"
+            )
+        if self.trains == "prompt" and self.model.architecture is not None:
+            raise ValueError(
+                "a prompt for a new model of random weights: give the name of a model "
+                "that is there, or train the model first"
+            )
+        if self.trains == "model" and self.model.dtype != "float32":
+            raise ValueError(
+                f"model tuning with {self.model.dtype} weights loses its small steps: "
+                "use float32"
+            )

@@ -1,0 +1,130 @@
+"""Tasks as settings, and how each is read: a benchmark's, one's own, raw text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxprompt.data.own import file_task
+from jaxprompt.data.pretraining import text_task
+from jaxprompt.data.task import Task, load_task
+from jaxprompt.data.text import Text, read_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialTask:
+    """A task of a benchmark, from its official files or from TFDS.
+
+    Attributes:
+        name: One of `data.task.task_names()`.
+        data_dir: Folder of official files, or "bundled:mini"; None takes TFDS.
+        keep_task_name: Whether the text begins with the task's name, as T5's own
+            multi-task formats do; prompt tuning leaves it out.
+        label_words: Label -> the word that stands for it (verbalizer); None keeps
+            the labels of t5's format.
+        title: What results call the task; empty for its name.
+    """
+
+    name: str = ""
+    data_dir: str | None = None
+    keep_task_name: bool = False
+    label_words: Mapping[str, str] | None = None
+    title: str = ""
+
+    def load(self, vocabulary: Any) -> Task:
+        """Reads and checks the task's files."""
+        return load_task(
+            self.name,
+            vocabulary=vocabulary,
+            data_dir=self.data_dir,
+            keep_task_name=self.keep_task_name,
+            label_words=None if self.label_words is None else dict(self.label_words),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnTask:
+    """A task from JSONL, CSV or TSV files; see `data.own.file_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A file for each split, or one file that `share` splits.
+        inputs: Template over the fields of a row, as "review: {text}".
+        target: The field, or template, of the answer.
+        labels: From the field's value to the label word; None for free text.
+        share: Share of the rows in each split, of one file.
+        seed: Of that split.
+        metrics: Names of t5's metrics.
+    """
+
+    name: str = ""
+    files: str | Mapping[str, str] = field(default_factory=dict)
+    inputs: str = ""
+    target: str = ""
+    labels: Mapping[str, str] | None = None
+    share: Mapping[str, float] | None = None
+    seed: int = 0
+    metrics: Sequence[str] = ("accuracy",)
+
+    def load(self, vocabulary: Any) -> Task:
+        """Reads and checks the files."""
+        return file_task(
+            self.name,
+            files=self.files if isinstance(self.files, str) else dict(self.files),
+            inputs=self.inputs,
+            target=self.target,
+            labels=None if self.labels is None else dict(self.labels),
+            share=None if self.share is None else dict(self.share),
+            seed=self.seed,
+            metrics=tuple(self.metrics),
+            vocabulary=vocabulary,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTask:
+    """Raw text to pre-train on; see `data.text.read_text`, `data.pretraining`.
+
+    Attributes:
+        name: Any name, for the results.
+        folder: Folder of *.txt files.
+        objectives: Name -> how often, in proportion; see
+            `data.pretraining.text_task`.
+        validation_share: Share of the text that is kept for validation.
+        passage_words: Most words of a passage.
+        noise_density: Share of tokens that "span_corruption" masks.
+        mean_span: Mean length of its spans, in tokens.
+        seed: Of the training noise.
+    """
+
+    name: str = "text"
+    folder: str = ""
+    objectives: Mapping[str, float] = field(
+        default_factory=lambda: {"span_corruption": 1.0}
+    )
+    validation_share: float = 0.01
+    passage_words: int = 60
+    noise_density: float = 0.15
+    mean_span: float = 3.0
+    seed: int = 0
+
+    def load(self, vocabulary: Any) -> Task:
+        """Makes the task; its text is read when a split is first used."""
+        return text_task(
+            self.name,
+            self.folder,
+            objectives=dict(self.objectives),
+            validation_share=self.validation_share,
+            passage_words=self.passage_words,
+            noise_density=self.noise_density,
+            mean_span=self.mean_span,
+            seed=self.seed,
+            vocabulary=vocabulary,
+        )
+
+    def read(self) -> Text:
+        """Reads the passages alone."""
+        return read_text(
+            self.folder,
+            validation_share=self.validation_share,
+            passage_words=self.passage_words,
+        )

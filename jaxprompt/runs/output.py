@@ -1,0 +1,31 @@
+"""The file that a command writes: refused before the work, written in one go."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.atomic import write_atomically
+
+
+def check_output(output: Path | None, overwrite: bool) -> None:
+    """Refuses a file that cannot be written, or may not.
+
+    Args:
+        output: The file to be; None for none.
+        overwrite: Whether it may exist.
+
+    Raises:
+        ValueError: If it exists against that, or its folder does not.
+    """
+    if output is None:
+        return
+    if output.exists() and not overwrite:
+        raise ValueError(f"{output} exists: name another file, or say --overwrite")
+    if not output.absolute().parent.is_dir():
+        raise ValueError(f"no folder {output.absolute().parent} for {output.name}")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON atomically, for people too: indented, in UTF-8."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    write_atomically(path, f"{text}\n".encode())

@@ -1,0 +1,25 @@
+"""How a run is measured, by its answers or its loss, and how its result is shown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxprompt.config import LOSS, VOCABULARY
+from jaxprompt.runs.loss_report import LossReport, loss_table
+from jaxprompt.runs.prepare import Ready
+from jaxprompt.runs.score_report import ScoreReport, score_table
+from jaxprompt.runs.vocabulary import vocabulary_table
+
+
+def make_report(
+    ready: Ready, split: str, prompt_length: int
+) -> ScoreReport | LossReport:
+    """Tokenises a split, for a prompt of this length, to be measured on."""
+    kind = LossReport if ready.run.evaluation.method == LOSS else ScoreReport
+    return kind(ready, split, prompt_length)
+
+
+def result_table(result: Mapping[str, Any]) -> str:
+    """Lays out the content of a result.json."""
+    if result.get("trains") == VOCABULARY:
+        return vocabulary_table(result)
+    return (loss_table if result["metric"] == LOSS else score_table)(result)
