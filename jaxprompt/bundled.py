@@ -7,6 +7,11 @@ FOLDER = Path(__file__).resolve().with_suffix("")
 """The data lies in a folder beside this file, with this file's name."""
 
 
+def is_bundled(name: str | Path) -> bool:
+    """Whether a name is that of something bundled."""
+    return str(name).startswith(PREFIX)
+
+
 def resolve(name: str | Path) -> str:
     """Turns the name of something bundled into its folder; leaves other names alone.
 
@@ -20,7 +25,7 @@ def resolve(name: str | Path) -> str:
         FileNotFoundError: If nothing of this name is bundled; lists what is.
     """
     name = str(name)
-    if not name.startswith(PREFIX):
+    if not is_bundled(name):
         return name
     folder = (FOLDER / name.removeprefix(PREFIX)).resolve()
     if FOLDER not in folder.parents or not folder.is_dir():

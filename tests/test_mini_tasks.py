@@ -128,10 +128,10 @@ def test_what_is_entailed_says_nothing_new(made):
 @pytest.mark.parametrize(
     ("file", "label", "text"),
     [
-        ("mini_sentiment", "positive", "sentence: "),
-        ("mini_entailment", "entailment", "hypothesis: "),
-        ("mini_questions", "duplicate", "question1: "),
-        ("mini_news", "equivalent", "sentence1: "),
+        ("mini_sentiment", "good", "sentence: "),
+        ("mini_entailment", "yes", "hypothesis: "),
+        ("mini_questions", "yes", "question1: "),
+        ("mini_news", "yes", "sentence1: "),
     ],
 )
 def test_every_split_loads_and_is_labelled(made, file: str, label: str, text: str):

@@ -47,30 +47,26 @@ def test_using_models_and_prompts_does_not_import_tensorflow():
 
 
 def test_the_python_of_the_readme_trains_a_prompt(
-    skills: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "skills").symlink_to(skills)
     monkeypatch.chdir(tmp_path)
     (python,) = blocks("python")
     assert len([line for line in python.splitlines() if line.strip()]) <= 22
     exec(compile(python, "README.md", "exec"), {})
     accuracy = float(re.search(r"'accuracy': ([0-9.]+)", capsys.readouterr().out)[1])
-    assert accuracy > 90
+    # The majority class is half of the sentences; their opinion words are all new.
+    assert accuracy > 65
 
-    # The file is one that the commands take, once they are told model and task.
-    prompt = "--prompt=last.safetensors"
-    assert main(["inspect", prompt]) == 1
-    assert "no model folder at backbone" in capsys.readouterr().err
-    assert main(["inspect", prompt, "--gin.MODEL='build/skills/backbone'"]) == 0
+    # The file is one that the commands take, once they are told the task.
+    prompt = "--prompt=mini.safetensors"
+    assert main(["inspect", prompt]) == 0
     assert "nearest words" in capsys.readouterr().out
-    recipe = "--gin_file=gin/recipes/quickstart/skill.gin"
+    task = "--gin_file=gin/tasks/mini_sentiment.gin"
     defaults = "--gin_file=gin/runs/prompt_tuning.gin"
-    scored = ["evaluate", prompt, defaults, recipe, "--output=scores.json"]
-    assert main(scored) == 0
+    scored = ["evaluate", prompt, defaults, task, "--gin.MODEL='bundled:nano'"]
+    assert main([*scored, "--output=scores.json"]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["score"] == accuracy
 

@@ -166,6 +166,7 @@ class Optimizer:
         weight_decay: Share taken off every weight in each step; with "adamw" times
             the rate, and off no norm.
         clip_norm: Largest global norm of the gradients; 0 for no clipping.
+        embedding_share: Share of each step that the model's embedding table takes.
         decay_rate: Exponent of the second moment's decay ("adafactor").
         decay_offset: Step at which the second moment's decay starts ("adafactor").
         parameter_scale: Whether steps are in proportion to what they change
@@ -183,6 +184,7 @@ class Optimizer:
     warmup: int = 0
     weight_decay: float = 1e-5
     clip_norm: float = 0.0
+    embedding_share: float = 1.0
     decay_rate: float = 0.8
     decay_offset: int = 0
     parameter_scale: bool = False

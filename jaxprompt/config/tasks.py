@@ -94,6 +94,8 @@ class TextTask:
         noise_density: Share of tokens that "span_corruption" masks.
         mean_span: Mean length of its spans, in tokens.
         seed: Of the training noise.
+        license: What the made model's card says of its licence, as "apache-2.0".
+        languages: The text's languages, for the card, as ["en"].
     """
 
     name: str = "text"
@@ -106,6 +108,8 @@ class TextTask:
     noise_density: float = 0.15
     mean_span: float = 3.0
     seed: int = 0
+    license: str = "unknown"
+    languages: Sequence[str] = ()
 
     def load(self, vocabulary: Any) -> Task:
         """Makes the task; its text is read when a split is first used."""

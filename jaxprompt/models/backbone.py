@@ -9,7 +9,7 @@ import huggingface_hub.errors
 import jax
 from jaxtyping import Array, Float, Int, Key
 
-from jaxprompt.bundled import resolve
+from jaxprompt.bundled import is_bundled, resolve
 from jaxprompt.models.t5 import T5
 from jaxprompt.models.t5_block import Cache
 from jaxprompt.models.weights import hugging_face, t5x
@@ -166,7 +166,7 @@ def find_checkpoint(
         checkpoint = hugging_face.open_checkpoint(folder, str(name), commit)
     return dataclasses.replace(
         checkpoint,
-        name=str(name) if commit else folder.resolve().name,
+        name=str(name) if commit or is_bundled(name) else folder.resolve().name,
         revision=commit,
         vocabulary=vocabulary or _find_vocabulary(folder),
     )

@@ -171,7 +171,7 @@ def write_png(path: Path, panels: Sequence[Panel]) -> None:
     for place, panel in enumerate(panels, 1):
         _draw(figure.add_subplot(rows, columns, place), panel, "black")
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120, metadata={"Software": None})
+    figure.savefig(content, format="png", dpi=80, metadata={"Software": None})
     write_atomically(path, content.getvalue())
 
 

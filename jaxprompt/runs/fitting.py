@@ -19,6 +19,7 @@ from jaxprompt.train.optimizer import (
     adafactor,
     adamw,
     clipped,
+    embeddings_at,
     make_schedule,
     train_only,
 )
@@ -71,6 +72,7 @@ def make_optimizer(run: Run) -> optax.GradientTransformationExtraArgs:
             decay_offset=settings.decay_offset,
             parameter_scale=settings.parameter_scale,
         )
+    tx = embeddings_at(tx, settings.embedding_share)
     return train_only(clipped(tx, settings.clip_norm), MASKS[run.trains])
 
 

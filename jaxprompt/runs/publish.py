@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.config import TextTask
 from jaxprompt.prompts.file import installed_versions
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.curves import make_panels, read_curves, write_png
@@ -54,13 +55,18 @@ def write_run_page(
 
 
 def write_model_card(
-    workdir: Path, ready: Ready, result: Mapping[str, Any], config: str
+    workdir: Path,
+    ready: Ready,
+    text: TextTask,
+    result: Mapping[str, Any],
+    config: str,
 ) -> None:
     """Writes README.md and a plot of the losses into the folder of a new model.
 
     Args:
         workdir: Folder of its run, which holds the curves and the model.
         ready: What was run.
+        text: Its task.
         result: Content of result.json.
         config: The run as gin text.
     """
@@ -71,6 +77,8 @@ def write_model_card(
         config=config,
         seed=ready.run.seed,
         start=ready.run.model.name,
+        license=text.license,
+        languages=text.languages,
     )
     folder = workdir / MODEL
     write_png(folder / PICTURE, make_panels(read_curves(workdir / METRICS)))

@@ -132,7 +132,7 @@ def _save(
     if not made.exists():
         save(made, ready.backbone, params["model"])
     if isinstance(run.data.task, TextTask):
-        write_model_card(workdir, ready, result, config)
+        write_model_card(workdir, ready, run.data.task, result, config)
     return made
 
 

@@ -54,7 +54,8 @@ def loss(
 
     Returns:
         The loss to differentiate, z-loss included, and two sums over `shares`:
-        "loss" (cross-entropy, nats) and "accuracy" (of the most likely next token).
+        "loss" (cross-entropy, nats) and "accuracy" (of the most likely next token, or
+        one of several as likely).
 
     Source: the z-loss is T5X's (models.py, `Z_LOSS = 1e-4`).
     """

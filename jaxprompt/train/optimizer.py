@@ -170,6 +170,35 @@ def clipped(
     return optax.chain(optax.clip_by_global_norm(norm), tx) if norm else tx
 
 
+def embeddings_at(
+    tx: optax.GradientTransformation, share: float
+) -> optax.GradientTransformation:
+    """Lets a model's embedding table take only a share of the optimizer's steps.
+
+    A tied table gets a gradient for every row in every step, which wears away what the
+    rows of rare words began with.
+
+    Args:
+        tx: The optimizer.
+        share: From 0, which leaves the table as it is, to 1.
+
+    Raises:
+        ValueError: If the share is not between 0 and 1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"embedding share {share}: use a share from 0 to 1")
+
+    def is_table(path: jax.tree_util.KeyPath, _: object) -> bool:
+        return "embedding" in jax.tree_util.keystr(path)
+
+    def only_tables(params: optax.Params) -> optax.Params:
+        return jax.tree.map_with_path(is_table, params)
+
+    if share == 1:
+        return tx
+    return optax.chain(tx, optax.masked(optax.scale(share), only_tables))
+
+
 def per_member(
     tx: optax.GradientTransformation,
 ) -> optax.GradientTransformationExtraArgs:

@@ -231,3 +231,32 @@ def test_label_with_a_piece_that_the_vocabulary_lacks(shared: Path):
     vocabulary = load_vocabulary(shared / "backbones" / "t5-nano-lm-adapt")
     task = load_task("rte", vocabulary=vocabulary, data_dir=shared / "data")
     assert task.decode(task.label_ids(8)) == ["entailment", "not_entailment"]
+
+
+def test_label_words_stand_for_the_labels(vocabulary, official: Path):
+    plain = load_task("sst2", vocabulary=vocabulary, data_dir=official)
+    words = {"negative": "bad", "positive": "good"}
+    task = load_task(
+        "sst2", vocabulary=vocabulary, data_dir=official, label_words=words
+    )
+    assert task.labels == ("bad", "good")
+    assert texts(task, "train") == [
+        (inputs, words[target]) for inputs, target in texts(plain, "train")
+    ]
+    postprocess = task.seqio_task.postprocess_fn
+    read = [postprocess(text, example={}) for text in ("bad", "good", "negative")]
+    assert read == [0, 1, -1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"negative": "bad"},
+        {"negative": "bad", "positive": "bad"},
+        {"negative": "bad", "positive": ""},
+        {"negative": "bad", "positive": "good", "neutral": "so"},
+    ],
+)
+def test_every_label_needs_a_word_of_its_own(vocabulary, official: Path, words):
+    with pytest.raises(ValueError, match="give each of its labels negative, positive"):
+        load_task("sst2", vocabulary=vocabulary, data_dir=official, label_words=words)

@@ -66,7 +66,7 @@ def test_recipe_seed_and_data_are_told():
     text = card()
     assert "1,234,567 parameters" in text
     assert "20,000 steps in 5,400 seconds, seed 3" in text
-    assert "on 2 text files, starting from random weights" in text
+    assert "on 2 text files, starting from new weights" in text
     assert "```gin\nSTEPS = 20000\nRun.seed = 3\n```" in text
     assert f"| a & b.txt | {'ab' * 32} |" in text
     assert f"| c\\|d.txt  | {'cd' * 32} |" in text

@@ -10,7 +10,7 @@ import pytest
 from tiny import Tiny
 
 from jaxprompt.cli import main
-from jaxprompt.config import Model, Run
+from jaxprompt.config import Model, Run, TextTask
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.runs.publish import write_model_card
 from jaxprompt.sharding import make_mesh
@@ -140,8 +140,10 @@ def test_a_model_that_was_trained_on_text_has_a_card_and_its_curves_beside_it(
     run = Run(trains="model", model=Model(name="start"), seed=7)
     # A card is about the model and its text, whose task has nothing more to say.
     ready = Ready(run, None, make_mesh(), tiny.backbone, tiny.model)
-    write_model_card(workdir, ready, result, "STEPS = 1\n")
+    text = TextTask(license="cc0-1.0", languages=["fr"])
+    write_model_card(workdir, ready, text, result, "STEPS = 1\n")
     card = (workdir / "model" / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlicense: cc0-1.0\nlanguage:\n- fr\n")
     assert "# novels\n" in card
     assert "starting from the weights of start:\n1 steps in 2 seconds, seed 7." in card
     assert re.search(r"\| width +\| 16 +\|", card)

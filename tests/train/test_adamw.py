@@ -7,7 +7,14 @@ import optax
 import pytest
 from tiny import draw_prompt
 
-from jaxprompt.train.optimizer import FREEZE, MODEL_TUNING, adamw, clipped, train_only
+from jaxprompt.train.optimizer import (
+    FREEZE,
+    MODEL_TUNING,
+    adamw,
+    clipped,
+    embeddings_at,
+    train_only,
+)
 
 
 def take_step(tx, params, grads):
@@ -76,3 +83,18 @@ def test_a_model_trains_by_it_and_the_prompt_stays(tiny):
     after = take_step(tx, params, grads)
     moved = jax.tree.map(lambda a, b: bool((a != b).all()), after, params)
     assert all(jax.tree.leaves(moved))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_embedding_table_takes_its_share_of_a_step(share: float):
+    params = {"embedding": jnp.ones((4, 3)), "encoder": {"final_norm": jnp.ones(3)}}
+    gradients = jax.tree.map(jnp.ones_like, params)
+    tx = embeddings_at(optax.sgd(1.0), share)
+    updates, _ = tx.update(gradients, tx.init(params), params)
+    np.testing.assert_allclose(updates["embedding"], -share)
+    np.testing.assert_allclose(updates["encoder"]["final_norm"], -1.0)
+
+
+def test_a_share_above_one_is_refused():
+    with pytest.raises(ValueError, match=r"embedding share 1\.5: use a share from 0"):
+        embeddings_at(optax.sgd(1.0), 1.5)
