@@ -37,10 +37,16 @@ def rms_norm(
     return (normed * scale.astype(jnp.float32)[None, None, :]).astype(x.dtype)
 
 
-def drop(x: Array, rate: float, key: Key[Array, ""] | None) -> Array:
+def drop(x: Array, rate: float, key: Key[Array, "..."] | None) -> Array:
     """Zeroes features at random and scales up the rest; nothing without a key.
 
     One mask is shared by all positions (the axis before the last).
+
+    Args:
+        x: Rows first, features last.
+        rate: Share of the features that are zeroed.
+        key: One key; or M keys, one for each of M equal groups of rows, so that each
+            member of a bank gets the masks that it would get alone.
 
     Source: dropout of Mesh TensorFlow's Transformer and of T5X, which both broadcast
     over the length.
@@ -48,7 +54,10 @@ def drop(x: Array, rate: float, key: Key[Array, ""] | None) -> Array:
     if key is None or rate == 0.0:
         return x
     shape = (*x.shape[:-2], 1, x.shape[-1])
-    keep = jax.random.bernoulli(key, 1.0 - rate, shape)
+    keys_M = key.reshape(-1)
+    group = (shape[0] // keys_M.size, *shape[1:])
+    draw = jax.vmap(lambda key: jax.random.bernoulli(key, 1.0 - rate, group))
+    keep = draw(keys_M).reshape(shape)
     return jnp.where(keep, x / (1.0 - rate), jnp.zeros_like(x))
 
 
@@ -63,10 +72,15 @@ def project(x: Float[Array, "B T D"], matrix: Float[Array, "D F"]) -> Array:
 
 
 def split_key(
-    key: Key[Array, ""] | None, number: int
-) -> list[Key[Array, ""]] | list[None]:
-    """Splits a key; no key gives none."""
-    return [None] * number if key is None else list(jax.random.split(key, number))
+    key: Key[Array, "*M"] | None, number: int
+) -> Key[Array, "number *M"] | list[None]:
+    """Splits a key, or each of M keys; no key gives none."""
+    if key is None:
+        return [None] * number
+    split = jax.random.split
+    if key.ndim:
+        split = jax.vmap(split, in_axes=(0, None), out_axes=1)
+    return split(key, number)
 
 
 def segment_mask(

@@ -334,7 +334,7 @@ class T5:
         """Applies `layer(x, layer_params, key)` for every layer, then the last norm."""
         count = stack["layers"]["ffn_norm"].shape[0]
         first_key, layers_key, last_key = layers.split_key(dropout_key, 3)
-        keys = None if layers_key is None else jax.random.split(layers_key, count)
+        keys: Any = None if layers_key is None else layers.split_key(layers_key, count)
 
         def body(x: Array, inputs: tuple[Params, Array | None]) -> tuple[Array, None]:
             return layer(x, *inputs), None

@@ -4,9 +4,9 @@ import dataclasses
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from tqdm import tqdm
@@ -16,6 +16,21 @@ from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints, Progress
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.step import TrainState, TrainStep
+
+Positions = tuple[Position, ...]
+"""Where in the data each member of the bank is."""
+
+
+class Validation(NamedTuple):
+    """What an evaluation found.
+
+    Attributes:
+        scores: A score for each member of the bank, to be maximised.
+        scalars: Name -> what the log keeps.
+    """
+
+    scores: Sequence[float]
+    scalars: Mapping[str, float]
 
 
 class Stopped(Exception):
@@ -41,8 +56,8 @@ class Pace:
         log_every: Between lines of the log, each a mean over these steps.
         evaluate_every: Between evaluations; 0 for none.
         checkpoint_every: Between checkpoints; every evaluation saves one too.
-        patience: Evaluations without a better score after which the run stops early;
-            0 for never.
+        patience: Evaluations without a better score after which the run stops early,
+            each member of a bank for itself; 0 for never.
     """
 
     steps: int
@@ -56,12 +71,12 @@ def fit(
     state: TrainState,
     frozen: Params,
     train_step: TrainStep,
-    batches: Callable[[Position], Iterator[tuple[Batch, Position]]],
+    batches: Callable[[Positions], Iterator[tuple[Batch, Positions]]],
     pace: Pace,
     *,
     batch_size: int,
     progress: Progress | None = None,
-    evaluate: Callable[[Params], Mapping[str, float]] | None = None,
+    evaluate: Callable[[Params], Validation] | None = None,
     checkpoints: Checkpoints | None = None,
     log: MetricLog | None = None,
     place: Callable[[Batch], Batch] = jax.device_put,
@@ -73,12 +88,12 @@ def fit(
         state: Where to start; donated.
         frozen: The frozen part of the joined tree; only read.
         train_step: From `make_train_step`.
-        batches: From a data position to an endless iterator of (batch, position after
-            it).
+        batches: From the members' data positions to an endless iterator of (batch,
+            positions after it).
         pace: How long, and how often to log, evaluate and save.
-        batch_size: Rows B, for the bar's examples per second.
+        batch_size: Rows B of all members, for the bar's examples per second.
         progress: What a resumed run knew; None for a new one.
-        evaluate: From the joined tree to scalars, with "score" to be maximised.
+        evaluate: From the joined tree to the members' scores, to be maximised.
         checkpoints: Where to save; None saves nothing.
         log: Where to write the curves; None writes none.
         place: Moves a batch of NumPy arrays to the devices.
@@ -95,7 +110,7 @@ def fit(
     step = int(state.step)
     start = time.perf_counter() - progress.seconds
     window = _Window(batch_size)
-    stream = batches(progress.position)
+    stream = batches(progress.positions)
     bar = tqdm(
         total=pace.steps * batch_size,
         initial=step * batch_size,
@@ -105,16 +120,16 @@ def fit(
         dynamic_ncols=True,
     )
     with bar, _StopSignals() as signals:
-        while step < pace.steps and not _gave_up(progress, pace):
-            batch, position = next(stream)
+        while step < pace.steps and not progress.gave_up(pace.patience):
+            batch, positions = next(stream)
             state, metrics = train_step(state, frozen, place(batch))
             step += 1
-            progress = dataclasses.replace(progress, position=position)
+            progress = progress.moved(positions)
             window.add(metrics)
             bar.update(batch_size)
 
             last = step == pace.steps
-            score = None
+            scores: Sequence[float] = ()
             if _due(step, pace.log_every) or last:
                 scalars = window.mean(step)
                 bar.set_postfix(_short(scalars, progress))
@@ -126,20 +141,20 @@ def fit(
                 and (last or _due(step, pace.evaluate_every))
             ):
                 window.check(step)
-                scores = evaluate({**frozen, **state.trained})
-                score = scores["score"]
-                progress = progress.scored(step, score)
+                scores, found = evaluate({**frozen, **state.trained})
+                scores = progress.counted(scores, pace.patience)
+                progress = progress.scored(step, scores)
                 window.restart()
                 if log:
-                    log.write(step, {f"validation/{k}": v for k, v in scores.items()})
-            stop = signals.received > 0 or _gave_up(progress, pace)
+                    log.write(step, {f"validation/{k}": v for k, v in found.items()})
+            stop = signals.received > 0 or progress.gave_up(pace.patience)
             if checkpoints and (
-                score is not None or stop or last or _due(step, pace.checkpoint_every)
+                scores or stop or last or _due(step, pace.checkpoint_every)
             ):
                 window.check(step)
                 seconds = time.perf_counter() - start
                 progress = dataclasses.replace(progress, seconds=seconds)
-                checkpoints.save(state, progress, score)
+                checkpoints.save(state, progress, scores)
             if signals.received and not last:
                 raise Stopped(signals.received, step, saved=checkpoints is not None)
     return state, progress
@@ -149,14 +164,13 @@ def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def _gave_up(progress: Progress, pace: Pace) -> bool:
-    return 0 < pace.patience <= progress.stale
-
-
 def _short(scalars: Mapping[str, float], progress: Progress) -> dict[str, str]:
     shown = {"loss": f"{scalars['loss']:.3f}"}
-    if progress.best_step:
-        shown["best"] = f"{progress.best_score:.1f} at {progress.best_step}"
+    evaluated = [member for member in progress.members if member.best_step]
+    if evaluated:
+        mean = sum(member.best_score for member in evaluated) / len(evaluated)
+        steps = sorted({member.best_step for member in evaluated})
+        shown["best"] = f"{mean:.1f} at {', '.join(map(str, steps))}"
     return shown
 
 

@@ -50,7 +50,8 @@ def loss(
         batch: Rows to learn from.
         shares: Weight of each token, from `token_shares`.
         z_loss: Factor of the squared log-normaliser, which keeps logits near 0.
-        dropout_key: Typed PRNG key; no dropout without it.
+        dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
+            dropout without it.
 
     Returns:
         The loss to differentiate, z-loss included, and two sums over `shares`:

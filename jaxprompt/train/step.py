@@ -1,7 +1,7 @@
 """The train step: one pure function of (state, frozen, batch)."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -91,7 +91,7 @@ def make_train_step(
     tx: optax.GradientTransformationExtraArgs,
     *,
     freeze: Mapping[str, bool] = FREEZE,
-    seed: int = 0,
+    seeds: Sequence[int] = (0,),
     z_loss: float = 1e-4,
     accumulate: int = 1,
 ) -> TrainStep:
@@ -101,7 +101,8 @@ def make_train_step(
         backbone: The frozen model's functions. Its dropout rate applies.
         tx: The masked optimizer, from `train_only`.
         freeze: The mask.
-        seed: Seed of the dropout, which is a function of it and the step.
+        seeds: Seeds of the dropout, which is a function of them and the step: one for
+            each of as many equal groups of rows, as a bank's members are.
         z_loss: Factor of the z-loss.
         accumulate: Microbatches A that the batch is split into, one after another;
             they must divide the rows B. The update is that of the whole batch.
@@ -120,18 +121,29 @@ def make_train_step(
     if accumulate < 1:
         raise ValueError(f"accumulate {accumulate}: use 1 or more microbatches")
 
+    fold_in = jax.vmap(jax.random.fold_in, (0, None))
+
     def gradients(
-        trained: Params, frozen: Params, batch: Batch, shares: jax.Array, key: jax.Array
+        trained: Params,
+        frozen: Params,
+        batch: Batch,
+        shares: jax.Array,
+        keys_M: jax.Array,
     ) -> tuple[Params, dict[str, jax.Array]]:
         # Only what trains is differentiated: no weight gradient is ever built.
         def objective(trained: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
             params = {**frozen, **trained}
-            return loss(backbone, params, batch, shares, z_loss=z_loss, dropout_key=key)
+            options = {"z_loss": z_loss, "dropout_key": keys_M}
+            return loss(backbone, params, batch, shares, **options)
 
         return jax.grad(objective, has_aux=True)(trained)
 
     def accumulated(
-        trained: Params, frozen: Params, batch: Batch, shares: jax.Array, key: jax.Array
+        trained: Params,
+        frozen: Params,
+        batch: Batch,
+        shares: jax.Array,
+        keys_M: jax.Array,
     ) -> tuple[Params, dict[str, jax.Array]]:
         # Every A-th row goes to the same microbatch, so that rows stay on the device
         # that has them when the data axis splits B.
@@ -142,8 +154,8 @@ def make_train_step(
 
         def add(total: Any, part: Any) -> tuple[Any, None]:
             index, (rows, row_shares) = part
-            part_key = jax.random.fold_in(key, index)
-            sums = gradients(trained, frozen, rows, row_shares, part_key)
+            part_keys = fold_in(keys_M, index)
+            sums = gradients(trained, frozen, rows, row_shares, part_keys)
             return jax.tree.map(jnp.add, total, sums), None
 
         zeros = jax.tree.map(jnp.zeros_like, trained)
@@ -163,10 +175,11 @@ def make_train_step(
         params = {**frozen, **state.trained}
         members = params["prompt"].members
         present_M = token_totals(batch, members) > 0
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        seeds_M = jnp.asarray(seeds, jnp.uint32)
+        keys_M = fold_in(jax.vmap(jax.random.key)(seeds_M), state.step)
         compute = gradients if accumulate == 1 else accumulated
         shares = token_shares(batch, members)
-        grads, metrics = compute(state.trained, frozen, batch, shares, key)
+        grads, metrics = compute(state.trained, frozen, batch, shares, keys_M)
 
         updates: Any
         updates, opt_state = tx.update(

@@ -12,7 +12,7 @@ from tiny import CONFIG, draw_prompt, make_tiny
 
 from jaxprompt.data.batches import Position
 from jaxprompt.sharding import make_mesh, place
-from jaxprompt.train.checkpoint import Checkpoints, Progress
+from jaxprompt.train.checkpoint import Checkpoints, MemberProgress, Progress
 from jaxprompt.train.optimizer import adafactor, train_only
 from jaxprompt.train.step import TrainState, init_state
 
@@ -43,8 +43,8 @@ def opened(tmp_path):
     """Opens the folder anew each time, as another process would."""
     managers = []
 
-    def open_folder():
-        managers.append(Checkpoints(tmp_path / "checkpoints"))
+    def open_folder(members=1):
+        managers.append(Checkpoints(tmp_path / "checkpoints", members))
         return managers[-1]
 
     yield open_folder
@@ -58,8 +58,9 @@ def kept(tmp_path):
 
 def test_a_state_comes_back_bit_for_bit(tiny, opened):
     state = state_of(tiny, 1, 7)
-    progress = Progress(Position(2, 5), best_step=4, best_score=0.1 + 0.2, stale=3)
-    opened().save(state, progress, 0.25)
+    first = MemberProgress(Position(2, 5), best_step=4, best_score=0.1 + 0.2, stale=3)
+    progress = Progress((first, MemberProgress(Position(3, 1))), seconds=0.1)
+    opened(2).save(state, progress, (0.25, 0.5))
     found, told = opened().latest(state_of(tiny, 2, 0))
     assert_same(found, state)
     assert told == progress
@@ -67,11 +68,11 @@ def test_a_state_comes_back_bit_for_bit(tiny, opened):
 
 
 def test_progress_before_any_evaluation_comes_back(tiny, opened):
-    progress = Progress(Position(0, 5), seconds=1.5)
+    progress = Progress((MemberProgress(Position(0, 5)),), seconds=1.5)
     opened().save(state_of(tiny, 1, 5), progress)
     _, told = opened().latest(state_of(tiny, 1, 0))
     assert told == progress
-    assert told.best_score == -math.inf
+    assert told.members[0].best_score == -math.inf
 
 
 def test_a_state_on_a_mesh_comes_back_to_it(tiny, opened):
@@ -93,34 +94,46 @@ def test_nothing_of_the_backbone_is_on_disk(opened, tmp_path):
     """Its embeddings alone would take a megabyte."""
     large = make_tiny(dataclasses.replace(CONFIG, vocab_rows=20_000))
     assert large.model["embedding"].nbytes > 1e6
-    opened().save(state_of(large, 1, 7), Progress(), 0.5)
+    opened().save(state_of(large, 1, 7), Progress(), (0.5,))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert 0 < sum(path.stat().st_size for path in files) < 1e5
 
 
 def test_the_best_and_the_last_are_kept(tiny, opened, tmp_path):
     """Of equal scores the first is the best; one that is no number never is."""
-    progress, scores = Progress(), [1.0, 3.0, 2.0, 3.0, math.nan, None]
+    progress = Progress()
+    scores = [[1.0], [3.0], [2.0], [3.0], [math.nan], []]
     best = []
-    for step, score in enumerate(scores, start=1):
-        if score is not None:
-            progress = progress.scored(step, score)
-        best.append(progress.best_step)
+    for step, found in enumerate(scores, start=1):
+        if found:
+            progress = progress.scored(step, found)
+        (member,) = progress.members
+        best.append(member.best_step)
         # A new process each time: what is kept does not hang on its memory.
-        opened().save(state_of(tiny, step, step), progress, score)
-        assert kept(tmp_path) == sorted({progress.best_step, step})
+        opened().save(state_of(tiny, step, step), progress, found)
+        assert kept(tmp_path) == sorted({member.best_step, step})
     assert best == [1, 2, 2, 2, 2, 2]
-    assert (progress.best_score, progress.stale) == (3.0, 3)
+    assert (member.best_score, member.stale) == (3.0, 3)
     assert_same(opened().load(2, state_of(tiny, 0, 0)), state_of(tiny, 2, 2))
     assert_same(opened().latest(state_of(tiny, 0, 0))[0], state_of(tiny, 6, 6))
+
+
+def test_the_best_of_each_member_is_kept(tiny, opened, tmp_path):
+    progress = Progress((MemberProgress(), MemberProgress()))
+    scores = [(1.0, 9.0), (3.0, 2.0), (2.0, 9.0), (2.0, math.nan)]
+    for step, found in enumerate(scores, start=1):
+        progress = progress.scored(step, found)
+        opened(2).save(state_of(tiny, step, step), progress, found)
+    assert [member.best_step for member in progress.members] == [2, 1]
+    assert kept(tmp_path) == [1, 2, 4]
 
 
 def test_only_numbers_that_are_not_leave_the_last(tiny, opened, tmp_path):
     progress = Progress()
     for step in (1, 2):
-        progress = progress.scored(step, math.nan)
-        opened().save(state_of(tiny, step, step), progress, math.nan)
-    assert progress.best_step == 0
+        progress = progress.scored(step, [math.nan])
+        opened().save(state_of(tiny, step, step), progress, [math.nan])
+    assert progress.members[0].best_step == 0
     assert kept(tmp_path) == [2]
 
 

@@ -13,8 +13,8 @@ import pytest
 from tiny import draw_examples, draw_prompt, one_each
 
 from jaxprompt.data.batches import Position
-from jaxprompt.train.checkpoint import Checkpoints
-from jaxprompt.train.loop import Pace, Stopped, fit
+from jaxprompt.train.checkpoint import Checkpoints, MemberProgress, Progress
+from jaxprompt.train.loop import Pace, Stopped, Validation, fit
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.optimizer import adafactor, train_only
 from jaxprompt.train.step import TrainState, init_state, make_train_step
@@ -28,19 +28,21 @@ def count_step(state, frozen, batch):
     return TrainState(state.step + 1, {"seen": seen}, ()), metrics
 
 
-def counting(position):
+def counting(positions):
     """Epochs of four batches, each batch the number of steps before it."""
+    (position,) = positions
     step = 4 * position.epoch + position.batch
     while True:
         after = Position((step + 1) // 4, (step + 1) % 4)
-        yield np.float32(step), after
+        yield np.float32(step), (after,)
         step += 1
 
 
-def fit_in(folder, start, frozen, train_step, batches, pace, evaluate=None):
+def fit_in(folder, start, frozen, train_step, batches, pace, evaluate=None, members=1):
     """What a process does that is started in a workdir, whatever is there."""
-    checkpoints = Checkpoints(folder / "checkpoints")
-    state, progress = checkpoints.latest(start) or (start, None)
+    checkpoints = Checkpoints(folder / "checkpoints", members)
+    fresh = Progress(tuple(MemberProgress() for _ in range(members)))
+    state, progress = checkpoints.latest(start) or (start, fresh)
     log = MetricLog(folder, int(state.step))
     try:
         return fit(
@@ -100,7 +102,7 @@ def test_it_takes_every_step_and_tells_the_mean_of_each_window(folder):
     state, progress = folder.fit(Pace(steps=5, log_every=2))
     assert int(state.step) == 5
     assert float(state.trained["seen"]) == seen_after(5)
-    assert progress.position == Position(1, 1)
+    assert progress.positions == (Position(1, 1),)
     assert progress.seconds > 0
     told = [(line["step"], line["loss"]) for line in folder.lines()]
     assert told == [(2, 0.5), (4, 2.5), (5, 4.0)]
@@ -114,13 +116,14 @@ def test_it_evaluates_the_joined_tree_when_due_and_at_the_end(folder):
     def evaluate(params):
         assert float(params["factor"]) == 3
         seen.append(float(params["seen"]))
-        return {"score": -len(seen), "illegal": 0.5}
+        return Validation([-len(seen)], {"score": -len(seen), "illegal": 0.5})
 
     _, progress = folder.fit(
         Pace(steps=7, log_every=7, evaluate_every=3), evaluate=evaluate
     )
     assert seen == [seen_after(3), seen_after(6), seen_after(7)]
-    assert (progress.best_step, progress.best_score, progress.stale) == (3, -1, 2)
+    (member,) = progress.members
+    assert (member.best_step, member.best_score, member.stale) == (3, -1, 2)
     scores = [line for line in folder.lines() if "validation/score" in line]
     assert [(line["step"], line["validation/score"]) for line in scores] == [
         (3, -1),
@@ -143,15 +146,40 @@ def test_it_gives_up_after_patience_and_stays_so(folder):
     pace = Pace(steps=100, log_every=1, evaluate_every=2, patience=2)
 
     def evaluate(params):
-        return {"score": next(scores)}
+        return Validation([next(scores)], {})
 
     state, progress = folder.fit(pace, evaluate=evaluate)
     assert int(state.step) == 8
-    assert (progress.best_step, progress.best_score) == (4, 2.0)
+    (member,) = progress.members
+    assert (member.best_step, member.best_score) == (4, 2.0)
     assert folder.kept() == [4, 8]
     again, progress = folder.fit(pace, evaluate=evaluate)
-    assert (int(again.step), progress.stale) == (8, 2)
+    assert (int(again.step), progress.members[0].stale) == (8, 2)
     assert next(scores) == 9.0
+
+
+def test_members_give_up_one_by_one(tmp_path):
+    """One that gave up stays at the best that it had, though its scores go on."""
+    scores = iter([[5.0, 1.0], [4.0, 2.0], [9.0, 3.0], [9.0, 2.0], [0.0, 0.0]])
+
+    def batches(positions):
+        for batch, (after,) in counting(positions[:1]):
+            yield batch, (after, after)
+
+    state, progress = fit_in(
+        tmp_path,
+        TrainState(jnp.zeros((), jnp.int32), {"seen": jnp.zeros(())}, ()),
+        {"factor": jnp.asarray(3.0)},
+        count_step,
+        batches,
+        Pace(steps=100, evaluate_every=2, patience=1),
+        lambda params: Validation(next(scores), {}),
+        members=2,
+    )
+    assert [(m.best_step, m.best_score) for m in progress.members] == [(2, 5), (6, 3)]
+    assert int(state.step) == 8
+    kept = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
+    assert {2, 6, 8} <= set(kept)
 
 
 def poison(at, name):
@@ -172,7 +200,7 @@ def test_a_number_that_is_not_finite_stops_the_run(folder, name):
 
     def evaluate(params):
         evaluated.append(float(params["seen"]))
-        return {"score": 0.0}
+        return Validation([0.0], {})
 
     with pytest.raises(FloatingPointError, match=r"step 5 has .*nan.*learning rate"):
         folder.fit(
@@ -212,7 +240,7 @@ def test_a_signal_saves_and_stops(folder, number):
     assert folder.kept() == [5]
     state, progress = folder.fit(Pace(steps=9))
     assert float(state.trained["seen"]) == seen_after(9)
-    assert progress.position == Position(2, 1)
+    assert progress.positions == (Position(2, 1),)
 
 
 def test_a_second_signal_does_not_wait(folder):
@@ -244,27 +272,31 @@ class Killed(Exception):
 
 
 def test_killed_and_resumed_is_as_if_never_killed(tiny, tmp_path):
-    """With dropout, gradient accumulation, a schedule and evaluations; to the bit."""
+    """Two members, dropout, gradient accumulation, evaluations; to the bit."""
     dropping = dataclasses.replace(tiny.backbone, dropout=0.1)
     tx = train_only(adafactor(lambda step: 0.3 / (1 + step), weight_decay=0.01))
-    train_step = make_train_step(dropping, tx, seed=3, accumulate=2)
+    train_step = make_train_step(dropping, tx, seeds=(3, 4), accumulate=2)
     pace = Pace(steps=12, log_every=2, evaluate_every=5, checkpoint_every=3)
 
     def run(folder, kill_at=None):
-        def batches(position):
+        def batches(positions):
+            first, second = positions
             while True:
-                number = 4 * position.epoch + position.batch
+                number = 4 * first.epoch + first.batch
                 if number == kill_at:
                     raise Killed
-                position = Position((number + 1) // 4, (number + 1) % 4)
-                yield one_each(draw_examples(number, 4)), position
+                first = Position((number + 1) // 4, (number + 1) % 4)
+                second = Position((number + 1) // 3, (number + 1) % 3)
+                rows = draw_examples(number, 4) + draw_examples(number, 4, member=1)
+                yield one_each(rows), (first, second)
 
         def evaluate(params):
-            return {"score": float(params["prompt"].rows.mean())}
+            scores = params["prompt"].rows.mean((1, 2)).tolist()
+            return Validation(scores, {"score": sum(scores)})
 
         folder.mkdir(exist_ok=True)
-        start, frozen = init_state(tiny.join(draw_prompt(0)), tx)
-        return fit_in(folder, start, frozen, train_step, batches, pace, evaluate)
+        start, frozen = init_state(tiny.join(draw_prompt(0, members=2)), tx)
+        return fit_in(folder, start, frozen, train_step, batches, pace, evaluate, 2)
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     expected, expected_progress = run(whole)

@@ -232,12 +232,12 @@ def test_dropout_is_a_function_of_the_seed_and_the_step(tiny):
         state = dataclasses.replace(state, step=jnp.asarray(number, jnp.int32))
         return rows(step(state, frozen, batch)[0])
 
-    step = make_train_step(dropping, TX, seed=1)
+    step = make_train_step(dropping, TX, seeds=(1,))
     first = after(step)
     np.testing.assert_array_equal(after(step), first)
     others = [
         after(step, 1),
-        after(make_train_step(dropping, TX, seed=2)),
+        after(make_train_step(dropping, TX, seeds=(2,))),
         after(compiled(tiny)),
     ]
     for other in others:
