@@ -58,7 +58,8 @@ class EvaluationSet:
             task: The task.
             split: A labelled split.
             lengths: Longest texts.
-            soft_ids: int32 ids of the prompt [P]; empty for no prompt.
+            soft_ids: int32 ids of the prompt [P], the first member's of a bank; empty
+                for no prompt.
             num_examples: Rows to score, the same random ones every time; None for
                 all.
 
@@ -68,6 +69,7 @@ class EvaluationSet:
         task.check_labelled(split)
         rows = sample_rows(task.num_examples(split), num_examples)
         self._task = task
+        self._soft_ids = soft_ids
         self._evaluator = _evaluator(
             run_task(task, task.source.pick(split, rows), lengths, soft_ids),
             split,
@@ -102,16 +104,34 @@ class EvaluationSet:
             for text, row in zip(self.texts, self._examples, strict=True)
         ]
 
-    def batches(self, batch_size: int) -> Iterator[tuple[Batch, int]]:
+    def batches(
+        self, batch_size: int, members: Sequence[int] = (0,)
+    ) -> Iterator[tuple[Batch, int]]:
         """Yields all rows in order, as often as wanted.
 
         Args:
             batch_size: Rows B; the last batch is filled up with empty rows.
+            members: Members of the bank: all rows come for each, in this order, and
+                batches are shared between them.
 
         Yields:
             (batch, number of real rows).
         """
-        yield from padded_batches(self._rows, batch_size)
+        of_members = [self._rows_of(member) for member in members]
+        joined = {
+            name: np.concatenate([rows[name] for rows in of_members])
+            for name in self._rows
+        }
+        yield from padded_batches(joined, batch_size)
+
+    def _rows_of(self, member: int) -> dict[str, np.ndarray]:
+        """Returns the rows behind another member's soft tokens."""
+        if not member:
+            return self._rows
+        inputs = self._rows["encoder_input_tokens"]
+        soft = np.isin(inputs, self._soft_ids)
+        shifted = inputs + soft * np.int32(member * len(self._soft_ids))
+        return {**self._rows, "encoder_input_tokens": shifted}
 
     def score(
         self,
@@ -119,23 +139,38 @@ class EvaluationSet:
         batch_size: int,
         progress: Callable[[int], None] | None = None,
     ) -> Scores:
-        """Predicts every row and scores the predictions.
+        """Predicts every row behind the first member's prompt; see `score_members`."""
+        return self.score_members(predict, batch_size, (0,), progress)[0]
+
+    def score_members(
+        self,
+        predict: Callable[[Batch], Int[np.ndarray, "B L"]],
+        batch_size: int,
+        members: Sequence[int],
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Scores]:
+        """Predicts every row with every member, in shared batches, and scores it.
 
         Args:
             predict: From a batch to target ids.
             batch_size: Rows B of a batch.
+            members: Numbers of the members in the bank.
             progress: Called after each batch with the number of its real rows.
 
         Returns:
-            The scores.
+            The scores of each member.
         """
         predictions = []
-        for batch, num_rows in self.batches(batch_size):
+        for batch, num_rows in self.batches(batch_size, members):
             ids = np.asarray(predict(batch))[:num_rows]
             predictions += self._task.decode(ids)
             if progress is not None:
                 progress(num_rows)
-        return self.score_texts(predictions)
+        rows = self.num_examples
+        return [
+            self.score_texts(predictions[place * rows : (place + 1) * rows])
+            for place in range(len(members))
+        ]
 
     def majority(self) -> Scores:
         """Scores the most frequent target of this very split as every prediction.

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxprompt.data.evaluation import EvaluationSet, Scores
 from jaxprompt.data.task import Task
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
+from jaxprompt.evaluate.vote import majority_vote
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 
@@ -79,23 +81,25 @@ def make_predict(
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """A score and what it must be held against.
+    """The scores of a bank and what they must be held against.
 
     Attributes:
-        tuned: The model with its prompt, or the tuned model.
+        tuned: Of each member, the model with its prompt; or the tuned model.
         majority: The most frequent class of the same split, always.
         untuned: The frozen model alone, on the same text without soft tokens.
         inputs: The input text of every example.
         targets: Its true target text.
         hand_written: The frozen model with a prompt in words; None without one.
+        vote: The members' majority vote; None of a single one.
     """
 
-    tuned: Scores
+    tuned: list[Scores]
     majority: Scores
     untuned: Scores
     inputs: list[str]
     targets: list[str]
     hand_written: Scores | None = None
+    vote: Scores | None = None
 
 
 def evaluate(
@@ -104,6 +108,7 @@ def evaluate(
     untuned: tuple[EvaluationSet, Params],
     hand_written: tuple[EvaluationSet, Params] | None = None,
     *,
+    members: Sequence[int] = (0,),
     batch_size: int,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
@@ -111,12 +116,14 @@ def evaluate(
 
     Args:
         predict: From `make_predict`.
-        tuned: The split, its inputs beginning with the prompt's soft tokens if there
-            is one, and the joined tree {"model": ..., "prompt": ...}.
+        tuned: The split, its inputs beginning with the soft tokens of the bank's first
+            member if there are prompts, and the joined tree {"model": ..., "prompt":
+            ...}.
         untuned: The same split without soft tokens, and the frozen model with the
             empty prompt.
         hand_written: The same split behind the tokens of a text, and the frozen model
             with a prompt of their embeddings.
+        members: Which of the bank are scored, in shared batches; two or more also vote.
         batch_size: Rows B of a batch.
         progress: Called with the number of rows done after each batch.
 
@@ -124,14 +131,25 @@ def evaluate(
         The scores, by the task's own metrics.
     """
 
-    def score(rows: EvaluationSet, params: Params) -> Scores:
-        return rows.score(functools.partial(predict, params), batch_size, progress)
+    def score(rows: EvaluationSet, params: Params, places: Sequence[int]) -> Any:
+        answer = functools.partial(predict, params)
+        return rows.score_members(answer, batch_size, places, progress)
 
+    rows = tuned[0]
+    scores = score(*tuned, members)
     return Report(
-        tuned=score(*tuned),
-        majority=tuned[0].majority(),
-        untuned=score(*untuned),
-        inputs=tuned[0].inputs,
-        targets=tuned[0].texts,
-        hand_written=score(*hand_written) if hand_written else None,
+        tuned=scores,
+        majority=rows.majority(),
+        untuned=score(*untuned, (0,))[0],
+        inputs=rows.inputs,
+        targets=rows.texts,
+        hand_written=score(*hand_written, (0,))[0] if hand_written else None,
+        vote=vote_of(rows, scores),
     )
+
+
+def vote_of(rows: EvaluationSet, scores: Sequence[Scores]) -> Scores | None:
+    """Scores the majority vote of members on the rows; None of a single one."""
+    if len(scores) < 2:
+        return None
+    return rows.score_texts(majority_vote([score.predictions for score in scores]))

@@ -80,15 +80,15 @@ def test_the_score_stands_beside_majority_and_the_model_alone(large, task):
     assert done == [4, 3, 4, 3]
     assert report.majority.predictions == ["no"] * 7
     assert report.majority.score == pytest.approx(500 / 7)
-    assert report.tuned.illegal == report.untuned.illegal == 1.0
+    assert report.tuned[0].illegal == report.untuned.illegal == 1.0
 
     def texts(params, length):
         (batch, _), *_ = evaluation_set(task, length).batches(7)
         return task.decode(predict(params, batch))
 
-    assert report.tuned.predictions == texts(params, 3)
+    assert report.tuned[0].predictions == texts(params, 3)
     assert report.untuned.predictions == texts(alone, 0)
-    assert report.tuned.predictions != report.untuned.predictions
+    assert report.tuned[0].predictions != report.untuned.predictions
 
 
 def test_rank_answers_labels_only(large, task):
