@@ -4,6 +4,7 @@ Rows are validated in Python and held in memory, so that a malformed row is one 
 error before training starts, and any row can be picked by its number.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,19 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-Columns = Mapping[str, tf.Tensor]
-"""Feature name -> one value per row, [rows]."""
+from jaxprompt.bundled import resolve
+
+Features = dict[str, Any]
+"""A row: feature name -> a text, a number, a list of texts, or features again."""
+
+Columns = Mapping[str, Any]
+"""Feature name -> one value per row, [rows]; lists are ragged, features nest."""
+
+ReadFile = Callable[[Path, str], list[Features]]
+"""Official file, split -> its rows, validated, under the names that TFDS uses."""
+
+Choose = Callable[[Sequence[Features], str], list[Features]]
+"""Rows of a split, as files or TFDS have them, and its name -> its examples."""
 
 FOLDERS = (".", "glue", "GLUE", "glue_data", "superglue", "super_glue", "SuperGLUE")
 """Where inside DATA_DIR the official folders may lie."""
@@ -65,7 +77,7 @@ class TableSource(seqio.DataSource):
 
     def num_input_examples(self, split: str) -> int:
         """Returns the number of rows of a split."""
-        return len(next(iter(self.columns(split).values())))
+        return int(tf.nest.flatten(self.columns(split))[0].shape[0])
 
     def select(self, split: str, rows: tf.data.Dataset) -> tf.data.Dataset:
         """Picks rows by number.
@@ -80,7 +92,9 @@ class TableSource(seqio.DataSource):
         """
         columns, count = self.columns(split), self.num_input_examples(split)
         return rows.map(
-            lambda row: {name: column[row % count] for name, column in columns.items()}
+            lambda row: tf.nest.map_structure(
+                lambda column: column[row % count], columns
+            )
         )
 
     def pick(self, split: str, rows: tf.data.Dataset) -> seqio.DataSource:
@@ -115,20 +129,106 @@ class TableSource(seqio.DataSource):
         return self.select(split, tf.data.Dataset.from_tensor_slices(rows))
 
 
-def to_columns(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """Stacks rows into columns, with the dtypes that TFDS uses for GLUE.
+def to_columns(rows: Sequence[Features]) -> Columns:
+    """Stacks rows into columns, with the dtypes that TFDS uses.
 
     Args:
-        rows: Equal keys everywhere; "label" and "idx" are ints, the others texts.
+        rows: Equal features everywhere.
 
     Returns:
-        "label" int64, "idx" int32, every other feature a string, each [rows].
+        "label" int64 where it is a class, other whole numbers int32, other numbers
+        float32, texts as strings, each [rows]; a list of texts is a ragged
+        [rows, None].
     """
-    dtypes = {"label": tf.int64, "idx": tf.int32}
-    return {
-        name: tf.constant([row[name] for row in rows], dtypes.get(name, tf.string))
-        for name in rows[0]
-    }
+    return {name: _column(name, [row[name] for row in rows]) for name in rows[0]}
+
+
+def _column(name: str, values: Sequence[Any]) -> Any:
+    match values[0]:
+        case Mapping():
+            return to_columns(values)
+        case list() | np.ndarray():
+            flat = [text for texts in values for text in texts]
+            lengths = [len(texts) for texts in values]
+            ragged: Any = tf.RaggedTensor
+            return ragged.from_row_lengths(tf.constant(flat, tf.string), lengths)
+        case int() | np.integer():
+            return tf.constant(values, tf.int64 if name == "label" else tf.int32)
+        case float() | np.floating():
+            return tf.constant(values, tf.float32)
+        case _:
+            return tf.constant(values, tf.string)
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where the rows of an official task lie: as files, and in TFDS.
+
+    Attributes:
+        tfds_name: Data set, config and version, such as "glue/sst2:2.0.0".
+        folder: Name of the official folder, such as "SST-2".
+        files: Split -> official file name.
+        features: What of TFDS's rows is kept, beside "idx".
+        tfds_splits: Split -> TFDS's name of it, where this is another.
+        index: Parts of "idx" in the order of the files, where it has parts.
+    """
+
+    tfds_name: str
+    folder: str
+    files: Mapping[str, str]
+    features: tuple[str, ...]
+    tfds_splits: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    index: tuple[str, ...] = ()
+
+    def source(
+        self,
+        task_name: str,
+        data_dir: str | Path | None,
+        read_file: ReadFile,
+        choose: Choose | None = None,
+    ) -> TableSource:
+        """Makes the source: the files below `data_dir`, or TFDS if that is None.
+
+        Args:
+            task_name: For error messages.
+            data_dir: The user's folder, or something bundled.
+            read_file: Reads an official file.
+            choose: From a split's rows to its examples, where these are others.
+
+        Returns:
+            The same rows in the same order either way; read on first use.
+
+        Raises:
+            FileNotFoundError: If none of the files is there.
+        """
+        if data_dir is None:
+            rows = {
+                split: functools.partial(self._tfds_rows, split) for split in self.files
+            }
+        else:
+            paths = find_files(task_name, resolve(data_dir), self.folder, self.files)
+            rows = {
+                split: functools.partial(read_file, path, split)
+                for split, path in paths.items()
+            }
+
+        def columns(split: str) -> Columns:
+            found = rows[split]()
+            return to_columns(found if choose is None else choose(found, split))
+
+        readers = {split: functools.partial(columns, split) for split in rows}
+        return TableSource(task_name, readers)
+
+    def _tfds_rows(self, split: str) -> list[Features]:
+        rows = read_tfds(self.tfds_name, self.tfds_splits.get(split, split))
+        return [
+            {name: row[name] for name in (*self.features, "idx")}
+            for row in sorted(rows, key=self._place)
+        ]
+
+    def _place(self, row: Features) -> Any:
+        index = row["idx"]
+        return tuple(index[part] for part in self.index) if self.index else index
 
 
 def find_files(
@@ -163,22 +263,22 @@ def find_files(
     )
 
 
-def read_tfds(name: str, split: str) -> Columns:
+def read_tfds(name: str, split: str) -> list[Features]:
     """Reads one split from TensorFlow Datasets, downloading it if need be.
 
     Args:
         name: Data set, config and version, such as "glue/sst2:2.0.0".
-        split: The split.
+        split: The split, as TFDS calls it.
 
     Returns:
-        The rows in the order of the official file (of "idx"), as `to_columns` has.
+        The rows in TFDS's order.
 
     Raises:
         ValueError: If the data set is not prepared and cannot be downloaded.
     """
     source = seqio.TfdsDataSource(tfds_name=name, splits=(split,))
     try:
-        rows = list(source.get_dataset(split, shuffle=False).as_numpy_iterator())
+        return list(source.get_dataset(split, shuffle=False).as_numpy_iterator())
     except Exception as err:
         # TFDS raises a dozen unrelated types here: network, disk, checksum, format.
         raise ValueError(
@@ -186,8 +286,6 @@ def read_tfds(name: str, split: str) -> Columns:
             f"({type(err).__name__}: {_first_line(err)}): set TFDS_DATA_DIR to a "
             "folder that holds it, or DATA_DIR to a folder of the official files"
         ) from err
-    rows.sort(key=lambda row: row["idx"])
-    return to_columns(rows)
 
 
 def _first_line(err: Exception) -> str:

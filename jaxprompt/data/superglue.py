@@ -6,33 +6,48 @@ from typing import Any
 from t5.evaluation import metrics
 from tensorflow_datasets.text import super_glue
 
-from jaxprompt.data import official
+from jaxprompt.data import files, sources
+from jaxprompt.data.classification import LabelledRows, label_task
+from jaxprompt.data.multirc import MULTIRC
+from jaxprompt.data.official import JSONL, OfficialTask, Spec
+from jaxprompt.data.record import RECORD
+from jaxprompt.data.wsc import WSC
+
+YES_NO = {"false": 0, "true": 1}
+"""A label in JSON -> class index."""
 
 
 def _task(
     name: str,
     folder: str,
     texts: tuple[str, ...],
+    *,
     labels: Mapping[str, int] | None = None,
     metric_fns: Sequence[Callable[..., Any]] = (metrics.accuracy,),
-) -> official.OfficialTask:
+    split_files: Mapping[str, str] = JSONL,
+    prefix: str | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> OfficialTask:
     config: Any = super_glue.SuperGlue.builder_configs[name]
-    return official.OfficialTask(
-        config=config,
-        tfds_family="super_glue",
-        folder=folder,
-        split_files={
-            "train": "train.jsonl",
-            "validation": "val.jsonl",
-            "test": "test.jsonl",
-        },
+    rows = LabelledRows(
         texts=texts,
         labels=labels or {word: i for i, word in enumerate(config.label_classes)},
-        metric_fns=metric_fns,
+        columns={},
+        numbered=True,
+        read_rows=lambda path, split: files.read_rows(path),
+    )
+    origin = sources.Origin(
+        tfds_name=f"super_glue/{name}:{config.version}",
+        folder=folder,
+        files=split_files,
+        features=(*texts, "label"),
+    )
+    return label_task(
+        name, config, origin, rows, metric_fns, prefix=prefix, renamed=renamed
     )
 
 
-RTE = _task("rte", "RTE", ("premise", "hypothesis"))
+BOOLQ = _task("boolq", "BoolQ", ("question", "passage"), labels=YES_NO)
 
 CB = _task(
     "cb",
@@ -45,6 +60,37 @@ CB = _task(
     ),
 )
 
-BOOLQ = _task("boolq", "BoolQ", ("question", "passage"), labels={"false": 0, "true": 1})
+COPA = _task(
+    "copa",
+    "COPA",
+    ("premise", "choice1", "choice2", "question"),
+    labels={"0": 0, "1": 1},
+)
 
-TASKS = {task.name: task for task in (RTE, CB, BOOLQ)}
+RTE = _task("rte", "RTE", ("premise", "hypothesis"))
+
+WIC = _task("wic", "WiC", ("sentence1", "sentence2", "word"), labels=YES_NO)
+
+# The diagnostics have nothing to train on: they are for a prompt of RTE, and so t5
+# calls them "rte" and names their texts as RTE does.
+AXB = _task(
+    "axb",
+    "AX-b",
+    ("sentence1", "sentence2"),
+    split_files={"test": "AX-b.jsonl"},
+    prefix="rte",
+    renamed={"premise": "sentence1", "hypothesis": "sentence2"},
+)
+
+AXG = _task(
+    "axg",
+    "AX-g",
+    ("premise", "hypothesis"),
+    split_files={"test": "AX-g.jsonl"},
+    prefix="rte",
+)
+
+TASKS: dict[str, Spec] = {
+    task.name: task
+    for task in (BOOLQ, CB, COPA, MULTIRC, RECORD, RTE, WIC, WSC, AXB, AXG)
+}

@@ -11,12 +11,26 @@ import numpy as np
 import seqio
 import tensorflow as tf
 from jaxtyping import Int
-from t5.data.postprocessors import string_label_to_class_id
 
-from jaxprompt.data import files, glue, official, sources, superglue
+from jaxprompt.data import files, glue, official, qa, sources, superglue
 from jaxprompt.data.vocabulary import decode
 
-OFFICIAL_TASKS = {**glue.TASKS, **superglue.TASKS}
+OFFICIAL_TASKS: dict[str, official.Spec] = {
+    **glue.TASKS,
+    **superglue.TASKS,
+    **qa.TASKS,
+}
+
+START_WORDS = {
+    "record": ("commonsense", "reasoning", "reading", "comprehension"),
+    "wsc": ("commonsense", "pronoun", "resolution"),
+    "stsb": ("0.0", "1.0", "2.0", "3.0", "4.0", "5.0"),
+}
+"""Task without label words -> words for class-label initialisation.
+
+Source: Lester et al. 2021 (arXiv:2104.08691), on initialisation for ReCoRD and WSC. For
+STS-B, the scores that bound its range and divide it.
+"""
 
 
 class Part(NamedTuple):
@@ -43,6 +57,8 @@ class Task:
         vocabulary: The backbone's vocabulary.
         formats: The first preprocessors: features of a row -> texts.
         read_request: A row to predict, and its number -> features without a label.
+        start_words: Words that a prompt may start from: the labels, or where they are
+            free text, words of the task.
         parts: Name -> what the task mixes; empty for a task of one kind.
     """
 
@@ -53,6 +69,7 @@ class Task:
     vocabulary: seqio.Vocabulary
     formats: tuple[Callable[..., Any], ...]
     read_request: Callable[[files.Row, int], dict[str, Any]]
+    start_words: tuple[str, ...] = ()
     parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
 
     @property
@@ -66,8 +83,12 @@ class Task:
 
     def check_labelled(self, split: str) -> None:
         """Raises ValueError if rows of the split have no label, as official tests."""
-        label = self.source.columns(split).get("label")
-        if label is not None and (label.numpy() == official.UNLABELLED).any():
+        columns = self.source.columns(split)
+        label, answers = columns.get("label"), columns.get("answers")
+        missing = label is not None and (label.numpy() == official.UNLABELLED).any()
+        if isinstance(answers, tf.RaggedTensor):
+            missing = missing or (answers.row_lengths().numpy() == 0).any()
+        if missing:
             raise ValueError(
                 f"split {split!r} of task {self.name} has no labels: train and "
                 "evaluate on another split, or predict"
@@ -137,6 +158,7 @@ def make_task(
     postprocess_fn: Callable[..., Any] | None = None,
     metric_fns: Sequence[Callable[..., Any]] = (),
     token_formats: Sequence[Callable[..., Any]] = (),
+    start_words: Sequence[str] = (),
     parts: Mapping[str, Part] | None = None,
 ) -> Task:
     """Puts a task together: format, tokenise, append end-of-sequence.
@@ -151,6 +173,7 @@ def make_task(
         postprocess_fn: Text -> what the metrics compare; by default the text.
         metric_fns: Functions (targets, predictions) -> scores.
         token_formats: Preprocessors of what is tokenised, before end-of-sequence.
+        start_words: See `Task`; by default the labels.
         parts: See `Task`.
 
     Returns:
@@ -185,6 +208,7 @@ def make_task(
         vocabulary=vocabulary,
         formats=tuple(formats),
         read_request=read_request,
+        start_words=tuple(start_words or labels or ()),
         parts=parts or {},
     )
 
@@ -222,15 +246,19 @@ def load_task(
     if name not in OFFICIAL_TASKS:
         raise ValueError(f"no task {name!r}: known are {', '.join(task_names())}")
     spec = OFFICIAL_TASKS[name]
-    labels, formats = tuple(spec.config.label_classes), spec.formats(keep_task_name)
+    labels, formats = spec.label_words, spec.formats(keep_task_name)
     postprocess_fn = spec.postprocess_fn
     if label_words is not None:
+        if labels is None:
+            raise ValueError(
+                f"label words {dict(label_words)} of task {name}: its answers are free "
+                "text, so leave label_words out"
+            )
         words = _words_of(labels, label_words, name)
         formats = [*formats, _verbalize(labels, words)]
+        label_of = dict(zip(words, labels, strict=True))
+        postprocess_fn = functools.partial(_of_word, spec.postprocess_fn, label_of)
         labels = words
-        postprocess_fn = functools.partial(
-            string_label_to_class_id, label_classes=words
-        )
     return make_task(
         name,
         spec.source(data_dir),
@@ -240,6 +268,7 @@ def load_task(
         read_request=spec.read_request,
         postprocess_fn=postprocess_fn,
         metric_fns=spec.metric_fns,
+        start_words=START_WORDS.get(name, ()),
     )
 
 
@@ -253,6 +282,16 @@ def _words_of(
             f"{', '.join(labels)} a word of its own"
         )
     return words
+
+
+def _of_word(
+    postprocess_fn: Callable[..., Any],
+    label_of: Mapping[str, str],
+    text: str,
+    **example: Any,
+) -> Any:
+    """Postprocesses the label that a word stands for; no label is "", none at all."""
+    return postprocess_fn(label_of.get(text, ""), **example)
 
 
 def _verbalize(

@@ -1,11 +1,14 @@
-"""QQP and MRPC: their columns, formats and scores, and rows that are torn apart."""
+"""GLUE: columns, formats and scores, files without a header, rows torn apart."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.files import Row
+from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.task import Task, load_task
 
 QQP = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
@@ -50,7 +53,14 @@ def test_formats_are_t5s(tmp_path: Path, vocabulary):
 
 @pytest.mark.parametrize(
     ("name", "counts"),
-    [("QQP", (20_000, 3_497)), ("MRPC", (3_667, 408, 1_725))],
+    [
+        ("QQP", (20_000, 3_497)),
+        ("MRPC", (3_667, 408, 1_725)),
+        ("CoLA", (8_551, 1_043, 1_063)),
+        ("QNLI", (5_463, 5_463)),  # Its training file is not there.
+        ("GLUE_RTE", (2_490, 277, 3_000)),
+        ("WNLI", (635, 71, 146)),
+    ],
 )
 def test_counts_of_the_official_files(shared: Path, tmp_path, vocabulary, name, counts):
     if name == "QQP":  # Lies under another name there.
@@ -61,6 +71,125 @@ def test_counts_of_the_official_files(shared: Path, tmp_path, vocabulary, name, 
     assert tuple(task.num_examples(split) for split in task.splits) == counts
     labels = task.source.columns("validation")["label"].numpy()
     assert set(labels.tolist()) == {0, 1}
+
+
+def test_the_rte_of_each_benchmark_reads_its_own_files(shared: Path, vocabulary):
+    data = shared / "data"
+    glue, superglue = (
+        load_task(name, vocabulary=vocabulary, data_dir=data).source
+        for name in ("glue_rte", "rte")
+    )
+    columns = glue.columns("validation"), superglue.columns("validation")
+    assert columns[0]["sentence1"][0] == columns[1]["premise"][0]
+    assert (columns[0]["label"].numpy() == columns[1]["label"].numpy()).all()
+
+
+def test_the_mismatched_sections_of_mnli_are_splits(tmp_path: Path, vocabulary):
+    header = "index\tsentence1\tsentence2\tlabel1\tgold_label\n"
+    for section, label in (("matched", "neutral"), ("mismatched", "contradiction")):
+        row = f"0\tIn {section}.\tIt rained.\tentailment\t{label}\n"
+        write(tmp_path / "MNLI" / f"dev_{section}.tsv", header + row)
+        blank = "index\tsentence1\tsentence2\n0\tIt rained.\tIt snowed.\n"
+        write(tmp_path / "MNLI" / f"test_{section}.tsv", blank)
+    task = load_task("mnli", vocabulary=vocabulary, data_dir=tmp_path)
+    assert task.splits == (
+        "validation",
+        "test",
+        "validation_mismatched",
+        "test_mismatched",
+    )
+    assert texts(task, "validation") == [
+        ("hypothesis: It rained. premise: In matched.", "neutral")
+    ]
+    assert texts(task, "validation_mismatched") == [
+        ("hypothesis: It rained. premise: In mismatched.", "contradiction")
+    ]
+    for split in ("test", "test_mismatched"):
+        with pytest.raises(ValueError, match=f"split '{split}' of task mnli has no la"):
+            task.check_labelled(split)
+
+
+def test_cola_has_no_header_but_in_its_test_file(tmp_path: Path, vocabulary):
+    write(tmp_path / "CoLA" / "dev.tsv", 'a\t1\t\tIt "rained.\nb\t0\t*\tIt rain.\n')
+    write(tmp_path / "CoLA" / "test.tsv", "index\tsentence\n0\tIt rained.\n")
+    task = load_task("cola", vocabulary=vocabulary, data_dir=tmp_path)
+    assert texts(task, "validation") == [
+        ('sentence: It "rained.', "acceptable"),
+        ("sentence: It rain.", "unacceptable"),
+    ]
+    assert texts(task, "test") == [("sentence: It rained.", "<unk>")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a\t1\t\tfine\na\t1\tfine\n", r"train.tsv:2: 3 columns, but CoLA has 4: so"),
+        (b"a\t1\t\tfine\na\t2\t\tx\n", r"train.tsv:2: label '2' is not one of 0, 1"),
+        (b"a\t1\t\t\xff\n", r"train.tsv: not UTF-8: .* 0xff in position 5"),
+        (b"\n", r"train.tsv: no rows: the file is empty"),
+    ],
+)
+def test_malformed_rows_of_cola(text: bytes, message: str, tmp_path, vocabulary):
+    (tmp_path / "CoLA").mkdir()
+    (tmp_path / "CoLA" / "train.tsv").write_bytes(text)
+    task = load_task("cola", vocabulary=vocabulary, data_dir=tmp_path)
+    with pytest.raises(ValueError, match=message):
+        task.num_examples("train")
+
+
+def test_cola_is_scored_by_matthews_correlation(tmp_path: Path, vocabulary):
+    rows = "".join(f"a\t{label}\t\tfine\n" for label in (1, 1, 0, 0))
+    write(tmp_path / "CoLA" / "dev.tsv", rows)
+    score = scorer(load_task("cola", vocabulary=vocabulary, data_dir=tmp_path))
+    yes, no = "acceptable", "unacceptable"
+    assert score([yes, yes, no, no]) == {"matthews_corrcoef": pytest.approx(100)}
+    assert score([no, no, yes, yes]) == {"matthews_corrcoef": pytest.approx(-100)}
+    assert score([yes, yes, yes, yes]) == {"matthews_corrcoef": 0}
+
+
+def scorer(task: Task) -> Callable[[list[str]], dict[str, float]]:
+    lengths = Lengths(inputs=16, targets=8)
+    rows = EvaluationSet(task, "validation", lengths, np.zeros(0, np.int32))
+    return lambda predictions: rows.score_texts(predictions).metrics
+
+
+STSB = "index\tsentence1\tsentence2\tscore\n"
+
+
+def test_stsb_rounds_its_scores_and_is_scored_by_correlation(tmp_path, vocabulary):
+    scores = ("0.000", "1.750", "3.333", "5.000")
+    lines = [f"{i}\tA.\tB.\t{score}\n" for i, score in enumerate(scores)]
+    write(tmp_path / "STS-B" / "dev.tsv", STSB + "".join(lines))
+    task = load_task("stsb", vocabulary=vocabulary, data_dir=tmp_path)
+    targets = [target for _, target in texts(task, "validation")]
+    assert targets == ["0.0", "1.8", "3.4", "5.0"]
+    assert texts(task, "validation")[0][0] == "sentence1: A. sentence2: B."
+    score = scorer(task)
+    perfect = {
+        "pearson_corrcoef": pytest.approx(100),
+        "spearman_corrcoef": pytest.approx(100),
+    }
+    assert score(targets) == perfect
+    reverse = score(targets[::-1])
+    assert reverse["spearman_corrcoef"] == pytest.approx(-100)
+    assert reverse["pearson_corrcoef"] < -99
+    # The order alone is right.
+    order = score(["0.0", "0.2", "0.4", "5.0"])
+    assert order["spearman_corrcoef"] == pytest.approx(100)
+    assert 50 < order["pearson_corrcoef"] < 95
+    # One score for all, as the majority baseline gives, says nothing.
+    nothing = {"pearson_corrcoef": 0, "spearman_corrcoef": 0}
+    assert score(["5.0"] * 4) == score(["very"] * 4) == nothing
+
+
+@pytest.mark.parametrize("score", ["5.2", "-1", "nan", "high", ""])
+def test_malformed_scores_of_stsb(score: str, tmp_path: Path, vocabulary):
+    write(tmp_path / "STS-B" / "train.tsv", f"{STSB}0\tA.\tB.\t{score}\n")
+    task = load_task("stsb", vocabulary=vocabulary, data_dir=tmp_path)
+    with pytest.raises(
+        ValueError, match=rf"train.tsv:2: score '{score}' is no number from 0 to 5$"
+    ):
+        task.num_examples("train")
 
 
 def test_a_torn_row_is_left_out_of_qqp_alone(tmp_path: Path, vocabulary):

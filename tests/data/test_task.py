@@ -9,6 +9,7 @@ import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from jaxprompt.data import glue, superglue
 from jaxprompt.data.task import load_task, task_names
 from jaxprompt.data.vocabulary import load_vocabulary
 
@@ -162,8 +163,8 @@ def test_the_same_task_with_another_vocabulary(official: Path, vocabulary, spiec
 
 
 def test_unknown_names(official: Path, vocabulary):
-    assert task_names() == ("boolq", "cb", "mrpc", "qqp", "rte", "sst2")
-    with pytest.raises(ValueError, match="no task 'sst': known are boolq, cb, mrpc"):
+    assert {*glue.TASKS, *superglue.TASKS} <= set(task_names())
+    with pytest.raises(ValueError, match="no task 'sst': known are axb, axg, boolq, c"):
         load_task("sst", vocabulary=vocabulary, data_dir=official)
     task = load_task("sst2", vocabulary=vocabulary, data_dir=official)
     with pytest.raises(ValueError, match="no split 'dev' in task sst2: it has train,"):
@@ -202,7 +203,7 @@ def test_where_the_official_folder_may_lie(tmp_path: Path, vocabulary, folder: s
          r"train.jsonl:1: label 'yes' is not one of false, true"),
         ("boolq", "BoolQ/train.jsonl",
          '{"question": "a", "passage": "b", "label": true, "idx": "x"}',
-         r"train.jsonl:1: idx 'x' is not a row number"),
+         r"train.jsonl:1: idx 'x' is not a whole number"),
     ],
 )  # fmt: skip
 def test_malformed_rows(tmp_path, vocabulary, name, file, data, message):

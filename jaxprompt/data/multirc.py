@@ -1,0 +1,78 @@
+"""MultiRC: is this answer to a question about a paragraph right? SuperGLUE."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from t5.data import glue_utils
+from t5.evaluation import metrics
+from tensorflow_datasets.text import super_glue
+
+from jaxprompt.data import files, sources
+from jaxprompt.data.fields import field_label, field_number, field_row, field_rows
+from jaxprompt.data.official import JSONL, UNLABELLED, OfficialTask
+
+TEXTS = ("paragraph", "question", "answer")
+
+
+def _read_file(path: Path, split: str) -> list[sources.Features]:
+    return [
+        example
+        for row in files.read_rows(path)
+        for example in _of_paragraph(row, split)
+    ]
+
+
+def _of_paragraph(row: files.Row, split: str) -> Iterator[sources.Features]:
+    """Yields an example for each answer to each question about a paragraph."""
+    passage = field_row(row, "passage")
+    for question in field_rows(passage, "questions"):
+        for answer in field_rows(question, "answers"):
+            yield {
+                "paragraph": files.field_text(passage, "text"),
+                "question": files.field_text(question, "question"),
+                "answer": files.field_text(answer, "text"),
+                "label": _label(answer, split),
+                "idx": {
+                    "paragraph": field_number(row, "idx"),
+                    "question": field_number(question, "idx"),
+                    "answer": field_number(answer, "idx"),
+                },
+            }
+
+
+def _label(answer: files.Row, split: str) -> int:
+    if split == "test" and "label" not in answer.fields:
+        return UNLABELLED
+    return field_label(answer, "label", {"0": 0, "1": 1})
+
+
+def _read_request(row: files.Row, number: int) -> sources.Features:
+    texts = {name: files.field_text(row, name) for name in TEXTS}
+    index = {"paragraph": number, "question": number, "answer": number}
+    return {**texts, "label": UNLABELLED, "idx": index}
+
+
+_CONFIG: Any = super_glue.SuperGlue.builder_configs["multirc"]
+
+MULTIRC = OfficialTask(
+    name="multirc",
+    origin=sources.Origin(
+        tfds_name=f"super_glue/multirc:{_CONFIG.version}",
+        folder="MultiRC",
+        files=JSONL,
+        features=(*TEXTS, "label"),
+        index=("paragraph", "question", "answer"),
+    ),
+    read_file=_read_file,
+    read_request=_read_request,
+    to_text=glue_utils.get_glue_text_preprocessor(_CONFIG),
+    prefix="multirc ",
+    postprocess_fn=glue_utils.get_glue_postprocess_fn(_CONFIG),
+    # F1 over all answers, and the share of questions with every answer right.
+    metric_fns=(
+        metrics.multirc_f1_over_all_answers,
+        metrics.mean_group_metric(metrics.all_match),
+    ),
+    label_words=tuple(_CONFIG.label_classes),
+)
