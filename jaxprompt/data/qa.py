@@ -1,0 +1,153 @@
+"""Question answering as text to text: SQuAD, and MRQA's sets of other domains."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from t5.data import postprocessors, preprocessors
+from t5.evaluation import metrics
+
+from jaxprompt.bundled import resolve
+from jaxprompt.data import files, sources
+from jaxprompt.data.qa_files import read_mrqa, read_squad, squad_row
+
+
+@dataclasses.dataclass(frozen=True)
+class QuestionTask:
+    """What is known about a question answering task, whose answers are free text.
+
+    Attributes:
+        name: The task's name.
+        folders: Where below DATA_DIR its files may lie.
+        split_files: Split -> its official file, under any of these names.
+        read_file: From a file to rows with the features of TFDS's SQuAD.
+        tfds_name: Data set, config and version in TFDS.
+        tfds_splits: Split -> TFDS's name of it.
+        read_tfds: From one of TFDS's rows to such a row.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    split_files: Mapping[str, tuple[str, ...]]
+    read_file: Callable[[Path], list[sources.Features]]
+    tfds_name: str
+    tfds_splits: Mapping[str, str]
+    read_tfds: Callable[[sources.Features], sources.Features]
+
+    @property
+    def label_words(self) -> None:
+        """None: an answer is free text."""
+        return None
+
+    @property
+    def postprocess_fn(self) -> Callable[..., Any]:
+        """A prediction is its text; a target is every answer that counts as right."""
+        return postprocessors.qa
+
+    @property
+    def metric_fns(self) -> Sequence[Callable[..., Any]]:
+        """Exact match "em" and word overlap "f1", with the answer that is nearest."""
+        return (metrics.squad,)
+
+    def source(self, data_dir: str | Path | None) -> sources.TableSource:
+        """Makes the source: the files below `data_dir`, or TFDS if that is None."""
+        if data_dir is None:
+            read = {
+                split: functools.partial(self._tfds_rows, name)
+                for split, name in self.tfds_splits.items()
+            }
+        else:
+            read = {
+                split: functools.partial(self.read_file, path)
+                for split, path in self._find_files(Path(resolve(data_dir))).items()
+            }
+        readers = {
+            split: functools.partial(_in_order, rows) for split, rows in read.items()
+        }
+        return sources.TableSource(self.name, readers)
+
+    def formats(self, keep_task_name: bool) -> tuple[Callable[..., Any], ...]:
+        """Returns t5's format of SQuAD, which has no task name that could be kept."""
+        del keep_task_name
+        return (preprocessors.squad,)
+
+    def read_request(self, row: files.Row, number: int) -> sources.Features:
+        """Turns a row to answer into features; its context and its question count."""
+        context = files.field_text(row, "context")
+        question = files.field_text(row, "question")
+        return squad_row(str(number), context, question, answers=[""])
+
+    def _tfds_rows(self, split: str) -> list[sources.Features]:
+        return [self.read_tfds(r) for r in sources.read_tfds(self.tfds_name, split)]
+
+    def _find_files(self, data_dir: Path) -> dict[str, Path]:
+        for folder in self.folders:
+            found = {}
+            for split, names in self.split_files.items():
+                paths = (data_dir / folder / name for name in names)
+                path = next((path for path in paths if path.is_file()), None)
+                if path is not None:
+                    found[split] = path
+            if found:
+                return found
+        names = [name for names in self.split_files.values() for name in names]
+        looked = ", ".join(str(data_dir / folder) for folder in self.folders)
+        raise FileNotFoundError(
+            f"no files of task {self.name} below DATA_DIR {str(data_dir)!r}: looked "
+            f"for {', '.join(names)} in {looked}"
+        )
+
+
+def _in_order(read: Callable[[], list[sources.Features]]) -> sources.Columns:
+    # TFDS mixes rows and keeps no number of them: ids alone give a common order.
+    return sources.to_columns(sorted(read(), key=lambda row: row["id"]))
+
+
+def _squad_from_tfds(row: sources.Features) -> sources.Features:
+    answers = row["answers"]["text"]
+    return squad_row(row["id"], row["context"], row["question"], answers)
+
+
+def _mrqa_from_tfds(row: sources.Features) -> sources.Features:
+    return squad_row(row["qid"], row["context"], row["question"], row["answers"])
+
+
+def _mrqa(name: str, file: str) -> QuestionTask:
+    """Returns a set of MRQA 2019 that is out of domain: it is not trained on.
+
+    Source: Fisch et al. 2019, sec. 3 (arXiv:1910.09753). The answers are those of the
+    field "answers", as its evaluation uses them, and not the spans that were found.
+    """
+    return QuestionTask(
+        name=f"mrqa_{name}",
+        folders=("mrqa", "MRQA", "."),
+        split_files={"validation": (f"{file}.jsonl.gz", f"{file}.jsonl")},
+        read_file=read_mrqa,
+        tfds_name=f"mrqa/{name}:1.0.0",
+        tfds_splits={"validation": "test"},
+        read_tfds=_mrqa_from_tfds,
+    )
+
+
+SQUAD = QuestionTask(
+    name="squad",
+    folders=("squad", "SQuAD", "."),
+    split_files={"train": ("train-v1.1.json",), "validation": ("dev-v1.1.json",)},
+    read_file=read_squad,
+    tfds_name="squad/v1.1:3.0.0",
+    tfds_splits={"train": "train", "validation": "validation"},
+    read_tfds=_squad_from_tfds,
+)
+
+MRQA = (
+    _mrqa("bio_asq", "BioASQ"),
+    _mrqa("drop", "DROP"),
+    _mrqa("duo_rc", "DuoRC.ParaphraseRC"),
+    _mrqa("race", "RACE"),
+    _mrqa("relation_extraction", "RelationExtraction"),
+    _mrqa("textbook_qa", "TextbookQA"),
+)
+
+TASKS = {task.name: task for task in (SQUAD, *MRQA)}
