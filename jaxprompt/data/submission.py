@@ -1,0 +1,253 @@
+"""Predictions -> the file that a leaderboard takes: GLUE's and SuperGLUE's formats."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from jaxtyping import Int
+
+from jaxprompt.data import sources, stsb
+from jaxprompt.data.pipeline import Lengths, model_features, padded_batches
+from jaxprompt.data.task import Task
+from jaxprompt.shapes import Batch
+
+
+class Submission(NamedTuple):
+    """What a leaderboard takes for one task.
+
+    Attributes:
+        file: Name of the file.
+        text: Its content.
+        illegal: Predictions that are no answer of the task; the file has the first
+            label for them, or the lowest score.
+    """
+
+    file: str
+    text: str
+    illegal: int
+
+
+Answers = list[Any]
+"""What the leaderboard wants for each row; None where the prediction is no answer."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaderboard:
+    """How a leaderboard wants a task.
+
+    Attributes:
+        file: Name of the file.
+        read: Task, its columns, predicted texts -> answers.
+        write: The columns, answers -> content of the file.
+        default: What stands for a prediction that is no answer.
+    """
+
+    file: str
+    read: Callable[[Task, sources.Columns, Sequence[str]], Answers]
+    write: Callable[[sources.Columns, Answers], str]
+    default: Any
+
+
+def submission(
+    task_name: str, task: Task, split: str, predictions: Sequence[str]
+) -> Submission:
+    """Writes predictions as a task's leaderboard wants them.
+
+    Args:
+        task_name: One of `data.task.task_names()`; the task's own may be a title.
+        task: The task that was predicted.
+        split: The split that was predicted, "test" or, of MNLI, "test_mismatched".
+        predictions: The predicted text of every row, in order.
+
+    Returns:
+        The file's name and content, and how many predictions are no answer.
+
+    Raises:
+        ValueError: If the task has no leaderboard, or the number of predictions is
+            another than that of the rows.
+
+    Source: the submission formats of https://gluebenchmark.com/faq and
+    https://super.gluebenchmark.com/faq, as the benchmarks' toolkit writes them:
+    https://github.com/nyu-mll/jiant, jiant/scripts/postproc.
+    """
+    board = _board(task_name)
+    columns = task.source.columns(split)
+    rows = task.num_examples(split)
+    if len(predictions) != rows:
+        raise ValueError(
+            f"{len(predictions)} predictions for the {rows} rows of split {split!r} of "
+            f"task {task_name}: predict every row once"
+        )
+    answers = board.read(task, columns, predictions)
+    illegal = sum(answer is None for answer in answers)
+    filled = [board.default if answer is None else answer for answer in answers]
+    file = submission_file(task_name, split)
+    return Submission(file, board.write(columns, filled), illegal)
+
+
+def submission_file(task_name: str, split: str) -> str:
+    """Returns the name of the file; ValueError if the task has no leaderboard."""
+    if task_name == "mnli" and split.endswith("_mismatched"):
+        return "MNLI-mm.tsv"
+    return _board(task_name).file
+
+
+def _board(task_name: str) -> Leaderboard:
+    if task_name not in LEADERBOARDS:
+        raise ValueError(
+            f"task {task_name} has no leaderboard: these have one: "
+            f"{', '.join(sorted(LEADERBOARDS))}"
+        )
+    return LEADERBOARDS[task_name]
+
+
+def split_batches(
+    task: Task,
+    split: str,
+    lengths: Lengths,
+    soft_ids: Int[np.ndarray, " P"],
+    batch_size: int,
+) -> Iterator[tuple[Batch, int]]:
+    """Tokenises a split to be predicted: unlike for a score, it may be unlabelled.
+
+    Args:
+        task: The task.
+        split: The split.
+        lengths: Longest texts.
+        soft_ids: int32 ids of the prompt [P]; empty for no prompt.
+        batch_size: Rows B; the last batch is filled up with empty rows.
+
+    Yields:
+        (batch, number of real rows), in the order of the rows.
+    """
+    order = tf.data.Dataset.range(task.num_examples(split))
+    features = model_features(task, split, order, lengths, soft_ids)
+    for rows in _arrays(features.batch(batch_size)):
+        yield from padded_batches(rows, batch_size)
+
+
+def _arrays(dataset: tf.data.Dataset) -> Iterator[Any]:
+    return dataset.as_numpy_iterator()
+
+
+def _read_labels(values: Sequence[Any]) -> Callable[..., Answers]:
+    """Makes the reader of label words: `values` are the labels in class order."""
+
+    def read(task: Task, columns: sources.Columns, texts: Sequence[str]) -> Answers:
+        del columns
+        value_of = dict(zip(task.labels or (), values, strict=True))
+        return [value_of.get(text) for text in texts]
+
+    return read
+
+
+def _read_referents(
+    task: Task, columns: sources.Columns, texts: Sequence[str]
+) -> Answers:
+    """Compares what was written with the referent that each row asks about."""
+    values = {0: "False", 1: "True"}
+    postprocess = task.seqio_task.postprocess_fn
+    referents = columns["span1_text"].numpy()
+    return [
+        values.get(postprocess(text, example={"targets_pretokenized": referent}))
+        for text, referent in zip(texts, referents, strict=True)
+    ]
+
+
+def _read_texts(task: Task, columns: sources.Columns, texts: Sequence[str]) -> Answers:
+    del task, columns
+    return list(texts)
+
+
+def _read_scores(task: Task, columns: sources.Columns, texts: Sequence[str]) -> Answers:
+    del columns
+    postprocess = task.seqio_task.postprocess_fn
+    scores = [postprocess(text, default=math.nan) for text in texts]
+    return [
+        f"{min(max(score, 0.0), stsb.HIGHEST):.3f}" if math.isfinite(score) else None
+        for score in scores
+    ]
+
+
+def _jsonl(objects: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(row)}\n" for row in objects)
+
+
+def _by_row(columns: sources.Columns, answers: Answers) -> str:
+    rows = zip(columns["idx"].numpy().tolist(), answers, strict=True)
+    return _jsonl([{"idx": row, "label": answer} for row, answer in rows])
+
+
+def _by_query(columns: sources.Columns, answers: Answers) -> str:
+    return _by_row({"idx": columns["idx"]["query"]}, answers)
+
+
+def _by_paragraph(columns: sources.Columns, answers: Answers) -> str:
+    index = columns["idx"]
+    places = zip(
+        *(index[part].numpy().tolist() for part in ("paragraph", "question", "answer")),
+        answers,
+        strict=True,
+    )
+    paragraphs: dict[int, dict[int, list[dict[str, Any]]]] = {}
+    for paragraph, question, answer, label in places:
+        questions = paragraphs.setdefault(paragraph, {})
+        questions.setdefault(question, []).append({"idx": answer, "label": label})
+    return _jsonl(
+        [
+            {
+                "idx": paragraph,
+                "passage": {
+                    "questions": [
+                        {"idx": question, "answers": labels}
+                        for question, labels in questions.items()
+                    ]
+                },
+            }
+            for paragraph, questions in paragraphs.items()
+        ]
+    )
+
+
+def _table(columns: sources.Columns, answers: Answers) -> str:
+    rows = zip(columns["idx"].numpy().tolist(), answers, strict=True)
+    lines = [f"{row}\t{answer}" for row, answer in rows]
+    return "\n".join(["index\tprediction", *lines, ""])
+
+
+def _labels(file: str, values: Sequence[Any], write: Callable[..., str]) -> Leaderboard:
+    """Describes a task of label words: `values` are the labels in class order."""
+    return Leaderboard(file, _read_labels(values), write, values[0])
+
+
+_YES_NO = ("false", "true")
+_CLASSES = (0, 1)
+_ENTAILMENT = ("entailment", "not_entailment")
+
+LEADERBOARDS: Mapping[str, Leaderboard] = {
+    "boolq": _labels("BoolQ.jsonl", _YES_NO, _by_row),
+    "cb": _labels("CB.jsonl", ("entailment", "contradiction", "neutral"), _by_row),
+    "copa": _labels("COPA.jsonl", _CLASSES, _by_row),
+    "multirc": _labels("MultiRC.jsonl", _CLASSES, _by_paragraph),
+    "record": Leaderboard("ReCoRD.jsonl", _read_texts, _by_query, ""),
+    "rte": _labels("RTE.jsonl", _ENTAILMENT, _by_row),
+    "wic": _labels("WiC.jsonl", _YES_NO, _by_row),
+    # Unlike BoolQ's and WiC's, its labels are capitalised.
+    "wsc": Leaderboard("WSC.jsonl", _read_referents, _by_row, "False"),
+    "axb": _labels("AX-b.jsonl", _ENTAILMENT, _by_row),
+    "axg": _labels("AX-g.jsonl", _ENTAILMENT, _by_row),
+    "cola": _labels("CoLA.tsv", _CLASSES, _table),
+    "sst2": _labels("SST-2.tsv", _CLASSES, _table),
+    "mrpc": _labels("MRPC.tsv", _CLASSES, _table),
+    "stsb": Leaderboard("STS-B.tsv", _read_scores, _table, "0.000"),
+    "qqp": _labels("QQP.tsv", _CLASSES, _table),
+    "mnli": _labels("MNLI-m.tsv", ("entailment", "neutral", "contradiction"), _table),
+    "qnli": _labels("QNLI.tsv", _ENTAILMENT, _table),
+    "glue_rte": _labels("RTE.tsv", _ENTAILMENT, _table),
+    "wnli": _labels("WNLI.tsv", _CLASSES, _table),
+}
+"""Task -> how its leaderboard wants it."""

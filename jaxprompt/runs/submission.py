@@ -1,0 +1,88 @@
+"""Answering a test split whose labels a leaderboard keeps, with a prompt file."""
+
+from pathlib import Path
+
+from jaxprompt.atomic import write_atomically
+from jaxprompt.config import LOSS, OfficialTask, Run
+from jaxprompt.data.submission import split_batches, submission, submission_file
+from jaxprompt.prompts.file import load_prompt
+from jaxprompt.report.bar import example_bar
+from jaxprompt.runs.output import check_output
+from jaxprompt.runs.prepare import prepare
+
+
+def submit(
+    run: Run,
+    prompt_file: Path,
+    *,
+    split: str | None = None,
+    output: Path,
+    overwrite: bool = False,
+    another_backbone: bool = False,
+) -> Path:
+    """Predicts a split, and writes the predictions as the task's leaderboard wants it.
+
+    Args:
+        run: Model, task and method; what a prompt's own file says, or a change of it.
+        prompt_file: The prompt.
+        split: Split to predict; None for "test".
+        output: Folder that gets the file, whose name the leaderboard decides.
+        overwrite: Whether this file may exist.
+        another_backbone: Allows a model that the prompt was not trained on.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: If the task has no leaderboard, or anything else does not fit,
+            before any device work.
+        FileNotFoundError: If a file or the folder is missing.
+    """
+    split = split or "test"
+    task_name = _task_name(run)
+    if not output.is_dir():
+        raise FileNotFoundError(f"no folder {output}: make it, or name another")
+    target = output / submission_file(task_name, split)
+    check_output(target, overwrite)
+    prompt, provenance = load_prompt(prompt_file)
+    ready = prepare(
+        run, splits=(), trained=[provenance], another_backbone=another_backbone
+    )
+    task = ready.task
+    rows = task.num_examples(split)
+    batches = split_batches(
+        task,
+        split,
+        ready.lengths,
+        ready.soft_ids(prompt.length),
+        run.evaluation.batch_size,
+    )
+    answer, params = ready.predict(task), ready.join(prompt)
+    texts: list[str] = []
+    with example_bar(rows, split) as advance:
+        for batch, count in batches:
+            texts += task.decode(answer(params, batch)[:count])
+            advance(count)
+    made = submission(task_name, task, split, texts)
+    write_atomically(target, made.text.encode())
+    print(f"wrote {rows} answers to {target}")
+    if made.illegal:
+        print(
+            f"{made.illegal} predictions are no answer of the task: they were replaced "
+            "by its first label"
+        )
+    return target
+
+
+def _task_name(run: Run) -> str:
+    if run.evaluation.method == LOSS:
+        raise ValueError(
+            f"method {LOSS!r} gives no answers: use another, as "
+            "--gin.METHOD=\"'greedy'\""
+        )
+    if not isinstance(run.data.task, OfficialTask):
+        raise ValueError(
+            f"task {run.data.task_name!r} has no leaderboard: give one of GLUE or "
+            "SuperGLUE, as --gin_file=gin/tasks/rte.gin"
+        )
+    return run.data.task.name
