@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
@@ -14,7 +15,7 @@ from jaxprompt.atomic import write_atomically
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 
-_TENSOR, _HEADER = "prompt", "jaxprompt"
+_PROMPT, _START, _HEADER = "prompt", "start", "jaxprompt"
 _PACKAGES = ("jaxprompt", "jax", "flax", "optax", "seqio", "t5")
 
 
@@ -36,7 +37,8 @@ class Provenance:
     Attributes:
         backbone: Name or folder of the frozen model that it was trained on.
         revision: Commit of the model on the Hub; None for a folder.
-        fingerprint: What `models.backbone.fingerprint` says of the model's weights.
+        fingerprint: What `models.backbone.fingerprint` says of the model's weights;
+            empty if they were never seen, as of a prompt of another program.
         length: Prompt length P, in tokens.
         width: Model width D.
         task: Name of the task.
@@ -47,6 +49,7 @@ class Provenance:
         seed: Seed of the initialisation, the data order and the dropout.
         init: How it was initialised, one of `init.METHODS`.
         config: The run's gin configuration, enough to evaluate the prompt again.
+        source: Form and name of another program's file that it was read from.
         versions: Library versions, by package.
     """
 
@@ -62,13 +65,19 @@ class Provenance:
     seed: int | None = None
     init: str = ""
     config: str = ""
+    source: str = ""
     versions: dict[str, str] = dataclasses.field(default_factory=installed_versions)
 
 
 def save_prompt(
-    path: str | Path, prompt: Prompt, backbone: Backbone, **details: Any
+    path: str | Path,
+    prompt: Prompt,
+    backbone: Backbone,
+    *,
+    start: Prompt | None = None,
+    **details: Any,
 ) -> None:
-    """Writes one prompt, atomically, as a .safetensors file.
+    """Writes one trained prompt, atomically, as a .safetensors file.
 
     Equal arguments give equal bytes.
 
@@ -76,27 +85,18 @@ def save_prompt(
         path: The file to write; an existing one is replaced.
         prompt: A bank of one; save the members of a larger bank one by one.
         backbone: The frozen model that the prompt was trained on.
+        start: The prompt that training started from, to tell later how far each row
+            has moved; None leaves it out.
         **details: Further fields of `Provenance`: task, metric, seed and so on.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If the bank holds more than one prompt, or if its rows are not
-            finite or not as wide as the model.
+        ValueError: If the prompt is not as wide as the model; or as `write_prompt`.
     """
-    if prompt.members != 1:
-        raise ValueError(
-            f"a prompt file holds one prompt, but this bank has {prompt.members}: save "
-            "each member of unstack(bank) to a file of its own"
-        )
     if prompt.width != backbone.width:
         raise ValueError(
             f"prompt width {prompt.width} != model width {backbone.width}: this is not "
             f"a prompt of {backbone.name}"
-        )
-    if not np.isfinite(prompt.rows).all():
-        raise ValueError(
-            "the prompt holds numbers that are not finite, so no model can use it: "
-            "take an earlier checkpoint"
         )
     provenance = Provenance(
         backbone=backbone.name,
@@ -106,10 +106,57 @@ def save_prompt(
         width=prompt.width,
         **details,
     )
-    rows = np.ascontiguousarray(np.asarray(prompt.rows[0], np.float32))
+    write_prompt(path, prompt, provenance, start=start)
+
+
+def write_prompt(
+    path: str | Path,
+    prompt: Prompt,
+    provenance: Provenance,
+    *,
+    start: Prompt | None = None,
+) -> None:
+    """Writes one prompt with a provenance that is known already, atomically.
+
+    Args:
+        path: The file to write; an existing one is replaced.
+        prompt: A bank of one.
+        provenance: Where it comes from, its length and width included.
+        start: As of `save_prompt`.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If a bank holds more than one prompt, if its rows are not finite,
+            or if the start has another shape.
+    """
+    tensors = {_PROMPT: _only_rows(prompt, "prompt")}
+    if start is not None:
+        tensors[_START] = _only_rows(start, "start")
+        if tensors[_START].shape != tensors[_PROMPT].shape:
+            raise ValueError(
+                f"start {list(tensors[_START].shape)} != prompt "
+                f"{list(tensors[_PROMPT].shape)}: give the rows that this prompt's "
+                "training started from"
+            )
     # One header entry: safetensors writes several in no fixed order.
     header = {_HEADER: json.dumps(dataclasses.asdict(provenance), sort_keys=True)}
-    write_atomically(Path(path), to_bytes({_TENSOR: rows}, metadata=header))
+    write_atomically(Path(path), to_bytes(tensors, metadata=header))
+
+
+def _only_rows(bank: Prompt, what: str) -> np.ndarray:
+    """Returns the float32 [P, D] of a bank of one."""
+    if bank.members != 1:
+        raise ValueError(
+            f"a prompt file holds one {what}, but this bank has {bank.members}: save "
+            "each member of unstack(bank) to a file of its own"
+        )
+    rows = np.ascontiguousarray(np.asarray(bank.rows[0], np.float32))
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            f"the {what} holds numbers that are not finite, so no model can use it: "
+            "take an earlier checkpoint"
+        )
+    return rows
 
 
 def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
@@ -125,25 +172,8 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a prompt file of this project.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no prompt file at {path}: check the path")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = (file.metadata() or {}).get(_HEADER)
-            names = sorted(file.keys())
-            rows = file.get_tensor(_TENSOR) if _TENSOR in names else None
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-    if header is None or rows is None:
-        raise ValueError(
-            f"{path} holds the tensors {names} and no {_HEADER} header, so it is not a "
-            "prompt file written by jaxprompt: use a prompt.safetensors of a run"
-        )
-    if rows.ndim != 2 or rows.dtype != np.float32 or not np.isfinite(rows).all():
-        raise ValueError(
-            f"{path}: the prompt is {rows.dtype} {rows.shape}, but it must be finite "
-            "float32 [P, D]: the file is damaged"
-        )
+    tensors, header = _read(path)
+    rows = tensors[_PROMPT]
     try:
         provenance = Provenance(**json.loads(header))
     except (TypeError, json.JSONDecodeError) as error:
@@ -156,7 +186,59 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
             f"{path}: the prompt is {list(rows.shape)}, but its header says "
             f"{[provenance.length, provenance.width]}: the file is damaged"
         )
-    return make_prompt(rows), provenance
+    return make_prompt(jnp.asarray(rows)), provenance
+
+
+def load_start(path: str | Path) -> Prompt | None:
+    """Reads the prompt that training started from.
+
+    Args:
+        path: A file written by `save_prompt`.
+
+    Returns:
+        The start, a bank of one as long and wide as the prompt; None if the file does
+        not say.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a prompt file of this project.
+    """
+    tensors, _ = _read(path)
+    if _START not in tensors:
+        return None
+    prompt, start = tensors[_PROMPT], tensors[_START]
+    if start.shape != prompt.shape:
+        raise ValueError(
+            f"{path}: the start is {list(start.shape)}, but the prompt is "
+            f"{list(prompt.shape)}: the file is damaged"
+        )
+    return make_prompt(jnp.asarray(start))
+
+
+def _read(path: str | Path) -> tuple[dict[str, np.ndarray], str]:
+    """Reads the prompt, the start if there is one, and the header, unparsed."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no prompt file at {path}: check the path")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = (file.metadata() or {}).get(_HEADER)
+            names = sorted(file.keys())
+            wanted = [name for name in (_PROMPT, _START) if name in names]
+            tensors = {name: file.get_tensor(name) for name in wanted}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+    if header is None or _PROMPT not in tensors:
+        raise ValueError(
+            f"{path} holds the tensors {names} and no {_HEADER} header, so it is not a "
+            "prompt file written by jaxprompt: use a prompt.safetensors of a run"
+        )
+    for name, rows in tensors.items():
+        if rows.ndim != 2 or rows.dtype != np.float32 or not np.isfinite(rows).all():
+            raise ValueError(
+                f"{path}: the {name} is {rows.dtype} {rows.shape}, but it must be "
+                "finite float32 [P, D]: the file is damaged"
+            )
+    return tensors, header
 
 
 def check_backbone(
@@ -173,14 +255,23 @@ def check_backbone(
         override: Allows another model of the same width.
 
     Raises:
-        ValueError: If the widths differ; or if the fingerprints do, unless overridden.
+        ValueError: If the widths differ; or, unless overridden, if the fingerprints do
+            or the prompt's is not known.
     """
     if provenance.width != backbone.width:
         raise ValueError(
             f"prompt width {provenance.width} != model width {backbone.width}: this "
             f"prompt was trained for {provenance.backbone}"
         )
-    if provenance.fingerprint != backbone.fingerprint and not override:
+    if override:
+        return
+    if not provenance.fingerprint:
+        raise ValueError(
+            f"this prompt was trained on {provenance.backbone}, but its file does not "
+            f"say on which weights, so it cannot be verified that {backbone.name} is "
+            "that model: say --another_backbone if it is"
+        )
+    if provenance.fingerprint != backbone.fingerprint:
         raise ValueError(
             f"this prompt was trained on {provenance.backbone} (fingerprint "
             f"{provenance.fingerprint[:12]}), but the model is {backbone.name} "

@@ -56,7 +56,8 @@ def prompted_encode(
         backbone: The frozen model's functions.
         params: The joined tree {"model": ..., "prompt": ...}.
         batch: Rows to encode.
-        dropout_key: Typed PRNG key; no dropout without it.
+        dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
+            dropout without it.
 
     Returns:
         Encoder states, in the model's compute dtype.
@@ -80,7 +81,8 @@ def prompted_logits(
         backbone: The frozen model's functions.
         params: The joined tree {"model": ..., "prompt": ...}.
         batch: Rows to score.
-        dropout_key: Typed PRNG key; no dropout without it.
+        dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
+            dropout without it.
 
     Returns:
         Logits over the V rows of the frozen table, float32.

@@ -10,7 +10,13 @@ import pytest
 import safetensors.numpy
 from tiny import draw_prompt
 
-from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
+from jaxprompt.prompts.file import (
+    check_backbone,
+    load_prompt,
+    load_start,
+    save_prompt,
+    write_prompt,
+)
 from jaxprompt.prompts.prompt import make_prompt
 
 DETAILS = {"task": "sst2", "metric": "accuracy", "score": 91.5, "step": 7, "seed": 3}
@@ -52,6 +58,60 @@ def test_equal_prompts_give_equal_bytes_and_no_other_file(tiny, path, tmp_path):
     # Any reader of safetensors finds the rows as they are.
     tensors = safetensors.numpy.load_file(path)
     np.testing.assert_array_equal(tensors["prompt"], draw_prompt(0).rows[0])
+
+
+def test_the_start_comes_back_beside_the_prompt(tiny, path):
+    prompt, start = draw_prompt(0), draw_prompt(1)
+    contents = set()
+    for _ in range(9):
+        save_prompt(path, prompt, tiny.backbone, start=start, **DETAILS)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+    found, provenance = load_prompt(path)
+    np.testing.assert_array_equal(found.rows, prompt.rows)
+    np.testing.assert_array_equal(load_start(path).rows, start.rows)
+    tensors = safetensors.numpy.load_file(path)
+    assert tensors.keys() == {"prompt", "start"}
+    assert tensors["start"].dtype == np.float32
+    # With the same provenance, it is the same file.
+    write_prompt(path, prompt, provenance, start=start)
+    assert contents == {path.read_bytes()}
+
+
+def test_a_file_without_a_start_says_so(tiny, path):
+    save_prompt(path, draw_prompt(0), tiny.backbone)
+    assert load_start(path) is None
+    # As the first files were: a header of fewer fields.
+    write(path)
+    assert load_start(path) is None
+    assert load_prompt(path)[1].source == ""
+
+
+def test_only_the_start_of_this_prompt_is_saved_and_read(tiny, path):
+    def save(start):
+        save_prompt(path, draw_prompt(0), tiny.backbone, start=start)
+
+    with pytest.raises(ValueError, match=r"start \[2, 16\] != prompt \[3, 16\]"):
+        save(draw_prompt(0, length=2))
+    with pytest.raises(ValueError, match="holds one start, but this bank has 2"):
+        save(draw_prompt(0, members=2))
+    with pytest.raises(ValueError, match="the start holds numbers that are not finite"):
+        save(make_prompt(jnp.full((3, 16), jnp.inf)))
+    assert not path.exists()
+
+    def damage(start):
+        tensors = {"prompt": np.zeros((3, 16), np.float32), "start": start}
+        header = {"jaxprompt": json.dumps({**HEADER, "width": 16})}
+        safetensors.numpy.save_file(tensors, path, header)
+
+    damage(np.zeros((2, 16), np.float32))
+    with pytest.raises(ValueError, match=r"start is \[2, 16\], but the prompt is \[3"):
+        load_start(path)
+    damage(np.zeros((3, 16), np.float16))
+    with pytest.raises(ValueError, match=r"the start is float16 .* must be finite"):
+        load_start(path)
+    with pytest.raises(FileNotFoundError, match="no prompt file at"):
+        load_start(path.parent / "absent")
 
 
 def test_only_a_sound_prompt_of_the_model_is_saved(tiny, path):
@@ -133,6 +193,20 @@ def test_another_backbone_is_refused_unless_wanted(tiny, path):
     with pytest.raises(ValueError, match=rf"fingerprint {provenance.fingerprint[:12]}"):
         check_backbone(provenance, other)
     check_backbone(provenance, other, override=True)
+    wide = dataclasses.replace(provenance, width=32)
+    with pytest.raises(ValueError, match="prompt width 32 != model width 16"):
+        check_backbone(wide, tiny.backbone, override=True)
+
+
+def test_a_prompt_of_unknown_weights_is_refused_unless_wanted(tiny, path):
+    write(path)
+    _, provenance = load_prompt(path)
+    with pytest.raises(ValueError, match=r"trained on t5, .* it cannot be verified"):
+        check_backbone(provenance, tiny.backbone)
+    unknown = dataclasses.replace(tiny.backbone, fingerprint="")
+    with pytest.raises(ValueError, match="say --another_backbone if it is"):
+        check_backbone(provenance, unknown)
+    check_backbone(provenance, tiny.backbone, override=True)
     wide = dataclasses.replace(provenance, width=32)
     with pytest.raises(ValueError, match="prompt width 32 != model width 16"):
         check_backbone(wide, tiny.backbone, override=True)

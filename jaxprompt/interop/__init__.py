@@ -1,0 +1,1 @@
+"""Other programs' prompt files: one file for each form."""
