@@ -1,24 +1,24 @@
 """The curves of a run, from its metrics.jsonl: SVG for a page, PNG for a model card."""
 
 import dataclasses
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxprompt.atomic import write_atomically
-
-_COLOURS = ("#2f7ed8", "#d4700a")
-"""Blue and orange: told apart by every eye, and legible on white and on black."""
-
-_INK = "#010203"
-"""Stands for the text colour of the page that an SVG is put into."""
+from jaxprompt.report.drawing import (
+    COLOURS,
+    INK,
+    LINES,
+    new_figure,
+    png_file,
+    style,
+    svg_element,
+)
 
 _NATS = "nats per target token"
 
@@ -47,13 +47,15 @@ class Panel:
         name: Letters and "_", unlike any other panel's of the same page.
         title: What is plotted.
         unit: Label of the vertical axis; the horizontal one counts steps.
-        curves: Name -> curve, one or two; the gap between two is shaded.
+        curves: Name -> curve.
+        gap: Whether there are two, and the gap between them is what matters.
     """
 
     name: str
     title: str
     unit: str
     curves: Mapping[str, Curve]
+    gap: bool = False
 
 
 def read_curves(path: Path) -> dict[str, Curve]:
@@ -91,8 +93,12 @@ def read_curves(path: Path) -> dict[str, Curve]:
     }
 
 
-def make_panels(curves: Mapping[str, Curve], metric: str = "") -> list[Panel]:
+def make_panels(
+    curves: Mapping[str, Curve], metric: str | Mapping[str, str] = ""
+) -> list[Panel]:
     """Chooses what to plot: the training loss, and what validation measured.
+
+    Of several tasks, or of a bank, each task has a plot with one curve for each seed.
 
     Where the validation loss was measured with each row's own encoder input and with
     another row's, both are plotted, for each objective: a model whose two curves are
@@ -100,7 +106,8 @@ def make_panels(curves: Mapping[str, Curve], metric: str = "") -> list[Panel]:
 
     Args:
         curves: From `read_curves`.
-        metric: Names of the metrics whose mean is the score, joined by "+".
+        metric: Names of the metrics whose mean is the score, joined by "+"; of several
+            tasks task -> names.
 
     Returns:
         The panels that the log has curves for.
@@ -115,13 +122,7 @@ def make_panels(curves: Mapping[str, Curve], metric: str = "") -> list[Panel]:
         if (match := re.fullmatch(r"validation/(?:(\w+)/)?loss", name))
         and (other := f"{name.removesuffix('loss')}other_input_loss") in curves
     ]
-    if not losses and "validation/score" in curves:
-        names = metric.split("+")
-        score = f"mean of {', '.join(names)}" if len(names) > 1 else metric or "score"
-        curve = {"score": curves["validation/score"]}
-        unit = f"{score} (points)"
-        panels.append(Panel("validation", "Validation score", unit, curve))
-    return panels + losses
+    return panels + (losses or _score_panels(curves, metric))
 
 
 def _loss_panel(objective: str, own: Curve, other: Curve) -> Panel:
@@ -130,7 +131,34 @@ def _loss_panel(objective: str, own: Curve, other: Curve) -> Panel:
         f"Validation loss: {objective.replace('_', ' ')}",
         _NATS,
         {"own encoder input": own, "another row's encoder input": other},
+        gap=True,
     )
+
+
+def _score_panels(
+    curves: Mapping[str, Curve], metric: str | Mapping[str, str]
+) -> list[Panel]:
+    def unit(task: str) -> str:
+        names = metric if isinstance(metric, str) else metric.get(task, "")
+        several = f"mean of {', '.join(names.split('+'))}"
+        return f"{several if '+' in names else names or 'score'} (points)"
+
+    tasks: dict[str, dict[str, Curve]] = {}
+    for name, curve in curves.items():
+        if match := re.fullmatch(r"validation/(.+)-(\d+)/score", name):
+            tasks.setdefault(match[1], {})[f"seed {match[2]}"] = curve
+    if tasks:
+        # Numbered: names of tasks may differ in what no identifier can hold.
+        return [
+            Panel(
+                f"validation_{number}", f"Validation score: {task}", unit(task), seeds
+            )
+            for number, (task, seeds) in enumerate(tasks.items())
+        ]
+    if "validation/score" in curves:
+        curve = {"score": curves["validation/score"]}
+        return [Panel("validation", "Validation score", unit(""), curve)]
+    return []
 
 
 def to_svg(panel: Panel) -> str:
@@ -138,18 +166,9 @@ def to_svg(panel: Panel) -> str:
 
     Its lines and letters take the page's text colour. Equal panels give equal text.
     """
-    figure = Figure(figsize=_SIZE, layout="constrained", facecolor="none")
-    _draw(figure.add_subplot(), panel, _INK)
-    text = io.StringIO()
-    # Text stays text, and identifiers do not depend on the time or on chance.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": panel.name}):
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(text, format="svg", metadata=nothing)
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    # Several panels share one page, so each has identifiers of its own.
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{panel.name}-", svg)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{panel.title}"', 1)
+    figure = new_figure(*_SIZE, INK)
+    _draw(figure.add_subplot(), panel, INK)
+    return svg_element(figure, name=panel.name, label=panel.title)
 
 
 def write_png(path: Path, panels: Sequence[Panel]) -> None:
@@ -167,41 +186,35 @@ def write_png(path: Path, panels: Sequence[Panel]) -> None:
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
     width, height = _SIZE
-    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
+    figure = new_figure(columns * width, rows * height, "black")
     for place, panel in enumerate(panels, 1):
         _draw(figure.add_subplot(rows, columns, place), panel, "black")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=80, metadata={"Software": None})
-    write_atomically(path, content.getvalue())
+    write_atomically(path, png_file(figure))
 
 
 def _draw(axes: Axes, panel: Panel, ink: str) -> None:
-    looks = zip(_COLOURS, ("-", "--"), strict=True)
-    for (label, curve), (colour, style) in zip(
-        panel.curves.items(), looks, strict=False
-    ):
+    for number, (label, curve) in enumerate(panel.curves.items()):
         # A few points are seen as such; many are a line.
         dots = 4 if len(curve.steps) <= 30 else 0
         axes.plot(
             curve.steps,
             curve.values,
-            color=colour,
-            linestyle=style,
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=LINES[number % len(LINES)],
             marker="o",
             markersize=dots,
             label=label,
         )
-    axes.set_facecolor("none")
-    axes.set_title(panel.title, color=ink)
-    axes.set_xlabel("training steps", color=ink)
-    axes.set_ylabel(panel.unit, color=ink)
+    style(axes, ink, title=panel.title, x="training steps", y=panel.unit)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlim(left=0)
-    axes.tick_params(colors=ink)
-    axes.spines[:].set_edgecolor(ink)
-    axes.spines[["top", "right"]].set_visible(False)
-    if len(panel.curves) > 1:
+    if panel.gap:
         _shade_gap(axes, *panel.curves.values())
+    if len(panel.curves) > 2:
+        # Beside the plot: several curves leave no room for it.
+        legend = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        axes.legend(**legend, frameon=False, labelcolor=ink, fontsize="small")
+    elif len(panel.curves) == 2:
         axes.legend(frameon=False, labelcolor=ink)
 
 
@@ -209,5 +222,5 @@ def _shade_gap(axes: Axes, own: Curve, other: Curve) -> None:
     # A loss that was not finite leaves one curve with a step less.
     if own.steps == other.steps:
         axes.fill_between(
-            own.steps, own.values, other.values, color=_COLOURS[1], alpha=0.2, lw=0
+            own.steps, own.values, other.values, color=COLOURS[1], alpha=0.2, lw=0
         )

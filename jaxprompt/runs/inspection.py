@@ -1,15 +1,23 @@
 """Telling where a prompt file comes from, and what its soft tokens are near."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from jaxprompt.config import Run
+import numpy as np
+from jaxtyping import Float
+
+from jaxprompt.config import OfficialTask, OwnTask, Run
+from jaxprompt.data.task import OFFICIAL_TASKS
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
-from jaxprompt.models.weights.checkpoint import read_params
-from jaxprompt.prompts.file import check_backbone, load_prompt
-from jaxprompt.report.nearest import describe_prompt, mean_norm
+from jaxprompt.models.weights.checkpoint import Checkpoint, read_chunks
+from jaxprompt.prompts.file import Provenance, check_backbone, load_prompt, load_start
+from jaxprompt.report.nearest import METRICS
+from jaxprompt.report.reading import Reading, findings, read_prompt, read_rows, to_json
 from jaxprompt.report.table import table
+from jaxprompt.runs.output import check_output, write_json
 from jaxprompt.runs.prepare import vocabulary_of
 
 
@@ -18,38 +26,135 @@ def inspect(
     prompt_file: Path,
     *,
     neighbours: int = 5,
+    metric: str = "cosine",
+    label_words: Sequence[str] = (),
+    without_model: bool = False,
+    output: Path | None = None,
+    overwrite: bool = False,
     another_backbone: bool = False,
-) -> None:
-    """Prints where a prompt comes from, and the words that each soft token is near.
+) -> dict[str, Any]:
+    """Prints where a prompt comes from, its soft tokens, and a summary of them.
+
+    Of each soft token it tells the norm; how far it is from its start, if the file has
+    that; and the words that it is near. The summary compares the norms with the
+    vocabulary's, looks for the label words, and tells whether neighbours belong
+    together and which soft tokens share them.
 
     Args:
-        run: The model; what a prompt's own file says, or a change of it.
+        run: The model and the task; what a prompt's own file says, or a change of it.
         prompt_file: The prompt.
-        neighbours: Words for each soft token, by cosine.
+        neighbours: Words for each soft token.
+        metric: One of `report.nearest.METRICS`.
+        label_words: Words to look for; none takes the task's.
+        without_model: Tells only what the file alone does: provenance, norms and
+            drift. Its backbone need not be there.
+        output: Where to write all of it as JSON.
+        overwrite: Whether `output` may exist.
         another_backbone: Allows a model that the prompt was not trained on.
 
+    Returns:
+        What `output` holds: "provenance", and the reading as
+        `report.reading.to_json` gives it.
+
     Raises:
-        ValueError: If the model does not fit.
+        ValueError: If the model or an option does not fit.
         FileNotFoundError: If a file is missing.
     """
+    check_output(output, overwrite)
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}: use one of {list(METRICS)}")
     prompt, provenance = load_prompt(prompt_file)
+    start = load_start(prompt_file)
     facts = dataclasses.asdict(provenance)
-    del facts["config"]
-    facts["versions"] = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
-    print(table(["field", "value"], [[k, str(v)] for k, v in facts.items()]) + "\n")
+    _print_provenance(facts)
+    if without_model:
+        reading = read_rows(prompt, start)
+    else:
+        checkpoint = _find_model(run, provenance, another_backbone)
+        words, started = _words_of(run, provenance)
+        reading = read_prompt(
+            _read_table(checkpoint),
+            prompt,
+            load_vocabulary(vocabulary_of(checkpoint)),
+            neighbours,
+            metric=metric,
+            start=start,
+            label_words=label_words or words,
+            started=started,
+        )
+    print(f"{_token_table(reading)}\n")
+    print("\n".join(findings(reading)))
+    content = {"provenance": facts, **to_json(reading)}
+    if output is not None:
+        write_json(output, content)
+        print(f"wrote {output}")
+    return content
 
-    checkpoint = find_checkpoint(
-        run.model.name or provenance.backbone,
-        revision=run.model.revision,
-        vocabulary=run.model.vocabulary,
-    )
-    vocabulary = load_vocabulary(vocabulary_of(checkpoint))
-    backbone = open_backbone(checkpoint)
-    check_backbone(provenance, backbone, override=another_backbone)
-    model = read_params(checkpoint, backbone.dtype, None)
-    frozen = backbone.table(model)
-    tokens = describe_prompt(frozen, prompt, vocabulary.decode, neighbours)
-    rows = [[str(place), t.norm, str(t)] for place, t in enumerate(tokens)]
-    print(table(["soft token", "norm", "nearest words (cosine)"], rows))
-    mean = sum(token.norm for token in tokens) / len(tokens)
-    print(f"\nmean norm {mean:.1f}; of the vocabulary's rows {mean_norm(frozen):.1f}")
+
+def _print_provenance(facts: dict[str, Any]) -> None:
+    versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
+    shown = {**facts, "versions": versions}
+    del shown["config"]
+    print(table(["field", "value"], [[k, str(v)] for k, v in shown.items()]) + "\n")
+
+
+def _find_model(run: Run, provenance: Provenance, another: bool) -> Checkpoint:
+    """Finds the model, and checks that the prompt is for it."""
+    try:
+        checkpoint = find_checkpoint(
+            run.model.name or provenance.backbone,
+            revision=run.model.revision,
+            vocabulary=run.model.vocabulary,
+        )
+    except FileNotFoundError as error:
+        # What the Hub's client says has several lines.
+        reason = " ".join(str(error).split())
+        raise FileNotFoundError(
+            f"{reason}; --without_model tells what the prompt's file alone does"
+        ) from error
+    check_backbone(provenance, open_backbone(checkpoint), override=another)
+    return checkpoint
+
+
+def _read_table(checkpoint: Checkpoint) -> Float[np.ndarray, "V D"]:
+    """Reads the embedding table alone: of a large model, a small part."""
+    (name,) = checkpoint.sources["embedding"].names
+    return np.concatenate([*read_chunks(checkpoint.tensors, name)])
+
+
+def _words_of(
+    run: Run, provenance: Provenance
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the words to look for, and those that the first soft tokens started from.
+
+    The task's files need not be there. The latter are for class-label initialisation,
+    where the file has no start.
+    """
+    tasks = [task for task in run.data.tasks if task.label == provenance.task]
+    labels: list[str] = []
+    # A bank has several tasks; a prompt saved by plain Python may name none of them.
+    for task in tasks or run.data.tasks[:1]:
+        if isinstance(task, OwnTask):
+            labels = [*(task.labels or {}).values()]
+        elif isinstance(task, OfficialTask) and task.name in OFFICIAL_TASKS:
+            verbalizers = task.label_words or {}
+            legal = OFFICIAL_TASKS[task.name].label_words or ()
+            labels = [verbalizers.get(label, label) for label in legal]
+    initial = tuple(run.prompt.words) or tuple(dict.fromkeys(labels))
+    started = initial if provenance.init == "class_labels" else ()
+    return tuple(dict.fromkeys((*initial, *labels))), started
+
+
+def _token_table(reading: Reading) -> str:
+    """Lays the soft tokens out, a line each, with the columns that are known."""
+    moved = any(token.drift for token in reading.tokens)
+    header = ["soft token", "norm"]
+    header += ["cosine with start", "distance from start"] if moved else []
+    header += [f"nearest words ({reading.metric})"] if reading.neighbours else []
+    rows = []
+    for place, token in enumerate(reading.tokens):
+        row: list[object] = [str(place), token.norm]
+        if token.drift is not None:
+            row += [f"{token.drift.cosine:.2f}", token.drift.distance]
+        rows.append([*row, str(token)] if reading.neighbours else row)
+    return table(header, rows)

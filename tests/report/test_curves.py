@@ -83,6 +83,27 @@ def test_two_curves_of_other_steps_are_drawn_without_the_gap():
     assert "fill-opacity" not in to_svg(panel)
 
 
+def test_a_bank_shows_one_plot_for_each_task_with_a_curve_for_each_seed():
+    curves = {"loss": FALLING, "validation/score": FLAT}
+    for member in ("rte-0", "rte-1", "my-own task-12"):
+        curves[f"validation/{member}/score"] = FALLING
+        curves[f"validation/{member}/f1"] = FLAT
+    _, rte, own = make_panels(curves, {"rte": "f1+em", "my-own task": "accuracy"})
+    assert (rte.title, rte.unit) == ("Validation score: rte", "mean of f1, em (points)")
+    assert (own.title, own.unit) == (
+        "Validation score: my-own task",
+        "accuracy (points)",
+    )
+    assert rte.curves == {"seed 0": FALLING, "seed 1": FALLING}
+    assert own.curves == {"seed 12": FALLING}
+    assert rte.name.isidentifier()
+    assert own.name.isidentifier()
+    assert rte.name != own.name
+    svg = to_svg(rte)
+    assert {"seed 0", "seed 1"} <= {*letters(svg)}
+    assert "fill-opacity" not in svg, "only the gap of two losses means something"
+
+
 def test_no_log_no_panel():
     assert make_panels({"accuracy": FLAT}) == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxprompt.report.curves import Curve, make_panels
+from jaxprompt.report.drift import Drift
 from jaxprompt.report.nearest import SoftToken
 from jaxprompt.report.page import Example, PromptFacts, write_page
 
@@ -75,6 +76,21 @@ def test_all_parts_are_there(tmp_path: Path):
     assert "mean norm of 2.9" in text
 
 
+def test_drift_and_findings_stand_with_the_soft_tokens_where_they_are_known(
+    tmp_path: Path,
+):
+    tokens = [SoftToken(7.04, [("good", 0.5)], Drift(3.21, 0.876))]
+    text = page(tmp_path, prompt=PromptFacts(tokens, findings=["a < b", "c"]))
+    found = rows(text)
+    assert found[-2][2:4] == ["cosine with its start", "distance from it"]
+    assert found[-1] == ["0", "7.0", "0.88", "3.2", "good (0.50)"]
+    assert '<li class="text">a &lt; b</li>' in text
+    assert "mean norm of" not in text
+    plain = page(tmp_path, prompt=PromptFacts([SoftToken(7.04, [])], 2.9))
+    assert "distance from it" not in plain
+    assert "<ul>" not in plain
+
+
 def test_parts_that_a_run_lacks_leave_no_empty_heading(tmp_path: Path):
     assert re.findall("<h2>(.*?)</h2>", page(tmp_path)) == ["Results"]
 
@@ -122,7 +138,7 @@ class Nesting(HTMLParser):
 def test_the_markup_is_well_formed_and_the_same_every_time(tmp_path: Path):
     parts = {
         "panels": make_panels(CURVES),
-        "prompt": PromptFacts([SoftToken(1.0, [])], 1.0),
+        "prompt": PromptFacts([SoftToken(1.0, [], Drift(1, 1))], 1.0, ["a"]),
         "examples": [Example("a", "b", "c")],
         "facts": {"seed": 0},
         "commands": ["true"],

@@ -1,0 +1,242 @@
+"""Rows of a results table: of each task and method, its score over seeds."""
+
+import dataclasses
+import itertools
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jaxprompt.evaluate.aggregate import SUPERGLUE, superglue_score
+
+SUPERGLUE_TITLE = "SuperGLUE (mean of 8)"
+"""What the mean over the eight tasks is called, where others have a task."""
+
+METRIC_OF_MEAN = "mean of each task's"
+"""Likewise, where others have metrics."""
+
+COMPARED = ("metric", "split", "examples")
+"""Fields of a member that scores must share to have a mean."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What a method reaches on a task, over its seeds.
+
+    Scores are in points, 0 to 100: the mean of the task's metrics.
+
+    Attributes:
+        task: The task; of a domain shift "trained on -> scored on".
+        method: What was done.
+        metric: Names of the metrics whose mean is the score, joined by "+".
+        backbone: The model.
+        seeds: In ascending order.
+        scores: The score with each seed.
+        majority: Score of the most frequent class of the same split.
+        untuned: Score of the frozen model alone.
+        hand_written: Score of the frozen model behind a prompt in words.
+        vote: Score of the majority vote of all these seeds.
+        x: Place on a numeric axis, as the prompt's length.
+        illegal: Mean share of answers that are none of the task's label words, 0 to 1.
+        metrics: Mean of each metric.
+    """
+
+    task: str
+    method: str
+    metric: str
+    backbone: str
+    seeds: tuple[int, ...]
+    scores: tuple[float, ...]
+    majority: float | None = None
+    untuned: float | None = None
+    hand_written: float | None = None
+    vote: float | None = None
+    x: float | None = None
+    illegal: float | None = None
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.scores or len(self.seeds) != len(self.scores):
+            raise ValueError(
+                f"{len(self.seeds)} seeds and {len(self.scores)} scores of task "
+                f"{self.task}: give one score for each seed, and one or more"
+            )
+
+    @property
+    def mean(self) -> float:
+        """Mean score."""
+        return statistics.fmean(self.scores)
+
+    @property
+    def stddev(self) -> float | None:
+        """Sample standard deviation of the scores; None for one seed."""
+        return statistics.stdev(self.scores) if len(self.scores) > 1 else None
+
+    @property
+    def best(self) -> float:
+        """Highest score."""
+        return max(self.scores)
+
+
+def method_of(result: Mapping[str, Any]) -> str:
+    """Names the method of a run after what it trains.
+
+    Args:
+        result: Content of its result.json.
+    """
+    if result.get("trains") != "model":
+        return "prompt tuning"
+    tasks = {member["task"] for member in members_of(result)}
+    return "model tuning" if len(tasks) == 1 else "multi-task model tuning"
+
+
+def members_of(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Returns the members of a run, which is one itself if it has no others."""
+    return result.get("members", [result])
+
+
+def rows_of(
+    method: str, results: Iterable[Mapping[str, Any]], x: float | None = None
+) -> list[Row]:
+    """Makes the rows of a method from all of its runs, one for each task and model.
+
+    Domain shifts have rows of their own, as "qqp -> mrpc". A row has a vote if all of
+    its seeds are of one bank.
+
+    Args:
+        method: What to call it.
+        results: Contents of result.json files.
+        x: Place on a numeric axis.
+
+    Returns:
+        The rows, in the order in which the tasks come.
+
+    Raises:
+        ValueError: If a seed comes twice, or if scores of a task cannot be compared.
+    """
+    rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for number, result in enumerate(results):
+        votes = {vote["task"]: vote["vote"] for vote in result.get("votes", [])}
+        for member in members_of(result):
+            task, backbone = member["task"], member["backbone"]
+            known = {"seed": member["seed"], "run": number}
+            one = {"vote": votes.get(task), **member, **known}
+            rows.setdefault((task, backbone), []).append(one)
+            for other, shifted in member.get("shift", {}).items():
+                name = f"{task} -> {other}"
+                rows.setdefault((name, backbone), []).append({**shifted, **known})
+    return [
+        _row(task, method, backbone, sorted(members, key=lambda one: one["seed"]), x)
+        for (task, backbone), members in rows.items()
+    ]
+
+
+def _row(
+    task: str,
+    method: str,
+    backbone: str,
+    members: Sequence[Mapping[str, Any]],
+    x: float | None,
+) -> Row:
+    seeds = tuple(member["seed"] for member in members)
+    if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        raise ValueError(
+            f"two scores of seed {twice[0]} of task {task} and method {method!r}: give "
+            "the runs two names, or leave one out"
+        )
+    for field in COMPARED:
+        values = list(dict.fromkeys(member.get(field) for member in members))
+        if len(values) > 1:
+            raise ValueError(
+                f"task {task} is scored with {field} {values[0]} and with {values[1]}, "
+                f"both as method {method!r}: these do not compare, so give them two "
+                "names"
+            )
+    scored = {name for member in members for name in member.get("metrics", {})}
+    return Row(
+        task=task,
+        method=method,
+        metric=members[0]["metric"],
+        backbone=backbone,
+        seeds=seeds,
+        scores=tuple(float(member["score"]) for member in members),
+        majority=_mean(members, "majority"),
+        untuned=_mean(members, "untuned"),
+        hand_written=_mean(members, "hand_written"),
+        vote=_mean(members, "vote") if _from_one(members) else None,
+        x=x,
+        illegal=_mean(members, "illegal"),
+        metrics={
+            name: statistics.fmean(member["metrics"][name] for member in members)
+            for name in sorted(scored)
+        },
+    )
+
+
+def _mean(members: Sequence[Mapping[str, Any]], field: str) -> float | None:
+    values = [member.get(field) for member in members]
+    known = [float(value) for value in values if value is not None]
+    return statistics.fmean(known) if known else None
+
+
+def _from_one(members: Sequence[Mapping[str, Any]]) -> bool:
+    return len({member["run"] for member in members}) == 1
+
+
+def superglue_rows(
+    method: str, results: Sequence[Mapping[str, Any]], x: float | None = None
+) -> list[Row]:
+    """Makes the mean over SuperGLUE's eight tasks, for each model that has them all.
+
+    Its seeds are those that all eight tasks have, and it has a vote if they all do.
+
+    Args:
+        method: What to call it.
+        results: Contents of result.json files.
+        x: Place on a numeric axis.
+
+    Returns:
+        A row for each model; none where a task is missing.
+
+    Raises:
+        ValueError: As `rows_of`.
+
+    Source: Lester et al. 2021, table 3 (arXiv:2104.08691).
+    """
+    rows = rows_of(method, results, x)
+    metrics: dict[tuple[str, int], dict[str, Mapping[str, float]]] = {}
+    for member in itertools.chain.from_iterable(map(members_of, results)):
+        of_seed = metrics.setdefault((member["backbone"], member["seed"]), {})
+        of_seed[member["task"]] = member.get("metrics", {})
+    found = []
+    for name in dict.fromkeys(row.backbone for row in rows):
+        scores = {
+            seed: superglue_score(by_task)
+            for (backbone, seed), by_task in sorted(metrics.items())
+            if backbone == name and all(map(by_task.get, SUPERGLUE))
+        }
+        if not scores:
+            continue
+        eight = [row for row in rows if row.backbone == name and row.task in SUPERGLUE]
+        found.append(
+            Row(
+                task=SUPERGLUE_TITLE,
+                method=method,
+                metric=METRIC_OF_MEAN,
+                backbone=name,
+                seeds=tuple(scores),
+                scores=tuple(scores.values()),
+                majority=_mean_of(eight, "majority"),
+                untuned=_mean_of(eight, "untuned"),
+                hand_written=_mean_of(eight, "hand_written"),
+                vote=_mean_of(eight, "vote"),
+                x=x,
+                illegal=_mean_of(eight, "illegal"),
+            )
+        )
+    return found
+
+
+def _mean_of(rows: Sequence[Row], field: str) -> float | None:
+    """Averages a field; None unless every row has it."""
+    values = [getattr(row, field) for row in rows]
+    return None if None in values else statistics.fmean(values)

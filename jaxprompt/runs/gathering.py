@@ -1,0 +1,201 @@
+"""One page of many finished runs: results table, plot, ensembles, learning curves."""
+
+import json
+import os
+import re
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from jaxprompt.config import LOSS, VOCABULARY
+from jaxprompt.report.curves import read_curves
+from jaxprompt.report.results import (
+    FILES,
+    results_table,
+    rows_of,
+    superglue_rows,
+    write_results,
+)
+from jaxprompt.report.rows import members_of
+from jaxprompt.report.summary import RunFacts, write_summary
+from jaxprompt.runs.bindings import resolve_bindings
+from jaxprompt.runs.methods import Finished, name_methods
+from jaxprompt.runs.output import check_output
+from jaxprompt.runs.workdir import CONFIG, METRICS, PAGE, RESULT
+
+_Fields = dict[str, type | tuple[type, ...]]
+
+_NUMBER = (int, float)
+
+_MEMBER: _Fields = {
+    "task": str,
+    "metric": str,
+    "backbone": str,
+    "seed": int,
+    "score": _NUMBER,
+    "metrics": dict,
+}
+"""What a page needs of each member of a result, and the type of it."""
+
+_VOTE: _Fields = {
+    "task": str,
+    "metric": str,
+    "members": int,
+    "average": _NUMBER,
+    "best": _NUMBER,
+    "vote": _NUMBER,
+}
+"""Likewise, of each vote."""
+
+
+def gather(folders: Sequence[Path], output: Path, *, overwrite: bool = False) -> Path:
+    """Writes a page of all runs below some folders, and prints their results.
+
+    Beside the page are results.csv, results.md, results.png and results.svg. Runs of
+    the same method and task are one row of the table, their seeds its mean and standard
+    deviation. Runs of pre-training are left out.
+
+    Args:
+        folders: Folders of runs, or of folders of them, at any depth.
+        output: The page to write; its folder must be there.
+        overwrite: Whether these files may exist.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: If there is no run, if one's files cannot be read, or if a file
+            exists against `overwrite`.
+        FileNotFoundError: If there is no such folder.
+    """
+    if output.suffix != ".html":
+        raise ValueError(f"output {output} is a page: name a file that ends in .html")
+    for path in (output, *(output.parent / name for name in FILES)):
+        check_output(path, overwrite)
+    found = _read_results(folders)
+    root = _root(folders, list(found))
+    runs = [
+        Finished(PurePosixPath(folder.relative_to(root)), result, _settings(folder))
+        for folder, result in found.items()
+    ]
+    methods = name_methods(runs)
+    rows = [
+        row
+        for make in (rows_of, superglue_rows)
+        for method in methods
+        for row in make(method.name, [run.result for run in method.runs])
+    ]
+    tasks = list(dict.fromkeys(row.task for row in rows))
+    rows.sort(key=lambda row: tasks.index(row.task))
+    facts = [
+        _facts(root / run.folder, run, method.name, output)
+        for method in methods
+        for run in method.runs
+    ]
+    settings = {method.name: method.settings for method in methods if method.settings}
+    title = f"Results of {', '.join(folder.resolve().name for folder in folders)}"
+    made = write_results(output.parent, rows, title=title)
+    write_summary(output, rows, facts, title=title, settings=settings)
+    print(f"{results_table(rows)}\nwrote {', '.join(map(str, [output, *made]))}")
+    return output
+
+
+def _read_results(folders: Sequence[Path]) -> dict[Path, dict[str, Any]]:
+    """Reads all results below the folders: run's folder -> content of result.json."""
+    found: dict[Path, dict[str, Any]] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no folder {folder}: name a run's, or one of runs")
+        paths = sorted(folder.resolve().rglob(RESULT), key=_by_number)
+        if not paths:
+            raise ValueError(
+                f"no run below {folder}: no folder there has a {RESULT}, which a run "
+                "writes when it is finished"
+            )
+        for path in sorted(folder.resolve().rglob(CONFIG), key=_by_number):
+            if not (path.parent / RESULT).exists():
+                print(f"left out {path.parent}: it is not finished")
+        for path in paths:
+            result = _read_result(path)
+            if result.get("trains") == VOCABULARY or result.get("metric") == LOSS:
+                print(f"left out {path.parent}: pre-training has no score on a task")
+            else:
+                _check_result(path, result)
+                found[path.parent] = result
+    if not found:
+        raise ValueError(
+            f"no run with a score on a task below {', '.join(map(str, folders))}: name "
+            "folders of prompt tuning or model tuning"
+        )
+    return found
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Orders names as people do: length_20 comes before length_100."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+
+def _read_result(path: Path) -> dict[str, Any]:
+    try:
+        result = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not JSON: {error}. Delete it and train again, or leave its "
+            "folder out"
+        ) from error
+    if not isinstance(result, dict):
+        raise ValueError(
+            f"{path} holds {type(result).__name__} and no result of a run: leave its "
+            "folder out"
+        )
+    return result
+
+
+def _check_result(path: Path, result: Mapping[str, Any]) -> None:
+    members = members_of(result)
+    if not isinstance(members, list) or not members:
+        raise ValueError(f"{path}: members is {members!r}: it must list one or more")
+    lists = {"member": (members, _MEMBER), "vote": (result.get("votes", []), _VOTE)}
+    for name, (entries, fields) in lists.items():
+        for number, entry in enumerate(entries):
+            for field, kind in fields.items():
+                value = entry.get(field) if isinstance(entry, dict) else None
+                if not isinstance(value, kind):
+                    raise ValueError(
+                        f"{path}: {field} of {name} {number} is {value!r}, not "
+                        f"{_kind_name(kind)}: this is no result of a run, so leave its "
+                        "folder out"
+                    )
+
+
+def _kind_name(kind: type | tuple[type, ...]) -> str:
+    return "a number" if isinstance(kind, tuple) else f"of type {kind.__name__}"
+
+
+def _root(folders: Sequence[Path], found: Sequence[Path]) -> Path:
+    """Returns the folder that runs are named relative to."""
+    root = Path(os.path.commonpath([folder.resolve() for folder in folders]))
+    return root.parent if root in found else root
+
+
+def _settings(folder: Path) -> dict[str, str]:
+    """Reads what a run's gin text sets; plain Python leaves none."""
+    path = folder / CONFIG
+    if not path.exists():
+        return {}
+    return resolve_bindings(path.read_text(encoding="utf-8"))
+
+
+def _facts(folder: Path, run: Finished, method: str, output: Path) -> RunFacts:
+    log, page = folder / METRICS, folder / PAGE
+    address = os.path.relpath(page, output.resolve().parent)
+    has_page = page.exists() and page != output.resolve()
+    return RunFacts(
+        folder=str(run.folder),
+        method=method,
+        result=run.result,
+        curves=read_curves(log) if log.exists() else {},
+        page=urllib.parse.quote(Path(address).as_posix()) if has_page else None,
+    )

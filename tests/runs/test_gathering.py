@@ -1,0 +1,184 @@
+"""Many runs become one page, a table and a plot; what is no run is told."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_results import made_member, made_result
+
+from jaxprompt.runs.gathering import gather
+
+
+def write_run(folder: Path, result: dict[str, Any], **settings: object) -> Path:
+    folder.mkdir(parents=True)
+    lines = [f"{name.replace('__', '.')} = {x}" for name, x in settings.items()]
+    (folder / "operative_config.gin").write_text("\n".join(lines))
+    (folder / "result.json").write_text(json.dumps(result))
+    scalars = [{"step": 1, "loss": 2.0}, {"step": 2, "validation/score": 60.0}]
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, scalars)))
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Two lengths with two seeds each, and a tuned model."""
+    root = tmp_path / "runs"
+    for length in (20, 100):
+        for seed in (0, 1):
+            write_run(
+                root / f"len{length}" / f"seed {seed}",
+                made_result(made_member(seed=seed, score=50.0 + length / 10 + seed)),
+                PromptStart__length=length,
+                Run__seed=seed,
+            )
+    write_run(root / "model", made_result(made_member(score=70.0), trains="model"))
+    (root / "len20" / "seed 1" / "report.html").write_text("its own page")
+    return root
+
+
+def read_csv(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_seeds_are_averaged_and_methods_stand_side_by_side(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    page = tmp_path / "page.html"
+    assert gather([runs], page) == page
+    told = [(row["method"], row["seeds"], row["mean"]) for row in read_csv(tmp_path)]
+    assert told == [
+        ("prompt tuning, len20", "0 1", "52.5"),
+        ("prompt tuning, len100", "0 1", "60.5"),
+        ("model tuning", "0", "70.0"),
+    ]
+    printed = capsys.readouterr().out
+    assert "| prompt tuning, len20  |     2 | 52.5 | 0.7 |" in printed
+    for name in ("page.html", "results.csv", "results.md", "results.png"):
+        assert f"{tmp_path / name}" in printed
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_the_page_shows_settings_and_curves_and_links_to_the_runs(
+    runs: Path, tmp_path: Path
+):
+    (tmp_path / "pages").mkdir()
+    page = gather([runs], tmp_path / "pages" / "page.html").read_text()
+    assert "<h1>Results of runs</h1>" in page
+    assert "<td>prompt tuning, len100</td><td>100</td>" in page
+    assert page.count("training loss: 2 at step 1") == 5
+    link = '<a href="../runs/len20/seed%201/report.html">len20/seed 1</a>'
+    assert link in page
+    assert "<td>model</td>" in page
+
+
+def test_a_bank_votes_and_superglue_has_a_mean(tmp_path: Path):
+    tasks = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
+    bank = made_result(*(made_member(task, seed) for task in tasks for seed in (0, 1)))
+    write_run(tmp_path / "bank", bank)
+    page = gather([tmp_path / "bank"], tmp_path / "page.html").read_text()
+    assert "<h2>Ensembles</h2>" in page
+    assert "<td>bank</td>" in page
+    *_, last = read_csv(tmp_path)
+    assert (last["task"], last["scores"]) == ("SuperGLUE (mean of 8)", "60.0 60.0")
+    assert last["vote"] == "60.5"
+
+
+def test_folders_of_runs_and_of_other_folders_can_be_mixed(runs: Path, tmp_path: Path):
+    gather([runs / "model", runs / "len20", runs / "model"], tmp_path / "page.html")
+    assert [row["method"] for row in read_csv(tmp_path)] == [
+        "model tuning",
+        "prompt tuning",
+    ]
+    page = (tmp_path / "page.html").read_text()
+    assert "<td>model</td>" in page
+    assert ">len20/seed 0<" in page
+
+
+def test_pre_training_and_unfinished_runs_are_left_out_with_a_word(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_run(runs / "pretrain", {"trains": "model", "metric": "loss", "score": -1.0})
+    write_run(runs / "tokenizer", {"trains": "vocabulary", "task": "text"})
+    write_run(runs / "killed", {}).joinpath("result.json").unlink()
+    gather([runs], tmp_path / "page.html")
+    lines = capsys.readouterr().out.splitlines()[:3]
+    assert [line.split(": ")[1] for line in lines] == [
+        "it is not finished",
+        "pre-training has no score on a task",
+        "pre-training has no score on a task",
+    ]
+    assert [Path(line.split(": ")[0]).name for line in lines] == [
+        "killed",
+        "pretrain",
+        "tokenizer",
+    ]
+    with pytest.raises(
+        ValueError, match=r"no run with a score on a task below .*pretr"
+    ):
+        gather([runs / "pretrain"], tmp_path / "other.html", overwrite=True)
+
+
+def test_equal_runs_give_equal_files(runs: Path, tmp_path: Path):
+    page = gather([runs], tmp_path / "page.html")
+    names = ("page.html", "results.csv", "results.md", "results.png", "results.svg")
+    first = {name: (tmp_path / name).read_bytes() for name in names}
+    with pytest.raises(ValueError, match=r"page\.html exists: .* say --overwrite"):
+        gather([runs], page)
+    gather([runs], page, overwrite=True)
+    assert {name: (tmp_path / name).read_bytes() for name in names} == first
+    page.unlink()
+    with pytest.raises(ValueError, match=r"results\.csv exists"):
+        gather([runs], page)
+
+
+def test_what_is_no_run_is_named(runs: Path, tmp_path: Path):
+    page = tmp_path / "page.html"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        ValueError, match=r"no run below .*empty: no folder there has a"
+    ):
+        gather([runs, tmp_path / "empty"], page)
+    with pytest.raises(FileNotFoundError, match=r"no folder .*none: name a run's"):
+        gather([tmp_path / "none"], page)
+    with pytest.raises(ValueError, match=r"page\.txt is a page: name a file that ends"):
+        gather([runs], tmp_path / "page.txt")
+    with pytest.raises(ValueError, match=r"no folder .*nowhere for page\.html"):
+        gather([runs], tmp_path / "nowhere" / "page.html")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"model/result\.json is not JSON: .* train again"),
+        ("[]", r"model/result\.json holds list and no result of a run"),
+        ("{}", r"model/result\.json: task of member 0 is None, not of type str"),
+        ('{"members": []}', r"result\.json: members is \[\]: it must list one or more"),
+        ('{"members": [3]}', r"result\.json: task of member 0 is None"),
+        (
+            json.dumps({**made_member(), "score": "high"}),
+            r"result\.json: score of member 0 is 'high', not a number",
+        ),
+        (
+            json.dumps(made_result(made_member(), votes=[{"task": "rte"}])),
+            r"result\.json: metric of vote 0 is None",
+        ),
+    ],
+)
+def test_a_broken_result_is_named(
+    runs: Path, tmp_path: Path, content: str, message: str
+):
+    (runs / "model" / "result.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        gather([runs], tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_broken_log_is_named(runs: Path, tmp_path: Path):
+    (runs / "model" / "metrics.jsonl").write_text("{}")
+    with pytest.raises(ValueError, match=r"model/metrics\.jsonl:1: not a JSON object"):
+        gather([runs], tmp_path / "page.html")
+    (runs / "model" / "metrics.jsonl").unlink()
+    assert gather([runs], tmp_path / "page.html").exists()
