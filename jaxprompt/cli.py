@@ -1,14 +1,16 @@
 """The command `jaxprompt`: flags and gin; what they ask for is done in runs/."""
 
 import argparse
+import dataclasses
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxprompt.config import Run
+    from jaxprompt.prompts.file import Provenance
 
 PACKAGE = Path(__file__).parent
 DEFAULTS = "gin/runs/prompt_tuning.gin"
@@ -28,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     flags, rest = parser.parse_known_args(arguments)
     settings = [argument for argument in rest if argument.startswith("--gin.")]
+    if "gin_file" not in flags:  # This command takes no configuration.
+        settings = []
     unknown = [argument for argument in rest if argument not in settings]
     if unknown:
         parser.error(f"unknown arguments: {' '.join(unknown)}")
@@ -114,20 +118,109 @@ def _parser() -> argparse.ArgumentParser:
         help="words for each soft token",
     )
 
-    for sub in (evaluate, predict, inspect):
+    evaluate.add_argument(
+        "--prompt",
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="a prompt.safetensors; with --ensemble several, or a folder of them",
+    )
+    evaluate.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="score all the prompts in shared batches, and their majority vote",
+    )
+    for sub in (predict, inspect):
         sub.add_argument(
             "--prompt", required=True, metavar="FILE", help="a prompt.safetensors"
         )
+    inspect.add_argument(
+        "--metric",
+        default="cosine",
+        help="what is near: cosine, dot or l2 (default: %(default)s)",
+    )
+    inspect.add_argument(
+        "--label_words",
+        default="",
+        metavar="WORDS",
+        help="words to look for, with commas between; the task's own by default",
+    )
+    inspect.add_argument(
+        "--without_model",
+        action="store_true",
+        help="tell only what the file alone does; its model need not be there",
+    )
+    inspect.add_argument(
+        "--output", metavar="FILE", help="also write all of it, as JSON"
+    )
+    submit = add("submit", "Answer a test split for its leaderboard.", _submit)
+    submit.add_argument(
+        "--prompt", required=True, metavar="FILE", help="a prompt.safetensors"
+    )
+    submit.add_argument("--split", help="split to answer, instead of test")
+    submit.add_argument(
+        "--output", required=True, metavar="DIR", help="folder of the leaderboard file"
+    )
+    for sub in (evaluate, predict, inspect, submit):
         sub.add_argument(
             "--another_backbone",
             action="store_true",
             help="allow a model that the prompt was not trained on",
         )
-    for sub in (evaluate, predict):
-        sub.add_argument(
-            "--overwrite", action="store_true", help="replace an existing output file"
-        )
+    text = "Train every arm of a recipe's sweep, and compare the results."
+    sweep = add("sweep", text, _sweep)
+    sweep.add_argument(
+        "--workdir", required=True, metavar="DIR", help="folder of the runs"
+    )
+    _add_report(commands)
+    _add_interchange(commands)
+    for sub in (evaluate, predict, inspect, submit):
+        _add_overwrite(sub)
     return parser
+
+
+def _add_overwrite(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace an existing output file"
+    )
+
+
+def _add_report(commands: Any) -> None:
+    text = "Gather finished runs into one page, a table and a plot."
+    report = commands.add_parser("report", help=text, description=text)
+    report.set_defaults(command=_report)
+    report.add_argument(
+        "folders", nargs="+", metavar="DIR", help="folder of a run, or of runs"
+    )
+    report.add_argument(
+        "--output", required=True, metavar="FILE", help="the page, as report.html"
+    )
+    _add_overwrite(report)
+
+
+def _add_interchange(commands: Any) -> None:
+    text = "Take a prompt from another program."
+    take = commands.add_parser("import", help=text, description=text)
+    take.set_defaults(command=_import)
+    take.add_argument("source", metavar="FILE", help="the other program's file")
+    take.add_argument(
+        "--backbone", required=True, help="Hub name or folder of the prompt's model"
+    )
+    take.add_argument("--task", default="", help="name of the prompt's task, if known")
+    text = "Give a prompt to another program."
+    give = commands.add_parser("export", help=text, description=text)
+    give.set_defaults(command=_export)
+    give.add_argument("source", metavar="FILE", help="a prompt.safetensors")
+    for sub in (take, give):
+        sub.add_argument(
+            "--format",
+            default="google",
+            help="google: a .npy of google-research/prompt-tuning (the default)",
+        )
+        sub.add_argument(
+            "--output", required=True, metavar="FILE", help="the file to write"
+        )
+        _add_overwrite(sub)
 
 
 def _train(flags: argparse.Namespace) -> None:
@@ -141,21 +234,31 @@ def _train(flags: argparse.Namespace) -> None:
 def _evaluate(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
 
-    runs.evaluate(
-        _run_of_prompt(flags),
-        Path(flags.prompt),
-        split=flags.split,
-        output=None if flags.output is None else Path(flags.output),
-        overwrite=flags.overwrite,
-        another_backbone=flags.another_backbone,
-    )
+    options = {
+        "split": flags.split,
+        "output": None if flags.output is None else Path(flags.output),
+        "overwrite": flags.overwrite,
+        "another_backbone": flags.another_backbone,
+    }
+    if flags.ensemble:
+        files = runs.find_prompts(flags.prompt)
+        run, _ = _configured(flags, files[0])
+        runs.evaluate_ensemble(run, files, **options)
+        return
+    if len(flags.prompt) > 1:
+        raise ValueError(
+            f"{len(flags.prompt)} prompts: add --ensemble for their vote, or score them"
+            " one by one"
+        )
+    (file,) = flags.prompt
+    runs.evaluate(_run_of_prompt(flags, file), Path(file), **options)
 
 
 def _predict(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
 
     runs.predict(
-        _run_of_prompt(flags),
+        _run_of_prompt(flags, flags.prompt),
         Path(flags.prompt),
         source=flags.input,
         output=flags.output,
@@ -168,19 +271,85 @@ def _inspect(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
 
     runs.inspect(
-        _run_of_prompt(flags),
+        _run_of_prompt(flags, flags.prompt),
         Path(flags.prompt),
         neighbours=flags.neighbours,
+        metric=flags.metric,
+        label_words=tuple(filter(None, flags.label_words.split(","))),
+        without_model=flags.without_model,
+        output=None if flags.output is None else Path(flags.output),
+        overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,
     )
 
 
-def _run_of_prompt(flags: argparse.Namespace) -> "Run":
+def _submit(flags: argparse.Namespace) -> None:
+    from jaxprompt import runs
+
+    runs.submit(
+        _run_of_prompt(flags, flags.prompt),
+        Path(flags.prompt),
+        split=flags.split,
+        output=Path(flags.output),
+        overwrite=flags.overwrite,
+        another_backbone=flags.another_backbone,
+    )
+
+
+def _sweep(flags: argparse.Namespace) -> None:
+    from jaxprompt.sweep import sweep
+
+    sweep(flags.gin_file, flags.settings, Path(flags.workdir))
+
+
+def _report(flags: argparse.Namespace) -> None:
+    from jaxprompt import runs
+
+    folders = [Path(folder) for folder in flags.folders]
+    runs.gather(folders, Path(flags.output), overwrite=flags.overwrite)
+
+
+def _import(flags: argparse.Namespace) -> None:
+    from jaxprompt import runs
+
+    runs.import_prompt(
+        Path(flags.source),
+        Path(flags.output),
+        form=flags.format,
+        backbone=flags.backbone,
+        task=flags.task,
+        overwrite=flags.overwrite,
+    )
+
+
+def _export(flags: argparse.Namespace) -> None:
+    from jaxprompt import runs
+
+    runs.export_prompt(
+        Path(flags.source),
+        Path(flags.output),
+        form=flags.format,
+        overwrite=flags.overwrite,
+    )
+
+
+def _run_of_prompt(flags: argparse.Namespace, file: str) -> "Run":
+    """Takes the run of a prompt alone, though it may have been trained in a bank."""
+    run, provenance = _configured(flags, file)
+    if provenance.task in [task.label for task in run.data.tasks]:
+        return run.of_member(provenance.task, provenance.seed or 0)
+    return dataclasses.replace(run, seeds=1)
+
+
+def _configured(
+    flags: argparse.Namespace, file: str | Path
+) -> tuple["Run", "Provenance"]:
     """Takes the run from the prompt's own file, changed by this command's flags."""
     from jaxprompt.configure import configure
     from jaxprompt.prompts.file import load_prompt
 
-    _, provenance = load_prompt(flags.prompt)
+    _, provenance = load_prompt(file)
     # A prompt saved by plain Python brings no configuration: the defaults stand in.
     files = flags.gin_file or ([] if provenance.config else [DEFAULTS])
-    return configure(files, flags.settings, start=provenance.config)[0]
+    run, _ = configure(files, flags.settings, start=provenance.config)
+    return run, provenance

@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import gin
 from gin import config_parser
 
-from jaxprompt.config import CONFIGURABLES, Run
+from jaxprompt.config import CONFIGURABLES, Run, Sweep
 
 _PACKAGE = Path(__file__).parent
 _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
@@ -47,9 +47,77 @@ def configure(
         ValueError: If something is misspelt, unknown or of the wrong type. gin's own
             imports are refused: a configuration chooses values, it loads no code.
     """
+    _load(files, settings, start)
+    return _build_run()
+
+
+def configure_seeds(
+    files: Sequence[str], settings: Sequence[str]
+) -> list[tuple[Run, str]]:
+    """Reads gin as `configure` does, and makes the runs that train all its seeds.
+
+    Prompts of several seeds are a bank, and so one run. Models share nothing: each of
+    their seeds is a run of its own.
+
+    Args:
+        files: gin files.
+        settings: "NAME=value" each.
+
+    Returns:
+        Runs and their configurations as gin text, by rising seed.
+
+    Raises:
+        FileNotFoundError: As `configure`.
+        ValueError: As `configure`.
+    """
+    _load(files, settings)
+    asked = _bindings("Run")
+    first, seeds = asked.get("seed", 0), asked.get("seeds", 1)
+    is_bank = asked.get("trains", "prompt") == "prompt"
+    # A seed that is no number is told by the run's own checks.
+    if is_bank or seeds == 1 or not {type(first), type(seeds)} <= {int}:
+        return [_build_run()]
+    return [
+        configure(files, [*settings, f"SEED={seed}", "SEEDS=1"])
+        for seed in range(first, first + seeds)
+    ]
+
+
+def configure_sweep(files: Sequence[str], settings: Sequence[str]) -> Sweep:
+    """Reads the sweep of a recipe; its runs are configured one by one.
+
+    Args:
+        files: gin files.
+        settings: "NAME=value" each.
+
+    Raises:
+        FileNotFoundError: As `configure`.
+        ValueError: As `configure`; or if there is no sweep, or both it and the other
+            files name tasks.
+    """
+    _load(files, settings)
+    if "arms" not in _bindings("Sweep"):
+        raise ValueError(
+            f"no sweep in {', '.join(files)}: give a recipe that sets Sweep.arms, as "
+            "--gin_file=gin/recipes/lester2021/figure3a_prompt_length.gin"
+        )
+    sweep = _build("Sweep")
+    _check_types(sweep)
+    task = _bindings("Data").get("task")
+    if sweep.tasks and task is not None:
+        raise ValueError(
+            f"task {task.label} and {len(sweep.tasks)} files in Sweep.tasks: for "
+            f'{task.label} alone add --gin.Sweep.tasks="[]", or leave its file out'
+        )
+    return sweep
+
+
+def _load(files: Sequence[str], settings: Sequence[str], start: str = "") -> None:
+    """Replaces gin's configuration by the start, the files and the settings."""
     gin.clear_config()
     names: set[str] = set()
     if start:
+        start = _without_macro_scopes(start)
         names |= _read(start, "the configuration stored with the prompt")
     for file in files:
         path = _find(file)
@@ -61,12 +129,41 @@ def configure(
         )
     for setting in settings:
         _set(setting, names)
-    try:
-        run = _configurables["Run"]()
-    except (TypeError, ValueError) as error:
-        raise ValueError(_one_line(error)) from error
+
+
+def _without_macro_scopes(config: str) -> str:
+    """Lets later files change what stands behind a macro.
+
+    gin writes what it found behind %TASK as TASK/OfficialTask.name, which would win
+    over a later OfficialTask.name.
+    """
+    macros = re.findall(r"^(\w+) = ", config, re.MULTILINE)
+    if not macros:
+        return config
+    return re.sub(rf"^({'|'.join(macros)})/", "", config, flags=re.MULTILINE)
+
+
+def _build_run() -> tuple[Run, str]:
+    """Makes the run from what was read; returns it and its operative configuration."""
+    run = _build("Run")
     _check_types(run)
     return run, gin.operative_config_str()
+
+
+def _build(name: str) -> Any:
+    """Makes one of the configurables from what was read."""
+    try:
+        return _configurables[name]()
+    except (TypeError, ValueError) as error:
+        raise ValueError(_one_line(error)) from error
+
+
+def _bindings(name: str) -> dict[str, Any]:
+    """Returns what was read for a configurable: the fields that are set."""
+    try:
+        return gin.get_bindings(name)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_one_line(error)) from error
 
 
 def _check_types(config: Any) -> None:

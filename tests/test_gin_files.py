@@ -7,28 +7,77 @@ import pytest
 from jaxprompt.config import OfficialTask, OwnTask, Run, TextTask
 from jaxprompt.configure import configure
 from jaxprompt.data.task import task_names
+from jaxprompt.sweep import plan_sweep
 from jaxprompt.train.loop import Pace
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RUN = "gin/runs/prompt_tuning.gin"
 FILES = sorted(str(p.relative_to(REPOSITORY)) for p in REPOSITORY.glob("gin/**/*.gin"))
+SWEEPS = [file for file in FILES if "Sweep.arms" in (REPOSITORY / file).read_text()]
+LESTER = "gin/recipes/lester2021"
 MACROS = (
     "MODEL DATA_DIR PROMPT_LENGTH PROMPT_INIT BATCH_SIZE STEPS LEARNING_RATE SEED "
     "INPUT_LENGTH TARGET_LENGTH"
 ).split()
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [file for file in FILES if file not in SWEEPS])
 def test_every_file_builds_a_run(file: str):
     run, config = configure([RUN] if file == RUN else [RUN, file], [])
     assert isinstance(run, Run)
-    if "/tasks/" in file or "/recipes/" in file:
+    has_tasks = "Sweep.tasks" in (REPOSITORY / file).read_text()
+    if "/tasks/" in file or ("/recipes/" in file and not has_tasks):
         assert isinstance(run.data.task, OfficialTask | OwnTask | TextTask)
         assert run.data.task.name
     if "/models/" in file:
         assert run.model.name
     # What is stored with a prompt builds the same run again.
     assert configure([], [], start=config) == (run, config)
+
+
+@pytest.mark.parametrize("file", SWEEPS)
+def test_every_sweep_builds_all_of_its_runs(file: str, tmp_path: Path):
+    experiment, planned = plan_sweep([file], [], tmp_path)
+    assert experiment.title
+    assert {one.arm for one in planned} == set(experiment.arms)
+    if experiment.tasks:
+        assert {one.task for one in planned} == {Path(f).stem for f in experiment.tasks}
+    assert all(one.run.data.tasks for one in planned)
+    # No two runs are the same, and none writes over another.
+    assert len({one.config for one in planned}) == len(planned)
+    assert len({one.folder for one in planned}) == len(planned)
+
+
+@pytest.mark.parametrize("name", ["figure1_superglue", "table3_ensemble"])
+def test_the_nano_takes_the_place_of_model_and_tasks(name: str, tmp_path: Path):
+    files = [f"{LESTER}/{name}.gin", f"{LESTER}/nano.gin"]
+    _, planned = plan_sweep(files, [], tmp_path)
+    assert {one.run.model.name for one in planned} == {"bundled:nano"}
+    assert {one.run.pace.steps for one in planned} == {400}
+    assert {one.run.batch_size for one in planned} == {32}
+    assert {one.task for one in planned} == {one.run.data.task_name for one in planned}
+    assert all(one.task.startswith("mini_") for one in planned)
+
+
+def test_prompt_lengths_stand_where_they_are(tmp_path: Path):
+    experiment, planned = plan_sweep(
+        [f"{LESTER}/figure3a_prompt_length.gin"], [], tmp_path
+    )
+    assert {one.arm: one.run.prompt.length for one in planned} == experiment.x
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in SWEEPS if "'TRAINS': 'model'" in (REPOSITORY / f).read_text()]
+)
+def test_an_arm_of_model_tuning_is_the_file_of_model_tuning(file: str, tmp_path: Path):
+    _, planned = plan_sweep([file], [], tmp_path)
+    arms = {one.arm: one.run for one in planned}
+    alone, _ = configure(["gin/runs/model_tuning.gin"], [])
+    for run in (arms["model_tuning"], alone):
+        assert run.trains == "model"
+    assert arms["model_tuning"].optimizer == alone.optimizer
+    assert arms["model_tuning"].model == alone.model
+    assert arms["prompt_tuning"].optimizer != alone.optimizer
 
 
 def test_the_official_tasks_all_have_a_file():

@@ -11,7 +11,8 @@ from jaxprompt.config.settings import (
     PromptStart,
     Tokenizer,
 )
-from jaxprompt.config.tasks import OfficialTask, OwnTask, TextTask
+from jaxprompt.config.sweep import Sweep
+from jaxprompt.config.tasks import OfficialTask, OwnTask, TaskGroup, TextTask
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.train.loop import Pace
 
@@ -20,6 +21,7 @@ CONFIGURABLES = (
     OfficialTask,
     OwnTask,
     TextTask,
+    TaskGroup,
     Tokenizer,
     T5Config,
     Data,
@@ -28,6 +30,7 @@ CONFIGURABLES = (
     Pace,
     Evaluation,
     Run,
+    Sweep,
 )
 """All that a gin file may name."""
 
@@ -44,6 +47,8 @@ __all__ = [
     "OwnTask",
     "PromptStart",
     "Run",
+    "Sweep",
+    "TaskGroup",
     "TextTask",
     "Tokenizer",
 ]

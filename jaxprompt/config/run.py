@@ -1,5 +1,6 @@
 """A whole run: its parts, and which of them fit together."""
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from jaxprompt.config.settings import (
@@ -33,8 +34,11 @@ class Run:
         pace: For how long, and how often it is evaluated and saved.
         evaluation: How it is scored.
         tokenizer: The vocabulary, where that is what trains.
-        batch_size: Rows B of a training batch, over all devices.
+        batch_size: Rows B of a training batch, over all devices; of each member of a
+            bank.
         seed: Of the prompt's start, the order of the data and the dropout.
+        seeds: Prompts to train at once for each task, from `seed` on: a bank. Each is
+            trained as it would be alone.
     """
 
     trains: str = "prompt"
@@ -47,11 +51,24 @@ class Run:
     tokenizer: Tokenizer = field(default_factory=Tokenizer)
     batch_size: int = 32
     seed: int = 0
+    seeds: int = 1
 
     def __post_init__(self) -> None:
         if self.trains not in (*MASKS, VOCABULARY):
             raise ValueError(
                 f"trains {self.trains!r}: use one of {[*MASKS, VOCABULARY]}"
+            )
+        if not isinstance(self.seeds, int) or self.seeds < 1:
+            raise ValueError(f"seeds {self.seeds!r}: a number of prompts, 1 or more")
+        if self.trains != "prompt" and self.seeds > 1:
+            raise ValueError(
+                f"{self.seeds} seeds where {self.trains!r} trains: only prompts fit on "
+                "one frozen model, so start a run for each seed"
+            )
+        if self.evaluation.method == LOSS and self.num_members > 1:
+            raise ValueError(
+                f"method {LOSS!r} for a bank of {self.num_members} prompts: score "
+                "them, as with 'greedy', or train them one by one"
             )
         by_loss, text = self.evaluation.method == LOSS, self.data.task
         if self.trains != VOCABULARY and isinstance(text, TextTask) and not by_loss:
@@ -69,3 +86,26 @@ class Run:
                 f"model tuning with {self.model.dtype} weights loses its small steps: "
                 "use float32"
             )
+
+    @property
+    def num_members(self) -> int:
+        """How many prompts train; 1 where it is the model."""
+        return self.seeds * len(self.data.tasks) if self.trains == "prompt" else 1
+
+    def of_member(self, task: str, seed: int) -> "Run":
+        """Returns the run of one member alone.
+
+        Args:
+            task: Name of its task.
+            seed: Its seed.
+
+        Raises:
+            ValueError: If no member has such a task.
+        """
+        tasks = {one.label: one for one in self.data.tasks}
+        if task not in tasks:
+            raise ValueError(
+                f"no task {task!r} in this run: it has {', '.join(tasks) or 'none'}"
+            )
+        data = dataclasses.replace(self.data, task=tasks[task])
+        return dataclasses.replace(self, data=data, seed=seed, seeds=1)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxprompt.config.tasks import OfficialTask, OwnTask, TextTask
+from jaxprompt.config.tasks import OfficialTask, OwnTask, TaskGroup, TextTask
 from jaxprompt.evaluate.score import METHODS as EVALUATION_METHODS
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
@@ -80,7 +80,8 @@ class Data:
     """A task and how much of it the model sees.
 
     Attributes:
-        task: The task.
+        task: The task, or several: each gets a prompt of its own, and a model trains
+            on all of them.
         input_length: Source tokens of text, end-of-sequence included; the prompt's
             soft tokens come on top.
         target_length: Target tokens, end-of-sequence included.
@@ -88,15 +89,35 @@ class Data:
         validation_split: Split that chooses the prompt.
         test_split: Split of the final score; None takes the validation split.
         pack: Whether a row of a training batch holds as many examples as fit.
+        shift_to: Tasks that what was trained is scored on too, without any further
+            training and without a say in which step is best: domain shift. Their
+            label words must be those of the task.
+        shift_split: Split of these tasks.
     """
 
-    task: OfficialTask | OwnTask | TextTask | None = None
+    task: OfficialTask | OwnTask | TextTask | TaskGroup | None = None
     input_length: int = 512
     target_length: int = 8
     train_split: str = "train"
     validation_split: str = "validation"
     test_split: str | None = None
     pack: bool = False
+    shift_to: Sequence[OfficialTask | OwnTask] = ()
+    shift_split: str = "validation"
+
+    def __post_init__(self) -> None:
+        for task in self.shift_to:
+            if not isinstance(task, OfficialTask | OwnTask):
+                raise ValueError(
+                    f"shift_to holds {task!r}, which is no task: in gin write "
+                    "[@mrpc/OfficialTask()], with parentheses"
+                )
+        labels = [task.label for task in (*self.tasks, *self.shift_to)]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ValueError(
+                f"two tasks are called {', '.join(twice)}: give each a title of its own"
+            )
 
     @property
     def scored_split(self) -> str:
@@ -104,11 +125,16 @@ class Data:
         return self.test_split or self.validation_split
 
     @property
+    def tasks(self) -> tuple[OfficialTask | OwnTask | TextTask, ...]:
+        """The tasks one by one; empty without a task."""
+        if self.task is None:
+            return ()
+        return self.task.tasks if isinstance(self.task, TaskGroup) else (self.task,)
+
+    @property
     def task_name(self) -> str:
-        """What the task is called; empty without a task."""
-        if isinstance(self.task, OfficialTask) and self.task.title:
-            return self.task.title
-        return self.task.name if self.task else ""
+        """What the task, or the group, is called; empty without a task."""
+        return self.task.label if self.task else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +238,8 @@ class Evaluation:
         batch_size: Rows B of a batch.
         hand_written: Text to put before every input of the frozen model: a baseline
             that is scored too, if given.
+        shots: Training examples to put before every input of the frozen model, behind
+            the hand-written text: in-context learning, a baseline likewise.
         num_examples: Examples of the split to score, of each objective on its own;
             None for all.
     """
@@ -222,8 +250,11 @@ class Evaluation:
     batch_size: int = 32
     num_examples: int | None = None
     hand_written: str = ""
+    shots: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.shots, int) or self.shots < 0:
+            raise ValueError(f"shots {self.shots!r}: a number, 0 for none")
         if self.hand_written and not self.hand_written.strip():
             raise ValueError(
                 f"hand-written prompt {self.hand_written!r} has no words: write some, "

@@ -30,6 +30,11 @@ class OfficialTask:
     label_words: Mapping[str, str] | None = None
     title: str = ""
 
+    @property
+    def label(self) -> str:
+        """What results call the task."""
+        return self.title or self.name
+
     def load(self, vocabulary: Any) -> Task:
         """Reads and checks the task's files."""
         return load_task(
@@ -64,6 +69,11 @@ class OwnTask:
     share: Mapping[str, float] | None = None
     seed: int = 0
     metrics: Sequence[str] = ("accuracy",)
+
+    @property
+    def label(self) -> str:
+        """What results call the task."""
+        return self.name
 
     def load(self, vocabulary: Any) -> Task:
         """Reads and checks the files."""
@@ -111,6 +121,11 @@ class TextTask:
     license: str = "unknown"
     languages: Sequence[str] = ()
 
+    @property
+    def label(self) -> str:
+        """What results call the task."""
+        return self.name
+
     def load(self, vocabulary: Any) -> Task:
         """Makes the task; its text is read when a split is first used."""
         return text_task(
@@ -131,4 +146,44 @@ class TextTask:
             self.folder,
             validation_share=self.validation_share,
             passage_words=self.passage_words,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskGroup:
+    """Several official tasks of one run.
+
+    Attributes:
+        name: What results call the group.
+        names: Of the tasks; see `OfficialTask`.
+        data_dir: Folder of official files; None takes TFDS.
+        keep_task_name: As of `OfficialTask`; a model that trains on several tasks needs
+            it to tell them apart.
+    """
+
+    name: str = "group"
+    names: Sequence[str] = ()
+    data_dir: str | None = None
+    keep_task_name: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.names, str) or not self.names:
+            raise ValueError(
+                f"TaskGroup.names is {self.names!r}: list the names of its tasks, as "
+                "['boolq', 'cb']"
+            )
+
+    @property
+    def label(self) -> str:
+        """What results call the group."""
+        return self.name
+
+    @property
+    def tasks(self) -> tuple[OfficialTask, ...]:
+        """Its tasks, in order."""
+        return tuple(
+            OfficialTask(
+                name=name, data_dir=self.data_dir, keep_task_name=self.keep_task_name
+            )
+            for name in self.names
         )

@@ -1,8 +1,22 @@
-"""The four things a user does: train, evaluate, predict and inspect."""
+"""What a user does: train, evaluate, predict, submit, inspect, gather, exchange."""
 
-from jaxprompt.runs.evaluation import evaluate
+from jaxprompt.runs.evaluation import evaluate, evaluate_ensemble, find_prompts
+from jaxprompt.runs.gathering import gather
 from jaxprompt.runs.inspection import inspect
+from jaxprompt.runs.interchange import export_prompt, import_prompt
 from jaxprompt.runs.prediction import predict
+from jaxprompt.runs.submission import submit
 from jaxprompt.runs.training import train
 
-__all__ = ["evaluate", "inspect", "predict", "train"]
+__all__ = [
+    "evaluate",
+    "evaluate_ensemble",
+    "export_prompt",
+    "find_prompts",
+    "gather",
+    "import_prompt",
+    "inspect",
+    "predict",
+    "submit",
+    "train",
+]

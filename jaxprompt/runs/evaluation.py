@@ -1,13 +1,17 @@
-"""Scoring a prompt file on its task."""
+"""Scoring prompt files on their task: one of them, or the vote of several."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.config import Run
+from jaxprompt.config import LOSS, Run
 from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.prompt import stack
+from jaxprompt.runs.measured import result_of
 from jaxprompt.runs.output import check_output, write_json
 from jaxprompt.runs.prepare import prepare
 from jaxprompt.runs.results import make_report, result_table
+from jaxprompt.runs.score_report import ScoreReport
 
 
 def evaluate(
@@ -40,9 +44,112 @@ def evaluate(
     check_output(output, overwrite)
     prompt, provenance = load_prompt(prompt_file)
     ready = prepare(
-        run, splits=(split,), trained=provenance, another_backbone=another_backbone
+        run, splits=(split,), trained=[provenance], another_backbone=another_backbone
     )
-    result, _ = make_report(ready, split, prompt.length).measure(ready.join(prompt))
+    measured = make_report(ready, split, prompt.length).measure(ready.join(prompt))
+    result = result_of(measured, run.data.task_name)
+    return _show(result, output)
+
+
+def evaluate_ensemble(
+    run: Run,
+    prompt_files: Sequence[Path],
+    *,
+    split: str | None = None,
+    output: Path | None = None,
+    overwrite: bool = False,
+    another_backbone: bool = False,
+) -> dict[str, Any]:
+    """Scores several prompts in shared batches, and the majority vote of each task's.
+
+    Args:
+        run: Model, task and method, as of one of the prompts. With several tasks, each
+            prompt answers the one that it was trained on.
+        prompt_files: The prompts, of one length; their order decides ties, as in
+            `evaluate.vote.majority_vote`.
+        split: As of `evaluate`.
+        output: As of `evaluate`.
+        overwrite: As of `evaluate`.
+        another_backbone: As of `evaluate`.
+
+    Returns:
+        The scores, as in result.json: of every member, and the votes.
+
+    Raises:
+        ValueError: If anything does not fit, before any device work.
+        FileNotFoundError: If a file is missing.
+    """
+    split = split or run.data.scored_split
+    check_output(output, overwrite)
+    if len(prompt_files) < 2:
+        raise ValueError(
+            f"an ensemble of {len(prompt_files)} prompts: name two or more, as "
+            "--prompt=A --prompt=B, or the folder of a bank"
+        )
+    if run.evaluation.method == LOSS:
+        raise ValueError(
+            f"method {LOSS!r} gives no answers to vote on: use another, as "
+            "--gin.METHOD=\"'greedy'\""
+        )
+    prompts, provenances = zip(*map(load_prompt, prompt_files), strict=True)
+    bank = stack(prompts)
+    places = {task.label: place for place, task in enumerate(run.data.tasks)}
+    members = []
+    for file, provenance in zip(prompt_files, provenances, strict=True):
+        place = 0 if len(places) == 1 else places.get(provenance.task)
+        if place is None:
+            raise ValueError(
+                f"{file} was trained on {provenance.task!r}, but this run has "
+                f"{', '.join(places)}: leave it out"
+            )
+        members.append((place, provenance.seed or 0))
+    used = sorted({place for place, _ in members})
+    if len(used) < len(places):
+        raise ValueError(
+            f"no prompt for {', '.join(t for t, p in places.items() if p not in used)}:"
+            " name prompts of every task, or set another TASK"
+        )
+    ready = prepare(
+        run, splits=(split,), trained=provenances, another_backbone=another_backbone
+    )
+    report = ScoreReport(ready, split, bank.length, members)
+    measured = report.measure(ready.join(bank))
+    files = [{"file": str(file)} for file in prompt_files]
+    named = [m | f for m, f in zip(measured.members, files, strict=True)]
+    result = result_of(measured._replace(members=named), run.data.task_name)
+    return _show(result, output)
+
+
+def find_prompts(names: Sequence[str]) -> list[Path]:
+    """Lists prompt files; of a folder, such as a bank's, by task and seed.
+
+    Args:
+        names: Files, and folders of .safetensors files.
+
+    Raises:
+        FileNotFoundError: If a name is neither, or a folder holds none.
+    """
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if not path.is_dir():
+            found.append(path)
+            continue
+        files = list(path.glob("*.safetensors"))
+        if not files:
+            raise FileNotFoundError(
+                f"no *.safetensors in folder {path}: check the path"
+            )
+        found += sorted(files, key=_task_and_seed)
+    return found
+
+
+def _task_and_seed(file: Path) -> tuple[str, int, str]:
+    _, provenance = load_prompt(file)
+    return provenance.task, provenance.seed or 0, file.name
+
+
+def _show(result: dict[str, Any], output: Path | None) -> dict[str, Any]:
     print(result_table(result))
     if output is not None:
         write_json(output, result)

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import optax
 
 from jaxprompt.config import Run
-from jaxprompt.data.batches import Position, train_batches
-from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.data.bank import Member, bank_batches
+from jaxprompt.data.mixture import mixed_batches
+from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.train.checkpoint import Checkpoints, Progress
-from jaxprompt.train.loop import fit
+from jaxprompt.train.checkpoint import Checkpoints, MemberProgress, Progress
+from jaxprompt.train.loop import Positions, Validation, fit
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.optimizer import (
     MASKS,
@@ -23,20 +24,21 @@ from jaxprompt.train.optimizer import (
     make_schedule,
     train_only,
 )
-from jaxprompt.train.step import init_state, make_train_step
+from jaxprompt.train.step import TrainState, init_state, make_train_step
 
 
 class Best(NamedTuple):
-    """The best step of a training.
+    """The best of a training.
 
     Attributes:
-        params: The joined tree {"model": ..., "prompt": ...} after it.
-        step: Its number.
+        params: The joined tree {"model": ..., "prompt": ...}; each member's prompt is
+            that of its own best step.
+        steps: The number of this step, of each member.
         seconds: Spent on all steps and their validation.
     """
 
     params: Params
-    step: int
+    steps: tuple[int, ...]
     seconds: float
 
 
@@ -80,70 +82,121 @@ def fit_best(
     ready: Ready,
     start: Prompt,
     tx: optax.GradientTransformationExtraArgs,
-    validate: Callable[[Params], dict[str, float]],
+    validate: Callable[[Params], Validation],
     workdir: Path,
 ) -> Best:
     """Trains, or goes on where a checkpoint in the workdir ends.
 
     Args:
         ready: What is trained, and on what.
-        start: The prompt to start from; empty where the model trains.
+        start: The bank to start from; empty where the model trains.
         tx: From `make_optimizer`.
-        validate: From the joined tree to scalars; "score" is what to maximise.
+        validate: From the joined tree to each member's score.
         workdir: Folder of the run, which gets checkpoints and logs.
 
     Raises:
         FloatingPointError: If the loss is not finite.
         train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
-    run, data, pace = ready.run, ready.run.data, ready.run.pace
-
-    def batches_from(position: Position) -> Iterator[tuple[Batch, Position]]:
-        return train_batches(
-            ready.task,
-            data.train_split,
-            ready.lengths,
-            ready.soft_ids(start.length),
-            batch_size=run.batch_size,
-            seed=run.seed,
-            start=position,
-            pack=data.pack,
-        )
-
+    run, pace, members = ready.run, ready.run.pace, ready.run.num_members
     train_step = make_train_step(
         ready.backbone,
         tx,
         freeze=MASKS[run.trains],
-        seed=run.seed,
+        seeds=[seed for _, seed in ready.members][:members],
         z_loss=run.optimizer.z_loss,
         accumulate=run.optimizer.accumulate,
     )
     state, frozen = init_state(ready.join(start), tx, MASKS[run.trains])
-    progress = Progress()
-    checkpoints = Checkpoints(workdir / "checkpoints")
+    progress = Progress(tuple(MemberProgress() for _ in range(members)))
+    checkpoints = Checkpoints(workdir / "checkpoints", members)
     if (saved := checkpoints.latest(state)) is not None:
         state, progress = saved
         print(f"resuming after step {int(state.step)} of {pace.steps}")
-    print(f"training {data.task_name} for {pace.steps} steps into {workdir}")
+    print(
+        f"training {run.data.task_name}{_bank(members)} for {pace.steps} steps into "
+        f"{workdir}"
+    )
     log = MetricLog(workdir, int(state.step))
     try:
         state, progress = fit(
             state,
             frozen,
             train_step,
-            batches_from,
+            _batches(ready, start.length),
             pace,
-            batch_size=run.batch_size,
+            batch_size=run.batch_size * members,
             progress=progress,
             evaluate=validate,
             checkpoints=checkpoints,
             log=log,
             place=ready.place_batch,
         )
-        best_step = progress.best_step or int(state.step)
-        if best_step != int(state.step):
-            state = checkpoints.load(best_step, state)
+        steps = tuple(m.best_step or int(state.step) for m in progress.members)
+        trained = _best_of(state, steps, checkpoints)
     finally:
         log.close()
         checkpoints.close()
-    return Best({**frozen, **state.trained}, best_step, progress.seconds)
+    return Best({**frozen, **trained}, steps, progress.seconds)
+
+
+def _bank(members: int) -> str:
+    return f" ({members} prompts at once)" if members > 1 else ""
+
+
+def _batches(
+    ready: Ready, length: int
+) -> Callable[[Positions], Iterator[tuple[Batch, Positions]]]:
+    """Returns the run's batches from any position on."""
+    run, data = ready.run, ready.run.data
+    if run.trains == "model":
+        tasks = ready.tasks
+
+        def of_model(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
+            batches = mixed_batches(
+                tasks,
+                data.train_split,
+                ready.lengths,
+                batch_size=run.batch_size,
+                seed=run.seed,
+                start=starts[0],
+                pack=data.pack,
+            )
+            for batch, position in batches:
+                yield batch, (position,)
+
+        return of_model
+    bank = [
+        Member(ready.tasks[place], seed, ready.soft_ids(length, number))
+        for number, (place, seed) in enumerate(ready.members)
+    ]
+
+    def of_bank(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
+        return bank_batches(
+            bank,
+            data.train_split,
+            ready.lengths,
+            starts,
+            batch_size=run.batch_size,
+            pack=data.pack,
+        )
+
+    return of_bank
+
+
+def _best_of(
+    last: TrainState, steps: tuple[int, ...], checkpoints: Checkpoints
+) -> Params:
+    """Loads what trained, every member as it was after its own best step."""
+    trained = {
+        step: last.trained
+        if step == int(last.step)
+        else checkpoints.load(step, last).trained
+        for step in set(steps)
+    }
+    if len(trained) == 1:
+        return trained[steps[0]]
+    members = [
+        unstack(trained[step]["prompt"])[member] for member, step in enumerate(steps)
+    ]
+    return {"prompt": stack(members)}

@@ -16,10 +16,11 @@ from jaxprompt.evaluate.loss import (
 )
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.bar import example_bar
-from jaxprompt.report.page import Example
 from jaxprompt.report.table import table
+from jaxprompt.runs.measured import Measured
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.shapes import Params
+from jaxprompt.train.loop import Validation
 
 
 class LossReport:
@@ -43,8 +44,8 @@ class LossReport:
         }
         self._measure = make_measure(ready.backbone, ready.place_batch)
 
-    def scalars(self, params: Params) -> dict[str, float]:
-        """Measures a joined tree for the log; "score" is what to maximise."""
+    def validate(self, params: Params) -> Validation:
+        """Measures a joined tree for the log; the score is the loss, negated."""
         mean, losses = self._losses(params, leave=False)
         scalars = {
             "score": -mean.loss,
@@ -58,9 +59,9 @@ class LossReport:
                 for name, loss in losses.items()
                 for field, value in loss._asdict().items()
             }
-        return scalars
+        return Validation([scalars["score"]], scalars)
 
-    def measure(self, params: Params) -> tuple[dict[str, Any], list[Example]]:
+    def measure(self, params: Params) -> Measured:
         """Measures a joined tree for result.json; there are no answers to show."""
         ready = self._ready
         mean, losses = self._losses(params, leave=True)
@@ -86,6 +87,7 @@ class LossReport:
             "backbone": ready.backbone.name,
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(params["model"])),
             "text": dict(ready.task.source.hashes),
+            "seed": ready.run.seed,
         }
         if params["prompt"].length:
             alone = LossReport(ready, self._split, 0)
@@ -94,7 +96,7 @@ class LossReport:
                 {"model": params["model"], "prompt": empty}, leave=True
             )
             result["untuned_loss"] = untuned.loss
-        return result, []
+        return Measured([result])
 
     def _losses(self, params: Params, *, leave: bool) -> tuple[Loss, dict[str, Loss]]:
         total = 2 * sum(rows.num_examples for rows in self._sets.values())

@@ -48,7 +48,7 @@ def predict(
     prompt, provenance = load_prompt(prompt_file)
     rows = _read_rows(source)
     ready = prepare(
-        run, splits=(), trained=provenance, another_backbone=another_backbone
+        run, splits=(), trained=[provenance], another_backbone=another_backbone
     )
     batches = request_batches(
         ready.task,
@@ -58,7 +58,7 @@ def predict(
         run.evaluation.batch_size,
         where="standard input" if source == "-" else source,
     )
-    answer, params = ready.predict, ready.join(prompt)
+    answer, params = ready.predict(ready.task), ready.join(prompt)
     texts: list[str] = []
     with example_bar(len(rows), "predict") as advance:
         for batch, count in batches:

@@ -12,6 +12,7 @@ from jaxprompt.config import COOCCURRENCE, Run
 from jaxprompt.data.cooccurrence import cooccurrence_rows
 from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.pretraining import TextSource
+from jaxprompt.data.shots import training_examples
 from jaxprompt.data.task import Task
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.score import Predict, make_predict
@@ -21,7 +22,7 @@ from jaxprompt.models.t5_config import T5Config
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params
 from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.init import init_prompt
-from jaxprompt.prompts.prompt import Prompt, empty_prompt
+from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import check_batch_size, make_mesh, place, place_batch
@@ -33,17 +34,31 @@ class Ready:
 
     Attributes:
         run: The configuration.
-        task: Its task, tokenised for the model.
+        tasks: Its tasks, tokenised for the model.
         mesh: The devices.
         backbone: The frozen model's functions.
         model: The frozen weights, in their places.
+        shift_to: Tasks that are scored too, but not trained.
     """
 
     run: Run
-    task: Task
+    tasks: tuple[Task, ...]
     mesh: jax.sharding.Mesh
     backbone: T5
     model: Params
+    shift_to: tuple[Task, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """The run's task; the first of several."""
+        return self.tasks[0]
+
+    @property
+    def members(self) -> list[tuple[int, int]]:
+        """(number of the task, seed) of each prompt, in the order of the bank."""
+        first = self.run.seed
+        seeds = range(first, first + self.run.seeds)
+        return [(place, seed) for place in range(len(self.tasks)) for seed in seeds]
 
     @property
     def lengths(self) -> Lengths:
@@ -58,17 +73,22 @@ class Ready:
         """Makes the joined tree {"model": ..., "prompt": ...}, every leaf in place."""
         return {"model": self.model, **place({"prompt": prompt}, self.mesh)}
 
-    def soft_ids(self, length: int) -> np.ndarray:
-        """Returns the ids of a prompt of this length, int32 [P]."""
-        return prefix(self.backbone.vocab_rows, length)
+    def soft_ids(self, length: int, member: int = 0) -> np.ndarray:
+        """Returns the ids of a member's prompt of this length, int32 [P]."""
+        return prefix(self.backbone.vocab_rows, length, member)
 
     def start_prompt(self) -> Prompt:
-        """Makes the prompt that training starts from; empty if the model trains."""
-        start = self.run.prompt
+        """Makes the bank that training starts from; empty if the model trains."""
         if self.run.trains == "model":
             return empty_prompt(self.backbone.width)
+        return stack(
+            [self._start_of(self.tasks[place], seed) for place, seed in self.members]
+        )
+
+    def _start_of(self, task: Task, seed: int) -> Prompt:
+        start = self.run.prompt
         return init_prompt(
-            jax.random.key(self.run.seed),
+            jax.random.key(seed),
             self.backbone.table(self.model),
             length=start.length,
             method=start.init,
@@ -76,18 +96,27 @@ class Ready:
             high=start.high,
             stddev=start.stddev,
             top=start.top,
-            words=tuple(start.words) or self.task.labels or (),
+            words=tuple(start.words) or task.start_words,
             text=start.text,
             file=start.file,
-            encode=self.task.vocabulary.encode,
+            encode=task.vocabulary.encode,
         )
 
-    def hand_written_prompt(self) -> Prompt | None:
-        """Makes a prompt of exactly the hand-written tokens; None if there are none."""
-        text = self.run.evaluation.hand_written
+    def hand_written_prompt(self, task: Task) -> Prompt | None:
+        """Makes a prompt of exactly the hand-written tokens; None if there are none.
+
+        Examples of the training split, if asked for, stand behind the text: the input
+        of each and its target, the same ones in every run of the seed.
+        """
+        evaluation = self.run.evaluation
+        parts = [evaluation.hand_written] if evaluation.hand_written else []
+        if evaluation.shots:
+            split, seed = self.run.data.train_split, self.run.seed
+            parts += training_examples(task, split, evaluation.shots, seed)
+        text = "\n\n".join(parts)
         if not text:
             return None
-        encode = self.task.vocabulary.encode
+        encode = task.vocabulary.encode
         return init_prompt(
             jax.random.key(self.run.seed),
             self.backbone.table(self.model),
@@ -97,13 +126,23 @@ class Ready:
             encode=encode,
         )
 
+    def predict(self, task: Task) -> Predict:
+        """Returns the run's way from a task's batch to target ids; compiled once."""
+        # Only ranking depends on the task: it chooses from its label words.
+        words = task.labels if self.run.evaluation.method == "rank" else None
+        if words not in self._compiled:
+            self._compiled[words] = self._compile(task)
+        return self._compiled[words]
+
     @functools.cached_property
-    def predict(self) -> Predict:
-        """The run's way from a batch to target ids; compiled once."""
+    def _compiled(self) -> dict[tuple[str, ...] | None, Predict]:
+        return {}
+
+    def _compile(self, task: Task) -> Predict:
         evaluation = self.run.evaluation
         return make_predict(
             self.backbone,
-            self.task,
+            task,
             method=evaluation.method,
             length=self.run.data.target_length,
             beams=evaluation.beams,
@@ -116,7 +155,7 @@ def prepare(
     run: Run,
     *,
     splits: Sequence[str],
-    trained: Provenance | None = None,
+    trained: Sequence[Provenance] = (),
     another_backbone: bool = False,
 ) -> Ready:
     """Checks all that can be checked without the weights, and loads these last.
@@ -124,8 +163,8 @@ def prepare(
     Args:
         run: The configuration.
         splits: Splits of the task whose files are read and checked.
-        trained: Where the prompt that is to be used comes from.
-        another_backbone: Allows a model that it was not trained on.
+        trained: Where the prompts that are to be used come from.
+        another_backbone: Allows a model that they were not trained on.
 
     Returns:
         What every command starts from.
@@ -142,31 +181,58 @@ def prepare(
         )
     if run.data.task is None:
         raise ValueError("no task: give one, as --gin_file=gin/tasks/sst2.gin")
-    load = run.data.task.load
     mesh = make_mesh(run.model.mesh_data, run.model.mesh_model)
     check_batch_size(run.batch_size, mesh, run.optimizer.accumulate)
     check_batch_size(run.evaluation.batch_size, mesh)
     if architecture is not None:
-        task = load(load_vocabulary(_vocabulary_of_new(run)))
-        _check_task(task, run, splits)
-        return Ready(run, task, mesh, *_new_model(run, architecture, task, mesh))
+        tasks, shift_to = _load_tasks(run, _vocabulary_of_new(run), splits)
+        backbone, model = _new_model(run, architecture, tasks[0], mesh)
+        return Ready(run, tasks, mesh, backbone, model, shift_to)
     checkpoint = find_checkpoint(
         str(run.model.name),
         revision=run.model.revision,
         vocabulary=run.model.vocabulary,
     )
-    task = load(load_vocabulary(vocabulary_of(checkpoint)))
-    _check_task(task, run, splits)
+    tasks, shift_to = _load_tasks(run, vocabulary_of(checkpoint), splits)
     backbone = open_backbone(
         checkpoint,
         dtype=run.model.dtype,
         dropout=run.model.dropout,
         remat=run.model.remat,
     )
-    if trained is not None:
-        check_backbone(trained, backbone, override=another_backbone)
+    for provenance in trained:
+        check_backbone(provenance, backbone, override=another_backbone)
     model = read_params(checkpoint, run.model.dtype, mesh)
-    return Ready(run, task, mesh, backbone, model)
+    return Ready(run, tasks, mesh, backbone, model, shift_to)
+
+
+def _load_tasks(
+    run: Run, vocabulary_file: str, splits: Sequence[str]
+) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+    """Loads and checks the tasks, and those of the domain shift."""
+    vocabulary = load_vocabulary(vocabulary_file)
+    tasks = tuple(task.load(vocabulary) for task in run.data.tasks)
+    for task in tasks:
+        _check_task(task, run, splits)
+    shift_to = tuple(task.load(vocabulary) for task in run.data.shift_to)
+    for task in shift_to if splits else ():
+        _check_task(task, run, [run.data.shift_split])
+        _check_bridge(tasks, task)
+    return tasks, shift_to
+
+
+def _check_bridge(tasks: Sequence[Task], other: Task) -> None:
+    for task in tasks:
+        if task.labels != other.labels:
+            raise ValueError(
+                f"task {task.name} answers {_answers(task)}, but {other.name}, which it"
+                f" is to be scored on, {_answers(other)}: give {other.name} the label "
+                "words of the former, by OfficialTask.label_words"
+            )
+
+
+def _answers(task: Task) -> str:
+    return "in free text" if task.labels is None else " or ".join(task.labels)
 
 
 def _check_task(task: Task, run: Run, splits: Sequence[str]) -> None:

@@ -11,12 +11,13 @@ from jaxprompt.atomic import write_atomically
 from jaxprompt.config import TextTask
 from jaxprompt.prompts.file import installed_versions
 from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.report.bank_page import write_bank_page
 from jaxprompt.report.curves import make_panels, read_curves, write_png
 from jaxprompt.report.model_card import PICTURE, model_card
-from jaxprompt.report.nearest import describe_prompt, mean_norm
 from jaxprompt.report.page import Example, PromptFacts, write_page
+from jaxprompt.report.reading import findings, read_prompt
 from jaxprompt.runs.prepare import Ready
-from jaxprompt.runs.workdir import METRICS, MODEL, PAGE, PROMPT
+from jaxprompt.runs.workdir import METRICS, MODEL, PAGE, PROMPT, PROMPTS
 
 NEIGHBOURS = 5
 """Words shown for each soft token."""
@@ -28,25 +29,38 @@ def write_run_page(
     prompt: Prompt,
     result: Mapping[str, Any],
     examples: Sequence[Example],
+    *,
+    start: Prompt | None = None,
 ) -> Path:
     """Writes the page of a finished run.
 
     Args:
         workdir: Its folder, which holds the curves.
         ready: What was run.
-        prompt: The prompt, a bank of one; empty after model tuning.
+        prompt: The prompt, or the bank; empty after model tuning.
         result: Content of result.json.
         examples: Rows of the scored split to show; one or more.
+        start: What the prompt's training started from.
 
     Returns:
         The path of the page.
     """
     page = workdir / PAGE
+    if "members" in result:
+        metrics = {member["task"]: member["metric"] for member in result["members"]}
+        write_bank_page(
+            page,
+            result,
+            panels=make_panels(read_curves(workdir / METRICS), metrics),
+            facts=_facts(ready, prompt, result),
+            commands=_commands(workdir, prompt, examples[0].text),
+        )
+        return page
     write_page(
         page,
         result,
         panels=make_panels(read_curves(workdir / METRICS), result["metric"]),
-        prompt=_describe(ready, prompt) if prompt.length else None,
+        prompt=_describe(ready, prompt, start) if prompt.length else None,
         examples=examples,
         facts=_facts(ready, prompt, result),
         commands=_commands(workdir, prompt, examples[0].text),
@@ -85,12 +99,16 @@ def write_model_card(
     write_atomically(folder / "README.md", card.encode())
 
 
-def _describe(ready: Ready, prompt: Prompt) -> PromptFacts:
-    table = ready.backbone.table(ready.model)
-    decode = ready.task.vocabulary.decode
-    return PromptFacts(
-        describe_prompt(table, prompt, decode, NEIGHBOURS), mean_norm(table)
+def _describe(ready: Ready, prompt: Prompt, start: Prompt | None) -> PromptFacts:
+    reading = read_prompt(
+        ready.backbone.table(ready.model),
+        prompt,
+        ready.task.vocabulary,
+        NEIGHBOURS,
+        start=start,
+        label_words=ready.task.labels or (),
     )
+    return PromptFacts(reading.tokens, findings=findings(reading))
 
 
 def _facts(
@@ -101,7 +119,9 @@ def _facts(
         "backbone": f"{backbone.name}, fingerprint {backbone.fingerprint[:12]}"
     }
     if prompt.length:
-        facts["prompt"] = f"{prompt.length} tokens, initialised by {run.prompt.init}"
+        bank = f"{prompt.members} prompts, each of " if prompt.members > 1 else ""
+        start = f"initialised by {run.prompt.init}"
+        facts["prompt"] = f"{bank}{prompt.length} tokens, {start}"
     steps = f"{result['steps']} of {run.pace.steps}"
     versions = installed_versions().items()
     return {
@@ -110,7 +130,8 @@ def _facts(
             f"learning rate {run.optimizer.learning_rate}, schedule "
             f"{run.optimizer.schedule}, batches of {run.batch_size}"
         ),
-        "step": f"{steps}, the best on the {run.data.validation_split} split",
+        "step": f"{steps}, the best on the {run.data.validation_split} split"
+        + (", each member's own" if prompt.members > 1 else ""),
         "time": f"{result['seconds']} seconds of training and validation",
         "seed": run.seed,
         "versions": ", ".join(f"{name} {version}" for name, version in versions),
@@ -122,6 +143,9 @@ def _commands(workdir: Path, prompt: Prompt, text: str) -> list[str]:
         setting = f"--gin.MODEL='{workdir / MODEL}'"
         files = "--gin_file=gin/runs/prompt_tuning.gin --gin_file=gin/tasks/own.gin"
         return [f"jaxprompt train {files} {shlex.quote(setting)} --workdir=next"]
+    if prompt.members > 1:
+        flag = f"--prompt={shlex.quote(str(workdir / PROMPTS))}"
+        return [f"jaxprompt evaluate --ensemble {flag}"]
     flag = f"--prompt={shlex.quote(str(workdir / PROMPT))}"
     row = shlex.quote(json.dumps({"inputs": text}, ensure_ascii=False))
     return [

@@ -6,7 +6,8 @@ from typing import Any
 from jaxprompt.config import LOSS, VOCABULARY
 from jaxprompt.runs.loss_report import LossReport, loss_table
 from jaxprompt.runs.prepare import Ready
-from jaxprompt.runs.score_report import ScoreReport, score_table
+from jaxprompt.runs.score_report import ScoreReport
+from jaxprompt.runs.score_table import bank_table, score_table
 from jaxprompt.runs.vocabulary import vocabulary_table
 
 
@@ -19,7 +20,9 @@ def make_report(
 
 
 def result_table(result: Mapping[str, Any]) -> str:
-    """Lays out the content of a result.json."""
+    """Lays out the content of a result.json, or of what `evaluate` returns."""
     if result.get("trains") == VOCABULARY:
         return vocabulary_table(result)
-    return (loss_table if result["metric"] == LOSS else score_table)(result)
+    if result["metric"] == LOSS:
+        return loss_table(result)
+    return bank_table(result) if "members" in result else score_table(result)

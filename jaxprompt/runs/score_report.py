@@ -1,88 +1,189 @@
-"""What a run measures by its answers: for its curves, its result and its table."""
+"""What a run measures by its answers: for its curves, its result and its examples."""
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.evaluate.score import Report, evaluate
+from jaxprompt.data.evaluation import EvaluationSet, Scores
+from jaxprompt.data.task import Task
+from jaxprompt.evaluate.score import Report, evaluate, vote_of
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.bar import example_bar
 from jaxprompt.report.page import Example
-from jaxprompt.report.table import table
+from jaxprompt.runs.measured import Measured
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.shapes import Params
+from jaxprompt.train.loop import Validation
 
 NUM_EXAMPLES = 8
 """Answers that are shown."""
 
 
 class ScoreReport:
-    """A split, tokenised once, and the way to its answers."""
+    """A split of each task, tokenised once, and the way to its answers."""
 
-    def __init__(self, ready: Ready, split: str, prompt_length: int):
-        """Tokenises the split, behind a prompt of this length."""
+    def __init__(
+        self,
+        ready: Ready,
+        split: str,
+        prompt_length: int,
+        members: Sequence[tuple[int, int]] | None = None,
+    ):
+        """Tokenises the split, behind prompts of this length.
+
+        Args:
+            ready: The run.
+            split: The split.
+            prompt_length: Prompt length P, in tokens; 0 where the model is tuned.
+            members: (number of the task, seed) of each prompt; None for the run's.
+        """
         self._ready = ready
         self._split = split
-        self._predict = ready.predict
-        self._rows = self._tokenise(prompt_length)
+        self._length = prompt_length
+        if members is None and ready.run.trains == "model":
+            members = [(place, ready.run.seed) for place in range(len(ready.tasks))]
+        self._members = ready.members if members is None else list(members)
+        self._rows = [
+            self._tokenise(task, split, prompt_length) for task in ready.tasks
+        ]
 
-    def scalars(self, params: Params) -> dict[str, float]:
-        """Scores a joined tree for the log; "score" is what to maximise."""
-        rows = self._rows
-        with example_bar(rows.num_examples, self._split, leave=False) as advance:
-            scores = rows.score(
-                functools.partial(self._predict, params),
-                self._ready.run.evaluation.batch_size,
-                advance,
-            )
-        return {"score": scores.score, "illegal": scores.illegal, **scores.metrics}
+    def validate(self, params: Params) -> Validation:
+        """Scores every member for the log; a tuned model has one score, their mean."""
+        scores = self._score(self._rows, params, self._split, leave=False)
+        mean = float(np.mean([score.score for score in scores]))
+        scalars = {"score": mean}
+        for name, score in zip(self._names(), scores, strict=True):
+            found = {"score": score.score, "illegal": score.illegal, **score.metrics}
+            if len(scores) == 1:
+                scalars |= found
+            else:
+                scalars |= {f"{name}/{field}": x for field, x in found.items()}
+        if self._ready.run.trains == "model":
+            return Validation([mean], scalars)
+        return Validation([score.score for score in scores], scalars)
 
-    def measure(self, params: Params) -> tuple[dict[str, Any], list[Example]]:
-        """Scores a joined tree for result.json, and chooses answers to show."""
-        report = self.compare(params)
-        return self._result(report), _choose_examples(report)
+    def measure(self, params: Params) -> Measured:
+        """Scores a joined tree and its baselines for result.json."""
+        members: dict[int, dict[str, Any]] = {}
+        votes = []
+        examples: list[Example] = []
+        for place in range(len(self._ready.tasks)):
+            report = self.compare(params, place)
+            numbers = self._numbers(place)
+            for number, tuned in zip(numbers, report.tuned, strict=True):
+                members[number] = self._result(place, number, report, tuned)
+            if report.vote:
+                votes.append(self._vote(place, report))
+            examples = examples or _choose_examples(report)
+        for label, shifted in self._shift(params).items():
+            for number, scores in shifted.items():
+                members[number].setdefault("shift", {})[label] = scores
+        return Measured([members[m] for m in sorted(members)], votes, examples)
 
-    def compare(self, params: Params) -> Report:
-        """Scores a joined tree and its baselines, behind a bar."""
-        ready = self._ready
-        prompts = (empty_prompt(ready.backbone.width), ready.hand_written_prompt())
+    def compare(self, params: Params, place: int = 0) -> Report:
+        """Scores a task's members and baselines, behind a bar."""
+        ready, task, rows = self._ready, self._ready.tasks[place], self._rows[place]
+        prompts = (empty_prompt(ready.backbone.width), ready.hand_written_prompt(task))
         baselines = [
-            (self._tokenise(prompt.length), ready.join(prompt))
+            (self._tokenise(task, self._split, prompt.length), ready.join(prompt))
             for prompt in prompts
             if prompt is not None
         ]
-        total = (1 + len(baselines)) * self._rows.num_examples
-        with example_bar(total, self._split) as advance:
+        places = self._places(place)
+        total = (len(places) + len(baselines)) * rows.num_examples
+        with example_bar(total, f"{self._labels[place]} {self._split}") as advance:
             return evaluate(
-                self._predict,
-                (self._rows, params),
+                ready.predict(task),
+                (rows, params),
                 *baselines,
+                members=places,
                 batch_size=ready.run.evaluation.batch_size,
                 progress=advance,
             )
 
-    def _tokenise(self, prompt_length: int) -> EvaluationSet:
+    @property
+    def _labels(self) -> list[str]:
+        return [task.label for task in self._ready.run.data.tasks]
+
+    def _names(self) -> list[str]:
+        return [f"{self._labels[place]}-{seed}" for place, seed in self._members]
+
+    def _numbers(self, place: int) -> list[int]:
+        """Numbers of the members of a task."""
+        return [m for m, (task, _) in enumerate(self._members) if task == place]
+
+    def _places(self, place: int) -> list[int]:
+        """Where these stand in the bank; a tuned model answers all tasks itself."""
+        return self._numbers(place) if self._length else [0]
+
+    def _score(
+        self, sets: Sequence[EvaluationSet], params: Params, name: str, *, leave: bool
+    ) -> list[Scores]:
+        """Scores each task's members on its set; in the order of the members."""
+        scores: dict[int, Scores] = {}
+        places = [self._places(place) for place in range(len(sets))]
+        total = sum(len(p) * r.num_examples for p, r in zip(places, sets, strict=True))
+        with example_bar(total, name, leave=leave) as advance:
+            for place, rows in enumerate(sets):
+                predict = self._ready.predict(self._ready.tasks[place])
+                found = rows.score_members(
+                    lambda batch, predict=predict: predict(params, batch),
+                    self._ready.run.evaluation.batch_size,
+                    places[place],
+                    advance,
+                )
+                scores |= dict(zip(self._numbers(place), found, strict=True))
+        return [scores[m] for m in sorted(scores)]
+
+    def _shift(self, params: Params) -> dict[str, dict[int, dict[str, Any]]]:
+        """Scores every member on each task of the domain shift."""
+        run, found = self._ready.run, {}
+        for task, settings in zip(self._ready.shift_to, run.data.shift_to, strict=True):
+            rows = self._tokenise(task, run.data.shift_split, self._length)
+            name = f"{settings.label} {run.data.shift_split}"
+            scores = self._score([rows] * len(self._rows), params, name, leave=True)
+            majority = rows.majority().score
+            votes = [
+                vote_of(rows, [scores[number] for number in self._numbers(place)])
+                for place, _ in self._members
+            ]
+            found[settings.label] = {
+                number: {
+                    "split": run.data.shift_split,
+                    "examples": rows.num_examples,
+                    "metric": "+".join(score.metrics),
+                    "score": score.score,
+                    "majority": majority,
+                    "illegal": score.illegal,
+                    "metrics": score.metrics,
+                    **({"vote": vote.score} if vote else {}),
+                }
+                for number, (score, vote) in enumerate(zip(scores, votes, strict=True))
+            }
+        return found
+
+    def _tokenise(self, task: Task, split: str, prompt_length: int) -> EvaluationSet:
         ready = self._ready
         return EvaluationSet(
-            ready.task,
-            self._split,
+            task,
+            split,
             ready.lengths,
             ready.soft_ids(prompt_length),
             num_examples=ready.run.evaluation.num_examples,
         )
 
-    def _result(self, report: Report) -> dict[str, Any]:
-        tuned, hand_written = report.tuned, {}
+    def _result(
+        self, place: int, number: int, report: Report, tuned: Scores
+    ) -> dict[str, Any]:
+        hand_written = {}
         if report.hand_written is not None:
             hand_written = {
                 "hand_written": report.hand_written.score,
                 "hand_written_illegal": report.hand_written.illegal,
             }
         return {
-            "task": self._ready.run.data.task_name,
+            "task": self._labels[place],
             "split": self._split,
             "examples": len(tuned.predictions),
             "metric": "+".join(tuned.metrics),
@@ -94,6 +195,20 @@ class ScoreReport:
             **hand_written,
             "metrics": tuned.metrics,
             "backbone": self._ready.backbone.name,
+            "seed": self._members[number][1],
+        }
+
+    def _vote(self, place: int, report: Report) -> Mapping[str, Any]:
+        scores = [tuned.score for tuned in report.tuned]
+        assert report.vote is not None
+        return {
+            "task": self._labels[place],
+            "metric": "+".join(report.vote.metrics),
+            "members": len(scores),
+            "average": float(np.mean(scores)),
+            "best": max(scores),
+            "vote": report.vote.score,
+            "metrics": report.vote.metrics,
         }
 
 
@@ -101,27 +216,8 @@ def _choose_examples(report: Report) -> list[Example]:
     """Takes rows evenly from the whole split: no answer decides which are shown."""
     last = len(report.inputs) - 1
     places = np.unique(np.linspace(0, last, NUM_EXAMPLES).round().astype(int))
+    first = report.tuned[0]
     return [
-        Example(report.inputs[i], report.targets[i], report.tuned.predictions[i])
+        Example(report.inputs[i], report.targets[i], first.predictions[i])
         for i in places
     ]
-
-
-def score_table(result: Mapping[str, Any]) -> str:
-    """Lays out a result: one line."""
-    columns = {
-        "task": result["task"],
-        "metric": result["metric"],
-        "majority": result["majority"],
-        "untuned": result["untuned"],
-    }
-    if "hand_written" in result:
-        columns["hand-written"] = result["hand_written"]
-    columns |= {
-        "tuned": result["score"],
-        "illegal %": 100 * result["illegal"],
-        "examples": result["examples"],
-    }
-    if "steps" in result:
-        columns |= {"steps": result["steps"], "seconds": result["seconds"]}
-    return table(list(columns), [list(columns.values())])

@@ -1,7 +1,6 @@
 """Training a prompt, a model or a vocabulary, and what is kept of it."""
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,9 @@ from jaxprompt.data.batches import truncated_share
 from jaxprompt.data.tokenizer import write_vocabulary
 from jaxprompt.models.backbone import save
 from jaxprompt.prompts.file import save_prompt
+from jaxprompt.prompts.prompt import Prompt, unstack
 from jaxprompt.runs.fitting import fit_best, make_optimizer
+from jaxprompt.runs.measured import Measured, result_of
 from jaxprompt.runs.prepare import Ready, prepare
 from jaxprompt.runs.publish import write_model_card, write_run_page
 from jaxprompt.runs.results import make_report, result_table
@@ -18,6 +19,7 @@ from jaxprompt.runs.vocabulary import make_vocabulary
 from jaxprompt.runs.workdir import (
     MODEL,
     PROMPT,
+    PROMPTS,
     check_workdir,
     claim_workdir,
     read_result,
@@ -29,10 +31,10 @@ from jaxprompt.shapes import Params
 def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     """Trains a prompt, a model or a vocabulary, and scores the best of it.
 
-    The workdir then holds prompt.safetensors (or, where the model trains, the Hugging
-    Face folder model/), report.html, result.json, operative_config.gin, metrics.jsonl,
-    tensorboard/ and checkpoints/; a vocabulary's holds spiece.model. An interrupted
-    run resumes, and a finished one is not run again.
+    The workdir then holds prompt.safetensors (of a bank prompts/TASK-SEED.safetensors;
+    where the model trains, the Hugging Face folder model/), report.html, result.json,
+    operative_config.gin, metrics.jsonl, tensorboard/ and checkpoints/; a vocabulary's
+    holds spiece.model. An interrupted run resumes, and a finished one is not run again.
 
     Args:
         run: What to train.
@@ -86,64 +88,92 @@ def _train_weights(
     truncated = _report_truncation(ready)
     # Cached: the two splits may be one.
     reports = functools.cache(lambda split: make_report(ready, split, start.length))
-    validate = reports(data.validation_split).scalars
+    validate = reports(data.validation_split).validate
     best = fit_best(ready, start, tx, validate, workdir)
-    measured, examples = reports(split).measure(best.params)
+    measured = reports(split).measure(best.params)
+    if run.trains == "prompt":
+        members = zip(measured.members, _prompt_files(ready), best.steps, strict=True)
+        for member, file, step in members:
+            member |= {"steps": step, "file": file}
+        made = _save_prompts(workdir, ready, best.params, start, measured, config)
+    else:
+        made = [_save_model(workdir, ready, best.params)]
     result = {
         "trains": run.trains,
-        **measured,
-        "steps": best.step,
+        **result_of(measured, run.data.task_name),
+        "steps": max(best.steps),
         "seconds": round(best.seconds, 1),
         **truncated,
     }
-    made = [_save(workdir, ready, best.params, result, config)]
-    if examples:
-        prompt = best.params["prompt"]
-        made.append(write_run_page(workdir, ready, prompt, result, examples))
+    if isinstance(data.task, TextTask) and run.trains == "model":
+        write_model_card(workdir, ready, data.task, result, config)
+    if measured.examples:
+        bank = best.params["prompt"]
+        page = write_run_page(
+            workdir, ready, bank, result, measured.examples, start=start
+        )
+        made.append(page)
     return result, made
 
 
-def _save(
+def _prompt_files(ready: Ready) -> list[str]:
+    """Names the members' files: one prompt lies in the workdir, several in a folder."""
+    members = ready.members
+    if len(members) == 1:
+        return [PROMPT]
+    labels = [task.label for task in ready.run.data.tasks]
+    return [f"{PROMPTS}/{labels[place]}-{seed}.safetensors" for place, seed in members]
+
+
+def _save_prompts(
     workdir: Path,
     ready: Ready,
     params: Params,
-    result: Mapping[str, Any],
+    start: Prompt,
+    measured: Measured,
     config: str,
-) -> Path:
-    """Writes what was trained; returns its path."""
-    run = ready.run
-    if run.trains == "prompt":
-        made = workdir / PROMPT
+) -> list[Path]:
+    """Writes each member to a file of its own; returns the file, or their folder."""
+    starts, prompts = unstack(start), unstack(params["prompt"])
+    if len(prompts) > 1:
+        (workdir / PROMPTS).mkdir(exist_ok=True)
+    for member, prompt, begun in zip(measured.members, prompts, starts, strict=True):
         save_prompt(
-            made,
-            params["prompt"],
+            workdir / member["file"],
+            prompt,
             ready.backbone,
-            task=run.data.task_name,
-            metric=result["metric"],
-            score=result["score"],
-            step=result["steps"],
-            seed=run.seed,
-            init=run.prompt.init,
+            start=begun,
+            task=member["task"],
+            metric=member["metric"],
+            score=member["score"],
+            step=member["steps"],
+            seed=member["seed"],
+            init=ready.run.prompt.init,
             config=config,
         )
-        return made
+    return [workdir / (PROMPTS if len(prompts) > 1 else PROMPT)]
+
+
+def _save_model(workdir: Path, ready: Ready, params: Params) -> Path:
+    """Writes the model that was trained; returns its folder."""
     made = workdir / MODEL
     # Whole if it is there: a run killed after this has nothing to write again.
     if not made.exists():
         save(made, ready.backbone, params["model"])
-    if isinstance(run.data.task, TextTask):
-        write_model_card(workdir, ready, run.data.task, result, config)
     return made
 
 
 def _report_truncation(ready: Ready) -> dict[str, float]:
-    """Says how many training examples the lengths cut; returns it for the result."""
-    split = ready.run.data.train_split
-    share = truncated_share(ready.task, split, ready.lengths)
-    if share.inputs or share.targets:
-        print(
-            f"cut to length, of {share.examples} {split} examples looked at: "
-            f"{share.inputs:.1%} of the inputs ({ready.lengths.inputs} tokens), "
-            f"{share.targets:.1%} of the targets ({ready.lengths.targets} tokens)"
-        )
-    return {"truncated_inputs": share.inputs, "truncated_targets": share.targets}
+    """Says how many training examples the lengths cut; returns the largest shares."""
+    split, lengths = ready.run.data.train_split, ready.lengths
+    inputs, targets = 0.0, 0.0
+    for settings, task in zip(ready.run.data.tasks, ready.tasks, strict=True):
+        share = truncated_share(task, split, lengths)
+        inputs, targets = max(inputs, share.inputs), max(targets, share.targets)
+        if share.inputs or share.targets:
+            print(
+                f"{settings.label}: cut to length, of {share.examples} {split} examples"
+                f" looked at: {share.inputs:.1%} of the inputs ({lengths.inputs} "
+                f"tokens), {share.targets:.1%} of the targets ({lengths.targets})"
+            )
+    return {"truncated_inputs": inputs, "truncated_targets": targets}

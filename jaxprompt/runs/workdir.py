@@ -8,7 +8,7 @@ from typing import Any
 from jaxprompt.atomic import write_atomically
 from jaxprompt.runs.output import write_json
 
-PROMPT, MODEL = "prompt.safetensors", "model"
+PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"
 PAGE, METRICS = "report.html", "metrics.jsonl"
 

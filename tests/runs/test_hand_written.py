@@ -45,7 +45,7 @@ def make_ready(files: dict[str, str], inputs: str, hand_written: str = "") -> Re
     )
     return Ready(
         run,
-        task.load(seqio.ByteVocabulary()),
+        (task.load(seqio.ByteVocabulary()),),
         make_mesh(8, 1),
         model.backbone,
         model.model,
@@ -64,17 +64,18 @@ def test_it_is_the_same_as_typing_it(files):
     assert report.hand_written.predictions == expected.untuned.predictions
     # The random model does read what stands before the input.
     assert report.hand_written.predictions != report.untuned.predictions
-    assert report.hand_written.predictions != report.tuned.predictions
+    assert report.hand_written.predictions != report.tuned[0].predictions
 
 
 def test_it_is_as_long_as_its_tokens_and_untrained(files):
     ready = make_ready(files, "{text}", TEXT)
-    prompt = ready.hand_written_prompt()
+    prompt = ready.hand_written_prompt(ready.task)
     assert prompt is not None
     ids = ready.task.vocabulary.encode(TEXT)
     rows = jax.device_get(ready.backbone.table(ready.model))[ids]
     assert (jax.device_get(prompt.rows[0]) == rows).all()
-    assert make_ready(files, "{text}").hand_written_prompt() is None
+    plain = make_ready(files, "{text}")
+    assert plain.hand_written_prompt(plain.task) is None
 
 
 def test_a_text_without_words_is_refused():

@@ -139,7 +139,7 @@ def test_a_model_that_was_trained_on_text_has_a_card_and_its_curves_beside_it(
     }
     run = Run(trains="model", model=Model(name="start"), seed=7)
     # A card is about the model and its text, whose task has nothing more to say.
-    ready = Ready(run, None, make_mesh(), tiny.backbone, tiny.model)
+    ready = Ready(run, (), make_mesh(), tiny.backbone, tiny.model)
     text = TextTask(license="cc0-1.0", languages=["fr"])
     write_model_card(workdir, ready, text, result, "STEPS = 1\n")
     card = (workdir / "model" / "README.md").read_text(encoding="utf-8")

@@ -1,0 +1,221 @@
+"""A sweep's runs: all are configured first, then trained one by one and compared."""
+
+import functools
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxprompt.config import Run, Sweep
+from jaxprompt.configure import configure_seeds, configure_sweep
+from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.models.backbone import find_checkpoint
+from jaxprompt.report.curves import read_curves
+from jaxprompt.report.results import (
+    Row,
+    results_table,
+    rows_of,
+    superglue_rows,
+    write_results,
+)
+from jaxprompt.report.summary import RunFacts, write_summary
+from jaxprompt.runs import train
+from jaxprompt.runs.prepare import vocabulary_of
+from jaxprompt.runs.workdir import METRICS, PAGE, check_workdir, read_result
+
+
+class PlannedRun(NamedTuple):
+    """One run of a sweep.
+
+    Attributes:
+        task: Name of its task's gin file, or of the recipe's own task.
+        arm: Name of its arm.
+        folder: Its workdir.
+        run: What it trains.
+        config: The same as gin text.
+    """
+
+    task: str
+    arm: str
+    folder: Path
+    run: Run
+    config: str
+
+    @property
+    def title(self) -> str:
+        """What the screen calls it."""
+        seed = [] if self.run.trains == "prompt" else [f"seed {self.run.seed}"]
+        return ", ".join([self.task, self.arm, *seed])
+
+
+def sweep(files: Sequence[str], settings: Sequence[str], workdir: Path) -> list[Row]:
+    """Trains every arm of a recipe's sweep on every task, and compares the results.
+
+    A run's workdir is workdir/task/arm; where a model trains, workdir/task/arm/seed-0
+    and so on. A finished run is not run again and an interrupted one resumes, so that
+    a killed sweep goes on with the same command. At the end the workdir also holds
+    report.html, a page of all runs, and results.md, .csv, .png and .svg.
+
+    Args:
+        files: gin files; one of them sets `Sweep.arms`.
+        settings: "NAME=value" each.
+        workdir: Folder of the sweep; made if needed.
+
+    Returns:
+        The rows of the results' table.
+
+    Raises:
+        ValueError: If any run is misconfigured, or its model or its task is unknown,
+            before the first one trains; what only the weights and rows tell, later.
+        FileNotFoundError: If the model or the data of any run is missing, likewise.
+        FloatingPointError: If a loss is not finite.
+        train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
+    """
+    experiment, planned = plan_sweep(files, settings, workdir)
+    _check_files(planned)
+    results: list[dict[str, Any]] = []
+    for number, one in enumerate(planned, start=1):
+        print(f"run {number} of {len(planned)}: {one.title}")
+        results.append(train(one.run, one.folder, config=one.config))
+    return _write(experiment, planned, results, workdir)
+
+
+def plan_sweep(
+    files: Sequence[str], settings: Sequence[str], workdir: Path
+) -> tuple[Sweep, list[PlannedRun]]:
+    """Configures all runs of a sweep, and trains none.
+
+    Args:
+        files: gin files; one of them sets `Sweep.arms`.
+        settings: "NAME=value" each.
+        workdir: Folder of the sweep.
+
+    Returns:
+        The sweep, and its runs: task by task, and of each the arms in order.
+
+    Raises:
+        ValueError: If anything is misspelt or does not fit, or a folder holds a run of
+            another configuration.
+        FileNotFoundError: If a gin file is missing.
+    """
+    experiment = configure_sweep(files, settings)
+    _check_settings(experiment, settings)
+    planned: list[PlannedRun] = []
+    for file in experiment.tasks or [None]:
+        for arm, values in experiment.arms.items():
+            chosen = [f"{name}={value!r}" for name, value in values.items()]
+            try:
+                runs = configure_seeds(
+                    files if file is None else [*files, file], [*settings, *chosen]
+                )
+            except ValueError as error:
+                raise ValueError(f"arm {arm}: {error}") from error
+            for run, config in runs:
+                task = Path(file).stem if file else _folder_of(run)
+                folder = workdir / task / arm
+                if run.trains != "prompt":
+                    folder = folder / f"seed-{run.seed}"
+                check_workdir(folder, config)
+                planned.append(PlannedRun(task, arm, folder, run, config))
+    return experiment, planned
+
+
+def _check_settings(experiment: Sweep, settings: Sequence[str]) -> None:
+    """Raises ValueError for a setting that no run would heed."""
+    for setting in settings:
+        name = setting.partition("=")[0]
+        if all(name in values for values in experiment.arms.values()):
+            raise ValueError(
+                f"--gin.{setting} changes nothing, for every arm of the sweep sets "
+                f"{name}: set what the arms take it from, or --gin.Sweep.arms"
+            )
+
+
+def _folder_of(run: Run) -> str:
+    name = run.data.task_name
+    if not name:
+        raise ValueError(
+            "no task for the sweep: give one, as --gin_file=gin/tasks/sst2.gin, or "
+            "several, as --gin.Sweep.tasks=\"['gin/tasks/sst2.gin']\""
+        )
+    return name
+
+
+def _check_files(planned: Sequence[PlannedRun]) -> None:
+    """Looks for the models and the data of all runs that are not finished."""
+    vocabulary = functools.cache(load_vocabulary)
+    # A name on the Hub is asked for once.
+    found = functools.cache(
+        lambda name, revision, vocabulary: vocabulary_of(
+            find_checkpoint(name, revision=revision, vocabulary=vocabulary)
+        )
+    )
+    for one in planned:
+        model, data = one.run.model, one.run.data
+        if read_result(one.folder) is not None or model.architecture is not None:
+            continue
+        if model.name is None:
+            raise ValueError(
+                f"no model for {one.title}: give a Hub name or a folder, as "
+                "--gin.MODEL=\"'google/t5-small-lm-adapt'\""
+            )
+        try:
+            words = vocabulary(found(model.name, model.revision, model.vocabulary))
+            for task in (*data.tasks, *data.shift_to):
+                task.load(words)
+        except (ValueError, FileNotFoundError) as error:
+            # Whatever kind of ValueError it is: some take more than a text.
+            missing = isinstance(error, FileNotFoundError)
+            kind = FileNotFoundError if missing else ValueError
+            raise kind(f"{one.title}: {error}") from error
+
+
+def _write(
+    experiment: Sweep,
+    planned: Sequence[PlannedRun],
+    results: Sequence[Mapping[str, Any]],
+    workdir: Path,
+) -> list[Row]:
+    """Writes and prints what came out; the mean over SuperGLUE, if whole, is last."""
+    methods = {arm: arm.replace("_", " ") for arm in experiment.arms}
+    found = list(zip(planned, results, strict=True))
+    rows = [
+        row
+        for make_rows in (rows_of, superglue_rows)
+        for arm, method in methods.items()
+        for row in make_rows(
+            method,
+            [result for one, result in found if one.arm == arm],
+            experiment.x.get(arm),
+        )
+    ]
+    title, axis, page = experiment.title, experiment.axis, workdir / PAGE
+    made = write_results(workdir, rows, title=title, axis=axis)
+    write_summary(
+        page,
+        rows,
+        [_facts(one, methods[one.arm], result, workdir) for one, result in found],
+        title=title,
+        axis=axis,
+        settings={
+            methods[arm]: {name: repr(value) for name, value in values.items()}
+            for arm, values in experiment.arms.items()
+        },
+    )
+    written = ", ".join(map(str, [page, *made]))
+    print(f"{results_table(rows, axis)}\nwrote {written}")
+    return rows
+
+
+def _facts(
+    one: PlannedRun, method: str, result: Mapping[str, Any], workdir: Path
+) -> RunFacts:
+    log, page = one.folder / METRICS, one.folder / PAGE
+    address = urllib.parse.quote(page.relative_to(workdir).as_posix())
+    return RunFacts(
+        folder=one.folder.relative_to(workdir).as_posix(),
+        method=method,
+        result=result,
+        curves=read_curves(log) if log.exists() else {},
+        page=address if page.exists() else None,
+    )

@@ -1,0 +1,75 @@
+"""Few-shot prompts: training examples in front of the input, as a baseline."""
+
+import dataclasses
+import json
+
+import pytest
+import seqio
+from tiny import CONFIG, LENGTH, draw_prompt, make_tiny
+
+from jaxprompt.config import Data, Evaluation, OwnTask, Run
+from jaxprompt.data.shots import training_examples
+from jaxprompt.runs.prepare import Ready
+from jaxprompt.runs.score_report import ScoreReport
+from jaxprompt.sharding import make_mesh
+
+LABELS = {"0": "no", "1": "yes"}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    found = {}
+    for split, first in (("train", 0), ("validation", 100)):
+        path = tmp_path_factory.mktemp("own") / f"{split}.jsonl"
+        rows = [{"text": f"row {first + n}", "label": n % 2} for n in range(8)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        found[split] = str(path)
+    return found
+
+
+def make_ready(files, **evaluation):
+    model = make_tiny(dataclasses.replace(CONFIG, vocab_rows=264))
+    task = OwnTask(
+        name="own", files=files, inputs="{text}", target="label", labels=LABELS
+    )
+    run = Run(
+        data=Data(task=task, input_length=24, target_length=4),
+        evaluation=Evaluation(batch_size=8, **evaluation),
+    )
+    loaded = task.load(seqio.ByteVocabulary())
+    return Ready(run, (loaded,), make_mesh(8, 1), model.backbone, model.model)
+
+
+def test_examples_are_training_rows_with_their_answers(files):
+    task = make_ready(files).task
+    found = training_examples(task, "train", 5, seed=1)
+    rows = {f"row {n} {LABELS[str(n % 2)]}" for n in range(8)}
+    assert len(set(found)) == 5
+    assert set(found) <= rows
+    assert found == training_examples(task, "train", 5, seed=1)
+    assert found != training_examples(task, "train", 5, seed=2)
+    with pytest.raises(ValueError, match=r"9 shots, but split 'train' .* 8 rows"):
+        training_examples(task, "train", 9, seed=0)
+
+
+def test_they_are_scored_as_the_same_words_typed_by_hand(files):
+    text = "\n\n".join(
+        ["so:", *training_examples(make_ready(files).task, "train", 2, 0)]
+    )
+    typed, shot = (
+        ScoreReport(ready, "validation", LENGTH)
+        .compare(ready.join(draw_prompt(0)))
+        .hand_written
+        for ready in (
+            make_ready(files, hand_written=text),
+            make_ready(files, hand_written="so:", shots=2),
+        )
+    )
+    assert typed is not None
+    assert shot is not None
+    assert shot.predictions == typed.predictions
+
+
+def test_a_negative_number_is_refused():
+    with pytest.raises(ValueError, match="shots -1"):
+        Evaluation(shots=-1)

@@ -1,0 +1,205 @@
+"""A sweep as a user meets it: one recipe in, every arm trained, one table out."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import pytest
+from tiny import CONFIG, make_tiny
+
+from jaxprompt.bundled import resolve
+from jaxprompt.configure import configure
+from jaxprompt.models.backbone import save
+from jaxprompt.runs import train
+from jaxprompt.sweep import plan_sweep, sweep
+
+RECIPE = """
+include 'gin/runs/prompt_tuning.gin'
+MODEL = 'tiny'
+TASK = @OwnTask()
+OwnTask.name = 'own'
+OwnTask.files = {'train': 'own.jsonl', 'validation': 'own.jsonl'}
+OwnTask.inputs = '{text}'
+OwnTask.target = 'label'
+OwnTask.labels = {'0': 'no', '1': 'yes'}
+INPUT_LENGTH = 8
+TARGET_LENGTH = 2
+METHOD = 'rank'
+BATCH_SIZE = 8
+STEPS = 2
+EVALUATE_EVERY = 2
+SEEDS = 2
+RATE = 0.001
+Sweep.title = 'Prompt length'
+Sweep.axis = 'tokens'
+Sweep.arms = {
+    'two_tokens': {'PROMPT_LENGTH': 2},
+    'model': {'TRAINS': 'model', 'LEARNING_RATE': %RATE},
+}
+Sweep.x = {'two_tokens': 2}
+"""
+FILES = ["recipe.gin"]
+WORKDIR = Path("swept")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation() -> Iterator[None]:
+    """Compiles in half the time: these runs are of two steps."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random T5 and a task of eight rows."""
+    folder = tmp_path_factory.mktemp("made")
+    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
+    vocabulary = str(Path(resolve("bundled:nano")) / "spiece.model")
+    backbone = dataclasses.replace(tiny.backbone, vocabulary=vocabulary)
+    save(folder / "tiny", backbone, tiny.model)
+    rows = [{"text": f"row {n * n}", "label": n % 2} for n in range(8)]
+    (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture
+def recipe(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe for them, in a folder of its own."""
+    for path in made.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "recipe.gin"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_it_trains_every_arm_once_and_goes_on_where_it_was(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+):
+    recipe.write_text(RECIPE.replace("%RATE}", "%RATE, 'SEEDS': 1}"))
+    # As if it had been killed in the last of its runs.
+    _, planned = plan_sweep(FILES, [], WORKDIR)
+    first, last = planned
+    train(first.run, first.folder, config=first.config)
+    before = (first.folder / "result.json").stat().st_mtime_ns
+    capsys.readouterr()
+
+    prompts, model = sweep(FILES, [], WORKDIR)
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if line.startswith("run ")] == [
+        "run 1 of 2: own, two_tokens",
+        "run 2 of 2: own, model, seed 0",
+    ]
+    assert (first.folder / "result.json").stat().st_mtime_ns == before
+    # Seeds of a prompt are one bank; a model has a folder for each.
+    assert first.folder == WORKDIR / "own" / "two_tokens"
+    assert len(list((first.folder / "prompts").iterdir())) == 2
+    assert last.folder == WORKDIR / "own" / "model" / "seed-0"
+    assert (last.folder / "model").is_dir()
+
+    assert (prompts.task, prompts.method, prompts.x) == ("own", "two tokens", 2)
+    assert (model.task, model.method, model.x) == ("own", "model", None)
+    assert (prompts.seeds, model.seeds) == ((0, 1), (0,))
+    result = json.loads((last.folder / "result.json").read_text())
+    assert model.scores == (result["score"],)
+    written = [path for path in WORKDIR.iterdir() if path.is_file()]
+    assert len(written) == 5
+    assert all(str(path) in said[-1] for path in written)
+    page = (WORKDIR / "report.html").read_text()
+    assert 'href="own/model/seed-0/report.html"' in page
+    header, _, *rows = said[-5:-1]
+    assert "| tokens |" in header
+    assert ["two tokens" in row for row in rows] == [True, False]
+    assert "\n".join(said[-5:-1]) in (WORKDIR / "results.md").read_text()
+
+
+def test_a_mistake_in_the_last_arm_shows_before_the_first_one_trains(recipe: Path):
+    def refused(old: str, new: str, match: str, *settings: str) -> None:
+        assert old in RECIPE
+        recipe.write_text(RECIPE.replace(old, new))
+        with pytest.raises((ValueError, FileNotFoundError), match=match):
+            sweep(FILES, settings, WORKDIR)
+        assert not WORKDIR.exists()
+
+    refused(
+        "'TRAINS'", "'TRIANS'", r"arm model: no name TRIANS .* did you mean TRAINS\?"
+    )
+    refused("'TRAINS': 'model'", "'TRAINS': 'all'", r"arm model: .*trains 'all'")
+    refused(
+        "'TRAINS': 'model'",
+        "'MODEL': './nowhere'",
+        r"own, model: no model folder at \./nowhere",
+    )
+    refused(
+        "'TRAINS': 'model'",
+        "'OwnTask.files': {'train': 'nowhere.jsonl'}",
+        r"own, model: .*nowhere\.jsonl",
+    )
+    refused("'TRAINS': 'model'", "'MODEL': None", r"no model for own, model: give")
+    refused("%RATE", "%NO_RATE", "NO_RATE")
+
+
+def test_a_folder_of_another_sweep_is_refused_at_once(recipe: Path):
+    _, planned = plan_sweep(FILES, [], WORKDIR)
+    last = planned[-1]
+    last.folder.mkdir(parents=True)
+    (last.folder / "operative_config.gin").write_text(
+        last.config.replace("STEPS = 2", "STEPS = 3")
+    )
+    with pytest.raises(ValueError, match=r"STEPS was 3 and is 2"):
+        sweep(FILES, [], WORKDIR)
+    assert not (WORKDIR / "own" / "two_tokens").exists()
+
+
+def test_every_task_gets_every_arm_and_the_arms_have_the_last_word(recipe: Path):
+    recipe.write_text(RECIPE.replace("TASK = @OwnTask()", "TASK = None"))
+    settings = ["LEARNING_RATE=0.1", "SEEDS=1"]
+    with pytest.raises(ValueError, match=r"no task for the sweep: give one"):
+        plan_sweep(FILES, settings, WORKDIR)
+    for name in ("first", "second"):
+        text = f"TASK = @OwnTask()\nOwnTask.name = '{name}'\nSTEPS = 5\n"
+        Path(f"{name}.gin").write_text(text)
+    settings.append("Sweep.tasks=['first.gin', 'second.gin']")
+    _, planned = plan_sweep(FILES, settings, WORKDIR)
+    assert [one.title for one in planned] == [
+        "first, two_tokens",
+        "first, model, seed 0",
+        "second, two_tokens",
+        "second, model, seed 0",
+    ]
+    assert [one.run.data.task_name for one in planned[1:3]] == ["first", "second"]
+    assert {one.run.pace.steps for one in planned} == {5}
+    rates = {one.arm: one.run.optimizer.learning_rate for one in planned}
+    assert rates == {"two_tokens": 0.1, "model": 0.001}
+    assert planned[0].run.prompt.length == 2
+
+
+def test_seeds_count_on_from_the_first(recipe: Path):
+    _, planned = plan_sweep(FILES, ["SEED=7", "SEEDS=3"], WORKDIR)
+    bank, *models = (one.run for one in planned)
+    assert (bank.seed, bank.seeds) == (7, 3)
+    assert [(run.seed, run.seeds) for run in models] == [(7, 1), (8, 1), (9, 1)]
+
+
+def test_a_run_of_a_sweep_is_the_run_that_train_would_start(recipe: Path):
+    _, planned = plan_sweep(FILES, ["SEEDS=1"], WORKDIR)
+    alone = [
+        configure(FILES, ["SEEDS=1", "PROMPT_LENGTH=2"]),
+        configure(FILES, ["SEEDS=1", "TRAINS='model'", "LEARNING_RATE=0.001"]),
+    ]
+    assert [(one.run, one.config) for one in planned] == alone
+
+
+def test_what_no_run_would_heed_is_refused(recipe: Path):
+    text = "Sweep.arms={'a': {'PROMPT_LENGTH': 1}, 'b': {'PROMPT_LENGTH': 2}}"
+    settings = [text, "Sweep.x={}", "Sweep.axis=''"]
+    plan_sweep(FILES, [*settings, "STEPS=3"], WORKDIR)
+    with pytest.raises(ValueError, match=r"--gin\.PROMPT_LENGTH=9 changes nothing"):
+        plan_sweep(FILES, [*settings, "PROMPT_LENGTH=9"], WORKDIR)
+    with pytest.raises(ValueError, match=r"task own and 1 files in Sweep\.tasks"):
+        plan_sweep(FILES, ["Sweep.tasks=['gin/tasks/rte.gin']"], WORKDIR)
+    with pytest.raises(ValueError, match=r"no sweep in gin/runs/prompt_tuning\.gin"):
+        plan_sweep(["gin/runs/prompt_tuning.gin"], [], WORKDIR)
