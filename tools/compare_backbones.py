@@ -2,7 +2,8 @@
 
     python tools/compare_backbones.py OUT LM=runs/lm_adapt/model SPAN=runs/nano/model
 
-Every run is an ordinary one in OUT/NAME/SEED, so what is finished is not run again. The
+The seeds of a backbone are one bank, trained by an ordinary run in OUT/NAME, so what is
+finished is not run again. The
 recipe is the quickstart's; another one is given with --gin_file.
 """
 
@@ -29,7 +30,7 @@ def compare(
     settings: Sequence[str] = (),
     seeds: int = 3,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Trains a prompt on each backbone with each seed.
+    """Trains a bank of prompts, one for each seed, on each backbone.
 
     Args:
         out: Folder of the runs.
@@ -41,13 +42,12 @@ def compare(
     Returns:
         Name -> the result of each seed, as in result.json.
     """
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in backbones}
+    results = {}
     for name, folder in backbones.items():
-        for seed in range(seeds):
-            own = [*settings, f"MODEL={folder!r}", f"SEED={seed}"]
-            run, config = configure([RUN, *files], own)
-            result = train(run, out / name / str(seed), config=config)
-            results[name].append(result)
+        own = [*settings, f"MODEL={folder!r}", f"SEEDS={seeds}"]
+        run, config = configure([RUN, *files], own)
+        result = train(run, out / name, config=config)
+        results[name] = result.get("members", [result])
     return results
 
 

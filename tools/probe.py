@@ -1,0 +1,116 @@
+"""Does a frozen model know a task? A linear probe on the states of its encoder.
+
+    python tools/probe.py bundled:nano superglue gin/tasks/rte.gin gin/tasks/cb.gin
+
+Where prompt tuning stays at the majority class, this tells whose fault it is: if a
+linear map of the mean encoder state does no better, the model has nothing to call up.
+"""
+
+import argparse
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from tqdm import tqdm
+
+from jaxprompt.configure import configure
+from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.prompts.join import embed, prompted_encode
+from jaxprompt.prompts.prompt import empty_prompt
+from jaxprompt.report.table import table
+from jaxprompt.runs.prepare import Ready, prepare
+from jaxprompt.shapes import Batch
+
+RUN = "gin/runs/prompt_tuning.gin"
+ROWS = 5000
+"""Most rows of a split."""
+
+
+def features(ready: Ready, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns mean embeddings and mean encoder states, [rows, D] each, and classes."""
+    rows = EvaluationSet(
+        ready.task, split, ready.lengths, ready.soft_ids(0), num_examples=ROWS
+    )
+    params = ready.join(empty_prompt(ready.backbone.width))
+
+    @jax.jit
+    def means(batch: Batch) -> tuple[jax.Array, ...]:
+        words = embed(ready.backbone.table(ready.model), params["prompt"], batch.inputs)
+        states = prompted_encode(ready.backbone, params, batch)
+        real_BT1 = (batch.input_segments > 0)[..., None]
+        count = jnp.maximum(real_BT1.sum(axis=1), 1)
+        return tuple((x * real_BT1).sum(axis=1) / count for x in (words, states))
+
+    def batches() -> Iterator[tuple[np.ndarray, ...]]:
+        for batch, real in tqdm(list(rows.batches(64)), desc=split, leave=False):
+            yield tuple(np.asarray(x)[:real] for x in means(ready.place_batch(batch)))
+
+    found = [np.concatenate(parts) for parts in zip(*batches(), strict=True)]
+    return found[0], found[1], np.array(rows.targets)
+
+
+def probe(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, answers: np.ndarray
+) -> float:
+    """Fits a logistic regression and returns its accuracy on the test rows, in %.
+
+    Features are standardised on the training rows; the squared weights cost 1e-3.
+    """
+    mean, scale = train.mean(axis=0), train.std(axis=0) + 1e-6
+    x, classes = jnp.asarray((train - mean) / scale), int(labels.max()) + 1
+    weights = jnp.zeros((x.shape[1] + 1, classes))
+
+    def loss(weights: jax.Array) -> jax.Array:
+        logits = x @ weights[:-1] + weights[-1:]
+        losses = optax.softmax_cross_entropy_with_integer_labels(
+            logits, jnp.asarray(labels)
+        )
+        return losses.mean() + 1e-3 * jnp.sum(weights[:-1] ** 2)
+
+    solver = optax.lbfgs()
+    value_and_grad = optax.value_and_grad_from_state(loss)
+
+    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+        weights, state = carry
+        value, grad = value_and_grad(weights, state=state)
+        updates, state = solver.update(
+            grad, state, weights, value=value, grad=grad, value_fn=loss
+        )
+        return (optax.apply_updates(weights, updates), state), None
+
+    start = (weights, solver.init(weights))
+    (weights, _), _ = jax.lax.scan(step, start, None, length=200)
+    logits = ((test - mean) / scale) @ np.asarray(weights[:-1]) + weights[-1:]
+    return 100 * float(np.mean(np.argmax(logits, axis=1) == answers))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Probe a frozen encoder.")
+    parser.add_argument("model", help="Hub name, folder or bundled:nano")
+    parser.add_argument("data_dir", help="folder of the official files")
+    parser.add_argument("tasks", nargs="+", help="gin files of tasks with labels")
+    parser.add_argument("--input_length", type=int, default=128)
+    flags = parser.parse_args()
+    lines = []
+    for file in flags.tasks:
+        settings = [
+            f"MODEL={flags.model!r}",
+            f"DATA_DIR={flags.data_dir!r}",
+            f"INPUT_LENGTH={flags.input_length}",
+        ]
+        run, _ = configure([RUN, file], settings)
+        data = run.data
+        ready = prepare(run, splits=(data.train_split, data.scored_split))
+        train, test = (
+            features(ready, s) for s in (data.train_split, data.scored_split)
+        )
+        counts = np.bincount(test[2])
+        scores = [
+            probe(a, train[2], b, test[2])
+            for a, b in zip(train[:2], test[:2], strict=True)
+        ]
+        lines.append([data.task_name, 100 * counts.max() / counts.sum(), *scores])
+    header = ["task", "majority", "probe of embeddings", "probe of encoder"]
+    print(table(header, lines))
