@@ -23,15 +23,17 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps t5
 	@touch $@
 
-# A prompt for the bundled T5 on bundled sentences: offline, and all of it is in the clone.
+# Five prompts at once for the bundled T5 on bundled sentences, and their vote: offline,
+# and all of it is in the clone.
 quickstart: setup
 	$(FAST) $(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \
-		--gin_file=gin/recipes/quickstart/mini_sentiment.gin --workdir=$(QUICKSTART)
+		--gin_file=gin/recipes/quickstart/mini_sentiment.gin \
+		--gin.SEEDS=5 --gin.BATCH_SIZE=16 --workdir=$(QUICKSTART)
 	@echo
-	@echo 'Two new sentences, answered by the frozen model behind the prompt:'
+	@echo 'Two new sentences, answered by the frozen model behind the first prompt:'
 	printf '%s\n' '{"sentence": "The garden was lovely and we laughed all evening."}' \
 		'{"sentence": "The road was dreadful and the host was cruel to us."}' | \
-		$(BIN)/jaxprompt predict --prompt=$(QUICKSTART)/prompt.safetensors
+		$(BIN)/jaxprompt predict --prompt=$(QUICKSTART)/prompts/mini_sentiment-0.safetensors
 	@echo
 	@echo 'Open $(QUICKSTART)/report.html: scores, learning curves, what the prompt is near.'
 	@echo

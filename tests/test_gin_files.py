@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.config import OfficialTask, OwnTask, Run, TextTask
+from jaxprompt.config import OfficialTask, OwnTask, Run, TaskGroup, TextTask
 from jaxprompt.configure import configure
 from jaxprompt.data.task import task_names
 from jaxprompt.sweep import plan_sweep
@@ -27,7 +27,7 @@ def test_every_file_builds_a_run(file: str):
     assert isinstance(run, Run)
     has_tasks = "Sweep.tasks" in (REPOSITORY / file).read_text()
     if "/tasks/" in file or ("/recipes/" in file and not has_tasks):
-        assert isinstance(run.data.task, OfficialTask | OwnTask | TextTask)
+        assert isinstance(run.data.task, OfficialTask | OwnTask | TextTask | TaskGroup)
         assert run.data.task.name
     if "/models/" in file:
         assert run.model.name
@@ -86,7 +86,7 @@ def test_the_official_tasks_all_have_a_file():
         for file in FILES
         if "/tasks/" in file and "/mini_" not in file
     }
-    assert named == {*task_names(), "own"}
+    assert named == {*task_names(), "own", "superglue"}
 
 
 def test_the_defaults_are_the_papers():

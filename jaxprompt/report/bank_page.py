@@ -8,6 +8,7 @@ from jaxprompt.atomic import write_atomically
 from jaxprompt.report.curves import Panel, to_svg
 from jaxprompt.report.ensembles import ensemble_cells
 from jaxprompt.report.html import render
+from jaxprompt.report.page import PromptFacts
 from jaxprompt.report.results import NOTE, Cells, keep_known, result_cells
 from jaxprompt.report.rows import members_of, method_of, rows_of, superglue_rows
 
@@ -17,6 +18,7 @@ def write_bank_page(
     result: Mapping[str, Any],
     *,
     panels: Sequence[Panel] = (),
+    prompts: Mapping[str, PromptFacts] | None = None,
     facts: Mapping[str, object] | None = None,
     commands: Sequence[str] = (),
 ) -> None:
@@ -28,6 +30,7 @@ def write_bank_page(
         path: The file to write; an existing one is replaced.
         result: Content of result.json, with "members" and, if there are any, "votes".
         panels: The learning curves, from `curves.make_panels`.
+        prompts: Name of each member -> its soft tokens; None after model tuning.
         facts: Further provenance: name -> value.
         commands: Command lines to use what was trained.
 
@@ -44,6 +47,7 @@ def write_bank_page(
         ensembles=ensemble_cells([result]),
         members=_member_cells(result),
         plots=[to_svg(panel) for panel in panels],
+        prompts=prompts or {},
         facts=facts or {},
         commands=commands,
     )

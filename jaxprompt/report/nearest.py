@@ -96,11 +96,6 @@ def name_row(number: int, decode: Callable[[list[int]], str]) -> str:
     return decode([number]) or f"id {number}"
 
 
-def mean_norm(table: Table) -> float:
-    """Returns the mean Euclidean length of the vocabulary's rows."""
-    return float(np.mean(np.linalg.norm(np.asarray(table, np.float32), axis=1)))
-
-
 def nearest_ids(
     table: Table,
     prompt: Prompt,

@@ -38,13 +38,10 @@ class PromptFacts(NamedTuple):
 
     Attributes:
         tokens: The soft tokens in order.
-        vocabulary_norm: Mean norm of the frozen vocabulary's rows, to compare with;
-            None where the findings tell it.
         findings: Lines that sum them up, from `reading.findings`.
     """
 
     tokens: Sequence[SoftToken]
-    vocabulary_norm: float | None = None
     findings: Sequence[str] = ()
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import TextTask
+from jaxprompt.data.task import Task
 from jaxprompt.prompts.file import installed_versions
-from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.prompt import Prompt, unstack
 from jaxprompt.report.bank_page import write_bank_page
 from jaxprompt.report.curves import make_panels, read_curves, write_png
 from jaxprompt.report.model_card import PICTURE, model_card
@@ -52,6 +53,7 @@ def write_run_page(
             page,
             result,
             panels=make_panels(read_curves(workdir / METRICS), metrics),
+            prompts=_describe_bank(ready, prompt, start, result),
             facts=_facts(ready, prompt, result),
             commands=_commands(workdir, prompt, examples[0].text),
         )
@@ -60,7 +62,7 @@ def write_run_page(
         page,
         result,
         panels=make_panels(read_curves(workdir / METRICS), result["metric"]),
-        prompt=_describe(ready, prompt, start) if prompt.length else None,
+        prompt=_describe(ready, ready.task, prompt, start) if prompt.length else None,
         examples=examples,
         facts=_facts(ready, prompt, result),
         commands=_commands(workdir, prompt, examples[0].text),
@@ -99,14 +101,33 @@ def write_model_card(
     write_atomically(folder / "README.md", card.encode())
 
 
-def _describe(ready: Ready, prompt: Prompt, start: Prompt | None) -> PromptFacts:
+def _describe_bank(
+    ready: Ready, bank: Prompt, start: Prompt | None, result: Mapping[str, Any]
+) -> dict[str, PromptFacts]:
+    if not bank.length:
+        return {}
+    prompts = unstack(bank)
+    starts = [None] * bank.members if start is None else unstack(start)
+    return {
+        f"{member['task']}, seed {member['seed']}": _describe(
+            ready, ready.tasks[place], prompt, begun
+        )
+        for member, (place, _), prompt, begun in zip(
+            result["members"], ready.members, prompts, starts, strict=True
+        )
+    }
+
+
+def _describe(
+    ready: Ready, task: Task, prompt: Prompt, start: Prompt | None
+) -> PromptFacts:
     reading = read_prompt(
         ready.backbone.table(ready.model),
         prompt,
-        ready.task.vocabulary,
+        task.vocabulary,
         NEIGHBOURS,
         start=start,
-        label_words=ready.task.labels or (),
+        label_words=task.labels or (),
     )
     return PromptFacts(reading.tokens, findings=findings(reading))
 

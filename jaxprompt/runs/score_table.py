@@ -7,6 +7,9 @@ import numpy as np
 
 from jaxprompt.report.table import table
 
+BASELINES = ("task", "metric", "majority", "untuned", "hand-written")
+"""The first columns of a bank's table."""
+
 
 def score_table(result: Mapping[str, Any]) -> str:
     """Lays out the result of one prompt, or of a model: a line for each task.
@@ -47,7 +50,6 @@ def bank_table(result: Mapping[str, Any]) -> str:
     Like Table 3 of Lester et al. 2021: the members' average, the best of them, and
     their majority vote.
     """
-    header = ["task", "metric", "majority", "untuned", "average", "std", "best"]
     votes = {vote["task"]: vote["vote"] for vote in result.get("votes", ())}
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for member in result["members"]:
@@ -55,25 +57,44 @@ def bank_table(result: Mapping[str, Any]) -> str:
     rows = []
     for task, members in groups.items():
         first = members[0]
-        baselines = [first["majority"], first["untuned"]]
-        spread = _spread([member["score"] for member in members])
-        rows.append([task, first["metric"], *baselines, *spread, votes.get(task)])
-        for other in first.get("shift", {}):
-            shifted = [member["shift"][other] for member in members]
-            spread = _spread([scores["score"] for scores in shifted])
-            majority, vote = shifted[0]["majority"], shifted[0].get("vote")
-            name, metric = f"{task} -> {other}", shifted[0]["metric"]
-            rows.append([name, metric, majority, None, *spread, vote])
-    if len(groups) > 1:
         rows.append(
-            ["mean", None, result["majority"], result["untuned"], result["score"]]
-            + [None] * 3
+            {
+                "task": task,
+                "metric": first["metric"],
+                "majority": first["majority"],
+                "untuned": first["untuned"],
+                "hand-written": first.get("hand_written"),
+                **_spread(members),
+                "vote": votes.get(task),
+            }
         )
-    return table([*header, "vote"], rows)
+        for other, scores in first.get("shift", {}).items():
+            rows.append(
+                {
+                    "task": f"{task} -> {other}",
+                    "metric": scores["metric"],
+                    "majority": scores["majority"],
+                    **_spread([member["shift"][other] for member in members]),
+                    "vote": scores.get("vote"),
+                }
+            )
+    if len(groups) > 1:
+        means = {"majority": result["majority"], "untuned": result["untuned"]}
+        rows.append({"task": "mean", **means, "average": result["score"]})
+    header = [
+        name
+        for name in (*BASELINES, "average", "std", "best", "vote")
+        if any(row.get(name) is not None for row in rows)
+    ]
+    return table(header, [[row.get(name) for name in header] for row in rows])
 
 
-def _spread(scores: Sequence[float]) -> list[float | None]:
-    """Returns mean, sample standard deviation and best."""
+def _spread(members: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Returns mean, sample standard deviation and best of the scores."""
+    scores = [member["score"] for member in members]
     several = len(scores) > 1
-    deviation = float(np.std(scores, ddof=1)) if several else None
-    return [float(np.mean(scores)), deviation, max(scores)]
+    return {
+        "average": float(np.mean(scores)),
+        "std": float(np.std(scores, ddof=1)) if several else None,
+        "best": max(scores) if several else None,
+    }

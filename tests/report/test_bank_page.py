@@ -7,6 +7,8 @@ from pages import check_page, headings, table_rows
 
 from jaxprompt.report.bank_page import write_bank_page
 from jaxprompt.report.curves import Curve, make_panels
+from jaxprompt.report.nearest import SoftToken
+from jaxprompt.report.page import PromptFacts
 
 MEMBERS = [
     made_member(task, seed, 60.0 + seed) for task in ("rte", "cb") for seed in (0, 1)
@@ -75,3 +77,14 @@ def test_the_page_stands_alone_and_is_the_same_every_time(tmp_path: Path):
     assert page(tmp_path, **parts) == text
     assert "&lt;b&gt;" in text
     assert "&lt;c&gt;" in text
+
+
+def test_the_soft_tokens_of_every_member_are_there(tmp_path: Path):
+    prompts = {
+        name: PromptFacts([SoftToken(1.0, [(word, 0.5)])], ["kept"])
+        for name, word in (("rte, seed 0", "yes"), ("rte, seed 1", "no"))
+    }
+    text = page(tmp_path, prompts=prompts)
+    assert text.count("<details") == 2
+    for part in (*prompts, "yes (0.50)", "no (0.50)", "kept"):
+        assert part in text

@@ -7,7 +7,7 @@ import pytest
 from tiny import VOCAB_ROWS, WIDTH, draw_prompt
 
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.report.nearest import METRICS, describe_prompt, mean_norm, nearest_ids
+from jaxprompt.report.nearest import METRICS, describe_prompt, nearest_ids
 
 TABLE = np.asarray(jax.random.normal(jax.random.key(5), (VOCAB_ROWS, WIDTH)))
 
@@ -98,8 +98,3 @@ def test_a_soft_token_is_described_by_its_norm_words_and_drift():
     drifts = [token.drift for token in moved]
     expected = [(length, 1.0) for length in lengths]
     np.testing.assert_allclose(np.array(drifts), expected, rtol=1e-6)
-
-
-def test_the_vocabularys_mean_norm():
-    usual = np.linalg.norm(TABLE, axis=1).mean()
-    np.testing.assert_allclose(mean_norm(jnp.asarray(TABLE)), usual, rtol=1e-6)

@@ -62,7 +62,7 @@ def test_all_parts_are_there(tmp_path: Path):
     text = page(
         tmp_path,
         panels=make_panels(CURVES, RESULT["metric"]),
-        prompt=PromptFacts([SoftToken(7.04, [("good", 0.5), ("fine", 0.25)])], 2.9),
+        prompt=PromptFacts([SoftToken(7.04, [("good", 0.5), ("fine", 0.25)])]),
         examples=[Example("a dull book", "negative", "")],
         facts={"seed": 3},
         commands=["jaxprompt inspect --prompt=p.safetensors"],
@@ -73,7 +73,6 @@ def test_all_parts_are_there(tmp_path: Path):
     assert ["seed", "3"] in found
     assert text.count("<svg") == 2
     assert "<pre>jaxprompt inspect --prompt=p.safetensors</pre>" in text
-    assert "mean norm of 2.9" in text
 
 
 def test_drift_and_findings_stand_with_the_soft_tokens_where_they_are_known(
@@ -85,8 +84,7 @@ def test_drift_and_findings_stand_with_the_soft_tokens_where_they_are_known(
     assert found[-2][2:4] == ["cosine with its start", "distance from it"]
     assert found[-1] == ["0", "7.0", "0.88", "3.2", "good (0.50)"]
     assert '<li class="text">a &lt; b</li>' in text
-    assert "mean norm of" not in text
-    plain = page(tmp_path, prompt=PromptFacts([SoftToken(7.04, [])], 2.9))
+    plain = page(tmp_path, prompt=PromptFacts([SoftToken(7.04, [])]))
     assert "distance from it" not in plain
     assert "<ul>" not in plain
 
@@ -101,7 +99,7 @@ def test_text_of_the_data_is_text_and_never_markup(tmp_path: Path):
         tmp_path,
         {**RESULT, "task": bad, "backbone": bad},
         examples=[Example(bad, bad, bad)],
-        prompt=PromptFacts([SoftToken(1.0, [(bad, 1.0)])], 1.0),
+        prompt=PromptFacts([SoftToken(1.0, [(bad, 1.0)])]),
         facts={bad: bad},
         commands=[bad],
     )
@@ -138,7 +136,7 @@ class Nesting(HTMLParser):
 def test_the_markup_is_well_formed_and_the_same_every_time(tmp_path: Path):
     parts = {
         "panels": make_panels(CURVES),
-        "prompt": PromptFacts([SoftToken(1.0, [], Drift(1, 1))], 1.0, ["a"]),
+        "prompt": PromptFacts([SoftToken(1.0, [], Drift(1, 1))], ["a"]),
         "examples": [Example("a", "b", "c")],
         "facts": {"seed": 0},
         "commands": ["true"],

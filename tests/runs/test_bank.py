@@ -35,7 +35,7 @@ BANK = Run(
     data=Data(
         task=TaskGroup(name="mini", names=("sst2", "rte"), data_dir=MINI),
         input_length=32,
-        target_length=6,
+        target_length=8,
     ),
     prompt=PromptStart(length=4, init="vocabulary"),
     optimizer=Optimizer(accumulate=2),
