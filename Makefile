@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 quickstart: setup
 	$(FAST) $(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \
 		--gin_file=gin/recipes/quickstart/mini_sentiment.gin \
-		--gin.SEEDS=5 --gin.BATCH_SIZE=16 --workdir=$(QUICKSTART)
+		--gin.SEEDS=5 --gin.BATCH_SIZE=16 --gin.STEPS=200 --workdir=$(QUICKSTART)
 	@echo
 	@echo 'Two new sentences, answered by the frozen model behind the first prompt:'
 	printf '%s\n' '{"sentence": "The garden was lovely and we laughed all evening."}' \
