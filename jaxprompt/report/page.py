@@ -4,19 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
-
 from jaxprompt.atomic import write_atomically
 from jaxprompt.report.curves import Panel, to_svg
+from jaxprompt.report.html import render
 from jaxprompt.report.nearest import SoftToken
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("jaxprompt.report"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 class Example(NamedTuple):
@@ -71,7 +62,8 @@ def write_page(
     Raises:
         FileNotFoundError: If the folder does not exist.
     """
-    html = _TEMPLATES.get_template("page.html.j2").render(
+    html = render(
+        "page.html.j2",
         result=result,
         scores=_scores(result),
         plots=[(panel.title, to_svg(panel)) for panel in panels],
@@ -80,7 +72,7 @@ def write_page(
         facts=facts or {},
         commands=commands,
     )
-    write_atomically(path, html.encode())
+    write_atomically(path, html)
 
 
 def _scores(result: Mapping[str, Any]) -> list[tuple[str, float, float | None]]:
