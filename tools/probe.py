@@ -7,7 +7,6 @@ linear map of the mean encoder state does no better, the model has nothing to ca
 """
 
 import argparse
-from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from jaxprompt.configure import configure
 from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.data.rows import predict_rows
 from jaxprompt.prompts.join import embed, prompted_encode
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.table import table
@@ -45,12 +45,14 @@ def features(ready: Ready, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
         count = jnp.maximum(real_BT1.sum(axis=1), 1)
         return tuple((x * real_BT1).sum(axis=1) / count for x in (words, states))
 
-    def batches() -> Iterator[tuple[np.ndarray, ...]]:
-        for batch, real in tqdm(list(rows.batches(64)), desc=split, leave=False):
-            yield tuple(np.asarray(x)[:real] for x in means(ready.place_batch(batch)))
+    def both(batch: Batch) -> np.ndarray:
+        return np.concatenate(means(ready.place_batch(batch)), axis=-1)
 
-    found = [np.concatenate(parts) for parts in zip(*batches(), strict=True)]
-    return found[0], found[1], np.array(rows.targets)
+    with tqdm(total=rows.num_examples, desc=split, leave=False) as bar:
+        batches = rows.batches(64)
+        found = predict_rows(both, batches, rows.num_examples, bar.update)
+    words, states = np.split(found, 2, axis=-1)
+    return words, states, np.array(rows.targets)
 
 
 def probe(

@@ -12,11 +12,16 @@ from jaxtyping import Int
 
 from jaxprompt.data.pipeline import (
     Lengths,
-    padded_batches,
     quiet_seqio,
     run_task,
     sample_rows,
     stack,
+)
+from jaxprompt.data.rows import (
+    RowBatch,
+    packed_batches,
+    predict_rows,
+    sorted_batches,
 )
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
@@ -105,24 +110,22 @@ class EvaluationSet:
         ]
 
     def batches(
-        self, batch_size: int, members: Sequence[int] = (0,)
-    ) -> Iterator[tuple[Batch, int]]:
-        """Yields all rows in order, as often as wanted.
+        self, batch_size: int, members: Sequence[int] = (0,), *, pack: bool = False
+    ) -> Iterator[RowBatch]:
+        """Yields all rows in batches of like lengths, as often as wanted.
 
         Args:
             batch_size: Rows B; the last batch is filled up with empty rows.
-            members: Members of the bank: all rows come for each, in this order, and
-                batches are shared between them.
-
-        Yields:
-            (batch, number of real rows).
+            members: Members of the bank: all rows come for each, and batches are
+                shared between them. Numbers of rows count on from member to member.
+            pack: Whether a row holds as many examples as fit.
         """
         of_members = [self._rows_of(member) for member in members]
         joined = {
             name: np.concatenate([rows[name] for rows in of_members])
             for name in self._rows
         }
-        yield from padded_batches(joined, batch_size)
+        return (packed_batches if pack else sorted_batches)(joined, batch_size)
 
     def _rows_of(self, member: int) -> dict[str, np.ndarray]:
         """Returns the rows behind another member's soft tokens."""
@@ -144,29 +147,29 @@ class EvaluationSet:
 
     def score_members(
         self,
-        predict: Callable[[Batch], Int[np.ndarray, "B L"]],
+        predict: Callable[[Batch], Int[np.ndarray, "B *E L"]],
         batch_size: int,
         members: Sequence[int],
         progress: Callable[[int], None] | None = None,
+        *,
+        pack: bool = False,
     ) -> list[Scores]:
         """Predicts every row with every member, in shared batches, and scores it.
 
         Args:
-            predict: From a batch to target ids.
+            predict: From a batch to target ids of each of its examples.
             batch_size: Rows B of a batch.
             members: Numbers of the members in the bank.
-            progress: Called after each batch with the number of its real rows.
+            progress: Called after each batch with the number of its examples.
+            pack: Whether a row of a batch holds as many examples as fit.
 
         Returns:
             The scores of each member.
         """
-        predictions = []
-        for batch, num_rows in self.batches(batch_size, members):
-            ids = np.asarray(predict(batch))[:num_rows]
-            predictions += self._task.decode(ids)
-            if progress is not None:
-                progress(num_rows)
         rows = self.num_examples
+        batches = self.batches(batch_size, members, pack=pack)
+        ids = predict_rows(predict, batches, rows * len(members), progress)
+        predictions = self._task.decode(ids)
         return [
             self.score_texts(predictions[place * rows : (place + 1) * rows])
             for place in range(len(members))

@@ -1,4 +1,4 @@
-"""Rows -> Batch through seqio: trim, put the soft ids, pad or pack, convert."""
+"""Examples -> rows through seqio: trim, put the soft ids, pad or pack, convert."""
 
 import contextlib
 import dataclasses
@@ -140,38 +140,6 @@ def stack(dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
     """Runs a whole dataset into memory: feature -> [rows, ...]."""
     examples = list(dataset.as_numpy_iterator())
     return {name: np.stack([row[name] for row in examples]) for name in examples[0]}
-
-
-def padded_batches(
-    rows: Mapping[str, np.ndarray], batch_size: int
-) -> Iterator[tuple[Batch, int]]:
-    """Cuts rows of model features into batches of one size.
-
-    Args:
-        rows: Model features, [rows, ...] each.
-        batch_size: Rows B; the last batch is filled up with empty rows, all id 0.
-
-    Yields:
-        (batch, number of real rows).
-
-    Raises:
-        ValueError: If the batch size is below 1.
-    """
-    if batch_size < 1:
-        raise ValueError(f"batch size {batch_size}: use 1 or more rows")
-    num_rows = len(rows["encoder_input_tokens"])
-    for first in range(0, num_rows, batch_size):
-        real = min(batch_size, num_rows - first)
-        padding = ((0, batch_size - real), (0, 0))
-        yield (
-            to_batch(
-                {
-                    name: np.pad(x[first : first + real], padding)
-                    for name, x in rows.items()
-                }
-            ),
-            real,
-        )
 
 
 def sample_rows(num_rows: int, limit: int | None) -> tf.data.Dataset:

@@ -8,9 +8,9 @@ import tensorflow as tf
 from jaxtyping import Int
 
 from jaxprompt.data import files, pipeline, sources
+from jaxprompt.data.rows import RowBatch, sorted_batches
 from jaxprompt.data.task import Task, make_task
 from jaxprompt.data.vocabulary import decode
-from jaxprompt.shapes import Batch
 
 __all__ = ["decode", "read_jsonl", "request_batches"]
 
@@ -45,7 +45,7 @@ def request_batches(
     soft_ids: Int[np.ndarray, " P"],
     batch_size: int,
     where: str = "requests",
-) -> Iterator[tuple[Batch, int]]:
+) -> Iterator[RowBatch]:
     """Formats rows as examples of the task; validates all before it returns.
 
     Args:
@@ -57,7 +57,7 @@ def request_batches(
         where: Name of the rows' file, for error messages.
 
     Returns:
-        Iterator of (batch, number of real rows), in the order of the rows.
+        The batches, for `data.rows.predict_rows`.
 
     Raises:
         ValueError: If a field is missing; names file and line.
@@ -74,7 +74,7 @@ def request_batches(
     )
     order = tf.data.Dataset.range(len(texts))
     dataset = pipeline.model_features(plain, "requests", order, lengths, soft_ids)
-    return pipeline.padded_batches(pipeline.stack(dataset), batch_size)
+    return sorted_batches(pipeline.stack(dataset), batch_size)
 
 
 def _input_texts(

@@ -11,9 +11,9 @@ import tensorflow as tf
 from jaxtyping import Int
 
 from jaxprompt.data import sources, stsb
-from jaxprompt.data.pipeline import Lengths, model_features, padded_batches
+from jaxprompt.data.pipeline import Lengths, model_features
+from jaxprompt.data.rows import RowBatch, sorted_batches
 from jaxprompt.data.task import Task
-from jaxprompt.shapes import Batch
 
 
 class Submission(NamedTuple):
@@ -105,13 +105,16 @@ def _board(task_name: str) -> Leaderboard:
     return LEADERBOARDS[task_name]
 
 
+_CHUNK = 8192
+
+
 def split_batches(
     task: Task,
     split: str,
     lengths: Lengths,
     soft_ids: Int[np.ndarray, " P"],
     batch_size: int,
-) -> Iterator[tuple[Batch, int]]:
+) -> Iterator[RowBatch]:
     """Tokenises a split to be predicted: unlike for a score, it may be unlabelled.
 
     Args:
@@ -122,12 +125,15 @@ def split_batches(
         batch_size: Rows B; the last batch is filled up with empty rows.
 
     Yields:
-        (batch, number of real rows), in the order of the rows.
+        Batches for `data.rows.predict_rows`. Some thousand rows are in memory at once.
     """
     order = tf.data.Dataset.range(task.num_examples(split))
     features = model_features(task, split, order, lengths, soft_ids)
-    for rows in _arrays(features.batch(batch_size)):
-        yield from padded_batches(rows, batch_size)
+    done = 0
+    for rows in _arrays(features.batch(_CHUNK)):
+        for batch, numbers in sorted_batches(rows, batch_size):
+            yield RowBatch(batch, np.where(numbers < 0, -1, numbers + done))
+        done += _CHUNK
 
 
 def _arrays(dataset: tf.data.Dataset) -> Iterator[Any]:

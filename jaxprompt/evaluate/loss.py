@@ -12,10 +12,10 @@ from jaxtyping import Int
 from jaxprompt.data.pipeline import (
     Lengths,
     model_features,
-    padded_batches,
     sample_rows,
     stack,
 )
+from jaxprompt.data.rows import RowBatch, sorted_batches
 from jaxprompt.data.task import Task
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_logits
@@ -108,22 +108,19 @@ class LossSet:
 
     def batches(
         self, batch_size: int, *, other_input: bool = False
-    ) -> Iterator[tuple[Batch, int]]:
-        """Yields the rows to measure in order, as often as wanted.
+    ) -> Iterator[RowBatch]:
+        """Yields the rows to measure, the longest first, as often as wanted.
 
         Args:
             batch_size: Rows B; the last batch is filled up with empty rows.
             other_input: Whether each row has the row before's input, and its own
                 targets. The first has the last one's.
-
-        Yields:
-            (batch, number of real rows).
         """
         rows = self._rows
         if other_input:
             inputs = np.roll(rows["encoder_input_tokens"], 1, axis=0)
             rows = {**rows, "encoder_input_tokens": inputs}
-        yield from padded_batches(rows, batch_size)
+        return sorted_batches(rows, batch_size)
 
     def unigram_entropy(self) -> float:
         """Returns the entropy of the target tokens' frequencies, in nats.
@@ -170,10 +167,10 @@ def measure_loss(
     totals = {}
     for other_input in (False, True):
         total = np.zeros(3)
-        for batch, count in rows.batches(batch_size, other_input=other_input):
-            total += measure(batch)
+        for some in rows.batches(batch_size, other_input=other_input):
+            total += measure(some.batch)
             if progress is not None:
-                progress(count)
+                progress(some.num_examples)
         totals[other_input] = Sums(*total.tolist())
     own, other = totals[False], totals[True]
     return Loss(

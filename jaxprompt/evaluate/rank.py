@@ -10,38 +10,52 @@ from jaxprompt.shapes import Batch, Params
 
 
 def rank_labels(
-    backbone: Backbone, params: Params, batch: Batch, label_ids: Int[Array, "C L"]
-) -> Float[Array, "B C"]:
-    """Scores every label word for every row, encoding each row once.
+    backbone: Backbone,
+    params: Params,
+    batch: Batch,
+    label_ids: Int[Array, "C L"],
+    *,
+    examples: int = 1,
+) -> Float[Array, "B E C"]:
+    """Scores every label word for every example, encoding each row once.
 
     Args:
         backbone: The frozen model's functions.
         params: The joined tree {"model": ..., "prompt": ...}.
-        batch: Rows with one example each; targets are not read.
+        batch: Rows of up to E examples each; targets are not read.
         label_ids: Tokens of each label with end-of-sequence, 0 on padding.
+        examples: The number E. Examples that a row lacks get scores without meaning.
 
     Returns:
         Log-probability of each label in nats, the sum over its tokens.
     """
     encoded_BTD = prompted_encode(backbone, params, batch)
-    rows, classes = batch.inputs.shape[0], label_ids.shape[0]
+    rows, (classes, length) = batch.inputs.shape[0], label_ids.shape
     inputs_CL = jnp.pad(label_ids[:, :-1], ((0, 0), (1, 0)))
     y_CLD = embed(backbone.table(params["model"]), params["prompt"], inputs_CL)
+    # Each example has its copy of the label, in a segment of its own.
+    segment_of_E = jnp.arange(1, examples + 1, dtype=jnp.int32)
 
     def score(label: tuple[jax.Array, jax.Array]) -> jax.Array:
         ids_L, y_LD = label
-        segments_L = (ids_L > 0).astype(jnp.int32)
-        logits_BLV = backbone.decode(
+        real_L = ids_L > 0
+        segments_EL = jnp.where(real_L[None], segment_of_E[:, None], 0)
+        y_SD = jnp.tile(y_LD, (examples, 1))
+        logits_BSV = backbone.decode(
             params["model"],
             encoded_BTD,
             batch.input_segments,
-            jnp.broadcast_to(y_LD, (rows, *y_LD.shape)),
-            jnp.broadcast_to(segments_L, (rows, *segments_L.shape)),
+            jnp.broadcast_to(y_SD[None], (rows, *y_SD.shape)),
+            jnp.broadcast_to(segments_EL.reshape(1, -1), (rows, examples * length)),
         )
-        log_probs_BLV = jax.nn.log_softmax(logits_BLV)
-        picked_BL = log_probs_BLV[:, jnp.arange(ids_L.size), ids_L]
-        return jnp.sum(jnp.where(ids_L[None] > 0, picked_BL, 0.0), axis=1)
+        # Not log_softmax: it would write the logits a second time.
+        picked_BS = logits_BSV[
+            :, jnp.arange(examples * length), jnp.tile(ids_L, examples)
+        ]
+        log_probs_BS = picked_BS - jax.nn.logsumexp(logits_BSV, axis=-1)
+        log_probs_BEL = log_probs_BS.reshape(rows, examples, length)
+        return jnp.sum(jnp.where(real_L[None, None], log_probs_BEL, 0.0), axis=-1)
 
-    # One label after another: the logits of one label [B, L, V] are the largest array.
-    scores_CB = jax.lax.map(score, (label_ids, y_CLD))
-    return scores_CB.reshape(classes, rows).T
+    # One label after another: the logits of one label are the largest array.
+    scores_CBE = jax.lax.map(score, (label_ids, y_CLD))
+    return scores_CBE.reshape(classes, rows, examples).transpose(1, 2, 0)

@@ -16,11 +16,16 @@ from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.evaluate.vote import majority_vote
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
+from jaxprompt.sharding import fetch
 
 METHODS = ("greedy", "beam", "rank")
 
-Predict = Callable[[Params, Batch], np.ndarray]
-"""From the joined tree and a batch to target ids, [B, L]."""
+Predict = Callable[..., np.ndarray]
+"""From the joined tree and a batch to target ids, [B, L].
+
+Given a number E as well, from a batch whose rows hold up to E examples to the ids of
+each, [B, E, L]; "rank" only.
+"""
 
 
 def make_predict(
@@ -60,23 +65,37 @@ def make_predict(
             "beams of 1 or more, and an alpha of 0 or more"
         )
     if method == "rank":
-        label_ids = jnp.asarray(task.label_ids(length))
+        all_ids = task.label_ids(length)
+        label_ids = jnp.asarray(all_ids[:, : np.count_nonzero(all_ids, axis=1).max()])
 
-        def ids(params: Params, batch: Batch) -> jax.Array:
-            scores = rank_labels(backbone, params, batch, label_ids)
-            return label_ids[jnp.argmax(scores, axis=1)]
-
-    elif method == "beam":
-
-        def ids(params: Params, batch: Batch) -> jax.Array:
-            options = {"length": length, "beams": beams, "alpha": alpha}
-            return beam(backbone, params, batch, **options)[0]
+        def ids(params: Params, batch: Batch, examples: int) -> jax.Array:
+            scores_BEC = rank_labels(
+                backbone, params, batch, label_ids, examples=examples
+            )
+            return label_ids[jnp.argmax(scores_BEC, axis=-1)]
 
     else:
-        ids = functools.partial(greedy, backbone, length=length)
 
-    compiled = jax.jit(ids)
-    return lambda params, batch: np.asarray(compiled(params, place(batch)))
+        def ids(params: Params, batch: Batch, examples: int) -> jax.Array:
+            if examples > 1:
+                raise ValueError(
+                    f"method {method!r} for {examples} examples in a row: decoding "
+                    "needs a row for each, so use 'rank', or do not pack"
+                )
+            if method == "beam":
+                options = {"length": length, "beams": beams, "alpha": alpha}
+                return beam(backbone, params, batch, **options)[0][:, None]
+            return greedy(backbone, params, batch, length=length)[:, None]
+
+    compiled = jax.jit(ids, static_argnames="examples")
+
+    def predict(
+        params: Params, batch: Batch, examples: int | None = None
+    ) -> np.ndarray:
+        found = fetch(compiled(params, place(batch), examples=examples or 1))
+        return found[:, 0] if examples is None else found
+
+    return predict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +130,7 @@ def evaluate(
     members: Sequence[int] = (0,),
     batch_size: int,
     progress: Callable[[int], None] | None = None,
+    pack: bool = False,
 ) -> Report:
     """Scores what was trained on a split, and beside it the baselines.
 
@@ -126,6 +146,7 @@ def evaluate(
         members: Which of the bank are scored, in shared batches; two or more also vote.
         batch_size: Rows B of a batch.
         progress: Called with the number of rows done after each batch.
+        pack: Whether a row of a batch holds as many examples as fit.
 
     Returns:
         The scores, by the task's own metrics.
@@ -133,7 +154,7 @@ def evaluate(
 
     def score(rows: EvaluationSet, params: Params, places: Sequence[int]) -> Any:
         answer = functools.partial(predict, params)
-        return rows.score_members(answer, batch_size, places, progress)
+        return rows.score_members(answer, batch_size, places, progress, pack=pack)
 
     rows = tuned[0]
     scores = score(*tuned, members)

@@ -8,6 +8,7 @@ from typing import Any
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, Run
 from jaxprompt.data.requests import read_jsonl, request_batches
+from jaxprompt.data.rows import predict_rows
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output
@@ -59,11 +60,11 @@ def predict(
         where="standard input" if source == "-" else source,
     )
     answer, params = ready.predict(ready.task), ready.join(prompt)
-    texts: list[str] = []
     with example_bar(len(rows), "predict") as advance:
-        for batch, count in batches:
-            texts += ready.task.decode(answer(params, batch)[:count])
-            advance(count)
+        ids = predict_rows(
+            lambda batch: answer(params, batch), batches, len(rows), advance
+        )
+    texts = ready.task.decode(ids)
     lines = [
         json.dumps({**row, "prediction": text}, ensure_ascii=False) + "\n"
         for row, text in zip(rows, texts, strict=True)

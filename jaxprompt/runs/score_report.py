@@ -1,5 +1,6 @@
 """What a run measures by its answers: for its curves, its result and its examples."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,7 +101,14 @@ class ScoreReport:
                 members=places,
                 batch_size=ready.run.evaluation.batch_size,
                 progress=advance,
+                pack=self._pack,
             )
+
+    @property
+    def _pack(self) -> bool:
+        """Whether rows hold several examples: decoding needs a row for each."""
+        run = self._ready.run
+        return run.data.pack and run.evaluation.method == "rank"
 
     @property
     def _labels(self) -> list[str]:
@@ -128,10 +136,11 @@ class ScoreReport:
             for place, rows in enumerate(sets):
                 predict = self._ready.predict(self._ready.tasks[place])
                 found = rows.score_members(
-                    lambda batch, predict=predict: predict(params, batch),
+                    functools.partial(predict, params),
                     self._ready.run.evaluation.batch_size,
                     places[place],
                     advance,
+                    pack=self._pack,
                 )
                 scores |= dict(zip(self._numbers(place), found, strict=True))
         return [scores[m] for m in sorted(scores)]

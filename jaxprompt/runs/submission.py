@@ -4,6 +4,7 @@ from pathlib import Path
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, OfficialTask, Run
+from jaxprompt.data.rows import predict_rows
 from jaxprompt.data.submission import split_batches, submission, submission_file
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.bar import example_bar
@@ -58,12 +59,9 @@ def submit(
         run.evaluation.batch_size,
     )
     answer, params = ready.predict(task), ready.join(prompt)
-    texts: list[str] = []
     with example_bar(rows, split) as advance:
-        for batch, count in batches:
-            texts += task.decode(answer(params, batch)[:count])
-            advance(count)
-    made = submission(task_name, task, split, texts)
+        ids = predict_rows(lambda batch: answer(params, batch), batches, rows, advance)
+    made = submission(task_name, task, split, task.decode(ids))
     write_atomically(target, made.text.encode())
     print(f"wrote {rows} answers to {target}")
     if made.illegal:

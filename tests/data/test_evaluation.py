@@ -23,24 +23,23 @@ def cb(official: Path, vocabulary):
     return load_task("cb", vocabulary=vocabulary, data_dir=official)
 
 
-def constant_rows(ids_BL):
+def constant_rows(evaluation, ids_BL):
     """A model that answers row i of the split with row i of `ids_BL`."""
-    rows = iter(ids_BL)
-
-    def predict(batch):
-        answers = np.zeros((len(batch.inputs), ids_BL.shape[1]), np.int32)
-        for i in np.flatnonzero(batch.inputs[:, 0]):
-            answers[i] = next(rows)
-        return answers
-
-    return predict
+    answers = {
+        tuple(batch.inputs[0][batch.inputs[0] > 0]): ids_BL[number]
+        for batch, (number,) in evaluation.batches(1)
+    }
+    nothing = np.zeros(ids_BL.shape[1], np.int32)
+    return lambda batch: np.stack(
+        [answers.get(tuple(row[row > 0]), nothing) for row in batch.inputs]
+    )
 
 
 def test_metrics_are_sklearns(cb):
     evaluation = EvaluationSet(cb, "validation", LENGTHS, SOFT_IDS)
     labels = cb.label_ids(20)
     answers = np.array([0, 2, 2, 1])
-    scores = evaluation.score(constant_rows(labels[answers]), batch_size=3)
+    scores = evaluation.score(constant_rows(evaluation, labels[answers]), batch_size=3)
     targets = evaluation.targets
     assert targets == [0, 2, 1, 0]
     f1 = sklearn.metrics.f1_score(
@@ -54,7 +53,7 @@ def test_metrics_are_sklearns(cb):
     assert scores.predictions == [cb.labels[i] for i in answers]
     assert scores.illegal == 0.0
     # The same object scores again, with other predictions.
-    again = evaluation.score(constant_rows(labels[targets]), batch_size=4)
+    again = evaluation.score(constant_rows(evaluation, labels[targets]), batch_size=4)
     assert again.metrics == {"mean_3class_f1": 100.0, "accuracy": 100.0}
 
 
@@ -64,26 +63,29 @@ def test_text_that_is_no_label_is_illegal_and_wrong(cb, vocabulary):
     words = [*vocabulary.encode("maybe"), 1]
     ids[1] = 0
     ids[1, : len(words)] = words
-    scores = evaluation.score(constant_rows(ids), batch_size=2)
+    scores = evaluation.score(constant_rows(evaluation, ids), batch_size=2)
     assert scores.predictions[1] == "maybe"
     assert scores.illegal == 0.25
     assert scores.metrics["accuracy"] == 75.0
 
 
-def test_batches_are_in_order_and_padded(cb, vocabulary):
+def test_batches_hold_every_row_and_are_filled_up(cb, vocabulary):
     evaluation = EvaluationSet(cb, "validation", LENGTHS, SOFT_IDS)
     batches = list(evaluation.batches(3))
-    assert [real for _, real in batches] == [3, 1]
+    numbers = np.concatenate([some.numbers for some in batches])
+    assert sorted(numbers) == [-1, -1, 0, 1, 2, 3]
     last = batches[-1][0]
-    assert last.inputs.shape == (3, 43)
+    assert last.inputs.shape[0] == 3
     assert not last.inputs[1:].any()
     assert not last.weights[1:].any()
     texts = [
         vocabulary.decode(row[3:].tolist())
-        for batch, real in batches
-        for row in batch.inputs[:real]
+        for some in batches
+        for row in some.batch.inputs[: some.num_examples]
     ]
-    assert texts == [f"hypothesis: wet premise: rain {i}" for i in range(4)]
+    assert [texts[place] for place in np.argsort(numbers[:4])] == [
+        f"hypothesis: wet premise: rain {i}" for i in range(4)
+    ]
     seen = []
     evaluation.score(lambda batch: batch.targets, 3, progress=seen.append)
     assert seen == [3, 1]

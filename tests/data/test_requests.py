@@ -24,12 +24,15 @@ def cb(official: Path, vocabulary):
 
 def inputs(task, rows: list[dict], batch_size: int = 2) -> list[str]:
     batches = request_batches(task, rows, LENGTHS, SOFT_IDS, batch_size)
-    found = []
-    for batch, real in batches:
-        assert batch.inputs.shape == (batch_size, 43)
-        assert not batch.inputs[real:].any()
-        assert (batch.inputs[:real, :3] == SOFT_IDS).all()
-        found += decode(task.vocabulary, batch.inputs[:real, 3:])
+    found = [""] * len(rows)
+    for batch, numbers in batches:
+        assert len(batch.inputs) == len(numbers) == batch_size
+        assert not batch.inputs[numbers < 0].any()
+        assert (batch.inputs[numbers >= 0, :3] == SOFT_IDS).all()
+        texts = decode(task.vocabulary, batch.inputs[:, 3:])
+        for number, text in zip(numbers, texts, strict=True):
+            if number >= 0:
+                found[number] = text
     return found
 
 

@@ -164,7 +164,7 @@ def test_an_unlabelled_split_is_tokenised_like_requests(tmp_path: Path, vocabula
     lengths, soft_ids = Lengths(inputs=24, targets=4), np.arange(900, 903)
     made = list(split_batches(task, "test", lengths, soft_ids, 2))
     asked = list(request_batches(task, rows, lengths, soft_ids, 2))
-    assert [count for _, count in made] == [2, 2, 1]
+    assert [some.num_examples for some in made] == [2, 2, 1]
     for (ours, _), (theirs, _) in zip(made, asked, strict=True):
         np.testing.assert_array_equal(ours.inputs, theirs.inputs)
         np.testing.assert_array_equal(ours.input_segments, theirs.input_segments)

@@ -4,7 +4,7 @@ import functools
 
 import jax
 import numpy as np
-from tiny import Example, draw_examples, draw_prompt, one_each
+from tiny import Example, draw_examples, draw_prompt, one_each, to_batch
 
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.prompts.join import prompted_logits
@@ -19,7 +19,7 @@ def test_a_label_scores_the_sum_of_its_tokens(tiny):
     batch = one_each(draw_examples(0, 4))
     rank = jax.jit(functools.partial(rank_labels, tiny.backbone))
     scores = rank(params, batch, LABELS)
-    assert scores.shape == (4, 3)
+    assert scores.shape == (4, 1, 3)
 
     logits = jax.jit(prompted_logits, static_argnums=0)
     expected = np.zeros((4, 3))
@@ -29,5 +29,22 @@ def test_a_label_scores_the_sum_of_its_tokens(tiny):
         for b in range(4):
             for place, token in enumerate(label[label > 0]):
                 expected[b, c] += log_probs[b, place, token]
-    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    np.testing.assert_allclose(scores[:, 0], expected, atol=1e-5)
     assert (expected < -1).all()
+
+
+def test_packed_examples_score_as_they_do_alone(tiny):
+    """Two to a row, of two members, behind their own soft tokens; one row has one."""
+    params = tiny.join(draw_prompt(0, members=2))
+    examples = [*draw_examples(0, 3), *draw_examples(1, 2, member=1)]
+    rank = jax.jit(
+        functools.partial(rank_labels, tiny.backbone), static_argnames="examples"
+    )
+    alone = rank(params, one_each(examples), LABELS)[:, 0]
+    a, b, c, d, e = examples
+    packed = to_batch([[a, d], [e, b], [c]], inputs=20, targets=10)
+    scores = rank(params, packed, LABELS, examples=2)
+    assert scores.shape == (3, 2, 3)
+    found = [scores[0, 0], scores[1, 1], scores[2, 0], scores[0, 1], scores[1, 0]]
+    np.testing.assert_allclose(np.stack(found), alone, atol=1e-5)
+    assert np.abs(alone[0] - alone[3]).max() > 0.01

@@ -1,6 +1,7 @@
 """Predictions of every method, and the score beside its two baselines."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -49,8 +50,8 @@ def evaluation_set(task, length):
 @pytest.mark.parametrize("method", METHODS)
 def test_another_prompt_does_not_compile_again(large, task, caplog, method):
     predict = make_predict(large.backbone, task, method=method, length=4, beams=2)
-    (batch, count), *_ = evaluation_set(task, 3).batches(8)
-    assert count == 7
+    ((batch, numbers),) = evaluation_set(task, 3).batches(8)
+    assert sorted(numbers) == [-1, *range(7)]
     prompts = [large.join(draw_prompt(seed)) for seed in range(2)]
     with jax.log_compiles():
         first = predict(prompts[0], batch)
@@ -83,8 +84,8 @@ def test_the_score_stands_beside_majority_and_the_model_alone(large, task):
     assert report.tuned[0].illegal == report.untuned.illegal == 1.0
 
     def texts(params, length):
-        (batch, _), *_ = evaluation_set(task, length).batches(7)
-        return task.decode(predict(params, batch))
+        ((batch, numbers),) = evaluation_set(task, length).batches(7)
+        return task.decode(predict(params, batch)[np.argsort(numbers)])
 
     assert report.tuned[0].predictions == texts(params, 3)
     assert report.untuned.predictions == texts(alone, 0)
@@ -97,6 +98,29 @@ def test_rank_answers_labels_only(large, task):
     scores = evaluation_set(task, 3).score(lambda batch: predict(params, batch), 4)
     assert set(scores.predictions) <= {"no", "yes"}
     assert scores.illegal == 0
+
+
+def test_packed_members_answer_as_they_do_alone(large, task):
+    """Rows of two members share batches, and where there is room a row."""
+    predict = make_predict(large.backbone, task, method="rank", length=4)
+    params, rows = large.join(draw_prompt(0, members=2)), evaluation_set(task, 3)
+    assert next(rows.batches(4, (0, 1), pack=True)).numbers.shape[1] > 1
+    found, expected = (
+        rows.score_members(functools.partial(predict, params), 4, (0, 1), pack=pack)
+        for pack in (True, False)
+    )
+    for one, other in zip(found, expected, strict=True):
+        assert one.predictions == other.predictions
+    assert len({answer for score in found for answer in score.predictions}) == 2
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+def test_packed_rows_cannot_be_decoded(large, task, method):
+    predict = make_predict(large.backbone, task, method=method, length=4)
+    rows, params = evaluation_set(task, 3), large.join(draw_prompt(0))
+    answer = functools.partial(predict, params)
+    with pytest.raises(ValueError, match=f"method '{method}' for . examples in a row"):
+        rows.score_members(answer, 4, (0,), pack=True)
 
 
 def test_impossible_options_are_refused(task):

@@ -1,0 +1,174 @@
+"""Rows in memory -> batches to evaluate: sorted by length, or packed; back in order."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxprompt.data.pipeline import to_batch
+from jaxprompt.shapes import Batch
+
+_WIDTH_STEP = 32
+_WIDTHS = 8
+"""At most so many widths, as each is compiled anew; and multiples of so many tokens."""
+
+INPUTS, INPUT_SEGMENTS = "encoder_input_tokens", "encoder_segment_ids"
+
+
+class RowBatch(NamedTuple):
+    """Some rows of a split, and which.
+
+    Attributes:
+        batch: Their tokens, as NumPy arrays.
+        numbers: Row number of each example, from 0, and -1 where there is none: [B],
+            or [B, E] where E examples share a row.
+    """
+
+    batch: Batch
+    numbers: Int[np.ndarray, "B *E"]
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples there are."""
+        return int(np.sum(self.numbers >= 0))
+
+
+def sorted_batches(
+    rows: Mapping[str, np.ndarray], batch_size: int
+) -> Iterator[RowBatch]:
+    """Cuts rows into batches of like lengths, the longest first.
+
+    So a batch holds little padding; and what does not fit in memory fails at once.
+
+    Args:
+        rows: Model features of one example a row, [rows, ...] each.
+        batch_size: Rows B; the last batch is filled up with empty rows, all id 0.
+
+    Yields:
+        Batches of B rows, cut to one of a few widths that hold their inputs.
+
+    Raises:
+        ValueError: If the batch size is below 1.
+    """
+    _check(batch_size)
+    sizes = np.count_nonzero(rows[INPUTS], axis=1)
+    order = np.argsort(-sizes, kind="stable")
+    full = rows[INPUTS].shape[1]
+    step = max(_WIDTH_STEP, -(-full // (_WIDTHS * _WIDTH_STEP)) * _WIDTH_STEP)
+    for first in range(0, len(order), batch_size):
+        numbers = order[first : first + batch_size]
+        longest = max(int(sizes[numbers[0]]), 1)
+        width = min(-(-longest // step) * step, full)
+        cut = {**rows, INPUTS: rows[INPUTS][:, :width]}
+        yield _padded(cut, numbers, batch_size)
+
+
+def packed_batches(
+    rows: Mapping[str, np.ndarray], batch_size: int
+) -> Iterator[RowBatch]:
+    """Lets several examples share a row, each behind its own soft tokens.
+
+    Longest first, each goes to the first row with room for it. Targets are left out:
+    what is to be predicted has none.
+
+    Args:
+        rows: Model features of one example a row, [rows, ...] each.
+        batch_size: Rows B; the last batch is filled up with empty rows, all id 0.
+
+    Yields:
+        Batches of B rows, all of the given width.
+
+    Raises:
+        ValueError: If the batch size is below 1.
+
+    Source: first fit decreasing, as in Johnson 1973 ("Near-optimal bin packing
+    algorithms"); seqio's packing keeps the order of a stream instead.
+    """
+    _check(batch_size)
+    inputs = rows[INPUTS]
+    sizes = np.count_nonzero(inputs, axis=1)
+    full = inputs.shape[1]
+    room = np.zeros(0, np.int64)
+    shared: list[list[int]] = []
+    for number in np.argsort(-sizes, kind="stable"):
+        fits = np.flatnonzero(room >= sizes[number])
+        if not fits.size:
+            shared.append([])
+            room = np.append(room, full)
+        place = fits[0] if fits.size else len(shared) - 1
+        shared[place].append(int(number))
+        room[place] -= sizes[number]
+    most = max(map(len, shared), default=1)
+    packed = np.zeros((len(shared), full), inputs.dtype)
+    segments, numbers = np.zeros_like(packed), np.full((len(shared), most), -1)
+    for place, examples in enumerate(shared):
+        start = 0
+        for segment, number in enumerate(examples):
+            span = slice(start, start + sizes[number])
+            packed[place, span] = inputs[number, : sizes[number]]
+            segments[place, span] = segment + 1
+            numbers[place, segment] = number
+            start = span.stop
+    empty = np.zeros((len(shared), rows["decoder_target_tokens"].shape[1]))
+    names = [name for name in rows if name.startswith("decoder")]
+    features = {name: empty.astype(rows[name].dtype) for name in names}
+    features |= {INPUTS: packed, INPUT_SEGMENTS: segments}
+    for first in range(0, len(shared), batch_size):
+        places = np.arange(first, min(first + batch_size, len(shared)))
+        cut = _padded(features, places, batch_size)
+        filler = ((0, batch_size - len(places)), (0, 0))
+        yield RowBatch(cut.batch, np.pad(numbers[places], filler, constant_values=-1))
+
+
+def predict_rows(
+    predict: Callable[..., np.ndarray],
+    batches: Iterator[RowBatch],
+    num_rows: int,
+    progress: Callable[[int], object] | None = None,
+) -> np.ndarray:
+    """Predicts batches, and puts what comes out in the order of the rows.
+
+    Args:
+        predict: From a batch to an array whose first axis is its rows B, such as target
+            ids; for packed batches, from a batch and the number E to [B, E, ...].
+        batches: From `sorted_batches` or `packed_batches`.
+        num_rows: Rows that they hold in all.
+        progress: Called after each batch with the number of its examples.
+
+    Returns:
+        [rows, ...]; empty where there is no row.
+    """
+    ordered: Any = None
+    for rows in batches:
+        found = np.asarray(predict(rows.batch, *rows.numbers.shape[1:]))
+        real = rows.numbers >= 0
+        found = found[real]
+        if ordered is None:
+            ordered = np.zeros((num_rows, *found.shape[1:]), found.dtype)
+        ordered[rows.numbers[real]] = found
+        if progress is not None:
+            progress(rows.num_examples)
+    return np.zeros((0, 1), np.int32) if ordered is None else ordered
+
+
+def padding_share(batch: Batch) -> float:
+    """Returns the share of a batch's source tokens that are padding, 0 to 1."""
+    return float(np.mean(np.asarray(batch.input_segments) == 0))
+
+
+def _check(batch_size: int) -> None:
+    if batch_size < 1:
+        raise ValueError(f"batch size {batch_size}: use 1 or more rows")
+
+
+def _padded(
+    rows: Mapping[str, np.ndarray], numbers: Int[np.ndarray, " rows"], batch_size: int
+) -> RowBatch:
+    missing = batch_size - len(numbers)
+    features = {
+        name: np.pad(x[numbers], ((0, missing), (0, 0))) for name, x in rows.items()
+    }
+    return RowBatch(
+        to_batch(features), np.pad(numbers, (0, missing), constant_values=-1)
+    )
