@@ -1,16 +1,19 @@
 """Prompts of google-research/prompt-tuning: one .npy file, float32 [P, D]."""
 
-import io
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.atomic import write_atomically
-from jaxprompt.prompts.prompt import Prompt, make_prompt
+from jaxprompt.interop.arrays import check_rows, npy_bytes, read_npy
+from jaxprompt.interop.exchange import Given, Taken
+from jaxprompt.prompts.prompt import make_prompt
+
+_WANTED = "a prompt of google-research/prompt-tuning is a .npy file, float32 [P, D]"
 
 
-def read_prompt(path: Path) -> Prompt:
+def read(path: Path) -> Taken:
     """Reads a released prompt, or one that a training has written.
 
     Args:
@@ -18,7 +21,7 @@ def read_prompt(path: Path) -> Prompt:
             `numpy_checkpoints/checkpoint_N/encoder.prompt.prompt.prompt`.
 
     Returns:
-        The prompt, a bank of one.
+        The one prompt.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -28,42 +31,25 @@ def read_prompt(path: Path) -> Prompt:
     Source: google-research/prompt-tuning, prompt_tuning/train/utils.py and
     prompt_tuning/prompts.py (np_load).
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no prompt file at {path}: check the path")
-    wanted = "a prompt of google-research/prompt-tuning is a .npy file, float32 [P, D]"
-    try:
-        with path.open("rb") as file:
-            rows = np.load(file, allow_pickle=False)
-    # ValueError mostly, but an empty file and a cut archive have errors of their own.
-    except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read, being cut, a pickle or other: {wanted}"
-        ) from error
-    if not isinstance(rows, np.ndarray):
-        raise ValueError(f"{path} holds several arrays: {wanted}; save one of them")
+    rows = read_npy(path, _WANTED)
     if rows.ndim != 2 or rows.dtype != np.float32 or rows.size == 0:
-        raise ValueError(f"{path} holds {rows.dtype} {list(rows.shape)}: {wanted}")
-    if not np.isfinite(rows).all():
-        raise ValueError(
-            f"{path} holds numbers that are not finite, so no model can use it: take "
-            "another checkpoint"
-        )
-    return make_prompt(jnp.asarray(rows))
+        raise ValueError(f"{path} holds {rows.dtype} {list(rows.shape)}: {_WANTED}")
+    return Taken((make_prompt(jnp.asarray(check_rows(rows, str(path)))),))
 
 
-def write_prompt(path: Path, prompt: Prompt) -> None:
+def write(path: Path, given: Given) -> tuple[str, ...]:
     """Writes a prompt for that program's PROMPT_FILE, atomically.
 
     Args:
         path: The file to write, under any name; an existing one is replaced.
-        prompt: A bank of one.
+        given: One prompt.
+
+    Returns:
+        What was rounded: nothing.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If the bank holds more than one prompt.
     """
-    if prompt.members != 1:
-        raise ValueError(f"a bank of {prompt.members} prompts: take one by unstack")
-    content = io.BytesIO()
-    np.save(content, np.ascontiguousarray(prompt.rows[0], np.float32))
-    write_atomically(path, content.getvalue())
+    (prompt,) = given.prompts
+    write_atomically(path, npy_bytes(np.asarray(prompt.rows[0], np.float32)))
+    return ()

@@ -1,9 +1,13 @@
 """Taking prompts from other programs, and giving them to these."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from jaxprompt.interop.exchange import Given
+from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.forms import find_form
 from jaxprompt.prompts.file import Provenance, load_prompt, write_prompt
+from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.output import check_output
 
 
@@ -12,8 +16,9 @@ def import_prompt(
     output: Path,
     *,
     form: str = "google",
-    backbone: str,
+    backbone: str = "",
     task: str = "",
+    row: int | None = None,
     overwrite: bool = False,
 ) -> None:
     """Writes another program's prompt as a prompt file of this project.
@@ -22,11 +27,15 @@ def import_prompt(
     fingerprint, as the weights were not seen. To use it takes --another_backbone.
 
     Args:
-        source: The other program's file.
-        output: The prompt.safetensors to write.
+        source: The other program's file or folder.
+        output: The prompt.safetensors to write; the folder for them, if the source
+            holds several prompts.
         form: One of `interop.forms.FORMS`.
-        backbone: Hub name or folder of the model that it was trained on.
-        task: Name of the task that it was trained on, if known.
+        backbone: Hub name or folder of the model that it was trained on; empty if the
+            source says.
+        task: Name of the task that it was trained on, if known; of several prompts
+            their names in order, with commas between.
+        row: Which of several prompts to take, from 0; None takes all.
         overwrite: Whether `output` may exist.
 
     Raises:
@@ -34,47 +43,134 @@ def import_prompt(
         FileNotFoundError: If a file is missing.
     """
     read = find_form(form).read
+    check_output(output, overwrite)
+    taken = read(source)
+    backbone = backbone or taken.backbone
     if not backbone:
         raise ValueError(
             f"no backbone: name the model that {source} was trained on, as "
             "--backbone=google/t5-base-lm-adapt"
         )
-    check_output(output, overwrite)
-    prompt = read(source)
-    provenance = Provenance(
-        backbone=backbone,
-        revision=None,
-        fingerprint="",
-        length=prompt.length,
-        width=prompt.width,
-        task=task,
-        init="file",
-        source=f"{form}: {source.name}",
-    )
-    write_prompt(output, prompt, provenance)
-    print(
-        f"wrote {output}: {prompt.length} soft tokens of width {prompt.width} for "
-        f"{backbone}"
-    )
+    prompts = _pick(taken.prompts, row, source)
+    tasks = _task_names(task, len(prompts))
+    for note in taken.notes:
+        print(note)
+
+    def provenance_of(prompt: Prompt, task: str) -> Provenance:
+        return Provenance(
+            backbone=backbone,
+            revision=None,
+            fingerprint="",
+            length=prompt.length,
+            width=prompt.width,
+            task=task,
+            init="file",
+            source=f"{form}: {source.resolve().name}",
+        )
+
+    if len(prompts) == 1:
+        (prompt,) = prompts
+        if output.is_dir():
+            raise ValueError(
+                f"{output} is a folder: name a file, as prompt.safetensors"
+            )
+        write_prompt(output, prompt, provenance_of(prompt, tasks[0]))
+        print(
+            f"wrote {output}: {prompt.length} soft tokens of width {prompt.width} for "
+            f"{backbone}"
+        )
+        return
+    files = {
+        f"{name or f'row-{place}'}.safetensors": (prompt, name)
+        for place, (prompt, name) in enumerate(zip(prompts, tasks, strict=True))
+    }
+    with new_folder(output, files.keys()) as folder:
+        for file, (prompt, name) in files.items():
+            write_prompt(folder / file, prompt, provenance_of(prompt, name))
+    print(f"wrote {output}: {', '.join(files)} for {backbone}")
+
+
+def _pick(prompts: Sequence[Prompt], row: int | None, source: Path) -> Sequence[Prompt]:
+    if row is None:
+        return prompts
+    if not 0 <= row < len(prompts):
+        raise ValueError(
+            f"row {row} of {source}, which holds {len(prompts)} prompts: use 0 to "
+            f"{len(prompts) - 1}"
+        )
+    return [prompts[row]]
+
+
+def _task_names(task: str, count: int) -> list[str]:
+    """Splits the names of several prompts' tasks."""
+    if count == 1 or not task:
+        return [task] * count
+    names = task.split(",")
+    if len(names) != count or len({*names, ""}) <= count:
+        raise ValueError(
+            f"task {task!r} for {count} prompts: give each a name of its own, with "
+            "commas between, or choose one by --row"
+        )
+    wrong = [name for name in names if Path(name).name != name]
+    if wrong:
+        raise ValueError(f"task {wrong[0]!r} cannot name a file: use another name")
+    return names
 
 
 def export_prompt(
-    prompt_file: Path, output: Path, *, form: str = "google", overwrite: bool = False
+    prompt_files: Sequence[Path],
+    output: Path,
+    *,
+    form: str = "google",
+    dtype: str = "",
+    backbone: str = "",
+    overwrite: bool = False,
 ) -> None:
-    """Writes a prompt file of this project as another program's.
+    """Writes prompt files of this project as another program's.
 
     Args:
-        prompt_file: The prompt.
-        output: The file to write.
+        prompt_files: The prompt; several only for a form that holds several.
+        output: The file, or the folder, to write.
         form: One of `interop.forms.FORMS`.
+        dtype: Of the numbers in it; empty for the form's usual one.
+        backbone: The model that a form names, or writes into; empty takes the one
+            that the prompt was trained on.
         overwrite: Whether `output` may exist.
 
     Raises:
-        ValueError: If a file is not what it should be.
+        ValueError: If a file or an option is not what it should be.
         FileNotFoundError: If a file is missing.
     """
-    write = find_form(form).write
+    known = find_form(form)
+    if dtype and dtype not in known.dtypes:
+        raise ValueError(
+            f"form {form} in {dtype}: it is written in {' or '.join(known.dtypes)}"
+        )
+    if backbone and not known.names_backbone:
+        raise ValueError(f"form {form} names no model: leave --backbone out")
+    if len(prompt_files) > 1 and not known.several:
+        raise ValueError(
+            f"form {form} holds one prompt, not {len(prompt_files)}: export them one "
+            "by one"
+        )
     check_output(output, overwrite)
-    prompt, provenance = load_prompt(prompt_file)
-    write(output, prompt, provenance)
-    print(f"wrote {output}, a prompt for {provenance.backbone} in the form {form}")
+    if output.exists() and output.is_dir() != known.folder:
+        kind = "folder" if known.folder else "file"
+        raise ValueError(f"form {form} is written as a {kind}, but {output} is none")
+    prompts, provenances = zip(*map(load_prompt, prompt_files), strict=True)
+    backbones = list(dict.fromkeys(provenance.backbone for provenance in provenances))
+    if len(backbones) > 1:
+        raise ValueError(
+            f"prompts for {' and '.join(backbones)}: a table serves one model, so "
+            "export those of each alone"
+        )
+    given = Given(
+        prompts=prompts,
+        provenances=provenances,
+        dtype=dtype or known.dtypes[0],
+        backbone=backbone,
+    )
+    for note in known.write(output, given):
+        print(note)
+    number = f"{len(prompts)} prompts" if len(prompts) > 1 else "a prompt"
+    print(f"wrote {output}, {number} for {backbones[0]} in the form {form}")

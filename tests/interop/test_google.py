@@ -1,13 +1,27 @@
 """Prompts of google-research/prompt-tuning come and go unchanged, and only these."""
 
 import pickle
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny import draw_prompt
 
-from jaxprompt.interop.google import read_prompt, write_prompt
+from jaxprompt.interop.exchange import Given
+from jaxprompt.interop.forms import find_form
+from jaxprompt.prompts.prompt import Prompt
+
+GOOGLE = find_form("google")
+
+
+def read_prompt(path: Path) -> Prompt:
+    (prompt,) = GOOGLE.read(path).prompts
+    return prompt
+
+
+def write_prompt(path: Path, prompt: Prompt) -> None:
+    assert GOOGLE.write(path, Given(prompts=[prompt], provenances=[])) == ()
 
 
 @pytest.mark.parametrize("task", ["mrpc", "rte", "sst2"])
@@ -97,13 +111,11 @@ def test_an_archive_of_arrays_is_refused(tmp_path):
         read_prompt(path)
 
 
-def test_a_missing_file_or_a_bank_is_told(tmp_path):
+def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no prompt file at .*none\.npy"):
         read_prompt(tmp_path / "none.npy")
     with pytest.raises(FileNotFoundError, match="no prompt file at"):
         read_prompt(tmp_path)
-    with pytest.raises(ValueError, match="a bank of 2 prompts: take one by unstack"):
-        write_prompt(tmp_path / "p.npy", draw_prompt(0, members=2))
     with pytest.raises(FileNotFoundError, match=r"no folder .*none for p\.npy"):
         write_prompt(tmp_path / "none" / "p.npy", draw_prompt(0))
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,150 @@
+"""Files of arrays, .npy and .safetensors: read without unpickling, rows rounded."""
+
+import io
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+
+_LOADED = "torch.load('{path}', map_location='cpu', weights_only=True)"
+
+
+def read_npy(path: Path, wanted: str) -> np.ndarray:
+    """Reads the one array of a .npy file. A pickle is never read.
+
+    Args:
+        path: The file.
+        wanted: What it should be, for error messages.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read, or holds several arrays.
+    """
+    _check_there(path)
+    try:
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
+    # ValueError mostly, but an empty file and a cut archive have errors of their own.
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read, being cut, a pickle or other: {wanted}"
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path} holds several arrays: {wanted}; save one of them")
+    return array
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """Returns the content of a .npy file."""
+    content = io.BytesIO()
+    np.save(content, np.ascontiguousarray(array))
+    return content.getvalue()
+
+
+def read_tensors(path: Path, tensor: str) -> dict[str, np.ndarray]:
+    """Reads the tensors of a .safetensors file.
+
+    Args:
+        path: The file.
+        tensor: Name of the tensor that is wanted, for error messages.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no safetensors file; says how to convert a pickle.
+    """
+    _check_there(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}); what torch.save wrote "
+            "is a pickle and never read here: convert it once by "
+            + conversion(path, f"{{'{tensor}': {_LOADED.format(path=path)}}}")
+        ) from error
+
+
+def conversion(path: Path, tensors: str = "") -> str:
+    """Returns the shell command that makes safetensors of what torch.save wrote.
+
+    Args:
+        path: The pickle; the new file will lie beside it.
+        tensors: Python expression of the dict to save; by default what `path` holds.
+    """
+    tensors = tensors or _LOADED.format(path=path)
+    target = path.with_suffix(".safetensors")
+    return (
+        f'python -c "import torch, safetensors.torch as s; '
+        f"s.save_file({tensors}, '{target}')\""
+    )
+
+
+def safetensors_bytes(name: str, rows: np.ndarray) -> bytes:
+    """Returns the content of a .safetensors file of one tensor, as PyTorch reads it."""
+    tensors = {name: np.ascontiguousarray(rows)}
+    return safetensors.numpy.save(tensors, metadata={"format": "pt"})
+
+
+def check_rows(rows: np.ndarray, where: str, axes: int = 2) -> Float[np.ndarray, "..."]:
+    """Returns rows as float32, which holds every float16 and bfloat16 exactly.
+
+    Args:
+        rows: [P, D], or with `axes` 3 [M, P, D].
+        where: What holds them, for error messages.
+        axes: How many axes they must have.
+
+    Raises:
+        ValueError: If they have other axes, none of a size, another dtype, or numbers
+            that are not finite.
+    """
+    kinds = ("float32", "float16", "bfloat16")
+    if rows.ndim != axes or rows.size == 0 or rows.dtype.name not in kinds:
+        shape = "[P, D]" if axes == 2 else "[tasks, P, D]"
+        raise ValueError(
+            f"{where} is {rows.dtype} {list(rows.shape)}: it must be {shape} of "
+            f"{', '.join(kinds)}"
+        )
+    rows = rows.astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            f"{where} holds numbers that are not finite, so no model can use it: take "
+            "another checkpoint"
+        )
+    return rows
+
+
+def round_rows(rows: np.ndarray, dtype: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Rounds float32 rows to what another program stores.
+
+    Args:
+        rows: float32.
+        dtype: "float32", "float16" or "bfloat16".
+
+    Returns:
+        The rows, and a note on what was rounded; no note if nothing was.
+
+    Raises:
+        ValueError: If a number is too large for the dtype.
+    """
+    with np.errstate(over="ignore"):
+        rounded = rows.astype(jnp.dtype(dtype))
+    difference = np.abs(rounded.astype(np.float32) - rows)
+    if not np.isfinite(difference).all():
+        raise ValueError(
+            f"a number of the prompt, {np.abs(rows).max():g}, is too large for "
+            f"{dtype}: use bfloat16 or float32"
+        )
+    if not difference.any():
+        return rounded, ()
+    return rounded, (
+        f"rounded to {dtype}: {np.mean(difference > 0):.0%} of the numbers, by at most "
+        f"{difference.max():.2g}; the largest is {np.abs(rows).max():.3g}",
+    )
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"no prompt file at {path}: check the path")

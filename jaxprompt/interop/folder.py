@@ -1,0 +1,69 @@
+"""A folder that is whole or not there: written beside its place, then renamed."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
+    """Makes a folder at once, when the body of the `with` has filled it.
+
+    Args:
+        path: The folder to be. One that is there already is replaced, but only if it
+            holds nothing else than the new one will.
+        names: What the body writes.
+
+    Yields:
+        An empty folder beside `path`, for the body to fill.
+
+    Raises:
+        FileNotFoundError: If its parent does not exist.
+        ValueError: If `path` is a file, or a folder with something else in it.
+    """
+    path = path.absolute()
+    check_replaceable(path, names)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield scratch
+        # What comes from temporary or read-only files has modes of its own.
+        for entry in (scratch, *scratch.rglob("*")):
+            entry.chmod(0o755 if entry.is_dir() else 0o644)
+        _rename(scratch, path)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def check_replaceable(path: Path, names: Collection[str]) -> None:
+    """Refuses a place where `new_folder` would not put these files."""
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} for {path.name}: make it")
+    if not path.exists():
+        return
+    if not path.is_dir() or path.is_symlink():
+        raise ValueError(f"{path} is no folder of files: name another place")
+    # A slip in --output must not cost a folder of other things.
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in names)
+    if others:
+        raise ValueError(
+            f"{path} holds {others[0]}, which is no part of this export: name a new "
+            "folder"
+        )
+
+
+def _rename(scratch: Path, path: Path) -> None:
+    if not path.exists():
+        os.rename(scratch, path)
+        return
+    old = scratch.with_name(f"{scratch.name}.old")
+    os.rename(path, old)
+    try:
+        os.rename(scratch, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old)
