@@ -86,6 +86,11 @@ class Run:
                 f"model tuning with {self.model.dtype} weights loses its small steps: "
                 "use float32"
             )
+        if self.trains == "model" and self.model.quantise != "none":
+            raise ValueError(
+                f"model tuning with {self.model.quantise} weights, which cannot take "
+                "small steps: use quantise 'none', or train a prompt"
+            )
 
     @property
     def num_members(self) -> int:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from jaxprompt.config.tasks import OfficialTask, OwnTask, TaskGroup, TextTask
 from jaxprompt.evaluate.score import METHODS as EVALUATION_METHODS
+from jaxprompt.models.quantise import check_quantisation
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
 from jaxprompt.train.optimizer import OPTIMIZERS
@@ -30,10 +31,14 @@ class Model:
         revision: Commit, tag or branch on the Hub.
         vocabulary: A `spiece.model`; None takes the one beside the weights.
         dtype: Of the weights and the computation, "float32" or "bfloat16".
+        quantise: "int8" stores the frozen matrices in int8, a scale for each output
+            channel, and computes in `dtype`; "none" does not.
         remat: What the backward pass computes again: "none", "dots" or "full".
         dropout: Rate in training.
         mesh_data: Devices that split the batch; -1 for all that are left.
         mesh_model: Devices that split the weights.
+        weights_over_data: Whether the devices that split the batch split the weights
+            too: less memory, more traffic.
     """
 
     name: str | None = None
@@ -42,12 +47,15 @@ class Model:
     revision: str | None = None
     vocabulary: str | None = None
     dtype: str = "float32"
+    quantise: Literal["none", "int8"] = "none"
     remat: Literal["none", "dots", "full"] = "none"
     dropout: float = 0.0
     mesh_data: int = -1
     mesh_model: int = 1
+    weights_over_data: bool = False
 
     def __post_init__(self) -> None:
+        check_quantisation(self.quantise)
         if self.name is not None and self.architecture is not None:
             raise ValueError(
                 f"model {self.name!r} and an architecture: give a name for a model "

@@ -10,6 +10,7 @@ import jax
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.bundled import is_bundled, resolve
+from jaxprompt.models.quantise import Table
 from jaxprompt.models.t5 import T5
 from jaxprompt.models.t5_block import Cache
 from jaxprompt.models.weights import hugging_face, t5x
@@ -74,8 +75,8 @@ class Backbone(Protocol):
         """Draws random weights."""
         ...
 
-    def table(self, params: Params) -> Float[Array, "V D"]:
-        """Returns the frozen embedding table."""
+    def table(self, params: Params) -> Table:
+        """Returns the frozen embedding table; `quantise.look_up` reads its rows."""
         ...
 
     def encode(
@@ -177,6 +178,7 @@ def load(
     *,
     revision: str | None = None,
     dtype: str = "float32",
+    quantise: str = "none",
     mesh: jax.sharding.Mesh | None = None,
     vocabulary: str | None = None,
     dropout: float = 0.0,
@@ -189,6 +191,8 @@ def load(
         name: As for `find_checkpoint`, or what that returned.
         revision: Branch, tag or commit of the Hub repository.
         dtype: "float32" or "bfloat16", of the weights and to compute in.
+        quantise: "int8" stores every matrix in int8, see `models.quantise`; "none"
+            stores all in `dtype`.
         mesh: Devices to spread the weights over; None for the default device.
         vocabulary: As for `find_checkpoint`.
         dropout: Share of features to drop where a `dropout_key` is given.
@@ -210,7 +214,7 @@ def load(
     backbone = open_backbone(
         checkpoint, dtype=dtype, dropout=dropout, remat=remat, unroll=unroll
     )
-    return backbone, read_params(checkpoint, dtype, mesh)
+    return backbone, read_params(checkpoint, dtype, mesh, quantise=quantise)
 
 
 def open_backbone(

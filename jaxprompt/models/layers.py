@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from jaxprompt.models.quantise import Int8Matrix, multiply
+
 ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
     {
         "relu": jax.nn.relu,
@@ -61,14 +63,20 @@ def drop(x: Array, rate: float, key: Key[Array, "..."] | None) -> Array:
     return jnp.where(keep, x / (1.0 - rate), jnp.zeros_like(x))
 
 
-def project(x: Float[Array, "B T D"], matrix: Float[Array, "D F"]) -> Array:
-    """Multiplies every token by a matrix, in the token's dtype; [B, T, F].
+def project(
+    x: Float[Array, "B T D"], matrix: Float[Array, "D F"] | Int8Matrix
+) -> Float[Array, "B T F"]:
+    """Multiplies every token by a matrix, in the token's dtype.
 
     Rows and tokens are one axis meanwhile: with two to sum over, XLA's CPU backend
     writes transposed copies of the activations to get the gradient of the matrix.
     """
     tokens_ND = x.reshape(-1, x.shape[-1])
-    return (tokens_ND @ matrix.astype(x.dtype)).reshape(*x.shape[:-1], -1)
+    if isinstance(matrix, Int8Matrix):
+        product = multiply(tokens_ND, matrix)
+    else:
+        product = tokens_ND @ matrix.astype(x.dtype)
+    return product.reshape(*x.shape[:-1], -1)
 
 
 def split_key(
@@ -214,7 +222,7 @@ class Attention(nn.Module):
         mixed_BTHK = jnp.einsum("bhts,bshk->bthk", weights_BHTS, values)
         return project(mixed_BTHK.reshape(*x.shape[:2], -1), self.out)
 
-    def _heads(self, x: Array, matrix: Array) -> Array:
+    def _heads(self, x: Array, matrix: Array | Int8Matrix) -> Array:
         split = (*x.shape[:2], self.heads, self.head_width)
         return project(x, matrix).reshape(split)
 

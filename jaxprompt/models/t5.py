@@ -9,9 +9,11 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models import layers
 from jaxprompt.models.fingerprint import fingerprint_of_params
+from jaxprompt.models.quantise import Int8Matrix, Table, multiply
 from jaxprompt.models.t5_block import Block, Cache
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.shapes import Params
+from jaxprompt.sharding import DATA, MODEL, constrain
 
 DTYPES = ("float32", "bfloat16")
 
@@ -28,6 +30,8 @@ class T5:
         attention/out [N, H*K, D], ffn_norm [N, D], ffn/{gate, up} [N, D, F] (gate only
         when gated), ffn/down [N, F, D]; in the decoder also cross_norm and cross.
 
+    Each matrix may be an `Int8Matrix`, from `quantise.quantise`.
+
     Attributes:
         config: Sizes and switches.
         name: Hub name or folder name, for provenance.
@@ -39,6 +43,8 @@ class T5:
         remat: What the backward pass computes again: nothing, everything but the
             products with weights, or everything inside a layer.
         unroll: Compile each layer on its own rather than one loop over layers.
+        mesh: Devices over whose data axis activations stay split, layer for layer, and
+            logits over the model axis too; None leaves that to the compiler.
 
     Raises:
         ValueError: If dtype, dropout or remat is none of the above.
@@ -53,6 +59,7 @@ class T5:
     dropout: float = 0.0
     remat: Literal["none", "dots", "full"] = "none"
     unroll: bool = False
+    mesh: jax.sharding.Mesh | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -111,8 +118,8 @@ class T5:
         """Returns the same backbone with the fingerprint of these weights."""
         return dataclasses.replace(self, fingerprint=fingerprint_of_params(params))
 
-    def table(self, params: Params) -> Float[Array, "V D"]:
-        """Returns the frozen embedding table."""
+    def table(self, params: Params) -> Table:
+        """Returns the frozen embedding table, as it is stored."""
         return params["embedding"]
 
     def encode(
@@ -337,7 +344,7 @@ class T5:
         keys: Any = None if layers_key is None else layers.split_key(layers_key, count)
 
         def body(x: Array, inputs: tuple[Params, Array | None]) -> tuple[Array, None]:
-            return layer(x, *inputs), None
+            return constrain(layer(x, *inputs), self.mesh, DATA, None, None), None
 
         if self.remat != "none":
             policies = jax.checkpoint_policies
@@ -347,7 +354,8 @@ class T5:
             }[self.remat]
             # A loop's body cannot be merged with its backward pass; unrolled code can.
             body = jax.checkpoint(body, policy=policy, prevent_cse=self.unroll)
-        x = layers.drop(x.astype(self.dtype), self.dropout, first_key)
+        x = constrain(x.astype(self.dtype), self.mesh, DATA, None, None)
+        x = layers.drop(x, self.dropout, first_key)
         x, _ = jax.lax.scan(body, x, (stack["layers"], keys), unroll=self.unroll)
         x = layers.rms_norm(x, stack["final_norm"], self.config.norm_epsilon)
         return layers.drop(x, self.dropout, last_key)
@@ -359,6 +367,12 @@ class T5:
             matrix, product = params["embedding"], "bld,vd->blv"
         else:
             matrix, product = params["logits"], "bld,dv->blv"
-        return jnp.einsum(
-            product, y, matrix.astype(y.dtype), preferred_element_type=jnp.float32
-        )
+        if isinstance(matrix, Int8Matrix):
+            columns = matrix.T if self.config.tied else matrix
+            logits = multiply(y.reshape(-1, y.shape[-1]), columns, jnp.float32)
+            logits = logits.reshape(*y.shape[:-1], -1)
+        else:
+            logits = jnp.einsum(
+                product, y, matrix.astype(y.dtype), preferred_element_type=jnp.float32
+            )
+        return constrain(logits, self.mesh, DATA, None, MODEL)

@@ -6,8 +6,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
+from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 
@@ -16,7 +16,7 @@ METHODS = ("uniform", "normal", "vocabulary", "class_labels", "text", "file")
 
 def init_prompt(
     key: jax.Array,
-    table: Float[Array, "V D"],
+    table: Table,
     *,
     length: int,
     method: str = "vocabulary",
@@ -100,12 +100,12 @@ def init_prompt(
     return make_prompt(rows)
 
 
-def _take(table: jax.Array, ids: Sequence[int] | jax.Array) -> jax.Array:
+def _take(table: Table, ids: Sequence[int] | jax.Array) -> jax.Array:
     # Rows are picked first and cast then: the table may be large, and in bfloat16.
-    return jnp.asarray(table[jnp.asarray(ids)], jnp.float32)
+    return jnp.asarray(look_up(table, jnp.asarray(ids)), jnp.float32)
 
 
-def _sample_rows(key: jax.Array, table: jax.Array, count: int, top: int) -> jax.Array:
+def _sample_rows(key: jax.Array, table: Table, count: int, top: int) -> jax.Array:
     population = min(top, table.shape[0])
     if count > population:
         raise ValueError(
@@ -117,7 +117,7 @@ def _sample_rows(key: jax.Array, table: jax.Array, count: int, top: int) -> jax.
 
 def _fill(
     key: jax.Array,
-    table: jax.Array,
+    table: Table,
     start: jax.Array,
     length: int,
     top: int,
@@ -145,7 +145,7 @@ def _required(value: Any, method: str) -> Any:
 def _embed_text(
     encode: Callable[[str], Sequence[int]] | None,
     text: str,
-    table: jax.Array,
+    table: Table,
     method: str,
 ) -> jax.Array:
     if encode is None:

@@ -5,12 +5,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.shapes import Batch, Params
 
 
 def embed(
-    table: Float[Array, "V D"], prompt: Prompt, ids: Int[Array, "B T"]
+    table: Table, prompt: Prompt, ids: Int[Array, "B T"]
 ) -> Float[Array, "B T D"]:
     """Looks ids up in the frozen table and, from V on, in the prompt behind it.
 
@@ -19,7 +20,7 @@ def embed(
     the prompt's rows through its own gather only.
 
     Args:
-        table: Frozen embeddings; its dtype is the result's.
+        table: Frozen embeddings. An int8 table is float32 where it is read.
         prompt: Soft tokens, the rows behind the table.
         ids: Token ids, from 0 to V + M*P - 1. Larger ids read the last prompt row.
 
@@ -35,10 +36,10 @@ def embed(
             f"prompt width {prompt.width} != model width {width}: this prompt was made "
             "for another model"
         )
-    frozen = table[jnp.minimum(ids, num_rows - 1)]
+    frozen = look_up(table, jnp.minimum(ids, num_rows - 1))
     if prompt.length == 0:
         return frozen
-    rows = prompt.rows.reshape(-1, width).astype(table.dtype)
+    rows = prompt.rows.reshape(-1, width).astype(frozen.dtype)
     soft = rows[jnp.clip(ids - num_rows, 0, rows.shape[0] - 1)]
     return jnp.where((ids >= num_rows)[..., None], soft, frozen)
 

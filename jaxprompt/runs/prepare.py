@@ -25,7 +25,21 @@ from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.sharding import check_batch_size, make_mesh, place, place_batch
+from jaxprompt.sharding import (
+    RULES,
+    RULES_OVER_DATA,
+    Rules,
+    check_batch_size,
+    fetch,
+    make_mesh,
+    place,
+    place_batch,
+    place_whole_batch,
+)
+
+
+_SHORT_INPUT = 16
+"""Tokens of a short example: as many of these fill a packed row."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +79,35 @@ class Ready:
         """Longest texts, in tokens."""
         return Lengths(self.run.data.input_length, self.run.data.target_length)
 
+    def training_lengths(self, prompt_length: int) -> Lengths:
+        """Returns the room of a training row, where answers are label words.
+
+        It has no more target tokens than the longest of them needs; times the examples
+        that share the row, if they are short, where it is packed.
+        """
+        lengths, longest = self.lengths, 0
+        for task in self.tasks:
+            if task.labels is None:
+                return lengths
+            ids = task.label_ids(lengths.targets)
+            longest = max(longest, int(np.count_nonzero(ids, axis=1).max()))
+        if self.run.data.pack:
+            width = prompt_length + lengths.inputs
+            longest *= max(width // (prompt_length + _SHORT_INPUT), 1)
+        return dataclasses.replace(lengths, targets=longest)
+
+    def place_training_batch(self, batch: Batch) -> Batch:
+        """Moves this host's rows of a batch of all members to the devices."""
+        return place_batch(batch, self.mesh, self.run.num_members)
+
     def place_batch(self, batch: Batch) -> Batch:
-        """Moves a batch of NumPy arrays to the devices."""
-        return place_batch(batch, self.mesh)
+        """Moves a batch that every host has whole to the devices."""
+        return place_whole_batch(batch, self.mesh)
 
     def join(self, prompt: Prompt) -> Params:
         """Makes the joined tree {"model": ..., "prompt": ...}, every leaf in place."""
-        return {"model": self.model, **place({"prompt": prompt}, self.mesh)}
+        whole = jax.tree.map(fetch, {"prompt": prompt})
+        return {"model": self.model, **place(whole, self.mesh)}
 
     def soft_ids(self, length: int, member: int = 0) -> np.ndarray:
         """Returns the ids of a member's prompt of this length, int32 [P]."""
@@ -202,8 +238,19 @@ def prepare(
     )
     for provenance in trained:
         check_backbone(provenance, backbone, override=another_backbone)
-    model = read_params(checkpoint, run.model.dtype, mesh)
+    backbone = dataclasses.replace(backbone, mesh=mesh)
+    model = read_params(
+        checkpoint,
+        run.model.dtype,
+        mesh,
+        _rules(run),
+        quantise=run.model.quantise,
+    )
     return Ready(run, tasks, mesh, backbone, model, shift_to)
+
+
+def _rules(run: Run) -> Rules:
+    return RULES_OVER_DATA if run.model.weights_over_data else RULES
 
 
 def _load_tasks(
@@ -264,9 +311,10 @@ def _new_model(
             )
         texts = task.source.texts(run.data.train_split)
         rows = cooccurrence_rows(texts, task.vocabulary, backbone.width)
-        table = backbone.table(params).at[jnp.array(list(rows))]
+        table = params["embedding"].at[jnp.array(list(rows))]
         params = {**params, "embedding": table.set(np.stack(list(rows.values())))}
-    return backbone, place(params, mesh)
+    backbone = dataclasses.replace(backbone, mesh=mesh)
+    return backbone, place(params, mesh, _rules(run))
 
 
 def _vocabulary_of_new(run: Run) -> str:

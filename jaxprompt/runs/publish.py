@@ -10,6 +10,7 @@ from typing import Any
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import TextTask
 from jaxprompt.data.task import Task
+from jaxprompt.models.quantise import dequantise
 from jaxprompt.prompts.file import installed_versions
 from jaxprompt.prompts.prompt import Prompt, unstack
 from jaxprompt.report.bank_page import write_bank_page
@@ -122,7 +123,7 @@ def _describe(
     ready: Ready, task: Task, prompt: Prompt, start: Prompt | None
 ) -> PromptFacts:
     reading = read_prompt(
-        ready.backbone.table(ready.model),
+        dequantise(ready.backbone.table(ready.model)),
         prompt,
         task.vocabulary,
         NEIGHBOURS,

@@ -1,7 +1,7 @@
 """Any checkpoint as a table of tensors, streamed leaf by leaf to where it will live."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,10 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.models import fingerprint
+from jaxprompt.models.quantise import (
+    Int8Matrix,
+    check_quantisation,
+    scale_of,
+    summed_axis,
+    to_int8,
+)
+from jaxprompt.models.quantise import quantise as quantise_matrices
 from jaxprompt.models.t5 import T5
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.shapes import Params
-from jaxprompt.sharding import shardings
+from jaxprompt.sharding import RULES, Rules, shardings
 
 _SHOWN = 6  # Names in an error; a wrong config can misfit hundreds.
 _CHUNK_ROWS = 4096
@@ -98,48 +106,110 @@ def shapes_of(config: T5Config) -> Params:
 
 
 def read_params(
-    checkpoint: Checkpoint, dtype: str, mesh: jax.sharding.Mesh | None
+    checkpoint: Checkpoint,
+    dtype: str,
+    mesh: jax.sharding.Mesh | None,
+    rules: Rules = RULES,
+    *,
+    quantise: str = "none",
 ) -> Params:
     """Reads the weights to their places; at most one leaf is in host memory twice.
 
+    Where they become int8, at most one tensor of the checkpoint is in it as float32.
+
     Args:
         checkpoint: What to read.
-        dtype: Dtype of every leaf.
-        mesh: Devices to spread the weights over by `sharding.RULES`; None for the
-            default device.
+        dtype: Dtype of every leaf that does not become int8.
+        mesh: Devices to spread the weights over; None for the default device.
+        rules: How they are spread.
+        quantise: One of `models.quantise.QUANTISATIONS`.
 
     Returns:
         The params of `T5(checkpoint.config)`.
 
     Raises:
-        ValueError: If the mesh does not divide a leaf.
+        ValueError: If the mesh does not divide a leaf, or the quantisation is unknown.
     """
+    check_quantisation(quantise)
     shapes = shapes_of(checkpoint.config)
-    places = None if mesh is None else shardings(shapes, mesh)
+    if quantise == "int8":
+        shapes = jax.eval_shape(quantise_matrices, shapes)
+    places = None if mesh is None else shardings(shapes, mesh, rules)
 
-    def read_leaf(path: Any, leaf: jax.ShapeDtypeStruct, place: Any = None) -> Any:
-        source = checkpoint.sources[_name(path)]
+    def read_leaf(path: Any, leaf: Any, place: Any = None) -> Any:
+        name = _name(path)
+        source = checkpoint.sources[name]
+        if isinstance(leaf, Int8Matrix):
+            return _read_int8(checkpoint.tensors, source, name, leaf, place)
 
-        def read(index: tuple[slice, ...] | None) -> np.ndarray:
-            parts = index or (slice(None),) * len(leaf.shape)
-            index = tuple(
-                slice(*part.indices(size)[:2])
-                for part, size in zip(parts, leaf.shape, strict=True)
-            )
-            block = np.empty([part.stop - part.start for part in index], dtype)
+        def read(index: tuple[slice, ...]) -> np.ndarray:
+            block = np.empty(_sizes(index), dtype)
             pieces = source.read(checkpoint.tensors, index)
-            for layer, piece in zip(
-                block if source.stacked else [block], pieces, strict=True
-            ):
+            layers = block if source.stacked else [block]
+            for layer, piece in zip(layers, pieces, strict=True):
                 layer[...] = piece
             return block
 
-        if place is None:
-            return jnp.array(read(None))
-        return jax.make_array_from_callback(leaf.shape, place, read)
+        return _make_array(leaf.shape, place, read)
 
     trees = (shapes,) if places is None else (shapes, places)
-    return jax.tree_util.tree_map_with_path(read_leaf, *trees)
+    return jax.tree_util.tree_map_with_path(
+        read_leaf, *trees, is_leaf=lambda x: isinstance(x, Int8Matrix)
+    )
+
+
+def _read_int8(
+    tensors: Tensors, source: Source, name: str, leaf: Int8Matrix, place: Any
+) -> Int8Matrix:
+    """Reads a leaf twice: whole tensors for the scale, as a split column has one."""
+    axis = summed_axis(name)
+    assert axis is not None
+    everything = tuple(slice(0, size) for size in leaf.shape)
+    scales = [scale_of(piece, axis) for piece in source.read(tensors, everything)]
+    scale = np.stack(scales) if source.stacked else scales[0]
+
+    def read(index: tuple[slice, ...]) -> np.ndarray:
+        block = np.empty(_sizes(index), np.int8)
+        pieces = source.read(tensors, index)
+        part = scale[_where_split(index, scale.shape)]
+        layers = zip(block, part, strict=True) if source.stacked else [(block, part)]
+        for (layer, layer_scale), piece in zip(layers, pieces, strict=True):
+            layer[...] = to_int8(piece, layer_scale)
+        return block
+
+    values_place, scale_place = (
+        (None, None) if place is None else (place.values, place.scale)
+    )
+    return Int8Matrix(
+        _make_array(leaf.shape, values_place, read),
+        _make_array(scale.shape, scale_place, lambda index: scale[index]),
+    )
+
+
+def _where_split(index: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Returns the part of a scale that belongs to a part of its matrix."""
+    parts = zip(index, shape, strict=True)
+    return tuple(slice(0, 1) if size == 1 else part for part, size in parts)
+
+
+def _make_array(
+    shape: tuple[int, ...],
+    place: jax.sharding.Sharding | None,
+    read: Callable[[tuple[slice, ...]], np.ndarray],
+) -> jax.Array:
+    """Makes an array of the parts that each device of this host needs."""
+
+    def read_part(index: tuple[slice, ...] | None) -> np.ndarray:
+        parts = zip(index or (slice(None),) * len(shape), shape, strict=True)
+        return read(tuple(slice(*part.indices(size)[:2]) for part, size in parts))
+
+    if place is None:
+        return jnp.array(read_part(None))
+    return jax.make_array_from_callback(shape, place, read_part)
+
+
+def _sizes(index: tuple[slice, ...]) -> list[int]:
+    return [part.stop - part.start for part in index]
 
 
 def read_fingerprint(checkpoint: Checkpoint) -> str:
