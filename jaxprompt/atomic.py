@@ -4,9 +4,13 @@ import os
 import tempfile
 from pathlib import Path
 
+import jax
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file so that no reader, and no crash, ever sees half of it.
+
+    Of many hosts that share a folder, the first writes for all.
 
     Args:
         path: Where to write; an existing file is replaced.
@@ -17,6 +21,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} for {path.name}: make it")
+    if jax.process_index() > 0:
+        return
     # In the same folder: a rename is atomic within one file system only.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

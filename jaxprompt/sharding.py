@@ -166,14 +166,21 @@ def place_batch(batch: Any, mesh: jax.sharding.Mesh, groups: int = 1) -> Any:
     _, hosts = host_share(mesh)
     if groups == 1 or hosts == 1:
         return placed
-    return _regroup(placed, hosts, groups, sharding)
+    return regroup(placed, hosts, groups, sharding)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _regroup(
+def regroup(
     batch: Any, hosts: int, groups: int, sharding: jax.sharding.Sharding
 ) -> Any:
-    """Orders rows by group and then by host, which come by host and then by group."""
+    """Orders rows by group and then by host, which come by host and then by group.
+
+    Args:
+        batch: Arrays whose first axis is the rows B.
+        hosts: Processes that each brought an equal share of the rows.
+        groups: Equal groups that each share consists of.
+        sharding: Of the rows, before and after.
+    """
 
     def reorder(rows: jax.Array) -> jax.Array:
         split = rows.reshape(hosts, groups, -1, *rows.shape[1:])

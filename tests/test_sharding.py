@@ -1,16 +1,22 @@
 """Every leaf has a place on the mesh, or an error says why not."""
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny import draw_examples, draw_prompt, one_each
 
+from jaxprompt.prompts.join import prompted_encode
 from jaxprompt.sharding import (
+    RULES_OVER_DATA,
     check_batch_size,
     make_mesh,
     place,
     place_batch,
+    regroup,
     shardings,
 )
 
@@ -57,6 +63,38 @@ def test_weights_are_split_and_what_trains_is_on_every_device(tiny):
         jax.tree.leaves(model), jax.tree.leaves(tiny.model), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_weights_split_over_data_too_take_an_eighth_each(tiny):
+    params = place(tiny.join(draw_prompt(0)), make_mesh(2, 4), RULES_OVER_DATA)
+    for name, leaf in jax.tree.leaves_with_path(params["model"]):
+        here = leaf.addressable_shards[0].data.size
+        matrix = "norm" not in str(name) and "relative_bias" not in str(name)
+        assert here == leaf.size // (8 if matrix else 1), name
+    assert params["prompt"].rows.sharding.is_fully_replicated
+
+
+def test_activations_stay_split_by_rows(tiny):
+    """Said to the compiler: the program has a sharding at every layer."""
+    mesh = make_mesh(4, 2)
+    backbone = dataclasses.replace(tiny.backbone, mesh=mesh)
+    batch = place_batch(one_each(draw_examples(0, 8)), mesh)
+    encode = jax.jit(functools.partial(prompted_encode, backbone))
+    params = place(tiny.join(draw_prompt(0)), mesh)
+    encoded = encode(params, batch)
+    assert encoded.sharding.spec[0] == "data"
+    assert encoded.addressable_shards[0].data.shape[0] == 2
+
+
+def test_members_of_a_bank_are_regrouped_from_the_shares_of_hosts():
+    """Two hosts bring half of the rows of each of three members."""
+    mesh = make_mesh(2, 4)
+    rows = np.array([[m, h, i] for h in range(2) for m in range(3) for i in range(2)])
+    sharding = jax.NamedSharding(mesh, jax.P("data"))
+    found = regroup(jax.device_put(rows, sharding), 2, 3, sharding)
+    expected = [[m, h, i] for m in range(3) for h in range(2) for i in range(2)]
+    np.testing.assert_array_equal(found, expected)
+    assert found.sharding.spec == jax.P("data")
 
 
 def test_shapes_are_enough(tiny):

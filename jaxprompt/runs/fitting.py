@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import optax
 
 from jaxprompt.config import Run
@@ -12,6 +13,7 @@ from jaxprompt.data.mixture import mixed_batches
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.shapes import Batch, Params
+from jaxprompt.sharding import host_share
 from jaxprompt.train.checkpoint import Checkpoints, MemberProgress, Progress
 from jaxprompt.train.loop import Positions, Validation, fit
 from jaxprompt.train.metrics import MetricLog
@@ -117,7 +119,8 @@ def fit_best(
         f"training {run.data.task_name}{_bank(members)} for {pace.steps} steps into "
         f"{workdir}"
     )
-    log = MetricLog(workdir, int(state.step))
+    first_host = jax.process_index() == 0
+    log = MetricLog(workdir, int(state.step)) if first_host else None
     try:
         state, progress = fit(
             state,
@@ -130,12 +133,13 @@ def fit_best(
             evaluate=validate,
             checkpoints=checkpoints,
             log=log,
-            place=ready.place_batch,
+            place=ready.place_training_batch,
         )
         steps = tuple(m.best_step or int(state.step) for m in progress.members)
         trained = _best_of(state, steps, checkpoints)
     finally:
-        log.close()
+        if log is not None:
+            log.close()
         checkpoints.close()
     return Best({**frozen, **trained}, steps, progress.seconds)
 
@@ -147,8 +151,10 @@ def _bank(members: int) -> str:
 def _batches(
     ready: Ready, length: int
 ) -> Callable[[Positions], Iterator[tuple[Batch, Positions]]]:
-    """Returns the run's batches from any position on."""
+    """Returns this host's share of the run's batches, from any position on."""
     run, data = ready.run, ready.run.data
+    shard = host_share(ready.mesh)
+    batch_size = run.batch_size // shard[1]
     if run.trains == "model":
         tasks = ready.tasks
 
@@ -156,11 +162,12 @@ def _batches(
             batches = mixed_batches(
                 tasks,
                 data.train_split,
-                ready.lengths,
-                batch_size=run.batch_size,
+                ready.training_lengths(0),
+                batch_size=batch_size,
                 seed=run.seed,
                 start=starts[0],
                 pack=data.pack,
+                shard=shard,
             )
             for batch, position in batches:
                 yield batch, (position,)
@@ -175,10 +182,11 @@ def _batches(
         return bank_batches(
             bank,
             data.train_split,
-            ready.lengths,
+            ready.training_lengths(length),
             starts,
-            batch_size=run.batch_size,
+            batch_size=batch_size,
             pack=data.pack,
+            shard=shard,
         )
 
     return of_bank

@@ -37,7 +37,6 @@ from jaxprompt.sharding import (
     place_whole_batch,
 )
 
-
 _SHORT_INPUT = 16
 """Tokens of a short example: as many of these fill a packed row."""
 

@@ -4,6 +4,8 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from jaxprompt.config import VOCABULARY, Run, TextTask
 from jaxprompt.data.batches import truncated_share
 from jaxprompt.data.tokenizer import write_vocabulary
@@ -23,9 +25,11 @@ from jaxprompt.runs.workdir import (
     check_workdir,
     claim_workdir,
     read_result,
+    release_workdir,
     write_result,
 )
 from jaxprompt.shapes import Params
+from jaxprompt.sharding import fetch
 
 
 def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
@@ -56,11 +60,12 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     if finished is not None:
         print(f"{workdir} holds a finished run:\n{result_table(finished)}")
         return finished
-    if run.trains == VOCABULARY:
-        result, made = _train_vocabulary(run, workdir, config)
-    else:
-        result, made = _train_weights(run, workdir, config)
-    record = write_result(workdir, result)
+    train_it = _train_vocabulary if run.trains == VOCABULARY else _train_weights
+    try:
+        result, made = train_it(run, workdir, config)
+        record = write_result(workdir, result)
+    finally:
+        release_workdir(workdir)
     files = ", ".join(map(str, made))
     print(f"{result_table(result)}\nwrote {files} and {record}")
     return result
@@ -105,6 +110,8 @@ def _train_weights(
         "seconds": round(best.seconds, 1),
         **truncated,
     }
+    if jax.process_index() > 0:  # The pages are the first host's to write.
+        return result, made
     if isinstance(data.task, TextTask) and run.trains == "model":
         write_model_card(workdir, ready, data.task, result, config)
     if measured.examples:
@@ -157,9 +164,10 @@ def _save_prompts(
 def _save_model(workdir: Path, ready: Ready, params: Params) -> Path:
     """Writes the model that was trained; returns its folder."""
     made = workdir / MODEL
+    model = jax.tree.map(fetch, params["model"])
     # Whole if it is there: a run killed after this has nothing to write again.
-    if not made.exists():
-        save(made, ready.backbone, params["model"])
+    if jax.process_index() == 0 and not made.exists():
+        save(made, ready.backbone, model)
     return made
 
 

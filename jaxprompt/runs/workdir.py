@@ -1,9 +1,15 @@
 """The folder of a run: whose it is, and what lies in it when the run is finished."""
 
+import errno
+import fcntl
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.runs.output import write_json
@@ -11,6 +17,7 @@ from jaxprompt.runs.output import write_json
 PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"
 PAGE, METRICS = "report.html", "metrics.jsonl"
+LOCK = ".lock"
 
 
 def check_workdir(workdir: Path, config: str) -> None:
@@ -47,12 +54,54 @@ def check_workdir(workdir: Path, config: str) -> None:
 def claim_workdir(workdir: Path, config: str) -> None:
     """Makes the folder of a run and writes its configuration there.
 
+    The folder is this process's until it ends, however it ends.
+
     Args:
         workdir: The folder; its parents are made too.
         config: The run's configuration as gin text.
+
+    Raises:
+        ValueError: If another process trains there; or if of several hosts one does
+            not see what another wrote.
     """
     workdir.mkdir(parents=True, exist_ok=True)
+    if jax.process_index() == 0:
+        _lock(workdir)
     write_atomically(workdir / CONFIG, config.encode())
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("workdir claimed")
+        if not (workdir / CONFIG).exists():
+            raise ValueError(
+                f"workdir {workdir} is another folder on host {jax.process_index()} "
+                "than on host 0: use one that all hosts share"
+            )
+
+
+def _lock(workdir: Path) -> None:
+    # Never closed: the system lets go of it when the process ends, even by SIGKILL.
+    handle = os.open(workdir / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        os.close(handle)
+        if err.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise ValueError(
+                f"another process trains in workdir {workdir}: wait for it, or use "
+                "another workdir"
+            ) from err
+        # Some network file systems have no locks.
+    else:
+        _locked[workdir.resolve()] = handle
+
+
+_locked: dict[Path, int] = {}
+
+
+def release_workdir(workdir: Path) -> None:
+    """Lets another run have the folder: this one is finished or has failed."""
+    handle = _locked.pop(workdir.resolve(), None)
+    if handle is not None:
+        os.close(handle)
 
 
 def _bindings(config: str) -> dict[str, str]:

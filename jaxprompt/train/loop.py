@@ -9,9 +9,11 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import jax
+from jax.experimental import multihost_utils
 from tqdm import tqdm
 
 from jaxprompt.data.batches import Position
+from jaxprompt.data.rows import padding_share
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints, Progress
 from jaxprompt.train.metrics import MetricLog
@@ -125,7 +127,7 @@ def fit(
             state, metrics = train_step(state, frozen, place(batch))
             step += 1
             progress = progress.moved(positions)
-            window.add(metrics)
+            window.add(metrics, padding_share(batch))
             bar.update(batch_size)
 
             last = step == pace.steps
@@ -147,7 +149,8 @@ def fit(
                 window.restart()
                 if log:
                     log.write(step, {f"validation/{k}": v for k, v in found.items()})
-            stop = signals.received > 0 or progress.gave_up(pace.patience)
+            received = signals.received_by(step)
+            stop = received > 0 or progress.gave_up(pace.patience)
             if checkpoints and (
                 scores or stop or last or _due(step, pace.checkpoint_every)
             ):
@@ -155,8 +158,8 @@ def fit(
                 seconds = time.perf_counter() - start
                 progress = dataclasses.replace(progress, seconds=seconds)
                 checkpoints.save(state, progress, scores)
-            if signals.received and not last:
-                raise Stopped(signals.received, step, saved=checkpoints is not None)
+            if received and not last:
+                raise Stopped(received, step, saved=checkpoints is not None)
     return state, progress
 
 
@@ -165,7 +168,10 @@ def _due(step: int, every: int) -> bool:
 
 
 def _short(scalars: Mapping[str, float], progress: Progress) -> dict[str, str]:
-    shown = {"loss": f"{scalars['loss']:.3f}"}
+    shown = {
+        "loss": f"{scalars['loss']:.3f}",
+        "padding": f"{scalars['padding']:.0%}",
+    }
     evaluated = [member for member in progress.members if member.best_step]
     if evaluated:
         mean = sum(member.best_score for member in evaluated) / len(evaluated)
@@ -184,14 +190,16 @@ class _Window:
     def __init__(self, batch_size: int):
         self._batch_size = batch_size
         self._metrics: list[Mapping[str, jax.Array]] = []
+        self._paddings: list[float] = []
         self.restart()
 
     def restart(self) -> None:
         """Starts the clock anew, so that speed counts training only."""
         self._start, self._counted = time.perf_counter(), 0
 
-    def add(self, metrics: Mapping[str, jax.Array]) -> None:
+    def add(self, metrics: Mapping[str, jax.Array], padding: float) -> None:
         self._metrics.append(metrics)
+        self._paddings.append(padding)
         self._counted += 1
 
     def check(self, step: int) -> list[dict[str, float]]:
@@ -216,7 +224,8 @@ class _Window:
             for name in fetched[0]
         }
         scalars["examples_per_second"] = self._counted * self._batch_size / seconds
-        self._metrics = []
+        scalars["padding"] = sum(self._paddings) / len(self._paddings)
+        self._metrics, self._paddings = [], []
         self.restart()
         return scalars
 
@@ -224,10 +233,12 @@ class _Window:
 class _StopSignals:
     """Turns SIGTERM and SIGINT into a flag that the loop reads between two steps."""
 
-    received: int = 0
+    _received: int = 0
 
     def __enter__(self) -> "_StopSignals":
         self._previous: dict[int, Any] = {}
+        if jax.process_count() > 1:
+            return self
         for number in (signal.SIGTERM, signal.SIGINT):
             try:
                 self._previous[number] = signal.signal(number, self._receive)
@@ -235,11 +246,22 @@ class _StopSignals:
                 break
         return self
 
+    def received_by(self, step: int) -> int:
+        """Returns the signal after which the run stops now, or 0.
+
+        Of many hosts one may get SIGTERM some steps before the others: JAX's
+        coordination service listens for it, and names a step at which all stop.
+        """
+        if jax.process_count() > 1:
+            stop = multihost_utils.reached_preemption_sync_point(step)
+            return signal.SIGTERM if stop else 0
+        return self._received
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self.received:  # Asked twice: stop at once, without saving.
+        if self._received:  # Asked twice: stop at once, without saving.
             raise KeyboardInterrupt
-        self.received = number
+        self._received = number
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():

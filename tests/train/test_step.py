@@ -13,7 +13,7 @@ from tiny import Tiny, draw_examples, draw_prompt, one_each, to_batch
 from jaxprompt.models.backbone import load, save
 from jaxprompt.models.t5 import T5
 from jaxprompt.prompts.prompt import stack, unstack
-from jaxprompt.sharding import make_mesh, place, place_batch
+from jaxprompt.sharding import RULES, RULES_OVER_DATA, make_mesh, place, place_batch
 from jaxprompt.train.optimizer import MODEL_TUNING, adafactor, train_only
 from jaxprompt.train.step import init_state, make_train_step
 
@@ -203,15 +203,17 @@ def compilations(caplog):
     return sum("Compiling jit(train_step)" in line for line in caplog.messages)
 
 
+@pytest.mark.parametrize("rules", [RULES, RULES_OVER_DATA], ids=["", "over_data"])
 @pytest.mark.parametrize(("data", "model"), [(1, 8), (2, 4), (8, 1)])
-def test_sharded_equals_unsharded_and_compiles_once(tiny, caplog, data, model):
+def test_sharded_equals_unsharded_and_compiles_once(tiny, caplog, data, model, rules):
     batches = [one_each(draw_examples(seed, 8)) for seed in range(3)]
     expected, told = train(tiny, draw_prompt(0), batches)
 
     mesh = make_mesh(data, model)
-    params = place(tiny.join(draw_prompt(0)), mesh)
+    params = place(tiny.join(draw_prompt(0)), mesh, rules)
     state, frozen = init_state(params, TX)
-    step, metrics = make_train_step(tiny.backbone, TX), []
+    backbone = dataclasses.replace(tiny.backbone, mesh=mesh)
+    step, metrics = make_train_step(backbone, TX), []
     with jax.log_compiles():
         for batch in batches:
             state, found = step(state, frozen, place_batch(batch, mesh))

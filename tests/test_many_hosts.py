@@ -1,0 +1,151 @@
+"""Two real processes train as one: the same bytes, stopped, killed and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxprompt.sharding import host_share, make_mesh
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LIMIT = 300
+"""Seconds."""
+
+
+def start(
+    workdir: Path, process: int | None, log: Path, devices: int = 1
+) -> subprocess.Popen:
+    """Starts the run, as Slurm starts one process of two; alone if it is None."""
+    flags = [
+        *("train", f"--workdir={workdir}"),
+        "--gin_file=gin/runs/prompt_tuning.gin",
+        "--gin_file=gin/recipes/quickstart/mini_sentiment.gin",
+        *("--gin.SEEDS=2", "--gin.DROPOUT=0.1", "--gin.PROMPT_LENGTH=15"),
+        *("--gin.STEPS=24", "--gin.BATCH_SIZE=8", "--gin.CHECKPOINT_EVERY=2"),
+        *("--gin.EVALUATE_EVERY=12", "--gin.Evaluation.num_examples=16"),
+    ]
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
+    if process is not None:
+        flags.append("--distributed")
+        environment |= {
+            "SLURM_JOB_ID": str(10_000 + os.getpid() % 4096),
+            "SLURM_STEP_NODELIST": "localhost",
+            "SLURM_STEP_NUM_NODES": "1",
+            "SLURM_NTASKS": "2",
+            "SLURM_PROCID": str(process),
+            "SLURM_LOCALID": str(process),
+        }
+    with log.open("a") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "jaxprompt", *flags],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def wait_for_step(workdir: Path, step: int, processes: list[subprocess.Popen]) -> None:
+    """Returns once a checkpoint of this step, or of a later one, is whole."""
+    until = time.monotonic() + LIMIT
+    while time.monotonic() < until:
+        done = (workdir / "checkpoints").glob("[0-9]*/commit_success.txt")
+        if any(int(path.parent.name) >= step for path in done):
+            return
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.02)
+    raise TimeoutError(f"no checkpoint of step {step}")
+
+
+def prompts(workdir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (workdir / "prompts").iterdir()}
+
+
+def test_two_processes_are_one_whatever_happens_to_them(tmp_path: Path):
+    alone, log = tmp_path / "alone", tmp_path / "log"
+    assert start(alone, None, log, devices=2).wait(LIMIT) == 0, log.read_text()
+    expected = prompts(alone)
+    assert len(expected) == 2
+
+    together = tmp_path / "together"
+
+    def both() -> list[subprocess.Popen]:
+        return [start(together, process, log) for process in (0, 1)]
+
+    # SIGTERM to one of them stops both, at the same step, with the state saved.
+    pair = both()
+    wait_for_step(together, 4, pair)
+    pair[1].send_signal(signal.SIGTERM)
+    assert [process.wait(LIMIT) for process in pair] == [143, 143], log.read_text()
+    assert log.read_text().count("its state is saved") == 2
+
+    # SIGKILL leaves the last checkpoint.
+    pair = both()
+    wait_for_step(together, 14, pair)
+    for process in pair:
+        process.kill()
+    assert [process.wait(LIMIT) for process in pair] == [-9, -9]
+    assert not (together / "result.json").exists()
+
+    assert [process.wait(LIMIT) for process in both()] == [0, 0], log.read_text()
+    assert log.read_text().count("resuming after step") == 2  # The first host says so.
+    assert prompts(together) == expected
+
+
+def test_a_job_that_cannot_be_found_out_is_told_what_to_say(tmp_path: Path):
+    flags = ["train", "--distributed", f"--workdir={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxprompt", *flags],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+    assert done.returncode == 1
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith("jaxprompt:")]
+    assert "say --coordinator_address=HOST:PORT --num_processes=N" in line
+
+
+class Device:
+    """A device of a host that is not there."""
+
+    def __init__(self, process_index: int):
+        self.process_index = process_index
+
+
+class Mesh:
+    """What `host_share` reads of a mesh."""
+
+    def __init__(self, rows: list[list[int]]):
+        self.devices = np.array([[Device(p) for p in row] for row in rows])
+        self.shape = {"data": len(rows), "model": len(rows[0])}
+
+
+@pytest.mark.parametrize(
+    ("rows", "share"),
+    [
+        ([[0], [0], [1], [1]], (0, 2)),
+        ([[1], [0]], (1, 2)),  # Shares go by rows of the mesh, not by process.
+        ([[0, 1], [2, 3]], (0, 2)),  # Two hosts split the weights of the same rows.
+        ([[0, 1]], (0, 1)),
+    ],
+)
+def test_a_host_brings_the_rows_of_its_own_devices(rows, share):
+    assert host_share(Mesh(rows)) == share
+
+
+def test_shares_that_overlap_are_refused():
+    with pytest.raises(ValueError, match="a data axis of 3 over 2 processes"):
+        host_share(Mesh([[0], [0], [1]]))
+
+
+def test_one_process_brings_all():
+    assert host_share(make_mesh(8, 1)) == (0, 1)
