@@ -15,14 +15,14 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 import jax
 import numpy as np
 import torch
-from bench_step import SMALL, Step
+from small_t5 import SMALL
 from transformers import T5ForConditionalGeneration
 
 from jaxprompt.models.backbone import load, save
@@ -48,6 +48,9 @@ NANO = T5Config(
     scaled_logits=True,
 )
 """The model of gin/recipes/nano/pretrain.gin."""
+
+Step = Callable[[], float]
+"""Takes one step and returns its loss, so that nothing is left running."""
 
 CONFIGS = {"nano": NANO, "small": SMALL}
 Remat = Literal["none", "dots", "full"]
