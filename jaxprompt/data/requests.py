@@ -12,7 +12,7 @@ from jaxprompt.data.rows import RowBatch, sorted_batches
 from jaxprompt.data.task import Task, make_task
 from jaxprompt.data.vocabulary import decode
 
-__all__ = ["decode", "read_jsonl", "request_batches"]
+__all__ = ["decode", "read_jsonl", "request_batches", "request_rows"]
 
 RAW = {"inputs"}
 """A row with this key alone is text to be used as it is."""
@@ -46,7 +46,7 @@ def request_batches(
     batch_size: int,
     where: str = "requests",
 ) -> Iterator[RowBatch]:
-    """Formats rows as examples of the task; validates all before it returns.
+    """Formats rows as examples of the task; see `request_rows`.
 
     Args:
         task: The task, whose fields a row must have; a label may be absent.
@@ -58,13 +58,37 @@ def request_batches(
 
     Returns:
         The batches, for `data.rows.predict_rows`.
+    """
+    numbered = dict(enumerate(rows, start=1))
+    if not numbered:
+        return iter(())
+    features = request_rows(task, numbered, lengths, soft_ids, where)
+    return sorted_batches(features, batch_size)
+
+
+def request_rows(
+    task: Task,
+    rows: Mapping[int, Mapping[str, Any]],
+    lengths: pipeline.Lengths,
+    soft_ids: Int[np.ndarray, " P"],
+    where: str = "requests",
+) -> dict[str, np.ndarray]:
+    """Formats rows as examples of the task, and tokenises them.
+
+    Args:
+        task: The task, whose fields a row must have; a label may be absent.
+        rows: Line number -> row, one or more. {"inputs": text} alone is taken as it is.
+        lengths: Longest texts.
+        soft_ids: int32 ids of the prompt [P]; empty for no prompt.
+        where: Name of the rows' file, for error messages.
+
+    Returns:
+        Model features, [rows, ...] each, in the order of the rows.
 
     Raises:
         ValueError: If a field is missing; names file and line.
     """
-    texts = _input_texts(task, [dict(row) for row in rows], where)
-    if not texts:
-        return iter(())
+    texts = _input_texts(task, rows, where)
     examples = sources.to_columns([{"inputs": text, "targets": ""} for text in texts])
     plain = make_task(
         task.name,
@@ -74,13 +98,13 @@ def request_batches(
     )
     order = tf.data.Dataset.range(len(texts))
     dataset = pipeline.model_features(plain, "requests", order, lengths, soft_ids)
-    return sorted_batches(pipeline.stack(dataset), batch_size)
+    return pipeline.stack(dataset)
 
 
 def _input_texts(
-    task: Task, rows: list[dict[str, Any]], where: str
+    task: Task, rows: Mapping[int, Mapping[str, Any]], where: str
 ) -> list[str | bytes]:
-    numbered = [files.Row(f"{where}:{i}", row) for i, row in enumerate(rows, start=1)]
+    numbered = [files.Row(f"{where}:{line}", dict(row)) for line, row in rows.items()]
     texts: list[str | bytes] = [""] * len(rows)
     structured = {}
     for i, row in enumerate(numbered):

@@ -85,6 +85,16 @@ def stack(prompts: Sequence[Prompt]) -> Prompt:
     return Prompt(jnp.concatenate([prompt.rows for prompt in prompts]))
 
 
+def lengthen(prompt: Prompt, length: int) -> Prompt:
+    """Adds zero rows that nothing names, so that prompts of any length make a bank.
+
+    Args:
+        prompt: A bank with rows [M, P, D].
+        length: Rows that each member is to have, P or more.
+    """
+    return Prompt(jnp.pad(prompt.rows, ((0, 0), (0, length - prompt.length), (0, 0))))
+
+
 def unstack(bank: Prompt) -> list[Prompt]:
     """Splits a bank into its M members, each a bank of one."""
     return [Prompt(bank.rows[m : m + 1]) for m in range(bank.members)]

@@ -1,23 +1,49 @@
-"""Answering rows that have no labels, with a prompt file."""
+"""Answering rows that have no labels: with a prompt file, or each row with its own."""
 
+import collections
+import dataclasses
 import json
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, Run
-from jaxprompt.data.requests import read_jsonl, request_batches
-from jaxprompt.data.rows import predict_rows
-from jaxprompt.prompts.file import load_prompt
+from jaxprompt.data.requests import read_jsonl, request_rows
+from jaxprompt.data.rows import INPUTS, predict_rows, sorted_batches
+from jaxprompt.data.task import Task
+from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.prompts.file import Provenance, load_prompt
+from jaxprompt.prompts.prompt import Prompt, lengthen, stack
 from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output
-from jaxprompt.runs.prepare import prepare
+from jaxprompt.runs.prepare import Ready, prepare
+
+PROMPT_FIELD = "prompt"
+"""Where a row says which of several prompts answers it."""
+
+
+class Member(NamedTuple):
+    """A prompt that answers rows.
+
+    Attributes:
+        run: What it was trained with.
+        task: Its task.
+        prompt: The prompt.
+        provenance: Where it comes from.
+    """
+
+    run: Run
+    task: Task
+    prompt: Prompt
+    provenance: Provenance
 
 
 def predict(
-    run: Run,
-    prompt_file: Path,
+    runs: Mapping[Path, Run],
     *,
     source: str = "-",
     output: str = "-",
@@ -26,14 +52,18 @@ def predict(
 ) -> None:
     """Answers JSONL rows: each comes back, in order, with a "prediction" added.
 
+    Rows that want different prompts share batches, and one compiled program, unless
+    they are ranked by label words that differ.
+
     Args:
-        run: Model, task and method; what a prompt's own file says, or a change of it.
-        prompt_file: The prompt.
+        runs: Prompt files, and of each its model, task and method: what the file says,
+            or a change of it. With several, a row names its own in the field "prompt",
+            by the file's name without its ending.
         source: JSONL file of rows with the task's fields, labels not needed, or with
             "inputs" alone; "-" for standard input.
         output: JSONL file to write; "-" for standard output.
         overwrite: Whether `output` may exist.
-        another_backbone: Allows a model that the prompt was not trained on.
+        another_backbone: Allows a model that the prompts were not trained on.
 
     Raises:
         ValueError: If a row or anything else does not fit, before any device work.
@@ -41,30 +71,24 @@ def predict(
     """
     target = None if output == "-" else Path(output)
     check_output(target, overwrite)
-    if run.evaluation.method == LOSS:
-        raise ValueError(
-            f"method {LOSS!r} gives no answers: use another, as "
-            "--gin.METHOD=\"'greedy'\""
-        )
-    prompt, provenance = load_prompt(prompt_file)
+    _check_runs(runs)
     rows = _read_rows(source)
+    where = "standard input" if source == "-" else source
+    owners = _owners(rows, list(runs), where)
+    loaded = {file: load_prompt(file) for file in runs}
+    first = next(iter(runs.values()))
     ready = prepare(
-        run, splits=(), trained=[provenance], another_backbone=another_backbone
+        first,
+        splits=(),
+        trained=[provenance for _, provenance in loaded.values()],
+        another_backbone=another_backbone,
     )
-    batches = request_batches(
-        ready.task,
-        rows,
-        ready.lengths,
-        ready.soft_ids(prompt.length),
-        run.evaluation.batch_size,
-        where="standard input" if source == "-" else source,
-    )
-    answer, params = ready.predict(ready.task), ready.join(prompt)
-    with example_bar(len(rows), "predict") as advance:
-        ids = predict_rows(
-            lambda batch: answer(params, batch), batches, len(rows), advance
-        )
-    texts = ready.task.decode(ids)
+    vocabulary = load_vocabulary(str(ready.backbone.vocabulary))
+    members = [
+        Member(run, run.data.tasks[0].load(vocabulary), *loaded[file])
+        for file, run in runs.items()
+    ]
+    texts = _answer(ready, members, rows, owners, where)
     lines = [
         json.dumps({**row, "prediction": text}, ensure_ascii=False) + "\n"
         for row, text in zip(rows, texts, strict=True)
@@ -74,6 +98,132 @@ def predict(
     else:
         write_atomically(target, "".join(lines).encode())
         print(f"wrote {len(lines)} answers to {target}")
+
+
+def _answer(
+    ready: Ready,
+    members: Sequence[Member],
+    rows: Sequence[Mapping[str, Any]],
+    owners: Sequence[int],
+    where: str,
+) -> list[str]:
+    """Answers each row behind its member's prompt; returns the texts in order."""
+    longest = max(member.prompt.length for member in members)
+    params = ready.join(stack([lengthen(m.prompt, longest) for m in members]))
+    numbers_of: dict[int, list[int]] = collections.defaultdict(list)
+    for number, owner in enumerate(owners):
+        numbers_of[owner].append(number)
+    # Only ranking needs a program of its own, for each set of label words.
+    shared: dict[Callable[..., np.ndarray], list[int]] = collections.defaultdict(list)
+    for owner in numbers_of:
+        shared[ready.predict(members[owner].task)].append(owner)
+    texts = [""] * len(rows)
+    features = {
+        owner: _tokenise(
+            ready,
+            members[owner],
+            owner,
+            longest,
+            rows,
+            numbers,
+            where,
+            several=len(members) > 1,
+        )
+        for owner, numbers in numbers_of.items()
+    }
+    with example_bar(len(rows), "predict") as advance:
+        for answer, together in shared.items():
+            joined = _join([features[owner] for owner in together])
+            numbers = [n for owner in together for n in numbers_of[owner]]
+            batches = sorted_batches(joined, ready.run.evaluation.batch_size)
+            ids = predict_rows(
+                lambda batch, answer=answer: answer(params, batch),
+                batches,
+                len(numbers),
+                advance,
+            )
+            task = members[together[0]].task
+            for number, text in zip(numbers, task.decode(ids), strict=True):
+                texts[number] = text
+    return texts
+
+
+def _tokenise(
+    ready: Ready,
+    member: Member,
+    place: int,
+    longest: int,
+    rows: Sequence[Mapping[str, Any]],
+    numbers: Sequence[int],
+    where: str,
+    several: bool,
+) -> dict[str, np.ndarray]:
+    """Tokenises a member's rows behind its soft tokens."""
+    lengths = dataclasses.replace(ready.lengths, inputs=member.run.data.input_length)
+    soft_ids = ready.soft_ids(longest, place)[: member.prompt.length]
+    own = {number + 1: dict(rows[number]) for number in numbers}
+    if several:
+        for row in own.values():
+            del row[PROMPT_FIELD]
+    return request_rows(member.task, own, lengths, soft_ids, where)
+
+
+def _join(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Puts rows one below the other, padded to the widest."""
+    width = max(part[INPUTS].shape[1] for part in parts)
+    widened = [
+        {**part, INPUTS: np.pad(x, ((0, 0), (0, width - x.shape[1])))}
+        for part in parts
+        for x in [part[INPUTS]]
+    ]
+    return {name: np.concatenate([p[name] for p in widened]) for name in widened[0]}
+
+
+def _check_runs(runs: Mapping[Path, Run]) -> None:
+    """Raises ValueError unless the runs answer, with one model and in one way."""
+    first_file, first = next(iter(runs.items()))
+    if first.evaluation.method == LOSS:
+        raise ValueError(
+            f"method {LOSS!r} gives no answers: use another, as "
+            "--gin.METHOD=\"'greedy'\""
+        )
+    names = [file.stem for file in runs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"two prompts are called {', '.join(twice)}: rows cannot tell them apart,"
+            " so rename a file"
+        )
+    for file, run in runs.items():
+        for part, there, here in (
+            ("model", first.model, run.model),
+            ("evaluation", first.evaluation, run.evaluation),
+            ("target_length", first.data.target_length, run.data.target_length),
+        ):
+            if there != here:
+                raise ValueError(
+                    f"{first_file} and {file} do not run together: {part} is {there} "
+                    f"and {here}; set it for both, as --gin.METHOD=\"'greedy'\""
+                )
+
+
+def _owners(
+    rows: Sequence[Mapping[str, Any]], files: list[Path], where: str
+) -> list[int]:
+    """Returns the number of each row's prompt."""
+    if len(files) == 1:
+        return [0] * len(rows)
+    places = {file.stem: place for place, file in enumerate(files)}
+    owners = []
+    for line, row in enumerate(rows, start=1):
+        name = row.get(PROMPT_FIELD)
+        if name not in places:
+            raise ValueError(
+                f"{where}:{line}: {PROMPT_FIELD} is {name!r}: of several prompts each "
+                f"row names its own, one of {', '.join(places)}"
+            )
+        owners.append(places[name])
+    return owners
 
 
 def _read_rows(source: str) -> list[dict[str, Any]]:

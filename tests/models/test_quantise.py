@@ -189,3 +189,9 @@ def test_a_mesh_holds_the_same_levels(example, int8, tmp_path, data, model, rule
 def test_an_unknown_quantisation_is_refused(golden):
     with pytest.raises(ValueError, match=r"unknown quantisation 'int4': use one of"):
         load(golden("t5_1_1").folder, quantise="int4")
+
+
+def test_int8_weights_are_not_saved(int8, tmp_path):
+    with pytest.raises(ValueError, match="load the model with quantise='none'"):
+        save(tmp_path / "t5", T5(int8.backbone.config), int8.params)
+    assert not (tmp_path / "t5").exists()

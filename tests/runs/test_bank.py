@@ -25,7 +25,13 @@ from jaxprompt.config import (
 )
 from jaxprompt.models.backbone import save
 from jaxprompt.prompts.file import load_prompt, load_start
-from jaxprompt.runs import evaluate, evaluate_ensemble, find_prompts, train
+from jaxprompt.runs import (
+    evaluate,
+    evaluate_ensemble,
+    find_prompts,
+    predict,
+    train,
+)
 from jaxprompt.train.loop import Pace
 
 MINI = "bundled:mini"
@@ -228,3 +234,60 @@ def test_only_prompts_come_in_banks():
 def test_the_command_takes_several_prompts_only_as_an_ensemble(capsys):
     assert main(["evaluate", "--prompt=a", "--prompt=b"]) == 1
     assert "2 prompts: add --ensemble for their vote" in capsys.readouterr().err
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def answers(path: Path) -> list[str]:
+    return [json.loads(line)["prediction"] for line in path.read_text().splitlines()]
+
+
+def test_each_row_is_answered_by_the_prompt_that_it_names(bank, tmp_path):
+    folder, _ = bank
+    files = {name: folder / "prompts" / f"{name}.safetensors" for name in NAMES}
+    runs = {
+        file: BANK.of_member(name.split("-")[0], int(name.split("-")[1]))
+        for name, file in files.items()
+    }
+    texts = ["a film of joy", "dull", "rain and more rain falls on it"]
+    asked = []
+    for number, text in enumerate(texts):
+        for name in NAMES[number:] + NAMES[:number]:
+            fields = {"sentence": text}
+            if name.startswith("rte"):
+                fields = {"premise": text, "hypothesis": "it rains"}
+            asked.append({"prompt": name, **fields})
+    together = tmp_path / "together.jsonl"
+    predict(runs, source=write_rows(tmp_path / "all", asked), output=str(together))
+    expected = [""] * len(asked)
+    for name, file in files.items():
+        own = [number for number, row in enumerate(asked) if row["prompt"] == name]
+        alone = [{k: x for k, x in asked[n].items() if k != "prompt"} for n in own]
+        source, out = write_rows(tmp_path / name, alone), tmp_path / f"{name}.said"
+        predict({file: runs[file]}, source=source, output=str(out))
+        for number, answer in zip(own, answers(out), strict=True):
+            expected[number] = answer
+    assert answers(together) == expected
+    assert len(set(expected)) > 1
+
+
+def test_a_row_that_names_no_prompt_is_refused(bank, tmp_path):
+    folder, _ = bank
+    runs = {
+        folder / "prompts" / f"{name}.safetensors": BANK.of_member(name[:4], 3)
+        for name in ("sst2-3", "sst2-4")
+    }
+    rows = [{"prompt": "sst2-3", "sentence": "x"}, {"sentence": "y"}]
+    source = write_rows(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(
+        ValueError, match=r"rows.jsonl:2: prompt is None: .* one of sst2-3, sst2-4"
+    ):
+        predict(runs, source=source)
+    greedy = dataclasses.replace(BANK.evaluation, method="beam")
+    (first, run), (second, _) = runs.items()
+    other = {first: run, second: dataclasses.replace(run, evaluation=greedy)}
+    with pytest.raises(ValueError, match=r"do not run together: evaluation is"):
+        predict(other, source=source)

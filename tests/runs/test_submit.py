@@ -62,7 +62,7 @@ def test_the_file_has_the_answers_of_predict(
     assert [row["idx"] for row in rows] == list(range(7, 7 + NUM_ROWS))
     answers = tmp_path / "answers.jsonl"
     source = str(data_dir / "CB" / "test.jsonl")
-    predict(run, prompt_file, source=source, output=str(answers))
+    predict({prompt_file: run}, source=source, output=str(answers))
     words = [
         json.loads(line)["prediction"] for line in answers.read_text().splitlines()
     ]

@@ -14,6 +14,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxprompt.models.quantise import Int8Matrix
 from jaxprompt.models.t5 import T5
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.models.weights.checkpoint import (
@@ -117,9 +118,13 @@ def save(folder: str | Path, backbone: T5, params: Params) -> None:
 
     Raises:
         FileExistsError: If the folder is there already.
-        ValueError: If the params are not those of this backbone.
+        ValueError: If the params are not those of this backbone, or int8.
     """
     folder = Path(folder)
+    if isinstance(params["embedding"], Int8Matrix):
+        raise ValueError(
+            "int8 weights cannot be saved: load the model with quantise='none'"
+        )
     sizes, expected = _sizes(params), _sizes(shapes_of(backbone.config))
     if sizes != expected:
         wrong = sorted(path for path, _ in sizes.items() ^ expected.items())
