@@ -38,6 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags.settings = [setting.removeprefix("--gin.") for setting in settings]
 
     # Imported after the flags are read, so that --help does not wait for JAX.
+    from jaxprompt import startup
+
+    try:
+        startup.use_compilation_cache()
+        if _is_distributed(flags):
+            startup.join_hosts(
+                flags.coordinator_address, flags.num_processes, flags.process_id
+            )
+    except ValueError as error:
+        print(f"jaxprompt: {error}", file=sys.stderr)
+        return 1
+
     from jaxprompt.train.loop import Stopped
 
     try:
@@ -70,21 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, text: str, command: object) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
-        sub.add_argument(
-            "--gin_file",
-            action="append",
-            default=[],
-            metavar="FILE",
-            help="gin file; several are read in order, and looked for here and then "
-            "beside the package",
-        )
-        sub.add_argument(
-            "--gin.NAME",
-            dest="_",
-            metavar="VALUE",
-            help="set a name of the gin files, as in --gin.STEPS=500 or "
-            "--gin.MODEL=\"'google/t5-small-lm-adapt'\"",
-        )
+        _add_gin(sub)
         return sub
 
     text = "Train a prompt, a model or a vocabulary, or resume its training."
@@ -130,10 +128,17 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="score all the prompts in shared batches, and their majority vote",
     )
-    for sub in (predict, inspect):
-        sub.add_argument(
-            "--prompt", required=True, metavar="FILE", help="a prompt.safetensors"
-        )
+    predict.add_argument(
+        "--prompt",
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="a prompt.safetensors; of several, or of a folder of them, each row names "
+        'its own by "prompt": the file\'s name without its ending',
+    )
+    inspect.add_argument(
+        "--prompt", required=True, metavar="FILE", help="a prompt.safetensors"
+    )
     inspect.add_argument(
         "--metric",
         default="cosine",
@@ -172,11 +177,79 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--workdir", required=True, metavar="DIR", help="folder of the runs"
     )
+    for sub in (train, evaluate, sweep):
+        _add_distributed(sub)
+    text = "Say whether a run fits a TPU slice that is not here, and what it costs."
+    _add_plan(add("plan", text, _plan))
     _add_report(commands)
     _add_interchange(commands)
     for sub in (evaluate, predict, inspect, submit):
         _add_overwrite(sub)
     return parser
+
+
+def _add_plan(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--topology",
+        required=True,
+        metavar="SLICE",
+        help="chip and grid, as v5e:1x1, v5e:2x2, v6e:2x4 or v5p:2x2x1",
+    )
+    command.add_argument(
+        "--step",
+        default="train",
+        help="train for an update, predict for the answers to a batch (default: "
+        "%(default)s)",
+    )
+    command.add_argument(
+        "--search",
+        action="store_true",
+        help="try every mesh of the slice, and every rematerialisation",
+    )
+
+
+def _add_distributed(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--distributed",
+        action="store_true",
+        help="join the other processes of this job: found out on Cloud TPUs and GKE, "
+        "and under Slurm and Open MPI",
+    )
+    command.add_argument(
+        "--coordinator_address",
+        metavar="HOST:PORT",
+        help="of the job's first process, where it cannot be found out",
+    )
+    command.add_argument(
+        "--num_processes", type=int, metavar="N", help="processes of the job"
+    )
+    command.add_argument(
+        "--process_id", type=int, metavar="K", help="which of them this is, from 0"
+    )
+
+
+def _is_distributed(flags: argparse.Namespace) -> bool:
+    return "distributed" in flags and (
+        flags.distributed or flags.coordinator_address is not None
+    )
+
+
+def _add_gin(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--gin_file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="gin file; several are read in order, and looked for here and then "
+        "beside the package",
+    )
+    command.add_argument(
+        "--gin.NAME",
+        dest="_",
+        metavar="VALUE",
+        help="set a name of the gin files, as in --gin.STEPS=500 or "
+        "--gin.MODEL=\"'google/t5-small-lm-adapt'\"",
+    )
 
 
 def _add_overwrite(command: argparse.ArgumentParser) -> None:
@@ -202,23 +275,62 @@ def _add_interchange(commands: Any) -> None:
     text = "Take a prompt from another program."
     take = commands.add_parser("import", help=text, description=text)
     take.set_defaults(command=_import)
-    take.add_argument("source", metavar="FILE", help="the other program's file")
     take.add_argument(
-        "--backbone", required=True, help="Hub name or folder of the prompt's model"
+        "source", metavar="FILE", help="the other program's file or folder"
     )
-    take.add_argument("--task", default="", help="name of the prompt's task, if known")
-    text = "Give a prompt to another program."
+    take.add_argument(
+        "--backbone",
+        default="",
+        help="Hub name or folder of the prompt's model, unless the source says",
+    )
+    take.add_argument(
+        "--task",
+        default="",
+        help="name of the prompt's task, if known; of several, with commas between",
+    )
+    take.add_argument(
+        "--row",
+        type=int,
+        metavar="N",
+        help="take prompt N, from 0, of a file of several",
+    )
+    text = "Give a prompt to another program, or the prompted model to any."
     give = commands.add_parser("export", help=text, description=text)
     give.set_defaults(command=_export)
-    give.add_argument("source", metavar="FILE", help="a prompt.safetensors")
-    for sub in (take, give):
+    give.add_argument(
+        "source",
+        nargs="+",
+        metavar="FILE",
+        help="a prompt.safetensors; for tensorrt_llm several, or a folder of them",
+    )
+    give.add_argument(
+        "--dtype", default="", help="float32 (the default), bfloat16 or float16"
+    )
+    give.add_argument(
+        "--backbone",
+        default="",
+        help="peft: Hub name or folder to name as the base model; t5x: the checkpoint "
+        "to put the prompt into",
+    )
+    _add_gin(give)
+    give.add_argument(
+        "--another_backbone",
+        action="store_true",
+        help="stablehlo: allow a model that the prompt was not trained on",
+    )
+    forms = (
+        "google: a .npy of google-research/prompt-tuning (the default); t5x: its "
+        "checkpoint; peft: a folder of Hugging Face PEFT; tensorrt_llm: a prompt "
+        "table; vllm: prompt embeddings"
+    )
+    whole = "; stablehlo: the whole prompted model, which runs without jaxprompt"
+    for sub, known in ((take, forms), (give, forms + whole)):
+        sub.add_argument("--format", default="google", help=known)
         sub.add_argument(
-            "--format",
-            default="google",
-            help="google: a .npy of google-research/prompt-tuning (the default)",
-        )
-        sub.add_argument(
-            "--output", required=True, metavar="FILE", help="the file to write"
+            "--output",
+            required=True,
+            metavar="FILE",
+            help="the file, or the folder, to write",
         )
         _add_overwrite(sub)
 
@@ -257,9 +369,9 @@ def _evaluate(flags: argparse.Namespace) -> None:
 def _predict(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
 
+    files = runs.find_prompts(flags.prompt)
     runs.predict(
-        _run_of_prompt(flags, flags.prompt),
-        Path(flags.prompt),
+        {file: _run_of_prompt(flags, file) for file in files},
         source=flags.input,
         output=flags.output,
         overwrite=flags.overwrite,
@@ -302,6 +414,18 @@ def _sweep(flags: argparse.Namespace) -> None:
     sweep(flags.gin_file, flags.settings, Path(flags.workdir))
 
 
+def _plan(flags: argparse.Namespace) -> None:
+    import jax
+
+    # Only compiles: without this JAX would look for a TPU, and libtpu would say so.
+    jax.config.update("jax_platforms", "cpu")
+    from jaxprompt.configure import configure
+    from jaxprompt.plan import plan
+
+    run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
+    print(plan(run, flags.topology, step=flags.step, search=flags.search))
+
+
 def _report(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
 
@@ -318,6 +442,7 @@ def _import(flags: argparse.Namespace) -> None:
         form=flags.format,
         backbone=flags.backbone,
         task=flags.task,
+        row=flags.row,
         overwrite=flags.overwrite,
     )
 
@@ -325,15 +450,43 @@ def _import(flags: argparse.Namespace) -> None:
 def _export(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
 
+    if flags.format == "stablehlo":
+        _export_model(flags)
+        return
+    if flags.gin_file or flags.settings or flags.another_backbone:
+        raise ValueError(
+            f"form {flags.format} is a prompt without its model: leave --gin and "
+            "--another_backbone out"
+        )
     runs.export_prompt(
-        Path(flags.source),
+        runs.find_prompts(flags.source),
         Path(flags.output),
         form=flags.format,
+        dtype=flags.dtype,
+        backbone=flags.backbone,
         overwrite=flags.overwrite,
     )
 
 
-def _run_of_prompt(flags: argparse.Namespace, file: str) -> "Run":
+def _export_model(flags: argparse.Namespace) -> None:
+    from jaxprompt.runs.model_export import export_model
+
+    if len(flags.source) > 1 or flags.dtype or flags.backbone:
+        raise ValueError(
+            "form stablehlo takes one prompt, and its model and dtype from the "
+            "prompt's run: change them by --gin.MODEL and --gin.DTYPE"
+        )
+    (file,) = flags.source
+    export_model(
+        _run_of_prompt(flags, file),
+        Path(file),
+        Path(flags.output),
+        overwrite=flags.overwrite,
+        another_backbone=flags.another_backbone,
+    )
+
+
+def _run_of_prompt(flags: argparse.Namespace, file: str | Path) -> "Run":
     """Takes the run of a prompt alone, though it may have been trained in a bank."""
     run, provenance = _configured(flags, file)
     if provenance.task in [task.label for task in run.data.tasks]:

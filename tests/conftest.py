@@ -11,6 +11,8 @@ import pytest
 from tiny import Tiny, make_tiny
 
 os.environ["TQDM_DISABLE"] = "1"
+# Of processes that tests start too: where libtpu is installed, JAX looks for a TPU.
+os.environ["JAX_PLATFORMS"] = "cpu"
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")

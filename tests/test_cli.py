@@ -313,6 +313,7 @@ def own(**values: str) -> list[str]:
             "trains 'all': use one of ['prompt', 'model', 'vocabulary']",
         ),
         (own(TRAINS="'model'", DTYPE="'bfloat16'"), "use float32"),
+        (own(TRAINS="'model'", QUANTISE="'int8'"), "model tuning with int8 weights"),
         (own(SCHEDULE="'step'"), "unknown schedule 'step'"),
         (own(METHOD="'guess'"), "unknown method 'guess'"),
         (own(METHOD="'rank'"), "free text: it has no label words"),

@@ -1,27 +1,20 @@
 """Table 4 of Lester et al. 2021: how many parameters a prompt and its model have.
 
-The sizes are those of T5 1.1; a checkpoint brings them, so that the library has none.
-The paper prints three of the numbers otherwise, see docs/lester2021.md: 10,420 for 20
-tokens of small, 0.01907 % for 100 of large, and 11,137,380,352 in all for 50 of xxl.
+The sizes are those of T5 1.1. The paper prints three of the numbers otherwise, see
+docs/lester2021.md: 10,420 for 20 tokens of small, 0.01907 % for 100 of large, and
+11,137,380,352 in all for 50 of xxl.
 """
 
 import jax
 import pytest
 
 from jaxprompt.models.t5 import T5
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.t5_sizes import PUBLISHED
 from jaxprompt.prompts.prompt import make_prompt
 
 LENGTHS = (1, 5, 20, 50, 100, 150)
 
-# Size: heads, layers a side, width, feed-forward width.
-SIZES = {
-    "small": (6, 8, 512, 1024),
-    "base": (12, 12, 768, 2048),
-    "large": (16, 24, 1024, 2816),
-    "xl": (32, 24, 2048, 5120),
-    "xxl": (64, 24, 4096, 10240),
-}
+SIZES = ("small", "base", "large", "xl", "xxl")
 FROZEN = {
     "small": 76_961_152,
     "base": 247_577_856,
@@ -46,22 +39,7 @@ PERCENT_OF_100_TOKENS = {
 
 
 def backbone_of(size: str) -> T5:
-    heads, layers, width, ffn_width = SIZES[size]
-    return T5(
-        T5Config(
-            vocab_rows=32_128,
-            width=width,
-            heads=heads,
-            head_width=64,
-            ffn_width=ffn_width,
-            encoder_layers=layers,
-            decoder_layers=layers,
-            gated=True,
-            activation="gelu_new",
-            tied=False,
-            scaled_logits=False,
-        )
-    )
+    return T5(PUBLISHED[f"google/t5-v1_1-{size}"])
 
 
 def count_frozen(backbone: T5) -> int:
@@ -86,6 +64,19 @@ def test_they_are_the_papers(size: str):
     assert trained == dict(zip(LENGTHS, TRAINED[size], strict=True))
     share = 100 * trained[100] / (frozen + trained[100])
     assert f"{share:.5f}" == PERCENT_OF_100_TOKENS[size]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("google-t5/t5-small", 60_506_624),
+        ("google-t5/t5-11b", 11_307_321_344),
+        ("google/mt5-small", 300_176_768),
+        ("google/mt5-xxl", 12_921_057_280),
+    ],
+)
+def test_other_published_models_are_as_large_as_their_checkpoints(name, parameters):
+    assert count_frozen(T5(PUBLISHED[name])) == parameters
 
 
 def test_where_the_paper_misprints_a_total():

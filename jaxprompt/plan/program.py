@@ -1,0 +1,246 @@
+"""A run's step over shapes alone: no weight is read, and no device is needed."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxprompt.bundled import resolve
+from jaxprompt.config import VOCABULARY, Run
+from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.evaluate.decode import beam, greedy
+from jaxprompt.evaluate.rank import rank_labels
+from jaxprompt.models.backbone import find_checkpoint
+from jaxprompt.models.quantise import quantise
+from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.t5_sizes import PUBLISHED
+from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.runs.fitting import make_optimizer
+from jaxprompt.shapes import Batch, Params
+from jaxprompt.sharding import (
+    DATA,
+    RULES,
+    RULES_OVER_DATA,
+    check_batch_size,
+    shardings,
+)
+from jaxprompt.train.optimizer import MASKS
+from jaxprompt.train.step import TrainState, make_train_step, split
+
+STEPS = ("train", "predict")
+"""What a plan is for: one update, or the answers to one batch."""
+
+_CLASSES = 2
+"""Label words that "rank" compares: they do not change what it holds in memory."""
+
+
+class Program(NamedTuple):
+    """A jitted function and the shapes of its arguments, in their places.
+
+    Attributes:
+        function: As the run calls it.
+        arguments: Trees of `jax.ShapeDtypeStruct`.
+        weights: The frozen ones among them.
+        rounds: Most rounds of its loop that ends by a condition.
+    """
+
+    function: Any
+    arguments: tuple[Any, ...]
+    weights: Params
+    rounds: int
+
+
+def sizes_of(run: Run) -> T5Config:
+    """Finds the sizes of a run's model, in its folder or among the published ones.
+
+    Args:
+        run: The configuration.
+
+    Raises:
+        ValueError: If there is no model, or no sizes are known for it.
+        FileNotFoundError: If its folder lacks a file.
+    """
+    if run.trains == VOCABULARY:
+        raise ValueError(
+            "a vocabulary trains without a model: there is nothing to plan"
+        )
+    model = run.model
+    if model.architecture is not None:
+        if model.architecture.vocab_rows or model.vocabulary is None:
+            return model.architecture
+        vocabulary = load_vocabulary(model.vocabulary)
+        return model.architecture.for_vocabulary(vocabulary.vocab_size)
+    if model.name is None:
+        raise ValueError(
+            "no model: give a Hub name or a folder, as "
+            "--gin.MODEL=\"'google/t5-xxl-lm-adapt'\""
+        )
+    if model.name in PUBLISHED:
+        return PUBLISHED[model.name]
+    if not Path(resolve(model.name)).expanduser().is_dir():
+        raise ValueError(
+            f"no sizes known for {model.name!r}: give the folder of a model, or one of "
+            f"{', '.join(sorted(PUBLISHED))}"
+        )
+    return find_checkpoint(model.name).config
+
+
+def num_rows(run: Run, step: str) -> int:
+    """Returns the rows B of a batch, those of all members of a bank together."""
+    return run.batch_size * _members(run) if step == "train" else _predicted(run)
+
+
+def lengths(run: Run) -> tuple[int, int]:
+    """Returns the source tokens T of a row, soft ones among them, and the targets L."""
+    soft = run.prompt.length if run.trains == "prompt" else 0
+    return soft + run.data.input_length, run.data.target_length
+
+
+def make_program(
+    run: Run,
+    config: T5Config,
+    step: str,
+    mesh: jax.sharding.Mesh | None,
+    *,
+    split_rows: int = 1,
+) -> Program:
+    """Makes the step of a run from shapes.
+
+    Args:
+        run: The configuration, whose own mesh is not read.
+        config: Sizes of its model, from `sizes_of`.
+        step: One of `STEPS`.
+        mesh: Where arguments live; None for no place.
+        split_rows: Take this part of the rows only, as one device of the data axis
+            does.
+
+    Raises:
+        ValueError: If the mesh does not divide the rows or the model.
+    """
+    if mesh is not None:
+        _check_rows(run, step, mesh)
+    backbone = T5(
+        config,
+        dtype=run.model.dtype,
+        dropout=run.model.dropout,
+        remat=run.model.remat,
+        mesh=mesh,
+    )
+    params = _place_params(run, _shapes_of_params(run, backbone), mesh)
+    batch = _place_rows(_batch(run, num_rows(run, step) // split_rows), mesh)
+    if step == "train":
+        return _train(run, backbone, params, batch, mesh)
+    return _predict(run, backbone, params, batch)
+
+
+def _members(run: Run) -> int:
+    """Prompts that train at once; without a task, as if there were one."""
+    return max(run.num_members, run.seeds)
+
+
+def _predicted(run: Run) -> int:
+    return run.evaluation.batch_size
+
+
+def _check_rows(run: Run, step: str, mesh: jax.sharding.Mesh) -> None:
+    if step == "train":
+        check_batch_size(run.batch_size, mesh, run.optimizer.accumulate)
+    else:
+        check_batch_size(_predicted(run), mesh)
+
+
+def _shapes_of_params(run: Run, backbone: T5) -> Params:
+    model = jax.eval_shape(backbone.init, jax.random.key(0))
+    if run.model.quantise == "int8":
+        model = jax.eval_shape(quantise, model)
+    members, length = _members(run), run.prompt.length
+    if run.trains == "model":
+        members, length = 1, 0
+    rows: Any = jax.ShapeDtypeStruct((members, length, backbone.width), jnp.float32)
+    return {"model": model, "prompt": Prompt(rows)}
+
+
+def _batch(run: Run, rows: int) -> Batch:
+    inputs, targets = lengths(run)
+
+    def ids(length: int) -> Any:
+        return jax.ShapeDtypeStruct((rows, length), jnp.int32)
+
+    return Batch(
+        inputs=ids(inputs),
+        input_segments=ids(inputs),
+        targets=ids(targets),
+        target_inputs=ids(targets),
+        target_segments=ids(targets),
+        weights=ids(targets).update(dtype=jnp.float32),
+        members=ids(targets),
+    )
+
+
+def _train(
+    run: Run, backbone: T5, params: Params, batch: Batch, mesh: jax.sharding.Mesh | None
+) -> Program:
+    tx, freeze = make_optimizer(run), MASKS[run.trains]
+    trained, frozen = split(params, freeze)
+    masked = {
+        key: optax.MaskedNode() if is_frozen else trained[key]
+        for key, is_frozen in freeze.items()
+    }
+    rest = (jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(tx.init, masked))
+    count, opt_state = _place(rest, mesh, jax.P())
+    function = make_train_step(
+        backbone,
+        tx,
+        freeze=freeze,
+        seeds=range(_members(run)) if run.trains == "prompt" else (run.seed,),
+        z_loss=run.optimizer.z_loss,
+        accumulate=run.optimizer.accumulate,
+    )
+    state = TrainState(count, trained, opt_state)
+    return Program(function, (state, frozen, batch), params["model"], 1)
+
+
+def _predict(run: Run, backbone: T5, params: Params, batch: Batch) -> Program:
+    evaluation, length = run.evaluation, run.data.target_length
+    arguments: tuple[Any, ...] = (params, batch)
+    function: Callable[..., Any]
+    match evaluation.method:
+        case "rank":
+            labels = jax.ShapeDtypeStruct((_CLASSES, length), jnp.int32)
+            function = functools.partial(rank_labels, backbone)
+            arguments = (*arguments, labels)
+        case "beam":
+            options = {"beams": evaluation.beams, "alpha": evaluation.alpha}
+            function = functools.partial(beam, backbone, length=length, **options)
+        case "greedy":
+            function = functools.partial(greedy, backbone, length=length)
+        case other:
+            raise ValueError(
+                f"method {other!r} answers nothing: plan for --step=train, or use the "
+                "method greedy, beam or rank"
+            )
+    return Program(jax.jit(function), arguments, params["model"], length)
+
+
+def _place_params(run: Run, params: Params, mesh: jax.sharding.Mesh | None) -> Params:
+    if mesh is None:
+        return params
+    rules = RULES_OVER_DATA if run.model.weights_over_data else RULES
+    places = shardings(params, mesh, rules)
+    return jax.tree.map(lambda leaf, at: leaf.update(sharding=at), params, places)
+
+
+def _place_rows(batch: Batch, mesh: jax.sharding.Mesh | None) -> Batch:
+    return _place(batch, mesh, jax.P(DATA))
+
+
+def _place(tree: Any, mesh: jax.sharding.Mesh | None, spec: jax.P) -> Any:
+    if mesh is None:
+        return tree
+    place = jax.NamedSharding(mesh, spec)
+    return jax.tree.map(lambda leaf: leaf.update(sharding=place), tree)

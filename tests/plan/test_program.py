@@ -1,0 +1,101 @@
+"""The planned step is the run's own: the same arguments, in the same places."""
+
+import dataclasses
+
+import jax
+import pytest
+from tiny import CONFIG, WIDTH, draw_prompt
+
+from jaxprompt.config import Data, Evaluation, Model, Optimizer, PromptStart, Run
+from jaxprompt.models.backbone import save
+from jaxprompt.models.t5_sizes import PUBLISHED
+from jaxprompt.plan.program import make_program, sizes_of
+from jaxprompt.runs.fitting import make_optimizer
+from jaxprompt.sharding import make_mesh, place
+from jaxprompt.train.optimizer import MASKS
+from jaxprompt.train.step import init_state
+
+RUN = Run(
+    prompt=PromptStart(length=3),
+    data=Data(input_length=8, target_length=4),
+    evaluation=Evaluation(batch_size=8),
+    batch_size=8,
+)
+
+
+def places(tree):
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.sharding), tree)
+
+
+@pytest.mark.parametrize("trains", ["prompt", "model"])
+def test_the_state_is_that_of_the_run(tiny, trains):
+    run = dataclasses.replace(RUN, trains=trains, seeds=2 if trains == "prompt" else 1)
+    prompt = draw_prompt(0, members=2) if trains == "prompt" else draw_prompt(0, 1, 0)
+    mesh = make_mesh(2, 4)
+    params = place(tiny.join(prompt), mesh)
+    state, frozen = init_state(params, make_optimizer(run), MASKS[trains])
+    program = make_program(run, CONFIG, "train", mesh)
+    planned, planned_frozen, batch = program.arguments
+    assert places(planned) == places(state)
+    assert places(planned_frozen) == places(frozen)
+    soft = 3 if trains == "prompt" else 0
+    assert batch.inputs.shape == (8 * run.seeds, soft + 8)
+    assert batch.targets.shape == (8 * run.seeds, 4)
+    assert batch.inputs.sharding.spec == jax.P("data")
+    metrics = jax.eval_shape(program.function, *program.arguments)[1]
+    assert metrics["loss"].shape == ()
+
+
+def test_quantised_and_split_weights(tiny):
+    settings = Model(quantise="int8", dtype="bfloat16", weights_over_data=True)
+    run = dataclasses.replace(RUN, model=settings)
+    weights = make_program(run, CONFIG, "train", make_mesh(2, 4)).weights
+    query = weights["encoder"]["layers"]["attention"]["query"]
+    assert query.values.dtype == "int8"
+    assert query.values.sharding.spec == jax.P(None, "data", "model")
+    assert weights["encoder"]["final_norm"].dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("method", "shape"), [("greedy", (8, 4)), ("beam", (8, 4)), ("rank", (8, 1, 2))]
+)
+def test_every_method_of_prediction_is_traced(method, shape):
+    evaluation = Evaluation(method=method, batch_size=8)
+    run = dataclasses.replace(RUN, evaluation=evaluation)
+    program = make_program(run, CONFIG, "predict", make_mesh(4, 2))
+    found = jax.tree.leaves(jax.eval_shape(program.function, *program.arguments))
+    assert found[0].shape == shape
+
+
+def test_a_batch_that_the_mesh_does_not_divide_is_refused():
+    optimizer = Optimizer(accumulate=4)
+    run = dataclasses.replace(RUN, optimizer=optimizer)
+    with pytest.raises(ValueError, match="batch size 8 is not divisible"):
+        make_program(run, CONFIG, "train", make_mesh(4, 2))
+
+
+def test_a_folder_brings_its_sizes(tiny, tmp_path):
+    save(tmp_path / "model", tiny.backbone, tiny.model)
+    run = dataclasses.replace(RUN, model=Model(name=str(tmp_path / "model")))
+    assert sizes_of(run) == CONFIG
+    assert sizes_of(run).width == WIDTH
+
+
+def test_the_hub_is_not_asked():
+    name = "google/t5-xxl-lm-adapt"
+    assert sizes_of(dataclasses.replace(RUN, model=Model(name=name))).width == 4096
+    assert len(PUBLISHED) == 25
+    with pytest.raises(
+        ValueError, match="no sizes known for 'google/t6': give the fol"
+    ):
+        sizes_of(dataclasses.replace(RUN, model=Model(name="google/t6")))
+    with pytest.raises(ValueError, match="no model: give a Hub name or a folder"):
+        sizes_of(RUN)
+
+
+def test_what_cannot_be_planned():
+    with pytest.raises(ValueError, match="a vocabulary trains without a model"):
+        sizes_of(dataclasses.replace(RUN, trains="vocabulary"))
+    by_loss = dataclasses.replace(RUN, evaluation=Evaluation(method="loss"))
+    with pytest.raises(ValueError, match="method 'loss' answers nothing"):
+        make_program(by_loss, CONFIG, "predict", None)
