@@ -11,6 +11,7 @@ from jaxprompt.interop.exchange import Given, Taken
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.models.weights.t5x_index import (
     INDEX,
+    PROMPT,
     add_leaf,
     leaf_names,
     read_index,
@@ -18,11 +19,6 @@ from jaxprompt.models.weights.t5x_index import (
 )
 from jaxprompt.prompts.prompt import make_prompt
 
-PROMPT = "encoder.prompt.prompt.prompt"
-"""The encoder's prompt: trainer's wrapper, prompt module, variable.
-
-Source: google-research/prompt-tuning, prompt_tuning/train/layers.py (PromptEncoder).
-"""
 _WIDTH_OF = "token_embedder.embedding"
 
 

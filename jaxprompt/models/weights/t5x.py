@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import flax.serialization
 import numpy as np
-import tensorstore
 
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.models.weights.checkpoint import Checkpoint, Source
+from jaxprompt.models.weights.t5x_index import (
+    INDEX,
+    PROMPT,
+    open_leaves,
+    read_index,
+)
 
-_INDEX = "checkpoint"
 _EMBEDDING = "token_embedder.embedding"
 _HEAD = "decoder.logits_dense.kernel"
 _BIAS = "encoder.relpos_bias.rel_embedding"
@@ -27,7 +29,7 @@ _PARTS = {
 
 def is_checkpoint(folder: Path) -> bool:
     """Tells whether a folder is a T5X checkpoint."""
-    return (folder / _INDEX).is_file()
+    return (folder / INDEX).is_file()
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
@@ -40,12 +42,16 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     Args:
         folder: Holds `checkpoint` and the folders `target.*`.
 
+    A prompt that is in it is left where it is.
+
     Raises:
         ValueError: If the index cannot be read, or the tensors are not those of a T5.
     """
     tensors = _T5XTensors(folder)
     config = _config(tensors.shapes, folder)
-    return Checkpoint(folder, config, tensors, sources_of(config))
+    return Checkpoint(
+        folder, config, tensors, sources_of(config), frozenset((PROMPT,))
+    )
 
 
 def sources_of(config: T5Config) -> dict[str, Source]:
@@ -123,47 +129,9 @@ class _T5XTensors:
     """Small tensors lie in the index itself, large ones in a zarr folder each."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / _INDEX
-        try:
-            index: Any = flax.serialization.msgpack_restore(path.read_bytes())
-            target = index["optimizer"]["target"]
-        except (ValueError, TypeError, KeyError) as err:
-            raise ValueError(
-                f"{path} is no T5X index ({err!r}): give the folder of one step, such "
-                "as checkpoint_1100000"
-            ) from err
-        self._arrays: dict[str, Any] = {
-            name: _open(folder, name) if isinstance(value, Mapping) else value
-            for name, value in _flatten(target)
-        }
+        self._arrays = open_leaves(folder, read_index(folder))
         self.shapes = {name: tuple(array.shape) for name, array in self._arrays.items()}
 
     def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
         part = self._arrays[name][index]
         return part if isinstance(part, np.ndarray) else part.read().result()
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Lists (dotted name, array or zarr description)."""
-    leaves = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and "driver" not in value:
-            leaves += _flatten(value, f"{prefix}{key}.")
-        else:
-            leaves.append((prefix + key, value))
-    return leaves
-
-
-def _open(folder: Path, name: str) -> tensorstore.TensorStore:
-    path = folder / f"target.{name}"
-    try:
-        return tensorstore.open(
-            {"driver": "zarr", "kvstore": {"driver": "file", "path": f"{path}/"}},
-            read=True,
-            open=True,
-        ).result()
-    except ValueError as err:
-        raise ValueError(
-            f"{path} cannot be read, though the index names it: fetch the whole "
-            f"checkpoint folder again ({err})"
-        ) from err

@@ -11,6 +11,12 @@ import tensorstore
 INDEX = "checkpoint"
 """T5X's msgpack file: small arrays, and where each large one lies beside it."""
 
+PROMPT = "encoder.prompt.prompt.prompt"
+"""The encoder's prompt: trainer's wrapper, prompt module, variable.
+
+Source: google-research/prompt-tuning, prompt_tuning/train/layers.py (PromptEncoder).
+"""
+
 
 def read_index(folder: Path) -> dict[str, Any]:
     """Reads the index of a checkpoint: large arrays are descriptions in it.
@@ -45,30 +51,44 @@ def leaf_names(index: Mapping[str, Any]) -> list[str]:
     return [name for name, _ in _leaves(index["optimizer"]["target"])]
 
 
-def read_leaf(folder: Path, index: Mapping[str, Any], name: str) -> np.ndarray:
-    """Reads one of the model's arrays whole.
+def open_leaves(folder: Path, index: Mapping[str, Any]) -> dict[str, Any]:
+    """Opens all of the model's arrays: those of the index, and stores of the others."""
+    return {
+        name: open_leaf(folder, name) if isinstance(value, Mapping) else value
+        for name, value in _leaves(index["optimizer"]["target"])
+    }
 
-    Args:
-        folder: The folder of the checkpoint.
-        index: From `read_index`.
-        name: One of `leaf_names`.
+
+def open_leaf(folder: Path, name: str) -> tensorstore.TensorStore:
+    """Opens an array that lies beside the index; nothing of it is read yet.
 
     Raises:
         ValueError: If its files are missing or cannot be read.
     """
-    value = dict(_leaves(index["optimizer"]["target"]))[name]
-    if not isinstance(value, Mapping):
-        return np.asarray(value)
     path = folder / f"target.{name}"
     store = {"driver": "file", "path": f"{path}/"}
     try:
         opened = tensorstore.open({"driver": "zarr", "kvstore": store}, open=True)
-        return opened.result().read().result()
+        return opened.result()
     except ValueError as error:
         raise ValueError(
             f"{path} cannot be read, though the index names it: fetch the whole "
             f"checkpoint folder again ({error})"
         ) from error
+
+
+def read_leaf(folder: Path, index: Mapping[str, Any], name: str) -> np.ndarray:
+    """Reads one of the model's arrays whole; errors as of `open_leaf`.
+
+    Args:
+        folder: The folder of the checkpoint.
+        index: From `read_index`.
+        name: One of `leaf_names`.
+    """
+    value = dict(_leaves(index["optimizer"]["target"]))[name]
+    if not isinstance(value, Mapping):
+        return np.asarray(value)
+    return open_leaf(folder, name).read().result()
 
 
 def add_leaf(index: Mapping[str, Any], name: str, array: np.ndarray) -> bytes:
