@@ -82,9 +82,13 @@ class Ready:
         """Returns the room of a training row, where answers are label words.
 
         It has no more target tokens than the longest of them needs; times the examples
-        that share the row, if they are short, where it is packed.
+        that share the row, if they are short, where it is packed. Not with dropout: a
+        mask is drawn for every position, and a member of a bank gets those that it gets
+        alone only in rows as long.
         """
         lengths, longest = self.lengths, 0
+        if self.run.model.dropout and not self.run.data.pack:
+            return lengths
         for task in self.tasks:
             if task.labels is None:
                 return lengths
