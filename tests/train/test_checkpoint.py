@@ -86,6 +86,19 @@ def test_a_state_on_a_mesh_comes_back_to_it(tiny, opened):
     assert_same(found, state)
 
 
+@pytest.mark.parametrize("data", [1, 8])
+def test_a_state_goes_on_on_another_mesh(tiny, opened, data):
+    state, _ = init_state(place(tiny.join(draw_prompt(0)), make_mesh(2, 4)), TX)
+    state = dataclasses.replace(state, step=state.step + 1)
+    opened().save(state, Progress())
+    mesh = make_mesh(data, 8 // data)
+    other, _ = init_state(place(tiny.join(draw_prompt(1)), mesh), TX)
+    found, _ = opened().latest(other)
+    for leaf, saved in zip(jax.tree.leaves(found), jax.tree.leaves(state), strict=True):
+        assert leaf.sharding.mesh.shape == mesh.shape
+        np.testing.assert_array_equal(leaf, saved)
+
+
 def test_nothing_is_there_before_the_first(tiny, opened):
     assert opened().latest(state_of(tiny, 1, 0)) is None
 

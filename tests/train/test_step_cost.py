@@ -51,3 +51,18 @@ def test_model_tuning_computes_them(costs):
     """So the test above can fail."""
     forward, _, model_tuning = costs
     assert model_tuning / forward > 2.9
+
+
+def test_no_copy_of_the_vocabulary_is_made():
+    """Neither of the embedding table, nor of the output matrix, nor joined with soft."""
+    sizes = {"vocab_rows": 65_536, "width": 64, "encoder_layers": 1}
+    tiny = make_tiny(dataclasses.replace(CONFIG, **sizes))
+    prompt = make_prompt(tiny.model["embedding"][:3])
+    batch = one_each(draw_examples(0, 2))
+    tx = train_only(adafactor())
+    state, frozen = init_state(tiny.join(prompt), tx)
+    step = make_train_step(tiny.backbone, tx).lower(state, frozen, batch).compile()
+    table = tiny.model["embedding"].nbytes
+    logits = batch.targets.size * tiny.model["embedding"].shape[0] * 4
+    assert logits < table / 4
+    assert step.memory_analysis().temp_size_in_bytes < logits * 3 < table
