@@ -20,21 +20,30 @@ from jaxprompt.train.optimizer import adafactor, train_only
 from jaxprompt.train.step import TrainState, init_state, make_train_step
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    """A batch that says how many came before it; three of its four tokens are real."""
+
+    number: np.float32
+    input_segments: np.ndarray
+
+
 @jax.jit
 def count_step(state, frozen, batch):
     """A step without a model: what it has seen is what it has learnt."""
-    seen = state.trained["seen"] * frozen["factor"] + batch
-    metrics = {"loss": batch / 1.0, "gradient_norm": jnp.ones(())}
+    seen = state.trained["seen"] * frozen["factor"] + batch.number
+    metrics = {"loss": batch.number / 1.0, "gradient_norm": jnp.ones(())}
     return TrainState(state.step + 1, {"seen": seen}, ()), metrics
 
 
 def counting(positions):
-    """Epochs of four batches, each batch the number of steps before it."""
+    """Epochs of four batches, each with the number of steps before it."""
     (position,) = positions
     step = 4 * position.epoch + position.batch
     while True:
         after = Position((step + 1) // 4, (step + 1) % 4)
-        yield np.float32(step), (after,)
+        yield Counted(np.float32(step), np.array([[1, 1, 2, 0]])), (after,)
         step += 1
 
 
@@ -107,6 +116,7 @@ def test_it_takes_every_step_and_tells_the_mean_of_each_window(folder):
     told = [(line["step"], line["loss"]) for line in folder.lines()]
     assert told == [(2, 0.5), (4, 2.5), (5, 4.0)]
     assert all(line["examples_per_second"] > 0 for line in folder.lines())
+    assert [line["padding"] for line in folder.lines()] == [0.25] * 3
     assert folder.kept() == [5]
 
 
@@ -229,7 +239,7 @@ def test_a_signal_saves_and_stops(folder, number):
 
     def batches(position):
         for batch, after in counting(position):
-            if batch == 4:
+            if batch.number == 4:
                 os.kill(os.getpid(), number)
             yield batch, after
 
@@ -246,7 +256,7 @@ def test_a_signal_saves_and_stops(folder, number):
 def test_a_second_signal_does_not_wait(folder):
     def batches(position):
         for batch, after in counting(position):
-            if batch == 4:
+            if batch.number == 4:
                 os.kill(os.getpid(), signal.SIGTERM)
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch, after
@@ -259,7 +269,7 @@ def test_a_second_signal_does_not_wait(folder):
 def test_a_signal_in_the_last_step_lets_the_run_end(folder):
     def batches(position):
         for batch, after in counting(position):
-            if batch == 4:
+            if batch.number == 4:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch, after
 

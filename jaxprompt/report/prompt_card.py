@@ -1,0 +1,235 @@
+"""The README.md of a prompt's repository on the Hub: scores, data, use."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from jaxprompt.prompts.file import Provenance
+from jaxprompt.report.nearest import SoftToken
+from jaxprompt.report.table import table
+
+# Markdown, not HTML: escaping would show in code and tables.
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("jaxprompt.report"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardPrompt:
+    """One prompt of the repository.
+
+    Attributes:
+        file: Its file there.
+        adapter: Folder of the same for PEFT there; empty for the repository itself.
+        provenance: Where it comes from.
+        member: What result.json says of it; None if there is none.
+        tokens: Its soft tokens and the words that they are near; empty if unknown.
+    """
+
+    file: str
+    adapter: str
+    provenance: Provenance
+    member: Mapping[str, Any] | None = None
+    tokens: Sequence[SoftToken] = ()
+
+
+def prompt_card(
+    repository: str,
+    prompts: Sequence[CardPrompt],
+    *,
+    result: Mapping[str, Any] | None = None,
+    data: Mapping[str, str] | None = None,
+    training: Mapping[str, str] | None = None,
+    chosen_on: str = "",
+) -> str:
+    """Writes the card.
+
+    Args:
+        repository: "name/repo".
+        prompts: The repository's prompts, of one backbone; one or more.
+        result: Content of the run's result.json, which may tell of more seeds than the
+            repository has; None if there is none.
+        data: What the prompts were trained and scored on, by name of the fact.
+        training: How, likewise.
+        chosen_on: Split that the best step was chosen on; empty if unknown.
+
+    Returns:
+        Markdown behind the YAML header that the Hub reads. Of the backbones that have
+        a name on the Hub it says so there.
+    """
+    provenance = prompts[0].provenance
+    members = [prompt.member for prompt in prompts if prompt.member is not None]
+    base = hub_name(provenance)
+    tasks = list(dict.fromkeys(filter(None, (p.provenance.task for p in prompts))))
+    config = provenance.config.strip()
+    return _TEMPLATES.get_template("prompt_card.md.j2").render(
+        repository=repository,
+        name=repository.rpartition("/")[2],
+        prompts=prompts,
+        provenance=provenance,
+        base=base,
+        bundled=provenance.backbone.startswith("bundled:"),
+        tasks=", ".join(tasks),
+        index=_model_index(repository, members),
+        scores=_scores(_with_shift(members)) if members else "",
+        spread=_spread(prompts, result) if members else [],
+        flattered=bool(chosen_on) and any(m["split"] == chosen_on for m in members),
+        chosen_on=chosen_on,
+        data=_facts(data),
+        training=_facts(training),
+        config=config,
+        fence=_fence(config),
+        words=[_words(prompt) for prompt in prompts if prompt.tokens],
+        versions=", ".join(f"{k} {v}" for k, v in provenance.versions.items()),
+    )
+
+
+def hub_name(provenance: Provenance) -> str:
+    """Returns the name of a backbone on the Hub; empty if it is not known to have one.
+
+    A folder's name has no slash and no revision.
+    """
+    known = provenance.revision is not None or "/" in provenance.backbone
+    return provenance.backbone if known else ""
+
+
+def _model_index(
+    repository: str, members: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Lays out the metrics as the Hub reads them, those of several seeds as means.
+
+    Source: https://huggingface.co/docs/hub/model-cards, "Evaluation Results".
+    """
+    results = []
+    for task in dict.fromkeys(member["task"] for member in members):
+        own = [member for member in members if member["task"] == task]
+        metrics = [
+            {
+                "type": name,
+                "value": statistics.fmean(_metrics(member)[name] for member in own),
+                "name": f"{name}, mean of {len(own)} seeds" if len(own) > 1 else name,
+            }
+            for name in _metrics(own[0])
+        ]
+        results.append(
+            {
+                "task": {"type": "text2text-generation", "name": task},
+                "dataset": {"type": task, "name": task, "split": own[0]["split"]},
+                "metrics": metrics,
+            }
+        )
+    return [{"name": repository.rpartition("/")[2], "results": results}]
+
+
+def _metrics(member: Mapping[str, Any]) -> Mapping[str, float]:
+    """Returns the metrics; a run that is measured by its loss has no others."""
+    return member.get("metrics") or {"loss": member["loss"]}
+
+
+def _with_shift(members: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Puts behind each member its scores on tasks that its training never saw."""
+    rows = []
+    for member in members:
+        rows.append(member)
+        for name, scores in member.get("shift", {}).items():
+            task = f"{member['task']} -> {name}"
+            rows.append({**scores, "task": task, "seed": member.get("seed")})
+    return rows
+
+
+def _scores(members: Sequence[Mapping[str, Any]]) -> str:
+    columns: dict[str, list[Any]] = {
+        "task": [member["task"] for member in members],
+        "split": [member.get("split") for member in members],
+        "examples": [member["examples"] for member in members],
+        "metric": [member["metric"] for member in members],
+        "majority": [member.get("majority") for member in members],
+        "untuned": [member.get("untuned") for member in members],
+        "hand-written": [member.get("hand_written") for member in members],
+        "prompt": [member["score"] for member in members],
+        "illegal %": [
+            None if (share := member.get("illegal")) is None else 100 * share
+            for member in members
+        ],
+        "seed": [member.get("seed") for member in members],
+    }
+    for name in dict.fromkeys(name for m in members for name in _metrics(m)):
+        if any(len(_metrics(member)) > 1 for member in members):
+            columns[name] = [_metrics(member).get(name) for member in members]
+    kept = {
+        name: cells
+        for name, cells in columns.items()
+        if any(cell is not None for cell in cells)
+    }
+    return table(list(kept), [[*cells] for cells in zip(*kept.values(), strict=True)])
+
+
+def _spread(
+    prompts: Sequence[CardPrompt], result: Mapping[str, Any] | None
+) -> list[str]:
+    """Says of each task what is known of the other seeds: a sentence or two."""
+    result = result or {}
+    votes = {vote["task"]: vote["vote"] for vote in result.get("votes", ())}
+    lines = []
+    members = [prompt.member for prompt in prompts if prompt.member is not None]
+    for task in dict.fromkeys(member["task"] for member in members):
+        shared = [member for member in members if member["task"] == task]
+        run = [
+            member["score"]
+            for member in result.get("members", shared)
+            if member["task"] == task
+        ]
+        if len(run) == 1:
+            lines.append(
+                f"{task}: one seed ({shared[0].get('seed', 'unknown')}). How much the "
+                "score varies from seed to seed is not known."
+            )
+            continue
+        line = (
+            f"{task}: the run trained {len(run)} seeds, which score "
+            f"{statistics.fmean(run):.1f} ± {statistics.stdev(run):.1f} (mean and "
+            f"sample standard deviation), from {min(run):.1f} to {max(run):.1f}."
+        )
+        if len(shared) < len(run):
+            line += f" Of these {len(run)} prompts {len(shared)} is here"
+            if max(member["score"] for member in shared) == max(run):
+                line += ", the best, and whoever picks the best picks luck too"
+            line += "."
+        elif task in votes:
+            line += f" Their majority vote scores {votes[task]:.1f}."
+        lines.append(line)
+    return lines
+
+
+def _facts(facts: Mapping[str, str] | None) -> str:
+    if not facts:
+        return ""
+    return table(["what", "value"], [[name, value] for name, value in facts.items()])
+
+
+def _words(prompt: CardPrompt) -> tuple[str, str]:
+    rows = [
+        [str(place), f"{token.norm:.1f}", _code(str(token))]
+        for place, token in enumerate(prompt.tokens)
+    ]
+    return prompt.file, table(["soft token", "norm", "nearest words (cosine)"], rows)
+
+
+def _code(text: str) -> str:
+    """Quotes text, so that none of a vocabulary's words is read as Markdown."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def _fence(text: str) -> str:
+    """Returns a fence that no line of the text ends."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return fence

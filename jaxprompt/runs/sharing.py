@@ -1,0 +1,246 @@
+"""Sharing prompts on the Hugging Face Hub: push with a model card, pull verified."""
+
+import json
+import shlex
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.config import Run
+from jaxprompt.interop import hub, peft
+from jaxprompt.interop.exchange import Given
+from jaxprompt.interop.folder import check_replaceable, new_folder
+from jaxprompt.prompts.file import Provenance, load_prompt
+from jaxprompt.runs.output import check_output
+from jaxprompt.runs.sharing_card import Source, make_card
+from jaxprompt.runs.workdir import CONFIG, PAGE, PROMPT, PROMPTS, RESULT
+
+_TOP = tuple({pattern.partition("/")[0] for pattern in hub.PATTERNS})
+"""What may lie in the folder of a pulled prompt."""
+
+
+def find_shared(name: str) -> list[Path]:
+    """Lists the prompt files that a name given to `push` means.
+
+    Args:
+        name: A prompt file, the folder of a run, or a folder of prompt files.
+
+    Returns:
+        One file, or those of a bank by name.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    path = Path(name)
+    if not path.is_dir():
+        if not path.is_file():
+            raise FileNotFoundError(f"no prompt file at {path}: check the path")
+        return [path]
+    if (path / PROMPT).is_file():
+        return [path / PROMPT]
+    folder = path / PROMPTS if (path / PROMPTS).is_dir() else path
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise FileNotFoundError(f"no *.safetensors in folder {folder}: check the path")
+    return files
+
+
+def push(
+    files: Sequence[Path],
+    repository: str,
+    *,
+    run: Run | None = None,
+    private: bool = False,
+    revision: str | None = None,
+    overwrite: bool = False,
+) -> str:
+    """Uploads prompts in one commit, with a card, their result, and adapters for PEFT.
+
+    Args:
+        files: One prompt, or those of a bank; from `find_shared`.
+        repository: "name/repo" on the Hub; it is made if it is not there.
+        run: What the prompts' own configuration says; None if they bring none.
+        private: Whether the repository is to be private.
+        revision: Branch to commit to, made if it is not there; None for the main one.
+        overwrite: Whether another prompt may be there, which is replaced.
+
+    Returns:
+        The commit.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file does not fit the others or the result beside it; or if
+            the Hub does not answer, refuses, or holds something else.
+    """
+    hub.check_repository(repository)
+    folder = _folder_of_run(files[0])
+    result = _read_result(folder / RESULT)
+    sources = _read_sources(files, folder, result)
+    contents = {source.file: source.path.read_bytes() for source in sources}
+    for source in sources:
+        contents |= _adapter(source)
+    for name in (RESULT, PAGE, CONFIG):
+        if (folder / name).is_file():
+            contents[name] = (folder / name).read_bytes()
+    contents[hub.CARD] = make_card(repository, sources, result, run).encode()
+    plan = hub.plan_upload(
+        repository, contents, private=private, branch=revision, overwrite=overwrite
+    )
+    _announce(plan)
+    number = f"{len(sources)} prompts" if len(sources) > 1 else "A prompt"
+    commit = hub.upload(plan, f"{number} for {sources[0].provenance.backbone}")
+    print(f"wrote {plan.url}, commit {commit[:12]}")
+    return commit
+
+
+def pull(
+    repository: str,
+    output: Path,
+    *,
+    revision: str | None = None,
+    overwrite: bool = False,
+) -> str:
+    """Fetches prompts, their card and their result, each verified, or nothing.
+
+    No pickle is ever fetched, and no name that leads out of the folder.
+
+    Args:
+        repository: "name/repo" on the Hub.
+        output: The folder to write.
+        revision: Branch, tag or commit; None for the main branch.
+        overwrite: Whether `output` may exist; it is never replaced if it holds other
+            files than a pulled prompt's.
+
+    Returns:
+        The commit that was fetched.
+
+    Raises:
+        FileNotFoundError: If there is no such repository or revision.
+        ValueError: If `output` may not be written; if the Hub does not answer or
+            refuses; or if what it holds is no prompt, or is not what its hashes say.
+    """
+    check_output(output, overwrite)
+    check_replaceable(output, _TOP)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = hub.download(repository, Path(scratch), revision=revision)
+    prompts = [name for name in found.files if hub.is_prompt(name)]
+    with new_folder(output, _TOP) as folder:
+        for name, content in found.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        loaded = [_load(repository, folder, name) for name in prompts]
+    if found.left_out:
+        print(f"left out, as no part of a prompt: {', '.join(found.left_out)}")
+    for name, provenance in zip(prompts, loaded, strict=True):
+        print(
+            f"{output / name}: {provenance.length} soft tokens for "
+            f"{provenance.backbone}, task {provenance.task or 'not known'}"
+        )
+    print(f"wrote {output} from {repository}, commit {found.commit[:12]}; score it by")
+    print(f"jaxprompt evaluate {_flags(output, prompts, loaded[0])}")
+    return found.commit
+
+
+def _flags(output: Path, prompts: Sequence[str], provenance: Provenance) -> str:
+    several = len(prompts) > 1
+    place = output / (PROMPTS if several else prompts[0])
+    flags = ["--ensemble"] * several + [f"--prompt={shlex.quote(str(place))}"]
+    # Without it such a prompt is refused; see `check_backbone`.
+    return " ".join(flags + ["--another_backbone"] * (not provenance.fingerprint))
+
+
+def _load(repository: str, folder: Path, name: str) -> Provenance:
+    try:
+        return load_prompt(folder / name)[1]
+    except ValueError as error:
+        # The folder is gone when this is read.
+        said = str(error).replace(f"{folder}/", "")
+        raise ValueError(f"{repository}: {said}; nothing is kept") from error
+
+
+def _folder_of_run(file: Path) -> Path:
+    folder = file.absolute().parent
+    return folder.parent if folder.name == PROMPTS else folder
+
+
+def _read_result(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(result, dict):
+        raise ValueError(f"{path} holds no JSON object: is it a run's?")
+    return result
+
+
+def _read_sources(
+    files: Sequence[Path], folder: Path, result: Mapping[str, Any] | None
+) -> list[Source]:
+    """Reads the prompts, and finds what the result says of each."""
+    several, sources = len(files) > 1, []
+    for path in files:
+        prompt, provenance = load_prompt(path)
+        member = None
+        if result is not None:
+            member = _member_of(result, path, provenance, folder / RESULT)
+        sources.append(
+            Source(
+                path,
+                file=f"{PROMPTS}/{path.name}" if several else PROMPT,
+                adapter=f"peft/{path.stem}" if several else "",
+                prompt=prompt,
+                provenance=provenance,
+                member=member,
+            )
+        )
+    first = sources[0].provenance
+    for source in sources[1:]:
+        one = source.provenance
+        if (one.backbone, one.fingerprint) != (first.backbone, first.fingerprint):
+            raise ValueError(
+                f"{source.path} is for {one.backbone} ({one.fingerprint[:12]}), but "
+                f"{sources[0].path} for {first.backbone} ({first.fingerprint[:12]}): a "
+                "repository holds prompts of one model, so push those of each alone"
+            )
+    return sources
+
+
+def _member_of(
+    result: Mapping[str, Any], path: Path, provenance: Provenance, where: Path
+) -> Mapping[str, Any]:
+    """Finds what a result says of a prompt; another's scores must not stand for it."""
+    members = result.get("members", [result])
+    for member in members:
+        known = (member.get("task"), member.get("seed"))
+        if known == (provenance.task, provenance.seed):
+            return member
+    there = ", ".join(f"{m.get('task')} seed {m.get('seed')}" for m in members)
+    raise ValueError(
+        f"{where} tells of {there}, but {path} is {provenance.task or 'of no task'} "
+        f"seed {provenance.seed}: put the prompt beside its own result, or beside none"
+    )
+
+
+def _adapter(source: Source) -> dict[str, bytes]:
+    """Makes PEFT's files of a prompt."""
+    given = Given(prompts=[source.prompt], provenances=[source.provenance])
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "adapter"
+        peft.write(folder, given)
+        place = f"{source.adapter}/" if source.adapter else ""
+        return {place + path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _announce(plan: hub.Upload) -> None:
+    """Says what will be sent and where, before it is."""
+    kind = "a new " if plan.head is None else ""
+    kind += "private " if plan.private else "public " * (plan.head is None)
+    branch = f", branch {plan.branch}" if plan.branch else ""
+    print(f"to {kind}repository {plan.url}{branch}:")
+    for name, content in plan.files.items():
+        print(f"  {name} ({len(content):,} bytes)")
+    for name in plan.removed:
+        print(f"  {name} is removed")

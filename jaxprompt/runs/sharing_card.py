@@ -1,0 +1,161 @@
+"""The card of prompts that are pushed: facts of their run, words of a model at hand."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxprompt.bundled import is_bundled
+from jaxprompt.config import OfficialTask, OwnTask, Run
+from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.interop import hub
+from jaxprompt.models.backbone import find_checkpoint, open_backbone
+from jaxprompt.models.weights.checkpoint import Checkpoint, read_chunks
+from jaxprompt.prompts.file import Provenance, check_backbone
+from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.report.nearest import SoftToken
+from jaxprompt.report.prompt_card import CardPrompt, prompt_card
+from jaxprompt.report.reading import read_prompt
+from jaxprompt.runs.prepare import vocabulary_of
+
+NEIGHBOURS = 5
+"""Words shown for each soft token."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One prompt on its way to the Hub.
+
+    Attributes:
+        path: Its file here.
+        file: Its file in the repository.
+        adapter: Folder of the same for PEFT there; empty for the repository itself.
+        prompt: A bank of one.
+        provenance: Where it comes from.
+        member: What result.json says of it; None if there is none.
+    """
+
+    path: Path
+    file: str
+    adapter: str
+    prompt: Prompt
+    provenance: Provenance
+    member: Mapping[str, Any] | None
+
+
+def make_card(
+    repository: str,
+    sources: Sequence[Source],
+    result: Mapping[str, Any] | None,
+    run: Run | None,
+) -> str:
+    """Writes the card: README.md of the repository.
+
+    Args:
+        repository: "name/repo" on the Hub.
+        sources: The prompts, of one model.
+        result: Content of the run's result.json; None if there is none.
+        run: What the prompts' own configuration says; None if they bring none.
+
+    Returns:
+        Markdown. It has the nearest words only where the model is at hand: bundled, in
+        a folder, or in the Hub's cache. Nothing is downloaded.
+    """
+    provenance = sources[0].provenance
+    checkpoint = _find_model(run, provenance)
+    tokens = [_read_words(checkpoint, source.prompt) for source in sources]
+    return prompt_card(
+        repository,
+        [
+            CardPrompt(
+                file=source.file,
+                adapter=source.adapter,
+                provenance=source.provenance,
+                member=source.member,
+                tokens=near,
+            )
+            for source, near in zip(sources, tokens, strict=True)
+        ],
+        result=result,
+        data=None if run is None else _data(run, sources),
+        training=None if run is None else _training(run, result),
+        chosen_on="" if run is None else run.data.validation_split,
+    )
+
+
+def _find_model(run: Run | None, provenance: Provenance) -> Checkpoint | None:
+    """Finds the prompt's own model, if it is at hand: nothing is downloaded."""
+    name = (run.model.name if run is not None else None) or provenance.backbone
+    place: str | Path | None = name
+    if not is_bundled(name) and not Path(name).is_dir():
+        place = hub.find_cached(provenance.backbone, provenance.revision)
+    if place is None:
+        return None
+    try:
+        checkpoint = find_checkpoint(
+            place, vocabulary=None if run is None else run.model.vocabulary
+        )
+        check_backbone(provenance, open_backbone(checkpoint))
+    except (ValueError, OSError):
+        # Cut short, another model of this name, or no vocabulary: then no words.
+        return None
+    return checkpoint
+
+
+def _read_words(checkpoint: Checkpoint | None, prompt: Prompt) -> Sequence[SoftToken]:
+    if checkpoint is None or checkpoint.vocabulary is None:
+        return ()
+    (name,) = checkpoint.sources["embedding"].names
+    table = np.concatenate([*read_chunks(checkpoint.tensors, name)])
+    vocabulary = load_vocabulary(vocabulary_of(checkpoint))
+    return read_prompt(table, prompt, vocabulary, NEIGHBOURS).tokens
+
+
+def _data(run: Run, sources: Sequence[Source]) -> dict[str, str]:
+    shared = {source.provenance.task for source in sources}
+    facts = {
+        task.label: _tell_task(task)
+        for task in run.data.tasks
+        if task.label in shared and isinstance(task, OfficialTask | OwnTask)
+    }
+    data = run.data
+    return {
+        **facts,
+        "splits": f"{data.train_split} to train, {data.validation_split} to choose the "
+        f"best step, {data.scored_split} for the scores",
+        "lengths": f"texts of up to {data.input_length} tokens, answers of up to "
+        f"{data.target_length}",
+    }
+
+
+def _tell_task(task: OfficialTask | OwnTask) -> str:
+    labels = (
+        f"; label words {json.dumps(dict(words), ensure_ascii=False)}"
+        if (words := task.labels if isinstance(task, OwnTask) else task.label_words)
+        else ""
+    )
+    if isinstance(task, OwnTask):
+        return f"own files, texts written as {task.inputs!r}{labels}"
+    place = "TFDS" if task.data_dir is None else f"official files in {task.data_dir}"
+    form = "" if task.keep_task_name else ", without the task's name in front"
+    return f"{task.name} from {place}, texts in T5's format{form}{labels}"
+
+
+def _training(run: Run, result: Mapping[str, Any] | None) -> dict[str, str]:
+    optimizer = run.optimizer
+    facts = {
+        "method": "prompt tuning: the prompt alone trains",
+        "initialisation": run.prompt.init,
+        "optimizer": f"{optimizer.kind}, learning rate {optimizer.learning_rate}, "
+        f"schedule {optimizer.schedule}, weight decay {optimizer.weight_decay}",
+        "steps": f"{run.pace.steps} at most, validated every {run.pace.evaluate_every}",
+        "batch": f"{run.batch_size} rows",
+        "numbers": run.model.dtype,
+        "scored by": run.evaluation.method,
+    }
+    if result is not None and "seconds" in result:
+        facts["time"] = f"{result['seconds']:,.0f} seconds of training and validation"
+    return facts
