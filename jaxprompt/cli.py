@@ -24,8 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             process's.
 
     Returns:
-        The exit status: 0 done; 1 a mistake in what was asked, told in one line;
-        2 a mistake in the flags; 143 or 130 stopped by a signal, the state saved.
+        The exit status: 0 done; 1 a mistake in what was asked, told in one line, or
+        something wrong that `doctor` found; 2 a mistake in the flags; 143 or 130
+        stopped by a signal, the state saved.
     """
     parser = _parser()
     flags, rest = parser.parse_known_args(arguments)
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from jaxprompt.train.loop import Stopped
 
     try:
-        flags.command(flags)
+        status = flags.command(flags)
     except Stopped as stopped:
         print(f"jaxprompt: {stopped}; the same command resumes", file=sys.stderr)
         return 128 + stopped.signal
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"jaxprompt: {error}", file=sys.stderr)
         return 1
-    return 0
+    return status or 0
 
 
 def _is_ours(error: BaseException) -> bool:
@@ -158,6 +159,16 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument(
         "--output", metavar="FILE", help="also write all of it, as JSON"
     )
+    text = "Check a model, a prompt and a task, and say in words what is wrong."
+    doctor = add("doctor", text, _doctor)
+    doctor.add_argument(
+        "--prompt",
+        metavar="FILE",
+        help="a prompt.safetensors; without it the run is checked before its training",
+    )
+    doctor.add_argument(
+        "--output", metavar="FILE", help="also write the findings, as JSON"
+    )
     submit = add("submit", "Answer a test split for its leaderboard.", _submit)
     submit.add_argument(
         "--prompt", required=True, metavar="FILE", help="a prompt.safetensors"
@@ -166,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_argument(
         "--output", required=True, metavar="DIR", help="folder of the leaderboard file"
     )
-    for sub in (evaluate, predict, inspect, submit):
+    for sub in (evaluate, predict, inspect, doctor, submit):
         sub.add_argument(
             "--another_backbone",
             action="store_true",
@@ -183,7 +194,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(add("plan", text, _plan))
     _add_report(commands)
     _add_interchange(commands)
-    for sub in (evaluate, predict, inspect, submit):
+    _add_hub(commands)
+    for sub in (evaluate, predict, inspect, doctor, submit):
         _add_overwrite(sub)
     return parser
 
@@ -335,6 +347,43 @@ def _add_interchange(commands: Any) -> None:
         _add_overwrite(sub)
 
 
+def _add_hub(commands: Any) -> None:
+    text = "Share a prompt, or those of a bank, on the Hugging Face Hub."
+    push = commands.add_parser("push", help=text, description=text)
+    push.set_defaults(command=_push)
+    push.add_argument(
+        "--prompt",
+        required=True,
+        metavar="FILE",
+        help="a prompt.safetensors, or the folder of a run or of a bank's prompts",
+    )
+    push.add_argument(
+        "--repo", required=True, metavar="NAME/REPO", help="where to; made if need be"
+    )
+    push.add_argument(
+        "--private",
+        action="store_true",
+        help="make a repository that others cannot see",
+    )
+    push.add_argument(
+        "--revision", metavar="BRANCH", help="branch to commit to, instead of main"
+    )
+    push.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace another prompt that the repository holds",
+    )
+    text = "Fetch a prompt, or a bank's, from the Hugging Face Hub."
+    pull = commands.add_parser("pull", help=text, description=text)
+    pull.set_defaults(command=_pull)
+    pull.add_argument("repo", metavar="NAME/REPO", help="where from")
+    pull.add_argument("--revision", help="branch, tag or commit, instead of main")
+    pull.add_argument(
+        "--output", required=True, metavar="DIR", help="the folder to write"
+    )
+    _add_overwrite(pull)
+
+
 def _train(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
     from jaxprompt.configure import configure
@@ -393,6 +442,24 @@ def _inspect(flags: argparse.Namespace) -> None:
         overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,
     )
+
+
+def _doctor(flags: argparse.Namespace) -> int:
+    from jaxprompt import runs
+    from jaxprompt.configure import configure
+
+    if flags.prompt is None:
+        run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
+    else:
+        run = _run_of_prompt(flags, flags.prompt)
+    found = runs.diagnose(
+        run,
+        None if flags.prompt is None else Path(flags.prompt),
+        output=None if flags.output is None else Path(flags.output),
+        overwrite=flags.overwrite,
+        another_backbone=flags.another_backbone,
+    )
+    return 0 if found["healthy"] else 1
 
 
 def _submit(flags: argparse.Namespace) -> None:
@@ -483,6 +550,37 @@ def _export_model(flags: argparse.Namespace) -> None:
         Path(flags.output),
         overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,
+    )
+
+
+def _push(flags: argparse.Namespace) -> None:
+    from jaxprompt import runs
+    from jaxprompt.configure import configure
+    from jaxprompt.prompts.file import load_prompt
+
+    files = runs.find_shared(flags.prompt)
+    _, provenance = load_prompt(files[0])
+    run = None  # A prompt saved by plain Python brings no configuration.
+    if provenance.config:
+        run, _ = configure([], [], start=provenance.config)
+    runs.push(
+        files,
+        flags.repo,
+        run=run,
+        private=flags.private,
+        revision=flags.revision,
+        overwrite=flags.overwrite,
+    )
+
+
+def _pull(flags: argparse.Namespace) -> None:
+    from jaxprompt import runs
+
+    runs.pull(
+        flags.repo,
+        Path(flags.output),
+        revision=flags.revision,
+        overwrite=flags.overwrite,
     )
 
 

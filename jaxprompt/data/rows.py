@@ -9,9 +9,8 @@ from jaxtyping import Int
 from jaxprompt.data.pipeline import to_batch
 from jaxprompt.shapes import Batch
 
-_WIDTH_STEP = 32
-_WIDTHS = 8
-"""At most so many widths, as each is compiled anew; and multiples of so many tokens."""
+_WIDTH_STEP, _WIDTHS = 64, 8
+"""Each width is compiled anew: at most one for two batches, and no more than eight."""
 
 INPUTS, INPUT_SEGMENTS = "encoder_input_tokens", "encoder_segment_ids"
 
@@ -55,7 +54,8 @@ def sorted_batches(
     sizes = np.count_nonzero(rows[INPUTS], axis=1)
     order = np.argsort(-sizes, kind="stable")
     full = rows[INPUTS].shape[1]
-    step = max(_WIDTH_STEP, -(-full // (_WIDTHS * _WIDTH_STEP)) * _WIDTH_STEP)
+    widths = min(max(len(order) // (2 * batch_size), 1), _WIDTHS)
+    step = -(-int(sizes.max(initial=1)) // (widths * _WIDTH_STEP)) * _WIDTH_STEP
     for first in range(0, len(order), batch_size):
         numbers = order[first : first + batch_size]
         longest = max(int(sizes[numbers[0]]), 1)

@@ -62,7 +62,20 @@ def test_like_lengths_share_a_batch_of_one_of_a_few_widths():
     assert widths[0] == WIDTH
     assert widths == sorted(widths, reverse=True)
     assert 4 <= len(set(widths)) <= 8
-    assert all(width % 32 == 0 or width == WIDTH for width in widths)
+    assert all(width % 64 == 0 or width == WIDTH for width in widths)
+
+
+def test_few_rows_are_not_worth_many_widths():
+    def widths(count: int) -> set[int]:
+        batches = sorted_batches(draw_rows(1, count), 8)
+        return {some.batch.inputs.shape[1] for some in batches}
+
+    assert widths(16) == {WIDTH}
+    short = {name: x[1:] for name, x in draw_rows(4, 2).items()}
+    longest = np.count_nonzero(short["encoder_input_tokens"])
+    (only,) = sorted_batches(short, 8)
+    assert longest <= only.batch.inputs.shape[1] < longest + 64
+    assert len(widths(48)) <= 3
 
 
 def test_packing_fills_rows_and_separates_their_examples():
