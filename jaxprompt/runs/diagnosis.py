@@ -1,0 +1,251 @@
+"""Checking a backbone, a prompt and a task, and saying in words what is wrong."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from jaxprompt.config import LOSS, Run
+from jaxprompt.data.batches import train_batches, truncated_share
+from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.doctor.answers import (
+    COLLAPSE,
+    MAJORITY,
+    check_collapse,
+    check_labels,
+    check_majority,
+    check_truncation,
+)
+from jaxprompt.doctor.case import Case
+from jaxprompt.doctor.finding import Finding, lay_out, skipped
+from jaxprompt.doctor.model import check_adaptation, check_cache, check_padding
+from jaxprompt.doctor.prompt import check_effect, check_gradient, check_norms
+from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
+from jaxprompt.prompts.file import load_prompt, load_start
+from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.runs.fitting import make_optimizer
+from jaxprompt.runs.output import check_output, write_json
+from jaxprompt.runs.prepare import Ready, prepare
+from jaxprompt.shapes import Batch
+from jaxprompt.sharding import DATA
+
+_ROWS = 8
+"""Training rows that the model, the gradients and the rates are looked at with."""
+
+_TARGETS = 8
+"""Target tokens that decoding is compared over, at least."""
+
+_SAMPLE = 100
+"""Validation rows that are scored."""
+
+_LOOKED_AT = 1000
+"""Training rows whose lengths are looked at."""
+
+
+def diagnose(
+    run: Run,
+    prompt_file: Path | None = None,
+    *,
+    output: Path | None = None,
+    overwrite: bool = False,
+    another_backbone: bool = False,
+) -> dict[str, Any]:
+    """Checks all that a run of prompt tuning is made of, and prints what it finds.
+
+    Args:
+        run: Model, task and optimizer, of a single prompt.
+        prompt_file: A trained prompt; None to look before any training, at the prompt
+            that it would start from.
+        output: Where to write the findings as JSON.
+        overwrite: Whether `output` may exist.
+        another_backbone: Allows a model that the prompt was not trained on.
+
+    Returns:
+        What `output` holds: "backbone", "task", "prompt" (its file, or None), "healthy"
+        (whether nothing is wrong; warnings do not count), and "findings": of each check
+        its name, verdict, number (None if there is none, or it is not finite) and what
+        it says.
+
+    Raises:
+        ValueError: If there is no single prompt to check, or if anything does not fit,
+            before any device work.
+        FileNotFoundError: If a file is missing.
+    """
+    check_output(output, overwrite)
+    _check_run(run)
+    # One example a row tells as much, and neither decoding nor a sample needs more.
+    run = dataclasses.replace(run, data=dataclasses.replace(run.data, pack=False))
+    data = run.data
+    splits = tuple(dict.fromkeys((data.train_split, data.validation_split)))
+    options = {"splits": splits, "another_backbone": another_backbone}
+    if prompt_file is None:
+        ready = prepare(run, **options)
+        prompt = start = ready.start_prompt()
+    else:
+        prompt, provenance = load_prompt(prompt_file)
+        start = load_start(prompt_file)
+        ready = prepare(run, trained=[provenance], **options)
+    is_trained = prompt_file is not None
+    findings = list(_examine(ready, prompt, start, is_trained=is_trained))
+    print(lay_out(findings))
+    content = {
+        "backbone": ready.backbone.name,
+        "task": run.data.task_name,
+        "prompt": None if prompt_file is None else str(prompt_file),
+        "healthy": all(finding.verdict != "wrong" for finding in findings),
+        "findings": [_to_json(finding) for finding in findings],
+    }
+    if output is not None:
+        write_json(output, content)
+        print(f"wrote {output}")
+    return content
+
+
+def _to_json(finding: Finding) -> dict[str, Any]:
+    """Returns a finding as JSON can hold it, which has no infinite numbers."""
+    number = finding.number
+    if number is not None and not math.isfinite(number):
+        number = None
+    return {**dataclasses.asdict(finding), "number": number}
+
+
+def _check_run(run: Run) -> None:
+    if run.trains != "prompt":
+        raise ValueError(
+            f"trains {run.trains!r}: the doctor looks at prompt tuning, so set "
+            "--gin.TRAINS=\"'prompt'\""
+        )
+    if run.num_members > 1:
+        raise ValueError(
+            f"{run.num_members} prompts ({run.data.task_name}, {run.seeds} seeds): the "
+            "doctor looks at one, so name its file by --prompt, or set one task and "
+            "--gin.SEEDS=1"
+        )
+
+
+def _examine(
+    ready: Ready, prompt: Prompt, start: Prompt | None, *, is_trained: bool
+) -> Iterator[Finding]:
+    """Yields the finding of each check: the task's, the model's, the prompt's."""
+    case = _make_case(ready, prompt)
+    checks: list[Callable[[], list[Finding]]] = [
+        lambda: [check_labels(ready.task), _truncation(ready)],
+        *(
+            functools.partial(_only, check, case)
+            for check in (
+                check_padding,
+                check_cache,
+                check_adaptation,
+                check_norms,
+                check_effect,
+                check_gradient,
+            )
+        ),
+        lambda: [_rate(case, ready.run, start)],
+        lambda: _scores(ready, case) if is_trained else _no_scores(),
+    ]
+    for check in tqdm(checks, desc="examining", leave=False):
+        yield from check()
+
+
+def _only(check: Callable[[Case], Finding], case: Case) -> list[Finding]:
+    return [check(case)]
+
+
+def _truncation(ready: Ready) -> Finding:
+    split, lengths = ready.run.data.train_split, ready.lengths
+    share = truncated_share(ready.task, split, lengths, limit=_LOOKED_AT)
+    return check_truncation(share, lengths)
+
+
+def _make_case(ready: Ready, prompt: Prompt) -> Case:
+    """Takes the first rows of the run's training, behind the prompt and without it."""
+    task, split = ready.task, ready.run.data.train_split
+    devices = ready.mesh.shape[DATA]
+    rows = max(min(_ROWS, task.num_examples(split)) // devices, 1) * devices
+
+    def batch(length: int) -> Batch:
+        batches = train_batches(
+            task,
+            split,
+            ready.training_lengths(length),
+            ready.soft_ids(length),
+            batch_size=rows,
+            seed=ready.run.seed,
+        )
+        return next(batches)[0]
+
+    behind = batch(prompt.length)
+    width = int(behind.input_segments.any(axis=0).sum())
+    return Case(
+        backbone=ready.backbone,
+        vocabulary=task.vocabulary,
+        prompt=prompt,
+        rows=_resize(behind, width),
+        plain=_resize(batch(0), width),
+        join=ready.join,
+        place=ready.place_batch,
+    )
+
+
+def _resize(batch: Batch, width: int) -> Batch:
+    """Cuts or pads the inputs to a width, and pads targets to at least `_TARGETS`.
+
+    Batches of one shape are compiled once.
+    """
+    length = max(batch.targets.shape[1], _TARGETS)
+
+    def resize(field: dataclasses.Field) -> np.ndarray:
+        values = np.asarray(getattr(batch, field.name))
+        wanted = width if field.name.startswith("input") else length
+        missing = max(wanted - values.shape[1], 0)
+        return np.pad(values, ((0, 0), (0, missing)))[:, :wanted]
+
+    fields = {field.name: resize(field) for field in dataclasses.fields(Batch)}
+    return dataclasses.replace(batch, **fields)
+
+
+def _rate(case: Case, run: Run, start: Prompt | None) -> Finding:
+    if start is None:
+        return skipped(
+            RATE, "The prompt's file does not say what its training started from."
+        )
+    rate = run.optimizer.learning_rate
+    # The schedule is left out: it is the highest rate that a run may fail by.
+    trial = {"learning_rate": 1.0, "schedule": "constant", "warmup": 0}
+    settings = dataclasses.replace(run.optimizer, weight_decay=0.0, **trial)
+    tx = make_optimizer(dataclasses.replace(run, optimizer=settings))
+    options = {"z_loss": settings.z_loss, "seed": run.seed}
+    tried = try_rates(case, start, tx, rates_to_try(rate), **options)
+    return check_rate(tried, rate, run.pace.steps)
+
+
+def _no_scores() -> list[Finding]:
+    reason = "Nothing is trained yet: run this again with --prompt."
+    return [skipped(COLLAPSE, reason), skipped(MAJORITY, reason)]
+
+
+def _scores(ready: Ready, case: Case) -> list[Finding]:
+    """Scores a sample of the validation split."""
+    run = ready.run
+    if run.evaluation.method == LOSS:
+        reason = f"Method {LOSS!r} gives no answers to score."
+        return [skipped(COLLAPSE, reason), skipped(MAJORITY, reason)]
+    sample = EvaluationSet(
+        ready.task,
+        run.data.validation_split,
+        ready.lengths,
+        ready.soft_ids(case.prompt.length),
+        num_examples=_SAMPLE,
+    )
+    predict = functools.partial(ready.predict(ready.task), case.params)
+    scores = sample.score(predict, run.evaluation.batch_size)
+    return [
+        check_collapse(scores, sample.texts),
+        check_majority(scores, sample.majority()),
+    ]
