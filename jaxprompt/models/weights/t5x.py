@@ -49,9 +49,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """
     tensors = _T5XTensors(folder)
     config = _config(tensors.shapes, folder)
-    return Checkpoint(
-        folder, config, tensors, sources_of(config), frozenset((PROMPT,))
-    )
+    return Checkpoint(folder, config, tensors, sources_of(config), frozenset((PROMPT,)))
 
 
 def sources_of(config: T5Config) -> dict[str, Source]:

@@ -1,0 +1,249 @@
+"""What each command of the command line asks of runs/, sweep, plan and configure."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jaxprompt.config import Run
+    from jaxprompt.prompts.file import Provenance
+
+DEFAULTS = "gin/runs/prompt_tuning.gin"
+
+# What a command needs is imported when it runs, so that --help does not wait for JAX.
+
+
+def train(flags: argparse.Namespace) -> None:
+    """Trains what the gin files say."""
+    from jaxprompt import runs
+    from jaxprompt.configure import configure
+
+    run, config = configure(flags.gin_file, flags.settings)
+    runs.train(run, Path(flags.workdir), config=config)
+
+
+def evaluate(flags: argparse.Namespace) -> None:
+    """Scores a prompt, or the vote of several."""
+    from jaxprompt import runs
+
+    options = {
+        "split": flags.split,
+        "output": None if flags.output is None else Path(flags.output),
+        "overwrite": flags.overwrite,
+        "another_backbone": flags.another_backbone,
+    }
+    if flags.ensemble:
+        files = runs.find_prompts(flags.prompt)
+        run, _ = _configured(flags, files[0])
+        runs.evaluate_ensemble(run, files, **options)
+        return
+    if len(flags.prompt) > 1:
+        raise ValueError(
+            f"{len(flags.prompt)} prompts: add --ensemble for their vote, or score them"
+            " one by one"
+        )
+    (file,) = flags.prompt
+    runs.evaluate(_run_of_prompt(flags, file), Path(file), **options)
+
+
+def predict(flags: argparse.Namespace) -> None:
+    """Answers rows."""
+    from jaxprompt import runs
+
+    files = runs.find_prompts(flags.prompt)
+    runs.predict(
+        {file: _run_of_prompt(flags, file) for file in files},
+        source=flags.input,
+        output=flags.output,
+        overwrite=flags.overwrite,
+        another_backbone=flags.another_backbone,
+    )
+
+
+def inspect(flags: argparse.Namespace) -> None:
+    """Reads a prompt."""
+    from jaxprompt import runs
+
+    runs.inspect(
+        _run_of_prompt(flags, flags.prompt),
+        Path(flags.prompt),
+        neighbours=flags.neighbours,
+        metric=flags.metric,
+        label_words=tuple(filter(None, flags.label_words.split(","))),
+        without_model=flags.without_model,
+        output=None if flags.output is None else Path(flags.output),
+        overwrite=flags.overwrite,
+        another_backbone=flags.another_backbone,
+    )
+
+
+def doctor(flags: argparse.Namespace) -> int:
+    """Says what is wrong; returns the exit status."""
+    from jaxprompt import runs
+    from jaxprompt.configure import configure
+
+    if flags.prompt is None:
+        run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
+    else:
+        run = _run_of_prompt(flags, flags.prompt)
+    found = runs.diagnose(
+        run,
+        None if flags.prompt is None else Path(flags.prompt),
+        output=None if flags.output is None else Path(flags.output),
+        overwrite=flags.overwrite,
+        another_backbone=flags.another_backbone,
+    )
+    return 0 if found["healthy"] else 1
+
+
+def submit(flags: argparse.Namespace) -> None:
+    """Writes a leaderboard's file."""
+    from jaxprompt import runs
+
+    runs.submit(
+        _run_of_prompt(flags, flags.prompt),
+        Path(flags.prompt),
+        split=flags.split,
+        output=Path(flags.output),
+        overwrite=flags.overwrite,
+        another_backbone=flags.another_backbone,
+    )
+
+
+def sweep(flags: argparse.Namespace) -> None:
+    """Trains the arms of a recipe."""
+    from jaxprompt.sweep import sweep
+
+    sweep(flags.gin_file, flags.settings, Path(flags.workdir))
+
+
+def plan(flags: argparse.Namespace) -> None:
+    """Plans a run for a TPU slice."""
+    import jax
+
+    # Only compiles: without this JAX would look for a TPU, and libtpu would say so.
+    jax.config.update("jax_platforms", "cpu")
+    from jaxprompt.configure import configure
+    from jaxprompt.plan import plan
+
+    run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
+    print(plan(run, flags.topology, step=flags.step, search=flags.search))
+
+
+def report(flags: argparse.Namespace) -> None:
+    """Gathers finished runs."""
+    from jaxprompt import runs
+
+    folders = [Path(folder) for folder in flags.folders]
+    runs.gather(folders, Path(flags.output), overwrite=flags.overwrite)
+
+
+def import_prompt(flags: argparse.Namespace) -> None:
+    """Takes a prompt from another program."""
+    from jaxprompt import runs
+
+    runs.import_prompt(
+        Path(flags.source),
+        Path(flags.output),
+        form=flags.format,
+        backbone=flags.backbone,
+        task=flags.task,
+        row=flags.row,
+        overwrite=flags.overwrite,
+    )
+
+
+def export(flags: argparse.Namespace) -> None:
+    """Gives a prompt, or the prompted model, to another program."""
+    from jaxprompt import runs
+
+    if flags.format == "stablehlo":
+        _export_model(flags)
+        return
+    if flags.gin_file or flags.settings or flags.another_backbone:
+        raise ValueError(
+            f"form {flags.format} is a prompt without its model: leave --gin and "
+            "--another_backbone out"
+        )
+    runs.export_prompt(
+        runs.find_prompts(flags.source),
+        Path(flags.output),
+        form=flags.format,
+        dtype=flags.dtype,
+        backbone=flags.backbone,
+        overwrite=flags.overwrite,
+    )
+
+
+def _export_model(flags: argparse.Namespace) -> None:
+    from jaxprompt.runs.model_export import export_model
+
+    if len(flags.source) > 1 or flags.dtype or flags.backbone:
+        raise ValueError(
+            "form stablehlo takes one prompt, and its model and dtype from the "
+            "prompt's run: change them by --gin.MODEL and --gin.DTYPE"
+        )
+    (file,) = flags.source
+    export_model(
+        _run_of_prompt(flags, file),
+        Path(file),
+        Path(flags.output),
+        overwrite=flags.overwrite,
+        another_backbone=flags.another_backbone,
+    )
+
+
+def push(flags: argparse.Namespace) -> None:
+    """Uploads prompts to the Hub."""
+    from jaxprompt import runs
+    from jaxprompt.configure import configure
+    from jaxprompt.prompts.file import load_prompt
+
+    files = runs.find_shared(flags.prompt)
+    _, provenance = load_prompt(files[0])
+    run = None  # A prompt saved by plain Python brings no configuration.
+    if provenance.config:
+        run, _ = configure([], [], start=provenance.config)
+    runs.push(
+        files,
+        flags.repo,
+        run=run,
+        private=flags.private,
+        revision=flags.revision,
+        overwrite=flags.overwrite,
+    )
+
+
+def pull(flags: argparse.Namespace) -> None:
+    """Downloads a prompt from the Hub."""
+    from jaxprompt import runs
+
+    runs.pull(
+        flags.repo,
+        Path(flags.output),
+        revision=flags.revision,
+        overwrite=flags.overwrite,
+    )
+
+
+def _run_of_prompt(flags: argparse.Namespace, file: str | Path) -> "Run":
+    """Takes the run of a prompt alone, though it may have been trained in a bank."""
+    run, provenance = _configured(flags, file)
+    if provenance.task in [task.label for task in run.data.tasks]:
+        return run.of_member(provenance.task, provenance.seed or 0)
+    return dataclasses.replace(run, seeds=1)
+
+
+def _configured(
+    flags: argparse.Namespace, file: str | Path
+) -> tuple["Run", "Provenance"]:
+    """Takes the run from the prompt's own file, changed by this command's flags."""
+    from jaxprompt.configure import configure
+    from jaxprompt.prompts.file import load_prompt
+
+    _, provenance = load_prompt(file)
+    # A prompt saved by plain Python brings no configuration: the defaults stand in.
+    files = flags.gin_file or ([] if provenance.config else [DEFAULTS])
+    run, _ = configure(files, flags.settings, start=provenance.config)
+    return run, provenance
