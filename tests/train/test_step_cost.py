@@ -54,7 +54,7 @@ def test_model_tuning_computes_them(costs):
 
 
 def test_no_copy_of_the_vocabulary_is_made():
-    """Neither of the embedding table, nor of the output matrix, nor joined with soft."""
+    """Of neither matrix, nor of the table with soft tokens joined to it."""
     sizes = {"vocab_rows": 65_536, "width": 64, "encoder_layers": 1}
     tiny = make_tiny(dataclasses.replace(CONFIG, **sizes))
     prompt = make_prompt(tiny.model["embedding"][:3])
