@@ -71,6 +71,13 @@ if __name__ == "__main__":
     parser.add_argument("--text", required=True, help="folder of *.txt files")
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--seeds", type=int, default=3, help="of the prompts")
+    parser.add_argument(
+        "--prompt",
+        nargs="*",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the prompts' run, as STEPS=200",
+    )
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     flags = parser.parse_args()
     text = f"TEXT={flags.text!r}"
@@ -84,5 +91,7 @@ if __name__ == "__main__":
         settings = [text, vocabulary, steps, *VARIANTS[name]]
         results[name] = run(flags.out / name, PRETRAIN, settings)
         backbones[name] = str(flags.out / name / "model")
-    prompts = compare(flags.out / "prompts", backbones, seeds=flags.seeds)
+    prompts = compare(
+        flags.out / "prompts", backbones, settings=flags.prompt, seeds=flags.seeds
+    )
     print(f"\n{losses_table(results)}\n\n{results_table(prompts)}")
