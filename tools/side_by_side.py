@@ -22,6 +22,9 @@ from jaxprompt.report.table import table
 
 OURS, THEIRS = "jaxprompt", "PEFT"
 
+_REST = 0.5
+"""Seconds; OpenMP's threads spin for some tenths."""
+
 
 def peft_model(folder: Path, prompt_length: int, adapters: Sequence[str] = ()) -> Any:
     """Loads the same model into PEFT, with its own prompt-tuning adapters.
@@ -64,10 +67,14 @@ def peft_step(model: Any) -> Callable[[Any, Any, Any], float]:
 def alternate(
     calls: Mapping[str, Callable[[], object]], rounds: int, warmups: int = 1
 ) -> dict[str, list[float]]:
-    """Calls each in turn, again and again; returns the seconds of every call."""
+    """Calls each in turn, again and again; returns the seconds of every call.
+
+    A rest before each: threads of the call before may still spin, waiting for work.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(warmups + rounds):
         for name, call in calls.items():
+            time.sleep(_REST)
             start = time.perf_counter()
             call()
             if turn >= warmups:
