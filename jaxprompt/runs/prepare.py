@@ -79,24 +79,26 @@ class Ready:
         return Lengths(self.run.data.input_length, self.run.data.target_length)
 
     def training_lengths(self, prompt_length: int) -> Lengths:
-        """Returns the room of a training row, where answers are label words.
+        """Returns the room of a training row.
 
-        It has no more target tokens than the longest of them needs; times the examples
-        that share the row, if they are short, where it is packed. Not with dropout: a
-        mask is drawn for every position, and a member of a bank gets those that it gets
-        alone only in rows as long.
+        Behind a prompt, a packed row has the targets of as many short examples as fit:
+        for every task alike, or a member of a bank would share its rows with others
+        than alone. An unpacked row whose answers are label words has no more target
+        tokens than the longest needs; not with dropout, for a mask is drawn for every
+        position, and has to be the one that the member gets alone.
         """
         lengths, longest = self.lengths, 0
-        if self.run.model.dropout and not self.run.data.pack:
+        if self.run.data.pack:
+            fit = (prompt_length + lengths.inputs) // (prompt_length + _SHORT_INPUT)
+            room = max(fit, 1) if prompt_length else 1
+            return dataclasses.replace(lengths, targets=lengths.targets * room)
+        if self.run.model.dropout:
             return lengths
         for task in self.tasks:
             if task.labels is None:
                 return lengths
             ids = task.label_ids(lengths.targets)
             longest = max(longest, int(np.count_nonzero(ids, axis=1).max()))
-        if self.run.data.pack:
-            width = prompt_length + lengths.inputs
-            longest *= max(width // (prompt_length + _SHORT_INPUT), 1)
         return dataclasses.replace(lengths, targets=longest)
 
     def place_training_batch(self, batch: Batch) -> Batch:
