@@ -78,8 +78,9 @@ def claim_workdir(workdir: Path, config: str) -> None:
 
 
 def _lock(workdir: Path) -> None:
-    # Never closed: the system lets go of it when the process ends, even by SIGKILL.
-    handle = os.open(workdir / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    path = workdir / LOCK
+    # Not closed before the run ends: the system lets go of it even after SIGKILL.
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as err:
@@ -89,9 +90,19 @@ def _lock(workdir: Path) -> None:
                 f"another process trains in workdir {workdir}: wait for it, or use "
                 "another workdir"
             ) from err
-        # Some network file systems have no locks.
-    else:
-        _locked[workdir.resolve()] = handle
+        return  # Some network file systems have no locks.
+    if not _is_open_as(path, handle):
+        # Its last owner removed the file between our opening and our locking it.
+        os.close(handle)
+        return _lock(workdir)
+    _locked[workdir.resolve()] = handle
+
+
+def _is_open_as(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 _locked: dict[Path, int] = {}
@@ -101,6 +112,7 @@ def release_workdir(workdir: Path) -> None:
     """Lets another run have the folder: this one is finished or has failed."""
     handle = _locked.pop(workdir.resolve(), None)
     if handle is not None:
+        (workdir / LOCK).unlink(missing_ok=True)
         os.close(handle)
 
 

@@ -46,3 +46,4 @@ def test_a_folder_is_released_for_the_next_run_of_this_process(tmp_path: Path):
             claim_workdir(tmp_path, "SEED = 0")
         release_workdir(tmp_path)
     release_workdir(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["operative_config.gin"]
