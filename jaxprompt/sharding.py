@@ -17,14 +17,14 @@ Rules: TypeAlias = Sequence[tuple[str, jax.P]]
 RULES: Rules = (
     # Trainable leaves are small: every device holds all of them.
     (r"(^|.*/)prompt(/.*)?", jax.P()),
-    # The frozen T5: heads and feed-forward columns over the model axis, and the rows
+    # The frozen model: heads and feed-forward columns over the model axis, and the rows
     # of both vocabulary matrices too. Stacked leaves carry the layer axis N first. An
     # int8 matrix is two leaves, split alike.
     (r".*embedding(/values|/scale)?", jax.P(MODEL, None)),
     (r".*logits(/values|/scale)?", jax.P(None, MODEL)),
     (r".*/(query|key|value|gate|up)(/values|/scale)?", jax.P(None, None, MODEL)),
     (r".*/(out|down)(/values|/scale)?", jax.P(None, MODEL, None)),
-    (r".*(norm|relative_bias)", jax.P()),
+    (r".*(norm|norm/scale|bias|positions)", jax.P()),
 )
 
 

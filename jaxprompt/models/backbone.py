@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import huggingface_hub
 import huggingface_hub.errors
@@ -10,9 +10,10 @@ import jax
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.bundled import is_bundled, resolve
+from jaxprompt.models.architecture import Model, make_backbone
+from jaxprompt.models.options import Remat
+from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import Table
-from jaxprompt.models.t5 import T5
-from jaxprompt.models.t5_block import Cache
 from jaxprompt.models.weights import hugging_face, t5x
 from jaxprompt.models.weights.checkpoint import (
     Checkpoint,
@@ -32,14 +33,35 @@ _WANTED = (
     "spiece.model",
     "tokenizer.json",
     "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
 )
 
 
-class Backbone(Protocol):
-    """A frozen encoder-decoder: static and hashable, its weights are arguments.
+class Cache(Protocol):
+    """What a backbone remembers between decoding steps: a pytree of its own."""
 
-    Token ids never enter it, only embeddings: soft tokens join before it.
+    def take(self, rows: Int[Array, " R"]) -> Self:
+        """Gathers rows of the batch: repeats them for beams, or picks some."""
+        ...
+
+    def reorder(self, rows: Int[Array, " B"]) -> Self:
+        """Like `take`, cheaper, for rows that share a source."""
+        ...
+
+
+class Backbone(Protocol):
+    """A frozen model from source to target: a frozen dataclass, static and hashable.
+
+    Its weights are arguments. Token ids never enter it, only embeddings: soft tokens
+    join before it.
+
+    A decoder-only model has the same shape: its source is the text in front, and the
+    target inputs begin with the last source token.
     """
+
+    # What `dataclasses.replace` asks for.
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def name(self) -> str:
@@ -58,7 +80,7 @@ class Backbone(Protocol):
 
     @property
     def vocabulary(self) -> str | None:
-        """Path of `spiece.model`, or of a folder with `tokenizer.json`."""
+        """Path of `spiece.model`, or of a folder with another vocabulary's files."""
         ...
 
     @property
@@ -71,33 +93,61 @@ class Backbone(Protocol):
         """Rows V of the embedding table, padded rows included."""
         ...
 
+    @property
+    def dtype(self) -> str:
+        """Dtype to compute in; logits are float32."""
+        ...
+
+    @property
+    def causal(self) -> bool:
+        """Whether it has a decoder only."""
+        ...
+
+    @property
+    def folds(self) -> bool:
+        """Whether the soft tokens in front of every row shall become a prefix."""
+        ...
+
     def init(self, key: Key[Array, ""]) -> Params:
         """Draws random weights."""
+        ...
+
+    def with_fingerprint(self, params: Params) -> "Backbone":
+        """Returns the same backbone with the fingerprint of these weights."""
         ...
 
     def table(self, params: Params) -> Table:
         """Returns the frozen embedding table; `quantise.look_up` reads its rows."""
         ...
 
+    def fold(
+        self, params: Params, rows: Float[Array, "M P D"]
+    ) -> tuple[Float[Array, "N M P H K"], Float[Array, "N M P H K"]]:
+        """Turns prompts into a prefix's keys and values, where the backbone `folds`."""
+        ...
+
+    # What `encode` returns is the backbone's own: states, or keys and values.
     def encode(
         self,
         params: Params,
         x: Float[Array, "B T D"],
         segments: Int[Array, "B T"],
         *,
+        prefix: Prefix | None = None,
         dropout_key: Key[Array, ""] | None = None,
-    ) -> Float[Array, "B T D"]:
+    ) -> Any:
         """Encodes embedded source tokens; segment 0 is padding."""
         ...
 
     def decode(
         self,
         params: Params,
-        encoded: Float[Array, "B T D"],
+        encoded: Any,
         input_segments: Int[Array, "B T"],
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
+        prefix: Prefix | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Scores every next target token against an encoded source; float32."""
@@ -111,6 +161,7 @@ class Backbone(Protocol):
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
+        prefix: Prefix | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Encodes, then decodes."""
@@ -119,20 +170,22 @@ class Backbone(Protocol):
     def start_cache(
         self,
         params: Params,
-        encoded: Float[Array, "B T D"],
+        encoded: Any,
         input_segments: Int[Array, "B T"],
         length: int,
-    ) -> Cache:
-        """Projects the source once, and makes room for `length` target tokens."""
+        *,
+        prefix: Prefix | None = None,
+    ) -> Any:
+        """Makes room for `length` target tokens behind the source; a `Cache`."""
         ...
 
     def decode_step(
         self,
         params: Params,
-        cache: Cache,
+        cache: Any,
         y: Float[Array, "B D"],
         index: Int[Array, ""],
-    ) -> tuple[Float[Array, "B V"], Cache]:
+    ) -> tuple[Float[Array, "B V"], Any]:
         """Scores the next token of each row, given the one at `index`; float32."""
         ...
 
@@ -147,8 +200,9 @@ def find_checkpoint(
             as "bundled:nano", or a Hub name. From the Hub only JSON, safetensors and
             vocabulary files are fetched, into its cache.
         revision: Branch, tag or commit of the Hub repository.
-        vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`, where
-            the checkpoint has none or another is wanted.
+        vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`, or
+            with `vocab.json` and `merges.txt`, where the checkpoint has none or another
+            is wanted.
 
     Returns:
         The checkpoint, for `load`.
@@ -156,7 +210,7 @@ def find_checkpoint(
     Raises:
         FileNotFoundError: If there is no such folder and the Hub does not help, or if
             the folder lacks a file.
-        ValueError: If the files are not those of a T5.
+        ValueError: If the files are those of neither a T5 nor a GPT-2.
     """
     if vocabulary is not None and not Path(vocabulary).exists():
         raise FileNotFoundError(f"no vocabulary at {vocabulary}")
@@ -182,9 +236,9 @@ def load(
     mesh: jax.sharding.Mesh | None = None,
     vocabulary: str | None = None,
     dropout: float = 0.0,
-    remat: Literal["none", "dots", "full"] = "none",
+    remat: Remat = "none",
     unroll: bool = False,
-) -> tuple[T5, Params]:
+) -> tuple[Model, Params]:
     """Loads a frozen model; the weights stream to their places in the wanted dtype.
 
     Args:
@@ -196,7 +250,7 @@ def load(
         mesh: Devices to spread the weights over; None for the default device.
         vocabulary: As for `find_checkpoint`.
         dropout: Share of features to drop where a `dropout_key` is given.
-        remat: What the backward pass computes again; see `T5`.
+        remat: What the backward pass computes again; see `options.Remat`.
         unroll: Compile each layer on its own; see `T5`.
 
     Returns:
@@ -222,16 +276,16 @@ def open_backbone(
     *,
     dtype: str = "float32",
     dropout: float = 0.0,
-    remat: Literal["none", "dots", "full"] = "none",
+    remat: Remat = "none",
     unroll: bool = False,
-) -> T5:
+) -> Model:
     """Makes the functions of a checkpoint, with its fingerprint, but no weights yet.
 
     Args:
         checkpoint: From `find_checkpoint`.
         dtype: "float32" or "bfloat16", to compute in.
         dropout: Share of features to drop where a `dropout_key` is given.
-        remat: What the backward pass computes again; see `T5`.
+        remat: What the backward pass computes again; see `options.Remat`.
         unroll: Compile each layer on its own; see `T5`.
 
     Returns:
@@ -240,7 +294,7 @@ def open_backbone(
     Raises:
         ValueError: If an option is unknown.
     """
-    backbone = T5(
+    backbone = make_backbone(
         checkpoint.config,
         name=checkpoint.name,
         revision=checkpoint.revision,
@@ -282,4 +336,6 @@ def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
 def _find_vocabulary(folder: Path) -> str | None:
     if (folder / "spiece.model").is_file():
         return str(folder / "spiece.model")
-    return str(folder) if (folder / "tokenizer.json").is_file() else None
+    fast = (folder / "tokenizer.json").is_file()
+    merged = all((folder / name).is_file() for name in ("vocab.json", "merges.txt"))
+    return str(folder) if fast or merged else None

@@ -1,4 +1,4 @@
-"""The layers that T5 is made of: norm, attention, feed-forward, position bias."""
+"""The layers that models are made of: norms, attention, feed-forward, position bias."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
         "silu": jax.nn.silu,
     }
 )
-"""The activations of published T5s, by the names that Hugging Face configs use."""
+"""The activations of published models, by the names that Hugging Face configs use."""
 
 # Finite, so that a row that may attend to nothing (padding) stays free of NaN.
 _MASKED = -1e9
@@ -39,23 +39,43 @@ def rms_norm(
     return (normed * scale.astype(jnp.float32)[None, None, :]).astype(x.dtype)
 
 
-def drop(x: Array, rate: float, key: Key[Array, "..."] | None) -> Array:
-    """Zeroes features at random and scales up the rest; nothing without a key.
+def layer_norm(
+    x: Float[Array, "B T D"],
+    scale: Float[Array, " D"],
+    bias: Float[Array, " D"],
+    epsilon: float,
+) -> Float[Array, "B T D"]:
+    """Takes the mean away and divides by the standard deviation, in float32.
 
-    One mask is shared by all positions (the axis before the last).
+    Source: Ba et al. 2016, eq. 3 and 4 (arXiv:1607.06450).
+    """
+    x_f32 = x.astype(jnp.float32)
+    centred = x_f32 - jnp.mean(x_f32, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    normed = centred * jax.lax.rsqrt(variance + epsilon)
+    scaled = normed * scale.astype(jnp.float32)[None, None, :]
+    return (scaled + bias.astype(jnp.float32)[None, None, :]).astype(x.dtype)
+
+
+def drop(
+    x: Array, rate: float, key: Key[Array, "..."] | None, *, shared: bool = True
+) -> Array:
+    """Zeroes features at random and scales up the rest; nothing without a key.
 
     Args:
         x: Rows first, features last.
         rate: Share of the features that are zeroed.
         key: One key; or M keys, one for each of M equal groups of rows, so that each
             member of a bank gets the masks that it would get alone.
+        shared: Whether all positions (the axis before the last) share one mask, as in
+            T5; each has its own otherwise.
 
     Source: dropout of Mesh TensorFlow's Transformer and of T5X, which both broadcast
     over the length.
     """
     if key is None or rate == 0.0:
         return x
-    shape = (*x.shape[:-2], 1, x.shape[-1])
+    shape = (*x.shape[:-2], 1, x.shape[-1]) if shared else x.shape
     keys_M = key.reshape(-1)
     group = (shape[0] // keys_M.size, *shape[1:])
     draw = jax.vmap(lambda key: jax.random.bernoulli(key, 1.0 - rate, group))

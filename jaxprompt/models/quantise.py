@@ -26,8 +26,8 @@ LEVELS = 127
 Source: Jacob et al. 2018, sec. 3 (arXiv:1712.05877): weights in [-127, 127].
 """
 
-# Vectors, and the small table of the position bias: a thousandth of the weights.
-_KEPT = re.compile(r".*(norm|relative_bias)")
+# Vectors, and what is added rather than multiplied: a hundredth of the weights.
+_KEPT = re.compile(r".*(norm|norm/scale|bias|positions)")
 
 HostOrDevice = TypeVar("HostOrDevice", jax.Array, np.ndarray)
 
@@ -71,7 +71,7 @@ def check_quantisation(quantise: str) -> None:
 
 
 def quantise(params: Params) -> Params:
-    """Rounds every matrix to int8; norms and the position bias stay as they are.
+    """Rounds every matrix to int8; norms, biases and positions stay as they are.
 
     Args:
         params: The tree of a backbone. From float32 rather than from bfloat16, or the

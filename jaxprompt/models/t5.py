@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models import layers
 from jaxprompt.models.fingerprint import fingerprint_of_params
+from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import Int8Matrix, Table, multiply
 from jaxprompt.models.t5_block import Block, Cache
 from jaxprompt.models.t5_config import T5Config
@@ -80,6 +81,16 @@ class T5:
         return self.config.width
 
     @property
+    def causal(self) -> bool:
+        """False: a T5 has an encoder."""
+        return False
+
+    @property
+    def folds(self) -> bool:
+        """False: in an encoder the text changes what soft tokens become."""
+        return False
+
+    @property
     def vocab_rows(self) -> int:
         """Rows V of the embedding table, padded rows included."""
         return self.config.vocab_rows
@@ -122,12 +133,17 @@ class T5:
         """Returns the frozen embedding table, as it is stored."""
         return params["embedding"]
 
+    def fold(self, params: Params, rows: Float[Array, "M P D"]) -> tuple[Array, Array]:
+        """Raises ValueError: see `folds`."""
+        raise ValueError("T5 does not fold prompts: leave soft tokens in the source")
+
     def encode(
         self,
         params: Params,
         x: Float[Array, "B T D"],
         segments: Int[Array, "B T"],
         *,
+        prefix: Prefix | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B T D"]:
         """Encodes source tokens that are embedded already.
@@ -136,11 +152,16 @@ class T5:
             params: The weights.
             x: Embedded tokens, soft ones among them.
             segments: Example of each token within its row, from 1; 0 on padding.
+            prefix: None: a T5 has no key/value prefix.
             dropout_key: None for no dropout.
 
         Returns:
             The encoder's output, in the dtype to compute in.
+
+        Raises:
+            ValueError: If there is a prefix.
         """
+        _refuse(prefix)
         stack = params["encoder"]
         mask = layers.segment_mask(segments, segments)
         rows = jnp.arange(x.shape[1])
@@ -162,6 +183,7 @@ class T5:
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
+        prefix: Prefix | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Scores every next token of targets that are known (teacher forcing).
@@ -172,13 +194,16 @@ class T5:
             input_segments: Example of each source token within its row, from 1.
             y: Embedded target tokens, shifted right by one within each segment.
             target_segments: Example of each target token within its row, from 1.
+            prefix: None: a T5 has no key/value prefix.
             dropout_key: None for no dropout.
 
         Returns:
             Unnormalised log probabilities, float32.
         """
         encoder_key, decoder_key = layers.split_key(dropout_key, 2)
-        encoded = self.encode(params, x, input_segments, dropout_key=encoder_key)
+        encoded = self.encode(
+            params, x, input_segments, prefix=prefix, dropout_key=encoder_key
+        )
         return self.decode(
             params,
             encoded,
@@ -196,9 +221,11 @@ class T5:
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
+        prefix: Prefix | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Does the second half of `logits`: `encoded` comes from `encode`."""
+        _refuse(prefix)
         stack = params["decoder"]
         mask = layers.segment_mask(target_segments, target_segments, causal=True)
         cross_mask = layers.segment_mask(target_segments, input_segments)
@@ -227,6 +254,8 @@ class T5:
         encoded: Float[Array, "B T D"],
         input_segments: Int[Array, "B T"],
         length: int,
+        *,
+        prefix: Prefix | None = None,
     ) -> Cache:
         """Projects the source once, and makes room for the target.
 
@@ -235,10 +264,12 @@ class T5:
             encoded: From `encode`.
             input_segments: 1 on source tokens, 0 on padding: one example in each row.
             length: Target tokens L that the cache can hold.
+            prefix: None; not for T5 yet.
 
         Returns:
             A cache whose next index is 0.
         """
+        _refuse(prefix)
         block = self._block("decoder")
 
         def project(carry: None, layer_params: Params) -> tuple[None, Any]:
@@ -376,3 +407,8 @@ class T5:
                 product, y, matrix.astype(y.dtype), preferred_element_type=jnp.float32
             )
         return constrain(logits, self.mesh, DATA, None, MODEL)
+
+
+def _refuse(prefix: Prefix | None) -> None:
+    if prefix is not None:
+        raise ValueError("T5 takes no prefix yet: leave soft tokens in the source")

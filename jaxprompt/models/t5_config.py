@@ -1,6 +1,7 @@
 """The sizes and switches of a T5."""
 
 import dataclasses
+from typing import ClassVar
 
 from jaxprompt.models import layers
 
@@ -31,6 +32,8 @@ class T5Config:
     Raises:
         ValueError: If a size is no positive integer, or the activation is unknown.
     """
+
+    causal: ClassVar[bool] = False
 
     vocab_rows: int
     width: int

@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.models import fingerprint
+from jaxprompt.models.architecture import Config, make_backbone
+from jaxprompt.models.fingerprint import GPT2_LEAVES, T5_LEAVES, fingerprint
 from jaxprompt.models.quantise import (
     Int8Matrix,
     check_quantisation,
@@ -18,55 +19,12 @@ from jaxprompt.models.quantise import (
     to_int8,
 )
 from jaxprompt.models.quantise import quantise as quantise_matrices
-from jaxprompt.models.t5 import T5
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import RULES, Rules, shardings
 
 _SHOWN = 6  # Names in an error; a wrong config can misfit hundreds.
 _CHUNK_ROWS = 4096
-
-
-class Tensors(Protocol):
-    """The tensors of a checkpoint on disk, read by slices."""
-
-    @property
-    def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The shape of every tensor, by name."""
-        ...
-
-    def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
-        """Reads a part of one tensor in the dtype that it is stored in."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Where one leaf of the params is stored.
-
-    Attributes:
-        names: One tensor; or where `stacked`, one for each layer in order.
-        stacked: Whether the leaf has a layer axis N, which the tensors lack.
-        transposed: Whether the tensors are stored the other way round.
-    """
-
-    names: tuple[str, ...]
-    stacked: bool = False
-    transposed: bool = False
-
-    def stored(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Returns the shape of each tensor of a leaf of this shape."""
-        shape = shape[1:] if self.stacked else shape
-        return shape[::-1] if self.transposed else shape
-
-    def read(self, tensors: Tensors, index: tuple[slice, ...]) -> Iterator[np.ndarray]:
-        """Reads a part of the leaf, one tensor at a time, as the leaf holds it."""
-        names = self.names
-        if self.stacked:
-            names, index = names[index[0]], index[1:]
-        for name in names:
-            stored = tensors.read(name, index[::-1] if self.transposed else index)
-            yield stored.T if self.transposed else stored
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +39,14 @@ class Checkpoint:
         extras: Tensors without a place that are known and harmless.
         name: Hub name or folder name, for provenance.
         revision: Commit of the Hub repository; None for a folder.
-        vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`.
+        vocabulary: Path of `spiece.model`, or of a folder with other vocabulary files.
 
     Raises:
         ValueError: If a tensor is missing, extra or misshapen.
     """
 
     folder: Path
-    config: T5Config
+    config: Config
     tensors: Tensors
     sources: Mapping[str, Source]
     extras: frozenset[str] = frozenset()
@@ -100,9 +58,9 @@ class Checkpoint:
         _check_cover(self)
 
 
-def shapes_of(config: T5Config) -> Params:
-    """Returns the params of a T5 as `jax.ShapeDtypeStruct`s, without any device."""
-    return jax.eval_shape(lambda: T5(config).init(jax.random.key(0)))
+def shapes_of(config: Config) -> Params:
+    """Returns the params of a model as `jax.ShapeDtypeStruct`s, without any device."""
+    return jax.eval_shape(lambda: make_backbone(config).init(jax.random.key(0)))
 
 
 def read_params(
@@ -125,7 +83,7 @@ def read_params(
         quantise: One of `models.quantise.QUANTISATIONS`.
 
     Returns:
-        The params of `T5(checkpoint.config)`.
+        The params of the backbone of `checkpoint.config`.
 
     Raises:
         ValueError: If the mesh does not divide a leaf, or the quantisation is unknown.
@@ -213,14 +171,26 @@ def _sizes(index: tuple[slice, ...]) -> list[int]:
 
 
 def read_fingerprint(checkpoint: Checkpoint) -> str:
-    """Hashes the stored values; see `fingerprint.fingerprint`."""
+    """Hashes the stored values; see `models.fingerprint`."""
 
     def read(leaf: str) -> Iterator[np.ndarray]:
         source = checkpoint.sources[leaf]
         for name in source.names:
             yield from read_chunks(checkpoint.tensors, name)
 
-    return fingerprint.fingerprint(read)
+    return fingerprint(read, GPT2_LEAVES if checkpoint.config.causal else T5_LEAVES)
+
+
+def read_table(checkpoint: Checkpoint) -> Iterator[np.ndarray]:
+    """Reads the embedding table alone, as the model has it, a few thousand rows each.
+
+    Of a large model, that is a small part.
+    """
+    source = checkpoint.sources["embedding"]
+    rows, width = shapes_of(checkpoint.config)["embedding"].shape
+    for start in range(0, rows, _CHUNK_ROWS):
+        chunk = (slice(start, min(start + _CHUNK_ROWS, rows)), slice(0, width))
+        yield from source.read(checkpoint.tensors, chunk)
 
 
 def read_chunks(tensors: Tensors, name: str) -> Iterator[np.ndarray]:
@@ -245,19 +215,20 @@ def _check_cover(checkpoint: Checkpoint) -> None:
         for name, shape in expected.items()
         if name in found and found[name] != shape
     ]
+    family = "GPT-2" if checkpoint.config.causal else "T5"
     problems = [
         f"{len(names)} of {total} tensors {what}: {_shown(names)}"
         for names, total, what in (
             (missing, len(expected), "are missing"),
-            (extra, len(found), "have no place in T5"),
+            (extra, len(found), f"have no place in {family}"),
             (misshapen, len(expected), "have another shape"),
         )
         if names
     ]
     if problems:
         raise ValueError(
-            f"{checkpoint.folder} does not hold this T5: {'; '.join(problems)}. Take "
-            "config and weights from one encoder-decoder checkpoint"
+            f"{checkpoint.folder} does not hold this {family}: {'; '.join(problems)}. "
+            f"Take config and weights from one {family} checkpoint"
         )
 
 

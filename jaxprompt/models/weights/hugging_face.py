@@ -1,4 +1,4 @@
-"""T5 in a Hugging Face folder: config.json and safetensors, in and out."""
+"""T5 and GPT-2 in Hugging Face folders: config.json and safetensors, in and out."""
 
 import json
 import os
@@ -14,21 +14,20 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxprompt.models.architecture import Config
+from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.models.quantise import Int8Matrix
 from jaxprompt.models.t5 import T5
 from jaxprompt.models.t5_config import T5Config
-from jaxprompt.models.weights.checkpoint import (
-    Checkpoint,
-    Source,
-    Tensors,
-    read_chunks,
-    shapes_of,
-)
+from jaxprompt.models.weights import hugging_face_gpt2
+from jaxprompt.models.weights.checkpoint import Checkpoint, read_chunks, shapes_of
 from jaxprompt.models.weights.hugging_face_config import (
     read_config,
     read_json,
     settings_of,
 )
+from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.shapes import Params
 
 _ATTENTION = {"query": "q", "key": "k", "value": "v", "out": "o"}
@@ -50,11 +49,17 @@ def open_checkpoint(folder: Path, name: str, revision: str | None) -> Checkpoint
 
     Raises:
         FileNotFoundError: If config.json or the weights are not there.
-        ValueError: If the config is no T5's, a file cannot be read, or a tensor is
-            missing, extra or misshapen.
+        ValueError: If the config is neither a T5's nor a GPT-2's, a file cannot be
+            read, or a tensor is missing, extra or misshapen.
     """
     settings = read_json(folder / "config.json")
-    tensors = _Safetensors(_weight_files(folder, name, revision))
+    causal = settings.get("model_type") == "gpt2"
+    kind = "AutoModelForCausalLM" if causal else "AutoModelForSeq2SeqLM"
+    tensors = _Safetensors(_weight_files(folder, name, revision, kind))
+    return (_open_gpt2 if causal else _open_t5)(folder, settings, tensors)
+
+
+def _open_t5(folder: Path, settings: Mapping[str, Any], tensors: Tensors) -> Checkpoint:
     tied = _HEAD not in tensors.shapes
     config = read_config(settings, folder / "config.json", tied=tied)
     sources = sources_of(config)
@@ -63,6 +68,20 @@ def open_checkpoint(folder: Path, name: str, revision: str | None) -> Checkpoint
         sources["embedding"] = Source((copies.pop(0),))
     _check_copies(folder, tensors, sources["embedding"].names[0], copies)
     extras = frozenset((*copies, _UNUSED))
+    return Checkpoint(folder, config, tensors, sources, extras)
+
+
+def _open_gpt2(
+    folder: Path, settings: Mapping[str, Any], tensors: Tensors
+) -> Checkpoint:
+    config = hugging_face_gpt2.read_config(settings, folder / "config.json")
+    names = tensors.shapes
+    sources = hugging_face_gpt2.sources_of(config, hugging_face_gpt2.prefix_of(names))
+    copies = [copy for copy in (hugging_face_gpt2.HEAD,) if copy in names]
+    (original,) = sources["embedding"].names
+    if original in names:
+        _check_copies(folder, tensors, original, copies)
+    extras = frozenset(copies) | hugging_face_gpt2.buffers(names)
     return Checkpoint(folder, config, tensors, sources, extras)
 
 
@@ -105,7 +124,7 @@ def sources_of(config: T5Config) -> dict[str, Source]:
     return sources
 
 
-def save(folder: str | Path, backbone: T5, params: Params) -> None:
+def save(folder: str | Path, backbone: T5 | GPT2, params: Params) -> None:
     """Writes a folder that `load` and PyTorch transformers read; all or nothing.
 
     transformers before version 5 cannot tell a tied, unscaled model (what version 5
@@ -135,11 +154,11 @@ def save(folder: str | Path, backbone: T5, params: Params) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         scratch.chmod(0o755)
-        settings = settings_of(backbone.config, str(params["embedding"].dtype))
+        settings, sources = _written(backbone.config, str(params["embedding"].dtype))
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
         (scratch / "config.json").write_text(text, encoding="utf-8")
         safetensors.numpy.save_file(
-            _tensors(sources_of(backbone.config), params),
+            _tensors(sources, params),
             scratch / "model.safetensors",
             metadata={"format": "pt"},
         )
@@ -149,6 +168,14 @@ def save(folder: str | Path, backbone: T5, params: Params) -> None:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def _written(config: Config, dtype: str) -> tuple[dict[str, Any], dict[str, Source]]:
+    """Returns what config.json shall say, and where each leaf shall be stored."""
+    if isinstance(config, GPT2Config):
+        settings = hugging_face_gpt2.settings_of(config, dtype)
+        return settings, hugging_face_gpt2.sources_of(config)
+    return settings_of(config, dtype), sources_of(config)
 
 
 def _vocabulary_files(vocabulary: str | None) -> list[tuple[Path, str]]:
@@ -161,7 +188,13 @@ def _vocabulary_files(vocabulary: str | None) -> list[tuple[Path, str]]:
         # It says how many sentinels stand behind the pieces.
         config = path.with_name("tokenizer_config.json")
         return [(path, name), *([(config, config.name)] if config.is_file() else [])]
-    names = ("spiece.model", "tokenizer.json", "tokenizer_config.json")
+    names = (
+        "spiece.model",
+        "tokenizer.json",
+        "vocab.json",
+        "merges.txt",
+        "tokenizer_config.json",
+    )
     return [(path / name, name) for name in names if (path / name).is_file()]
 
 
@@ -175,17 +208,22 @@ def _sizes(params: Params) -> dict[str, tuple[int, ...]]:
 
 def _tensors(sources: Mapping[str, Source], params: Params) -> dict[str, np.ndarray]:
     """Returns the weights as transformers names and lays them out."""
-    tensors = {}
-    for path, source in sources.items():
+    # The blocks of columns that make up each tensor, in order; most have one.
+    blocks: dict[str, list[np.ndarray]] = {}
+    by_block = sorted(sources.items(), key=lambda item: item[1].block)
+    for path, source in by_block:
         leaf: Any = params
         for key in path.split("/"):
             leaf = leaf[key]
         leaf = np.asarray(jax.device_get(leaf))
-        layers = leaf if source.stacked else [leaf]
-        for name, layer in zip(source.names, layers, strict=True):
-            layout = layer.T if source.transposed else layer
-            tensors[name] = np.ascontiguousarray(layout)
-    return tensors
+        for name, block in source.to_store(leaf).items():
+            blocks.setdefault(name, []).append(block)
+    return {
+        name: np.ascontiguousarray(
+            parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+        )
+        for name, parts in blocks.items()
+    }
 
 
 class _Safetensors:
@@ -210,8 +248,13 @@ class _Safetensors:
         return self._slices[name][index]
 
 
-def _weight_files(folder: Path, name: str, revision: str | None) -> list[Path]:
-    """Finds the safetensors of a folder: one file, or the shards of an index."""
+def _weight_files(
+    folder: Path, name: str, revision: str | None, kind: str
+) -> list[Path]:
+    """Finds the safetensors of a folder: one file, or the shards of an index.
+
+    Where there are none, transformers' class `kind` can convert the pickle.
+    """
     single, index = (folder / f"model.safetensors{end}" for end in ("", ".index.json"))
     if single.is_file():
         return [single]
@@ -219,6 +262,12 @@ def _weight_files(folder: Path, name: str, revision: str | None) -> list[Path]:
         shards = read_json(index).get("weight_map")
         if not isinstance(shards, dict) or not shards:
             raise ValueError(f"{index} has no weight_map: fetch it again")
+        strange = [s for s in map(str, shards.values()) if Path(s).name != s]
+        if strange:
+            raise ValueError(
+                f"{index} names {strange[0]!r}, which is not in {folder}: do not trust "
+                "this folder, and fetch it again from where it is published"
+            )
         files = [folder / shard for shard in sorted(set(map(str, shards.values())))]
         absent = [file.name for file in files if not file.is_file()]
         if absent:
@@ -230,11 +279,11 @@ def _weight_files(folder: Path, name: str, revision: str | None) -> list[Path]:
     raise FileNotFoundError(
         f"no model.safetensors in {folder}; a pytorch_model.bin is never read here, as "
         "a pickle can run any code. If there is one, convert it once, where torch and "
-        f"transformers are installed: {_conversion(folder, name, revision)}"
+        f"transformers are installed: {_conversion(folder, name, revision, kind)}"
     )
 
 
-def _conversion(folder: Path, name: str, revision: str | None) -> str:
+def _conversion(folder: Path, name: str, revision: str | None, kind: str) -> str:
     """Returns the shell command that makes safetensors of a pytorch_model.bin.
 
     transformers reads it by `torch.load(weights_only=True)`, which runs no code.
@@ -243,7 +292,7 @@ def _conversion(folder: Path, name: str, revision: str | None) -> str:
     at = f"'{name}'" if revision is None else f"'{name}', revision='{revision}'"
     saved = f".save_pretrained('{target}')"
     code = (
-        "from transformers import AutoModelForSeq2SeqLM as M, AutoTokenizer as T; "
+        f"from transformers import {kind} as M, AutoTokenizer as T; "
         f"M.from_pretrained({at}, use_safetensors=False){saved}"
     )
     if (folder / "spiece.model").is_file():
@@ -265,6 +314,6 @@ def _check_copies(
         )
         if not same:
             raise ValueError(
-                f"{folder}: {copy} differs from {original}, but a T5 has one embedding "
-                "table: save the checkpoint again from a model that shares it"
+                f"{folder}: {copy} differs from {original}, but a model has one "
+                "embedding table: save the checkpoint again from one that shares it"
             )

@@ -33,7 +33,9 @@ def read_config(settings: Mapping[str, Any], path: Path, *, tied: bool) -> T5Con
     """
     model_type = settings.get("model_type")
     if model_type not in ("t5", "mt5"):
-        raise ValueError(f"{path}: model_type {model_type!r} is neither t5 nor mt5")
+        raise ValueError(
+            f"{path}: model_type {model_type!r} is neither t5 nor mt5 nor gpt2"
+        )
     missing = [key for key in _SIZES.values() if key not in settings]
     if missing:
         raise ValueError(f"{path}: no {', '.join(missing)}: is this a whole config?")

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxprompt.models.t5_config import T5Config
-from jaxprompt.models.weights.checkpoint import Checkpoint, Source
+from jaxprompt.models.weights.checkpoint import Checkpoint
+from jaxprompt.models.weights.source import Source
 from jaxprompt.models.weights.t5x_index import (
     INDEX,
     PROMPT,

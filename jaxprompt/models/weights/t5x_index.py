@@ -1,5 +1,6 @@
 """One leaf of a T5X checkpoint's model, read or added; the others stay on disk."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def read_index(folder: Path) -> dict[str, Any]:
         ValueError: If the index is not T5X's.
     """
     path = folder / INDEX
-    if not path.is_file():
+    # Not Path.is_file, which fails on a name that is too long.
+    if not os.path.isfile(path):
         raise FileNotFoundError(
             f"no file {INDEX} in {folder}: give the folder of one step of T5X, such as "
             "checkpoint_1100000"

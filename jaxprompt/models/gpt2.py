@@ -1,0 +1,367 @@
+"""GPT-2 in one file, read as source -> target; sizes are data."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from jaxprompt.models import layers
+from jaxprompt.models.fingerprint import GPT2_LEAVES, fingerprint_of_params
+from jaxprompt.models.gpt2_block import Block
+from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.gpt2_context import Context, Encoded, GPT2Cache
+from jaxprompt.models.gpt2_ends import number_seen, place, unembed
+from jaxprompt.models.gpt2_init import init_params
+from jaxprompt.models.options import Remat, check_options, checkpointed
+from jaxprompt.models.prefix import Prefix
+from jaxprompt.models.quantise import Table
+from jaxprompt.shapes import Params
+from jaxprompt.sharding import DATA, MODEL, constrain
+
+
+@dataclasses.dataclass(frozen=True)
+class GPT2:
+    """A frozen GPT-2: static and hashable, its weights are arguments.
+
+    The source is the text in front, the target what follows. There is no start token:
+    the target inputs of a segment begin with its last source token, and what stands
+    there predicts the first target. Within a segment the source comes first; padding
+    may be anywhere, and changes nothing.
+
+    Ids are those of the checkpoint plus one, as 0 is padding. `params` is a tree of
+    arrays, layers stacked over N and every weight a matrix:
+
+        embedding [V, D], whose rows 0 and from 1 + vocab_size on are zeros, positions
+        [S, D], final_norm/{scale, bias} [D], and in `layers`:
+        {attention_norm, ffn_norm}/{scale, bias} [N, D],
+        attention/{query, key, value} [N, D, H*K], attention/out [N, H*K, D],
+        ffn/up [N, D, F], ffn/down [N, F, D], and a bias to each of these six,
+        attention/query_bias [N, H*K] and so on.
+
+    Each matrix may be an `Int8Matrix`, from `quantise.quantise`.
+
+    Attributes:
+        config: Sizes and switches.
+        name: Hub name or folder name, for provenance.
+        revision: Commit of the Hub repository; None for a folder.
+        fingerprint: SHA-256 of the checkpoint, from `fingerprint.fingerprint`.
+        vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`, or
+            with `vocab.json` and `merges.txt`.
+        dtype: Dtype to compute in; logits, scores, softmax and norms are float32.
+        dropout: Share of features to drop where a `dropout_key` is given.
+        remat: What the backward pass computes again; see `options.Remat`.
+        unroll: Compile each layer on its own rather than one loop over layers.
+        mesh: Devices over whose data axis activations stay split, layer for layer, and
+            logits over the model axis too; None leaves that to the compiler.
+        folds: Whether the soft tokens in front of every row shall become a prefix.
+
+    Raises:
+        ValueError: If dtype, dropout or remat is none of the above, or the config has
+            no vocabulary yet.
+    """
+
+    config: GPT2Config
+    name: str = "gpt2"
+    revision: str | None = None
+    fingerprint: str = ""
+    vocabulary: str | None = None
+    dtype: str = "float32"
+    dropout: float = 0.0
+    remat: Remat = "none"
+    unroll: bool = False
+    mesh: jax.sharding.Mesh | None = None
+    folds: bool = True
+
+    def __post_init__(self) -> None:
+        check_options(self.dtype, self.dropout, self.remat)
+        if self.config.vocab_size < 1:
+            raise ValueError(
+                "GPT-2 vocab_size 0: set it, or use GPT2Config.for_vocabulary"
+            )
+
+    @property
+    def causal(self) -> bool:
+        """True: it has a decoder only."""
+        return True
+
+    @property
+    def width(self) -> int:
+        """Model width D."""
+        return self.config.width
+
+    @property
+    def vocab_rows(self) -> int:
+        """Rows V of the embedding table, padded rows included."""
+        return self.config.vocab_rows
+
+    def init(self, key: Key[Array, ""]) -> Params:
+        """Draws random weights; see `init_params`."""
+        params = init_params(self.config, key)
+        return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
+
+    def with_fingerprint(self, params: Params) -> "GPT2":
+        """Returns the same backbone with the fingerprint of these weights."""
+        own_rows = params["embedding"][1 : 1 + self.config.vocab_size]
+        own = {**params, "embedding": own_rows}
+        fingerprint = fingerprint_of_params(own, GPT2_LEAVES)
+        return dataclasses.replace(self, fingerprint=fingerprint)
+
+    def table(self, params: Params) -> Table:
+        """Returns the frozen embedding table, as it is stored."""
+        return params["embedding"]
+
+    def fold(
+        self, params: Params, rows: Float[Array, "M P D"]
+    ) -> tuple[Float[Array, "N M P H K"], Float[Array, "N M P H K"]]:
+        """Turns prompts into keys and values, by one pass over soft tokens alone.
+
+        A prompt in front of every row sees none of the row, so its keys and values are
+        the same in all of them.
+
+        Args:
+            params: The weights.
+            rows: Soft tokens of each member, from position 0 on.
+
+        Returns:
+            Keys and values, for a `Prefix`; they can be differentiated.
+
+        Raises:
+            ValueError: If there are more soft tokens than positions.
+        """
+        # M need not be divisible by the mesh's data axis.
+        backbone = dataclasses.replace(self, mesh=None)
+        encoded = backbone.encode(params, rows, jnp.ones(rows.shape[:2], jnp.int32))
+        return encoded.keys, encoded.values
+
+    def encode(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        *,
+        prefix: Prefix | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Encoded:
+        """Reads source tokens that are embedded already.
+
+        Args:
+            params: The weights.
+            x: Embedded tokens, soft ones among them.
+            segments: Example of each token within its row, from 1; 0 on padding.
+            prefix: What every token attends to besides.
+            dropout_key: None for no dropout.
+
+        Returns:
+            What targets attend to, in the dtype to compute in.
+
+        Raises:
+            ValueError: If prefix and source have more tokens than there are positions.
+        """
+        first = self._check_length(prefix, source=x.shape[1])
+        if x.shape[1] == 0:
+            config = self.config
+            shape = (config.layers, len(x), 0, config.heads, config.head_width)
+            return Encoded(jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype))
+        mask = layers.segment_mask(segments, segments, causal=True)
+        x = place(params, x, first + number_seen(mask) - 1, self.dtype)
+        _, own = self._run(params, x, mask, Context(prefix), dropout_key=dropout_key)
+        return Encoded(*own)
+
+    def logits(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        input_segments: Int[Array, "B T"],
+        y: Float[Array, "B L D"],
+        target_segments: Int[Array, "B L"],
+        *,
+        prefix: Prefix | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B L V"]:
+        """Scores every next target token of targets that are known (teacher forcing).
+
+        The same as `encode` and `decode`, in one pass over T + L tokens.
+
+        Args:
+            params: The weights.
+            x: Embedded source tokens but the last, soft ones among them.
+            input_segments: Example of each source token within its row, from 1.
+            y: Embedded target tokens, shifted right by one within each segment; the
+                first is the last source token.
+            target_segments: Example of each target token within its row, from 1.
+            prefix: What every token attends to besides.
+            dropout_key: None for no dropout.
+
+        Returns:
+            Unnormalised log probabilities, float32; -1e9 for ids that are no token.
+
+        Raises:
+            ValueError: If all have more tokens than there are positions.
+        """
+        source, target = x.shape[1], y.shape[1]
+        first = self._check_length(prefix, source=source, target=target)
+        segments = jnp.concatenate([input_segments, target_segments], axis=1)
+        mask = layers.segment_mask(segments, segments, causal=True)
+        both = jnp.concatenate([x.astype(self.dtype), y.astype(self.dtype)], axis=1)
+        both = place(params, both, first + number_seen(mask) - 1, self.dtype)
+        both, _ = self._run(
+            params, both, mask, Context(prefix), dropout_key=dropout_key, keep=False
+        )
+        return self._unembed(params, both[:, source:])
+
+    def decode(
+        self,
+        params: Params,
+        encoded: Encoded,
+        input_segments: Int[Array, "B T"],
+        y: Float[Array, "B L D"],
+        target_segments: Int[Array, "B L"],
+        *,
+        prefix: Prefix | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B L V"]:
+        """Does the second half of `logits`: `encoded` comes from `encode`."""
+        source, target = input_segments.shape[1], y.shape[1]
+        first = self._check_length(prefix, source=source, target=target)
+        mask = layers.segment_mask(target_segments, target_segments, causal=True)
+        source_mask = layers.segment_mask(target_segments, input_segments)
+        positions = first + number_seen(source_mask) + number_seen(mask) - 1
+        y, _ = self._run(
+            params,
+            place(params, y, positions, self.dtype),
+            mask,
+            Context(prefix, encoded, source_mask),
+            dropout_key=dropout_key,
+            keep=False,
+        )
+        return self._unembed(params, y)
+
+    def start_cache(
+        self,
+        params: Params,
+        encoded: Encoded,
+        input_segments: Int[Array, "B T"],
+        length: int,
+        *,
+        prefix: Prefix | None = None,
+    ) -> GPT2Cache:
+        """Makes room for the target behind the source.
+
+        Args:
+            params: The weights.
+            encoded: From `encode`.
+            input_segments: 1 on source tokens, 0 on padding: one example in each row.
+            length: Target tokens L that the cache can hold.
+            prefix: What every token attends to besides.
+
+        Returns:
+            A cache whose next index is 0.
+
+        Raises:
+            ValueError: If all have more tokens than there are positions.
+        """
+        rows, source = input_segments.shape
+        first = self._check_length(prefix, source=source, target=length)
+        mask = layers.segment_mask(jnp.ones((rows, 1), jnp.int32), input_segments)
+        config = self.config
+        shape = (config.layers, rows, length, config.heads, config.head_width)
+        empty = jnp.zeros(shape, self.dtype)
+        context = Context(prefix, encoded, mask)
+        return GPT2Cache(empty, empty, context, first + number_seen(mask)[:, 0])
+
+    def decode_step(
+        self,
+        params: Params,
+        cache: GPT2Cache,
+        y: Float[Array, "B D"],
+        index: Int[Array, ""],
+    ) -> tuple[Float[Array, "B V"], GPT2Cache]:
+        """Scores the next token of each row, one position at a time.
+
+        Args:
+            params: The weights.
+            cache: From `start_cache` or from the step before.
+            y: Embedded token at this position; the first is the last source token.
+            index: This position, from 0; less than the cache's length.
+
+        Returns:
+            Unnormalised log probabilities (float32), and the cache for index + 1.
+        """
+        rows = jnp.arange(cache.keys.shape[2])
+        index = jnp.asarray(index, rows.dtype)
+        seen = jnp.broadcast_to(rows <= index, (len(y), len(rows))).astype(rows.dtype)
+        mask = layers.segment_mask(jnp.ones_like(seen[:, :1]), seen)
+        y, (keys, values) = self._run(
+            params,
+            place(params, y[:, None], cache.first[:, None] + index, self.dtype),
+            mask,
+            cache.context,
+            past=(cache.keys, cache.values),
+            index=index,
+        )
+        logits = self._unembed(params, y)[:, 0]
+        return logits, dataclasses.replace(cache, keys=keys, values=values)
+
+    def _check_length(
+        self, prefix: Prefix | None, *, source: int, target: int = 0
+    ) -> int:
+        """Returns the first position behind the prefix."""
+        first = 0 if prefix is None else prefix.length
+        total, most = first + source + target, self.config.positions
+        if total > most:
+            raise ValueError(
+                f"{first} soft + {source} source + {target} target tokens = {total}, "
+                f"but {self.name} has {most} positions: use shorter inputs, targets or "
+                "prompts"
+            )
+        return first
+
+    def _run(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        mask: Float[Array, "B T S"],
+        context: Context,
+        *,
+        past: tuple[Array, Array] | None = None,
+        index: Array | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+        keep: bool = True,
+    ) -> tuple[Array, Any]:
+        """Applies every layer, but not the last norm.
+
+        Where `keep`, also returns the keys and values [N, B, T, H, K] of x, or `past`
+        with them written at `index`.
+        """
+        first_key, layers_key = layers.split_key(dropout_key, 2)
+        count = self.config.layers
+        keys: Any = None if layers_key is None else layers.split_key(layers_key, count)
+        block = Block(self.config, dropout=self.dropout)
+
+        def body(x: Array, layer: Any) -> tuple[Array, Any]:
+            layer_params, before, past, key = layer
+            x, own = block.apply(
+                {"params": layer_params},
+                x,
+                mask,
+                before=context.parts(before),
+                past=None if past is None else (*past, index),
+                dropout_key=key,
+            )
+            x = constrain(x, self.mesh, DATA, None, None)
+            return x, own if keep else None
+
+        x = constrain(x, self.mesh, DATA, None, None)
+        x = layers.drop(x, self.dropout, first_key, shared=False)
+        return jax.lax.scan(
+            checkpointed(body, self.remat, unrolled=self.unroll),
+            x,
+            (params["layers"], context.by_layer(self.dtype), past, keys),
+            unroll=self.unroll,
+        )
+
+    def _unembed(self, params: Params, y: Array) -> Float[Array, "B L V"]:
+        logits = unembed(self.config, params, y)
+        return constrain(logits, self.mesh, DATA, None, MODEL)

@@ -1,0 +1,103 @@
+"""What a decoder's tokens attend to in front of themselves, and its decoding cache."""
+
+import dataclasses
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float, Int
+
+from jaxprompt.models.attention import Part, prefix_part
+from jaxprompt.models.prefix import Prefix
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """What targets attend to of the source.
+
+    Attributes:
+        keys: Keys of the source tokens.
+        values: Values of the source tokens.
+    """
+
+    keys: Float[Array, "N B T H K"]
+    values: Float[Array, "N B T H K"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What stands in front of the tokens that a pass over the layers transforms.
+
+    Attributes:
+        prefix: What every token attends to; None for nothing.
+        source: The source, where the pass is over targets alone.
+        source_mask: Added to the scores of the source tokens, float32.
+    """
+
+    prefix: Prefix | None = None
+    source: Encoded | None = None
+    source_mask: Float[Array, "B L T"] | None = None
+
+    def by_layer(self, dtype: str) -> tuple[Any, Any]:
+        """Returns all keys and values, layers first, for a loop over them."""
+        prefix = source = None
+        if self.prefix is not None:
+            prefix = (self.prefix.keys.astype(dtype), self.prefix.values.astype(dtype))
+        if self.source is not None:
+            source = (self.source.keys, self.source.values)
+        return prefix, source
+
+    def parts(self, layer: tuple[Any, Any]) -> list[Part]:
+        """Returns what one layer attends to; `layer` is its share of `by_layer`."""
+        prefix, source = layer
+        parts = []
+        if self.prefix is not None:
+            keys, values = prefix
+            parts.append(prefix_part(keys, values, self.prefix.rows))
+        if source is not None:
+            keys, values = source
+            parts.append(Part(keys, values, self.source_mask))
+        return parts
+
+    def take(self, rows: Int[Array, " R"]) -> "Context":
+        """Gathers rows of the batch."""
+        mask = self.source_mask
+        return Context(
+            None if self.prefix is None else self.prefix.take(rows),
+            jax.tree.map(lambda leaf: leaf[:, rows], self.source),
+            None if mask is None else mask[rows],
+        )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class GPT2Cache:
+    """What the model remembers between steps, of one example in each row.
+
+    Attributes:
+        keys: Keys of the target tokens so far; rows from the next index on are unread.
+        values: Values of the target tokens so far.
+        context: What stands in front of the target.
+        first: Position of the first target token.
+    """
+
+    keys: Float[Array, "N B L H K"]
+    values: Float[Array, "N B L H K"]
+    context: Context
+    first: Int[Array, " B"]
+
+    def take(self, rows: Int[Array, " R"]) -> "GPT2Cache":
+        """Gathers rows of the batch: repeats them for beams, or picks some."""
+        return dataclasses.replace(
+            self.reorder(rows), context=self.context.take(rows), first=self.first[rows]
+        )
+
+    def reorder(self, rows: Int[Array, " B"]) -> "GPT2Cache":
+        """Like `take`, cheaper, for rows that share a source, as one example's beams.
+
+        Only what the target has written moves; the source's keys and values stay.
+        """
+        return dataclasses.replace(
+            self, keys=self.keys[:, rows], values=self.values[:, rows]
+        )

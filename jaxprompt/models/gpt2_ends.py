@@ -1,0 +1,59 @@
+"""The two ends of GPT-2 around its layers: positions in, scores of every id out."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxprompt.models import layers
+from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.quantise import Int8Matrix, multiply
+from jaxprompt.shapes import Params
+
+# Finite, and so small that a softmax gives these ids nothing.
+_NEVER = -1e9
+
+
+def number_seen(mask: Float[Array, "B T S"]) -> Int[Array, "B T"]:
+    """Counts the tokens that a mask lets each token attend to."""
+    return (mask == 0).sum(axis=-1, dtype=jnp.int32)
+
+
+def place(
+    params: Params, x: Float[Array, "B T D"], positions: Int[Array, "B T"], dtype: str
+) -> Float[Array, "B T D"]:
+    """Adds to each token what the model knows of its position.
+
+    Args:
+        params: The weights.
+        x: Embedded tokens.
+        positions: From 0; -1 on padding, which sees nothing, not even itself.
+        dtype: Dtype to compute in.
+    """
+    known = params["positions"][jnp.maximum(positions, 0)]
+    return x.astype(dtype) + known.astype(dtype)
+
+
+def unembed(
+    config: GPT2Config, params: Params, y: Float[Array, "B L D"]
+) -> Float[Array, "B L V"]:
+    """Normalises what the layers made, and scores every id by the embedding table.
+
+    Args:
+        config: Sizes and switches.
+        params: The weights.
+        y: Output of the last layer.
+
+    Returns:
+        Unnormalised log probabilities, float32; -1e9 for ids that are no token.
+    """
+    norm, table = params["final_norm"], params["embedding"]
+    y = layers.layer_norm(y, norm["scale"], norm["bias"], config.norm_epsilon)
+    if isinstance(table, Int8Matrix):
+        logits = multiply(y.reshape(-1, y.shape[-1]), table.T, jnp.float32)
+        logits = logits.reshape(*y.shape[:-1], -1)
+    else:
+        logits = jnp.einsum(
+            "bld,vd->blv", y, table.astype(y.dtype), preferred_element_type=jnp.float32
+        )
+    ids_V = jnp.arange(config.vocab_rows)
+    real_V = (ids_V > 0) & (ids_V <= config.vocab_size)
+    return jnp.where(real_V[None, None], logits, jnp.float32(_NEVER))

@@ -1,0 +1,139 @@
+"""GPT-2 in a Hugging Face folder: its config.json, and the names of its tensors."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.weights.source import Source
+
+EMBEDDING = "wte.weight"
+HEAD = "lm_head.weight"
+"""The output matrix, as some files hold it: the embedding table again."""
+
+# What files of the whole model, not of its body alone, put before every other name.
+_WHOLE = "transformer."
+# The causal mask, which old versions saved with the weights.
+_BUFFER = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
+
+_SIZES = {
+    "vocab_size": "vocab_size",
+    "width": "n_embd",
+    "heads": "n_head",
+    "layers": "n_layer",
+    "positions": "n_positions",
+}
+# What every GPT-2 that was published for text has.
+_REQUIRED = {
+    "add_cross_attention": False,
+    "reorder_and_upcast_attn": False,
+    "scale_attn_by_inverse_layer_idx": False,
+    "scale_attn_weights": True,
+    "tie_word_embeddings": True,
+}
+_MATRICES = {
+    "attention/query": ("attn.c_attn", (0, 3)),
+    "attention/key": ("attn.c_attn", (1, 3)),
+    "attention/value": ("attn.c_attn", (2, 3)),
+    "attention/out": ("attn.c_proj", (0, 1)),
+    "ffn/up": ("mlp.c_fc", (0, 1)),
+    "ffn/down": ("mlp.c_proj", (0, 1)),
+}
+
+
+def read_config(settings: Mapping[str, Any], path: Path) -> GPT2Config:
+    """Reads sizes and switches from a config.json.
+
+    Args:
+        settings: What config.json holds.
+        path: Where it is, for error messages.
+
+    Raises:
+        ValueError: If a setting is missing or impossible, or the model is a GPT-2 of a
+            kind that is not built.
+    """
+    for name, required in _REQUIRED.items():
+        if settings.get(name, required) is not required:
+            raise ValueError(
+                f"{path}: {name} {settings[name]!r}: only GPT-2 models with "
+                f"{name} {required} can be read"
+            )
+    missing = [key for key in _SIZES.values() if key not in settings]
+    if missing:
+        raise ValueError(f"{path}: no {', '.join(missing)}: is this a whole config?")
+    activation = settings.get("activation_function", "gelu_new")
+    # What transformers takes where a config does not say.
+    end_of_text = 50256
+    try:
+        return GPT2Config(
+            **{ours: settings[theirs] for ours, theirs in _SIZES.items()},
+            ffn_width=settings.get("n_inner") or 4 * settings["n_embd"],
+            activation="silu" if activation == "swish" else activation,
+            norm_epsilon=settings.get("layer_norm_epsilon", 1e-5),
+            bos_token_id=settings.get("bos_token_id", end_of_text),
+            eos_token_id=settings.get("eos_token_id", end_of_text),
+        )
+    except (TypeError, ValueError) as err:
+        raise ValueError(f"{path}: {err}") from err
+
+
+def settings_of(config: GPT2Config, dtype: str) -> dict[str, Any]:
+    """Returns what config.json says of a model; see `read_config`.
+
+    Args:
+        config: Sizes and switches.
+        dtype: Dtype of the stored weights.
+    """
+    return {
+        **{theirs: getattr(config, ours) for ours, theirs in _SIZES.items()},
+        **_REQUIRED,
+        "activation_function": config.activation,
+        "architectures": ["GPT2LMHeadModel"],
+        "attn_pdrop": 0.0,
+        "bos_token_id": config.bos_token_id,
+        "embd_pdrop": 0.0,
+        "eos_token_id": config.eos_token_id,
+        "layer_norm_epsilon": config.norm_epsilon,
+        "model_type": "gpt2",
+        "n_ctx": config.positions,
+        "n_inner": config.ffn_width,
+        "resid_pdrop": 0.0,
+        "torch_dtype": dtype,
+    }
+
+
+def prefix_of(names: Iterable[str]) -> str:
+    """Returns what stands before every name of a file but the output matrix's."""
+    return _WHOLE if any(name.startswith(_WHOLE) for name in names) else ""
+
+
+def buffers(names: Iterable[str]) -> frozenset[str]:
+    """Returns the names among these that are no weights."""
+    return frozenset(name for name in names if _BUFFER.fullmatch(name))
+
+
+def sources_of(config: GPT2Config, prefix: str = _WHOLE) -> dict[str, Source]:
+    """Returns the names that transformers gives to each leaf of the params.
+
+    Its matrices lie as ours do, [D, F]; query, key and value are one matrix.
+    """
+
+    def per_layer(name: str, block: tuple[int, int] = (0, 1)) -> Source:
+        names = (f"{prefix}h.{n}.{name}" for n in range(config.layers))
+        return Source(tuple(names), stacked=True, block=block)
+
+    padding = (1, config.vocab_rows - config.vocab_size - 1)
+    sources = {
+        "embedding": Source((f"{prefix}{EMBEDDING}",), padding=padding),
+        "positions": Source((f"{prefix}wpe.weight",)),
+        "final_norm/scale": Source((f"{prefix}ln_f.weight",)),
+        "final_norm/bias": Source((f"{prefix}ln_f.bias",)),
+    }
+    for ours, theirs in {"attention_norm": "ln_1", "ffn_norm": "ln_2"}.items():
+        sources[f"layers/{ours}/scale"] = per_layer(f"{theirs}.weight")
+        sources[f"layers/{ours}/bias"] = per_layer(f"{theirs}.bias")
+    for ours, (theirs, block) in _MATRICES.items():
+        sources[f"layers/{ours}"] = per_layer(f"{theirs}.weight", block)
+        sources[f"layers/{ours}_bias"] = per_layer(f"{theirs}.bias", block)
+    return sources

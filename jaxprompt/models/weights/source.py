@@ -1,0 +1,93 @@
+"""Where one leaf of the params is stored: the names, and the way to its layout."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+
+
+class Tensors(Protocol):
+    """The tensors of a checkpoint on disk, read by slices."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of every tensor, by name."""
+        ...
+
+    def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+        """Reads a part of one tensor in the dtype that it is stored in."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where one leaf of the params is stored.
+
+    Attributes:
+        names: One tensor; or where `stacked`, one for each layer in order.
+        stacked: Whether the leaf has a layer axis N, which the tensors lack.
+        transposed: Whether the tensors are stored the other way round.
+        block: Which block of columns the leaf is, and of how many that each tensor
+            consists of; such a tensor is not transposed.
+        padding: Rows of zeros in front of the leaf and behind, which its one tensor
+            lacks.
+    """
+
+    names: tuple[str, ...]
+    stacked: bool = False
+    transposed: bool = False
+    block: tuple[int, int] = (0, 1)
+    padding: tuple[int, int] = (0, 0)
+
+    def stored(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the shape of each tensor of a leaf of this shape."""
+        shape = shape[1:] if self.stacked else shape
+        shape = (shape[0] - sum(self.padding), *shape[1:])
+        shape = (*shape[:-1], shape[-1] * self.block[1])
+        return shape[::-1] if self.transposed else shape
+
+    def read(self, tensors: Tensors, index: tuple[slice, ...]) -> Iterator[np.ndarray]:
+        """Reads a part of the leaf, one tensor at a time, as the leaf holds it."""
+        names = self.names
+        if self.stacked:
+            names, index = names[index[0]], index[1:]
+        for name in names:
+            if self.transposed:
+                yield tensors.read(name, index[::-1]).T
+            elif any(self.padding):
+                yield self._read_padded(tensors, name, index)
+            else:
+                yield tensors.read(name, self._in_block(tensors, name, index))
+
+    def to_store(self, leaf: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns what the leaf has of each tensor, by name, as the tensor holds it."""
+        layers = leaf if self.stacked else [leaf]
+        front, behind = self.padding
+        found = {}
+        for name, layer in zip(self.names, layers, strict=True):
+            own = layer[front : len(layer) - behind]
+            found[name] = own.T if self.transposed else own
+        return found
+
+    def _in_block(
+        self, tensors: Tensors, name: str, index: tuple[slice, ...]
+    ) -> tuple[slice, ...]:
+        number, count = self.block
+        first = tensors.shapes[name][-1] // count * number
+        columns = index[-1]
+        return (*index[:-1], slice(first + columns.start, first + columns.stop))
+
+    def _read_padded(
+        self, tensors: Tensors, name: str, index: tuple[slice, ...]
+    ) -> np.ndarray:
+        front, rows = self.padding[0], tensors.shapes[name][0]
+        wanted = index[0]
+        # Rows of the tensor; none where all that is wanted is padding.
+        start = min(max(wanted.start - front, 0), rows)
+        stop = min(max(wanted.stop - front, 0), rows)
+        if start == stop:
+            return np.zeros([part.stop - part.start for part in index], np.float32)
+        own = tensors.read(name, (slice(start, stop), *index[1:]))
+        before, behind = start + front - wanted.start, wanted.stop - (stop + front)
+        return np.pad(own, ((before, behind), *[(0, 0)] * (own.ndim - 1)))
