@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jaxprompt.models.backbone import load, save
     from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
     from jaxprompt.prompts.init import init_prompt
-    from jaxprompt.prompts.join import embed
+    from jaxprompt.prompts.join import embed, row_ids
     from jaxprompt.prompts.prompt import Prompt, stack, unstack
     from jaxprompt.prompts.soft_ids import prefix
     from jaxprompt.shapes import Batch
@@ -37,7 +37,7 @@ _HOMES = {
     "models.backbone": ("load", "save"),
     "prompts.file": ("check_backbone", "load_prompt", "save_prompt"),
     "prompts.init": ("init_prompt",),
-    "prompts.join": ("embed",),
+    "prompts.join": ("embed", "row_ids"),
     "prompts.prompt": ("Prompt", "stack", "unstack"),
     "prompts.soft_ids": ("prefix",),
     "shapes": ("Batch",),
@@ -69,6 +69,7 @@ __all__ = [
     "make_train_step",
     "place",
     "prefix",
+    "row_ids",
     "save",
     "save_prompt",
     "stack",

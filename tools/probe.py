@@ -14,13 +14,13 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tqdm import tqdm
 
 from jaxprompt.configure import configure
 from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.rows import predict_rows
 from jaxprompt.prompts.join import embed, prompted_encode
 from jaxprompt.prompts.prompt import empty_prompt
+from jaxprompt.report.bar import example_bar
 from jaxprompt.report.table import table
 from jaxprompt.runs.prepare import Ready, prepare
 from jaxprompt.shapes import Batch
@@ -48,9 +48,8 @@ def features(ready: Ready, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
     def both(batch: Batch) -> np.ndarray:
         return np.concatenate(means(ready.place_batch(batch)), axis=-1)
 
-    with tqdm(total=rows.num_examples, desc=split, leave=False) as bar:
-        batches = rows.batches(64)
-        found = predict_rows(both, batches, rows.num_examples, bar.update)
+    with example_bar(rows.num_examples, split, leave=False) as advance:
+        found = predict_rows(both, rows.batches(64), rows.num_examples, advance)
     words, states = np.split(found, 2, axis=-1)
     return words, states, np.array(rows.targets)
 

@@ -31,6 +31,11 @@ class Position:
 START = Position()
 
 
+def shuffled_rows(count: int, seed: int, epoch: int) -> Int[np.ndarray, " rows"]:
+    """Returns the order of the rows in an epoch."""
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
 class TruncatedShare(NamedTuple):
     """How much of a split is cut.
 
@@ -154,7 +159,7 @@ class _Stream:
 
     def order(self, epoch: np.int64) -> Int[np.ndarray, " rows"]:
         rows = self.task.num_examples(self.split)
-        shuffled = np.random.default_rng((self.seed, int(epoch))).permutation(rows)
+        shuffled = shuffled_rows(rows, self.seed, int(epoch))
         # Row numbers count on: text is noised anew in every epoch.
         return epoch * rows + shuffled
 

@@ -10,6 +10,7 @@ import numpy as np
 import seqio
 from jaxtyping import Int
 
+from jaxprompt.data.converter import make_converter
 from jaxprompt.data.pipeline import (
     Lengths,
     quiet_seqio,
@@ -18,6 +19,7 @@ from jaxprompt.data.pipeline import (
     stack,
 )
 from jaxprompt.data.rows import (
+    Progress,
     RowBatch,
     packed_batches,
     predict_rows,
@@ -33,16 +35,24 @@ class Scores:
 
     Attributes:
         metrics: Metric name -> value.
-        score: Mean of the metrics, as SuperGLUE averages within a task.
+        score: Mean of the task's headline metrics, which are all of them where it
+            names none: as SuperGLUE averages within a task.
         predictions: The predicted text of every example.
         illegal: Share of the predictions that are no label word, 0 to 1; 0 for free
             text.
+        headline: Names of the metrics that the score averages; empty for all.
     """
 
     metrics: dict[str, float]
     score: float
     predictions: list[str]
     illegal: float
+    headline: tuple[str, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """What the score is, as "acc+f1"."""
+        return "+".join(self.headline or self.metrics)
 
 
 class EvaluationSet:
@@ -79,6 +89,7 @@ class EvaluationSet:
             run_task(task, task.source.pick(split, rows), lengths, soft_ids),
             split,
             lengths.of_rows(soft_ids),
+            make_converter(causal=task.causal),
         )
         (dataset,) = self._evaluator.cached_model_datasets.values()
         self._rows = stack(dataset.map(lambda _, features: features))
@@ -140,7 +151,7 @@ class EvaluationSet:
         self,
         predict: Callable[[Batch], Int[np.ndarray, "B L"]],
         batch_size: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Scores:
         """Predicts every row behind the first member's prompt; see `score_members`."""
         return self.score_members(predict, batch_size, (0,), progress)[0]
@@ -150,7 +161,7 @@ class EvaluationSet:
         predict: Callable[[Batch], Int[np.ndarray, "B *E L"]],
         batch_size: int,
         members: Sequence[int],
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         *,
         pack: bool = False,
     ) -> list[Scores]:
@@ -160,7 +171,7 @@ class EvaluationSet:
             predict: From a batch to target ids of each of its examples.
             batch_size: Rows B of a batch.
             members: Numbers of the members in the bank.
-            progress: Called after each batch with the number of its examples.
+            progress: As of `data.rows.predict_rows`.
             pack: Whether a row of a batch holds as many examples as fit.
 
         Returns:
@@ -199,13 +210,15 @@ class EvaluationSet:
             )
         (values,) = future.result().values()
         metrics = {name: float(value) for name, value in values.items()}
+        headline = self._task.headline or tuple(metrics)
         labels = self._task.labels
         illegal = [labels is not None and text not in labels for text in predictions]
         return Scores(
             metrics=metrics,
-            score=float(np.mean(list(metrics.values()))),
+            score=float(np.mean([metrics[name] for name in headline])),
             predictions=list(predictions),
             illegal=float(np.mean(illegal)),
+            headline=self._task.headline,
         )
 
 
@@ -213,7 +226,10 @@ _NAMES = (f"evaluation_{number}" for number in itertools.count())
 
 
 def _evaluator(
-    task: seqio.Task, split: str, widths: Mapping[str, int]
+    task: seqio.Task,
+    split: str,
+    widths: Mapping[str, int],
+    converter: seqio.FeatureConverter,
 ) -> seqio.Evaluator:
     # The evaluator looks its task up by name, once; the name is ours for that long.
     name = next(_NAMES)
@@ -222,7 +238,7 @@ def _evaluator(
         with quiet_seqio():
             return seqio.Evaluator(
                 name,
-                seqio.EncDecFeatureConverter(pack=False),
+                converter,
                 eval_split=split,
                 sequence_length=widths,
                 async_compute_metrics=False,

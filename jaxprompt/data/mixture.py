@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from jaxtyping import Int
 
-from jaxprompt.data.batches import Position, train_batches
+from jaxprompt.data.batches import Position, shuffled_rows, train_batches
 from jaxprompt.data.pipeline import Lengths, model_features, to_batch
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
@@ -92,7 +92,7 @@ def _mixed(
     num_batches = sum(sizes) // (batch_size * count)
     epoch, done = start.epoch, start.batch
     while True:
-        shuffled = np.random.default_rng((seed, epoch)).permutation(sum(sizes))
+        shuffled = shuffled_rows(sum(sizes), seed, epoch)
         shaped = shuffled[: num_batches * count * batch_size].reshape(
             num_batches, count, batch_size
         )

@@ -11,6 +11,7 @@ import tensorflow as tf
 from absl import logging
 from jaxtyping import Int
 
+from jaxprompt.data.converter import make_converter
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
 
@@ -52,7 +53,9 @@ def run_task(
 ) -> seqio.Task:
     """Appends to a task what depends on the run: trimming, then the soft ids.
 
-    In this order, truncation cuts neither a soft token nor the end-of-sequence.
+    In this order, truncation cuts neither a soft token nor the end-of-sequence. A
+    decoder-only model has to start from something: inputs without any token become
+    end-of-sequence, which parts one text from the next in pre-training.
 
     Args:
         task: The task.
@@ -73,7 +76,11 @@ def run_task(
         }
 
     def prefix(example: Features) -> Features:
-        return {**example, "inputs": tf.concat([prompt, example["inputs"]], axis=0)}
+        inputs = tf.concat([prompt, example["inputs"]], axis=0)
+        if task.causal:
+            end = tf.fill([1], task.vocabulary.eos_id)
+            inputs = tf.cond(tf.size(inputs) > 0, lambda: inputs, lambda: end)
+        return {**example, "inputs": inputs}
 
     return task.seqio_task.replace(
         source=source,
@@ -112,9 +119,8 @@ def model_features(
         examples = run_task(task, source, lengths, soft_ids).get_dataset(
             split=split, shuffle=False, try_in_mem_cache=False
         )
-        return seqio.EncDecFeatureConverter(pack=pack)(
-            examples, lengths.of_rows(soft_ids)
-        )
+        convert: Any = make_converter(causal=task.causal, pack=pack)
+        return convert(examples, lengths.of_rows(soft_ids))
 
 
 def to_batch(features: Mapping[str, np.ndarray]) -> Batch:
@@ -164,7 +170,8 @@ def quiet_seqio() -> Iterator[None]:
 
 
 def _trim(ids: tf.Tensor, length: int) -> tf.Tensor:
-    # The last id is the end-of-sequence.
+    # The last id is the end-of-sequence, or of a decoder-only model's input what its
+    # target follows on.
     return tf.concat([ids[:-1][: length - 1], ids[-1:]], axis=0)
 
 

@@ -12,6 +12,9 @@ from jaxprompt.shapes import Batch
 _WIDTH_STEP, _WIDTHS = 64, 8
 """Each width is compiled anew: at most one for two batches, and no more than eight."""
 
+Progress = Callable[[int, float], object]
+"""Told after each batch how many examples it held, and what share was padding."""
+
 INPUTS, INPUT_SEGMENTS = "encoder_input_tokens", "encoder_segment_ids"
 
 
@@ -125,7 +128,7 @@ def predict_rows(
     predict: Callable[..., np.ndarray],
     batches: Iterator[RowBatch],
     num_rows: int,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Predicts batches, and puts what comes out in the order of the rows.
 
@@ -134,7 +137,8 @@ def predict_rows(
             ids; for packed batches, from a batch and the number E to [B, E, ...].
         batches: From `sorted_batches` or `packed_batches`.
         num_rows: Rows that they hold in all.
-        progress: Called after each batch with the number of its examples.
+        progress: Called after each batch with the number of its examples, and the
+            share of its source tokens that is padding.
 
     Returns:
         [rows, ...]; empty where there is no row.
@@ -148,13 +152,18 @@ def predict_rows(
             ordered = np.zeros((num_rows, *found.shape[1:]), found.dtype)
         ordered[rows.numbers[real]] = found
         if progress is not None:
-            progress(rows.num_examples)
+            progress(rows.num_examples, padding_share(rows.batch))
     return np.zeros((0, 1), np.int32) if ordered is None else ordered
 
 
 def padding_share(batch: Batch) -> float:
-    """Returns the share of a batch's source tokens that are padding, 0 to 1."""
-    return float(np.mean(np.asarray(batch.input_segments) == 0))
+    """Returns the share of a batch's source tokens that are padding, 0 to 1.
+
+    Of the target tokens where there is no source, as in next-token prediction.
+    """
+    source = np.asarray(batch.input_segments)
+    segments = source if source.any() else np.asarray(batch.target_segments)
+    return float(np.mean(segments == 0))
 
 
 def _check(batch_size: int) -> None:

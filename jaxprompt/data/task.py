@@ -13,6 +13,7 @@ import tensorflow as tf
 from jaxtyping import Int
 
 from jaxprompt.data import files, glue, official, qa, sources, superglue
+from jaxprompt.data.causal_vocabulary import CausalVocabulary
 from jaxprompt.data.vocabulary import decode
 
 OFFICIAL_TASKS: dict[str, official.Spec] = {
@@ -45,13 +46,30 @@ class Part(NamedTuple):
     task: "Task"
 
 
+class InWords(NamedTuple):
+    """How a task is put to a frozen model in words, where its own texts will not do.
+
+    Attributes:
+        task: The same rows: their inputs as a hand-written prompt asks for the answer,
+            their targets the answer, and a prediction compared as what is extracted
+            from it.
+        ending: Text behind the answer of an example that is shown.
+        joint: Text behind the instruction, and behind each example that is shown.
+    """
+
+    task: "Task"
+    ending: str
+    joint: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """A task, tokenised but not yet cut to lengths and without soft tokens.
 
     Attributes:
         name: The task's name.
-        seqio_task: Features "inputs" and "targets", each ending in end-of-sequence.
+        seqio_task: Features "inputs" and "targets", each ending in end-of-sequence;
+            for a decoder-only model the targets alone.
         source: The rows.
         labels: The legal label words (verbalizers) in class order; None for free text.
         vocabulary: The backbone's vocabulary.
@@ -60,6 +78,8 @@ class Task:
         start_words: Words that a prompt may start from: the labels, or where they are
             free text, words of the task.
         parts: Name -> what the task mixes; empty for a task of one kind.
+        headline: Metrics whose mean is the score; empty for all.
+        in_words: How a hand-written prompt asks; None if no other way.
     """
 
     name: str
@@ -71,6 +91,18 @@ class Task:
     read_request: Callable[[files.Row, int], dict[str, Any]]
     start_words: tuple[str, ...] = ()
     parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
+    headline: tuple[str, ...] = ()
+    in_words: InWords | None = None
+
+    @property
+    def asked_in_words(self) -> "Task":
+        """The task as a hand-written prompt asks it."""
+        return self.in_words.task if self.in_words else self
+
+    @property
+    def causal(self) -> bool:
+        """Whether it is tokenised for a decoder-only model."""
+        return isinstance(self.vocabulary, CausalVocabulary)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -184,11 +216,14 @@ def make_task(
     """
     if not re.fullmatch(r"[\w.:]+", name):
         raise ValueError(f'task name {name!r}: use letters, digits, "_", "." and ":"')
-    feature = seqio.Feature(vocabulary=vocabulary, add_eos=True)
+    # A decoder goes on from its input, which therefore does not end.
+    causal = isinstance(vocabulary, CausalVocabulary)
+    inputs = seqio.Feature(vocabulary=vocabulary, add_eos=not causal)
+    targets = seqio.Feature(vocabulary=vocabulary, add_eos=True)
     seqio_task = seqio.Task(
         name,
         source,
-        output_features={"inputs": feature, "targets": feature},
+        output_features={"inputs": inputs, "targets": targets},
         preprocessors=[
             *formats,
             seqio.preprocessors.tokenize,

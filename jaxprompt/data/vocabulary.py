@@ -11,19 +11,27 @@ import seqio
 import tensorflow as tf
 import tokenizers
 
+from jaxprompt.data.causal_vocabulary import load_causal_vocabulary
+
+Vocabulary = seqio.Vocabulary
+"""What the other rooms call it; only this one imports seqio."""
+
 DEFAULT_EXTRA_IDS = 100
 """Sentinels of T5. Source: Raffel et al. 2020, sec. 3.1.4 (arXiv:1910.10683)."""
 
 
-def load_vocabulary(path: str | Path, extra_ids: int | None = None) -> seqio.Vocabulary:
+def load_vocabulary(
+    path: str | Path, extra_ids: int | None = None, *, causal: bool = False
+) -> seqio.Vocabulary:
     """Loads the vocabulary of a backbone; the same path gives the same object.
 
     Args:
-        path: A SentencePiece model (spiece.model), a tokenizer.json, or a folder that
-            holds one of them; the former wins.
+        path: A SentencePiece model (spiece.model), a tokenizer.json, a vocab.json with
+            merges.txt, or a folder that holds one of them; the first of these wins.
         extra_ids: Sentinels to add behind a SentencePiece model. By default none if
             the model holds <extra_id_0> already (mT5), else as the
             tokenizer_config.json beside it says, else 100.
+        causal: Whether it is a decoder-only model's, whose ids are one up here.
 
     Returns:
         The vocabulary; id 0 is padding.
@@ -32,7 +40,11 @@ def load_vocabulary(path: str | Path, extra_ids: int | None = None) -> seqio.Voc
         FileNotFoundError: If there is no such file.
         ValueError: If the vocabulary does not pad with id 0 or has no end-of-sequence.
     """
-    return _load(_find(Path(path)).resolve(), extra_ids)
+    # Not resolved: the Hub's cache links a name with a suffix to a file without one.
+    found = _find(Path(path)).absolute()
+    if causal:
+        return load_causal_vocabulary(found)
+    return _load(found, extra_ids)
 
 
 def decode(vocabulary: seqio.Vocabulary, ids: Iterable[Iterable[int]]) -> list[str]:
@@ -43,7 +55,7 @@ def decode(vocabulary: seqio.Vocabulary, ids: Iterable[Iterable[int]]) -> list[s
 def _find(path: Path) -> Path:
     if path.is_file():
         return path
-    names = ("spiece.model", "tokenizer.json")
+    names = ("spiece.model", "tokenizer.json", "vocab.json")
     for name in names:
         if (path / name).is_file():
             return path / name

@@ -1,17 +1,17 @@
-"""Decoding with a key/value cache: greedy search and beam search."""
+"""Decoding with a key/value cache: greedy, nucleus sampling and beam search."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models.backbone import Backbone, Cache
-from jaxprompt.prompts.join import embed, prompted_encode
+from jaxprompt.prompts.join import embed, fold, prompted_encode, row_prompt
 from jaxprompt.shapes import Batch, Params
 
-START, END = 0, 1
-"""T5's decoder starts from the padding id 0; end-of-sequence is id 1."""
+END = 1
+"""Id of end-of-sequence, where the vocabulary does not say otherwise: T5's."""
 
 _NEVER = -1e9
 
@@ -21,12 +21,16 @@ def _start(
 ) -> tuple[Cache, Callable[[Cache, jax.Array, jax.Array], tuple[jax.Array, Cache]]]:
     """Encodes the inputs; returns a cache and the step that reads and fills it."""
     model = params["model"]
-    encoded = prompted_encode(backbone, params, batch)
-    cache = backbone.start_cache(model, encoded, batch.input_segments, length)
+    prefix = fold(backbone, params, batch)
+    encoded = prompted_encode(backbone, params, batch, prefix=prefix)
+    cache = backbone.start_cache(
+        model, encoded, batch.input_segments, length, prefix=prefix
+    )
     table = backbone.table(model)
+    soft = row_prompt(backbone, params["prompt"])
 
     def step(cache: Cache, ids: jax.Array, index: jax.Array) -> tuple[jax.Array, Cache]:
-        y = embed(table, params["prompt"], ids[:, None])[:, 0]
+        y = embed(table, soft, ids[:, None])[:, 0]
         logits_BV, cache = backbone.decode_step(model, cache, y, index)
         return jax.nn.log_softmax(logits_BV), cache
 
@@ -34,19 +38,83 @@ def _start(
 
 
 def greedy(
-    backbone: Backbone, params: Params, batch: Batch, *, length: int
+    backbone: Backbone, params: Params, batch: Batch, *, length: int, end: int = END
 ) -> Int[Array, "B L"]:
     """Takes the most likely token at each step, until every row has ended.
 
     Args:
         backbone: The frozen model's functions.
         params: The joined tree {"model": ..., "prompt": ...}.
-        batch: Rows with one example each; targets are not read.
+        batch: Rows with one example each. Of the target side only the first of
+            `target_inputs` is read, from which the answer goes on.
         length: Most target tokens L, end-of-sequence included.
+        end: Id of end-of-sequence.
 
     Returns:
         Target ids, 0 after the end of a sequence.
     """
+
+    def best(log_probs_BV: jax.Array, index: jax.Array) -> jax.Array:
+        del index
+        return jnp.argmax(log_probs_BV, axis=-1)
+
+    return _extend(backbone, params, batch, best, length, end)
+
+
+def nucleus(
+    backbone: Backbone,
+    params: Params,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    length: int,
+    top_p: float = 0.9,
+    temperature: float = 1.0,
+    end: int = END,
+) -> Int[Array, "B L"]:
+    """Draws each token from the likeliest ones that together have `top_p`.
+
+    Args:
+        backbone: The frozen model's functions.
+        params: The joined tree {"model": ..., "prompt": ...}.
+        batch: As for `greedy`.
+        key: Typed PRNG key; consumed. The same key draws the same answers.
+        length: Most target tokens L, end-of-sequence included.
+        top_p: Probability of the nucleus, above 0, up to 1. It is the fewest tokens
+            that reach it, at least one.
+        temperature: What logits are divided by before, above 0.
+        end: Id of end-of-sequence.
+
+    Returns:
+        Target ids, 0 after the end of a sequence.
+
+    Source: Holtzman et al. 2020, sec. 3.1 (arXiv:1904.09751).
+    """
+
+    def draw(log_probs_BV: jax.Array, index: jax.Array) -> jax.Array:
+        logits_BV = log_probs_BV / temperature
+        sorted_BV = -jnp.sort(-jax.nn.softmax(logits_BV), axis=-1)
+        # The mass before a token: the one that crosses top_p still belongs to it.
+        before_BV = jnp.cumsum(sorted_BV, axis=-1) - sorted_BV
+        least_B1 = jnp.min(
+            sorted_BV, axis=-1, where=before_BV < top_p, initial=2.0, keepdims=True
+        )
+        inside_BV = jax.nn.softmax(logits_BV) >= least_B1
+        step_key = jax.random.fold_in(key, index)
+        return jax.random.categorical(step_key, jnp.where(inside_BV, logits_BV, _NEVER))
+
+    return _extend(backbone, params, batch, draw, length, end)
+
+
+def _extend(
+    backbone: Backbone,
+    params: Params,
+    batch: Batch,
+    choose: Callable[[jax.Array, jax.Array], jax.Array],
+    length: int,
+    end: int,
+) -> Int[Array, "B L"]:
+    """Appends what `choose(log_probs_BV, index)` picks, until every row has ended."""
     cache, step = _start(backbone, params, batch, length)
     rows = batch.inputs.shape[0]
 
@@ -57,14 +125,13 @@ def greedy(
     def extend(carry: tuple) -> tuple:
         index, ids_B, out_BL, done_B, cache = carry
         log_probs_BV, cache = step(cache, ids_B, index)
-        best_B = jnp.argmax(log_probs_BV, axis=-1).astype(jnp.int32)
-        ids_B = jnp.where(done_B, 0, best_B)
+        ids_B = jnp.where(done_B, 0, choose(log_probs_BV, index).astype(jnp.int32))
         out_BL = out_BL.at[:, index].set(ids_B)
-        return index + 1, ids_B, out_BL, done_B | (ids_B == END), cache
+        return index + 1, ids_B, out_BL, done_B | (ids_B == end), cache
 
     start = (
         jnp.zeros((), jnp.int32),
-        jnp.full(rows, START, jnp.int32),
+        batch.target_inputs[:, 0],
         jnp.zeros((rows, length), jnp.int32),
         jnp.zeros(rows, bool),
         cache,
@@ -80,6 +147,7 @@ def beam(
     length: int,
     beams: int = 4,
     alpha: float = 0.6,
+    end: int = END,
 ) -> tuple[Int[Array, "B L"], Float[Array, "B"]]:
     """Searches for the most likely sequence, keeping the best few at each step.
 
@@ -90,11 +158,12 @@ def beam(
     Args:
         backbone: The frozen model's functions.
         params: The joined tree {"model": ..., "prompt": ...}.
-        batch: Rows with one example each; targets are not read.
+        batch: As for `greedy`.
         length: Most target tokens L, end-of-sequence included.
         beams: Sequences kept.
         alpha: Brevity penalty: a score is the sum of log-probabilities over
             ((5 + tokens) / 6) ** alpha; 0 for the plain sum.
+        end: Id of end-of-sequence.
 
     Returns:
         The best sequence of each row, 0 after its end, and its score in nats.
@@ -104,6 +173,7 @@ def beam(
     cache, step = _start(backbone, params, batch, length)
     rows = batch.inputs.shape[0]
     first_row_B1 = jnp.arange(rows)[:, None]
+    start_B1 = batch.target_inputs[:, :1]
     cache = cache.take(jnp.repeat(jnp.arange(rows), beams))
 
     def penalty(tokens: jax.Array | int) -> jax.Array:
@@ -117,7 +187,7 @@ def beam(
 
     def extend(carry: tuple) -> tuple:
         index, out_BKL, growing_BK, ended_BKL, ended_BK, cache = carry
-        last_BK = jnp.where(index == 0, START, out_BKL[:, :, index - 1])
+        last_BK = jnp.where(index == 0, start_B1, out_BKL[:, :, index - 1])
         log_probs_RV, cache = step(cache, last_BK.reshape(-1), index)
         vocabulary = log_probs_RV.shape[-1]
         totals_BKV = growing_BK[..., None] + log_probs_RV.reshape(rows, beams, -1)
@@ -127,7 +197,7 @@ def beam(
         totals_B2, flat_B2 = jax.lax.top_k(totals_BKV.reshape(rows, -1), 2 * beams)
         parent_B2, ids_B2 = jnp.divmod(flat_B2, vocabulary)
         candidates_B2L = out_BKL[first_row_B1, parent_B2].at[:, :, index].set(ids_B2)
-        ends_B2 = ids_B2 == END
+        ends_B2 = ids_B2 == end
 
         growing_BK, kept_BK = jax.lax.top_k(
             jnp.where(ends_B2, _NEVER, totals_B2), beams

@@ -15,7 +15,7 @@ from jaxprompt.data.pipeline import (
     sample_rows,
     stack,
 )
-from jaxprompt.data.rows import RowBatch, sorted_batches
+from jaxprompt.data.rows import Progress, RowBatch, padding_share, sorted_batches
 from jaxprompt.data.task import Task
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_logits
@@ -153,7 +153,7 @@ def measure_loss(
     measure: Callable[[Batch], Sums],
     rows: LossSet,
     batch_size: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Loss:
     """Measures both losses of a set.
 
@@ -161,8 +161,7 @@ def measure_loss(
         measure: From a batch to its sums.
         rows: The set.
         batch_size: Rows B of a batch.
-        progress: Called after each batch with the number of its real rows; each row
-            counts twice in all.
+        progress: As of `predict_rows`; each row counts twice in all.
     """
     totals = {}
     for other_input in (False, True):
@@ -170,7 +169,7 @@ def measure_loss(
         for some in rows.batches(batch_size, other_input=other_input):
             total += measure(some.batch)
             if progress is not None:
-                progress(some.num_examples)
+                progress(some.num_examples, padding_share(some.batch))
         totals[other_input] = Sums(*total.tolist())
     own, other = totals[False], totals[True]
     return Loss(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.join import embed, prompted_encode
+from jaxprompt.prompts.join import embed, fold, prompted_encode, row_prompt
 from jaxprompt.shapes import Batch, Params
 
 
@@ -29,24 +29,29 @@ def rank_labels(
     Returns:
         Log-probability of each label in nats, the sum over its tokens.
     """
-    encoded_BTD = prompted_encode(backbone, params, batch)
+    prefix = fold(backbone, params, batch)
+    encoded = prompted_encode(backbone, params, batch, prefix=prefix)
     rows, (classes, length) = batch.inputs.shape[0], label_ids.shape
-    inputs_CL = jnp.pad(label_ids[:, :-1], ((0, 0), (1, 0)))
-    y_CLD = embed(backbone.table(params["model"]), params["prompt"], inputs_CL)
+    # What a label follows on: T5's padding id, or a decoder's last input token, of
+    # whose rows each is one example.
+    start_B1 = batch.target_inputs[:, :1]
+    table = backbone.table(params["model"])
+    soft = row_prompt(backbone, params["prompt"])
     # Each example has its copy of the label, in a segment of its own.
     segment_of_E = jnp.arange(1, examples + 1, dtype=jnp.int32)
 
-    def score(label: tuple[jax.Array, jax.Array]) -> jax.Array:
-        ids_L, y_LD = label
+    def score(ids_L: jax.Array) -> jax.Array:
         real_L = ids_L > 0
         segments_EL = jnp.where(real_L[None], segment_of_E[:, None], 0)
-        y_SD = jnp.tile(y_LD, (examples, 1))
+        rest_BL = jnp.broadcast_to(ids_L[None, :-1], (rows, length - 1))
+        y_BLD = embed(table, soft, jnp.concatenate([start_B1, rest_BL], axis=1))
         logits_BSV = backbone.decode(
             params["model"],
-            encoded_BTD,
+            encoded,
             batch.input_segments,
-            jnp.broadcast_to(y_SD[None], (rows, *y_SD.shape)),
+            jnp.tile(y_BLD, (1, examples, 1)),
             jnp.broadcast_to(segments_EL.reshape(1, -1), (rows, examples * length)),
+            prefix=prefix,
         )
         # Not log_softmax: it would write the logits a second time.
         picked_BS = logits_BSV[
@@ -57,5 +62,5 @@ def rank_labels(
         return jnp.sum(jnp.where(real_L[None, None], log_probs_BEL, 0.0), axis=-1)
 
     # One label after another: the logits of one label are the largest array.
-    scores_CBE = jax.lax.map(score, (label_ids, y_CLD))
+    scores_CBE = jax.lax.map(score, label_ids)
     return scores_CBE.reshape(classes, rows, examples).transpose(1, 2, 0)

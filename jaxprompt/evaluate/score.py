@@ -10,15 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.data.evaluation import EvaluationSet, Scores
+from jaxprompt.data.rows import Progress
 from jaxprompt.data.task import Task
-from jaxprompt.evaluate.decode import beam, greedy
+from jaxprompt.evaluate.decode import beam, greedy, nucleus
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.evaluate.vote import majority_vote
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
 
-METHODS = ("greedy", "beam", "rank")
+METHODS = ("greedy", "beam", "nucleus", "rank")
 
 Predict = Callable[..., np.ndarray]
 """From the joined tree and a batch to target ids, [B, L].
@@ -36,6 +37,9 @@ def make_predict(
     length: int,
     beams: int = 4,
     alpha: float = 0.6,
+    top_p: float = 0.9,
+    temperature: float = 1.0,
+    seed: int = 0,
     place: Callable[[Batch], Batch] = jax.device_put,
 ) -> Predict:
     """Compiles the way from a batch to predicted target ids.
@@ -43,10 +47,14 @@ def make_predict(
     Args:
         backbone: The frozen model's functions.
         task: Whose label words "rank" chooses from.
-        method: "greedy" or "beam" decoding, or "rank" classification.
+        method: "greedy" or "beam" decoding, "nucleus" sampling, or "rank"
+            classification.
         length: Most target tokens L, end-of-sequence included.
         beams: Sequences that "beam" keeps.
         alpha: Its brevity penalty.
+        top_p: Probability of the tokens that "nucleus" draws from.
+        temperature: What it divides logits by.
+        seed: Of its draws; the same seed gives a batch the same answers.
         place: Moves a batch of NumPy arrays to the devices.
 
     Returns:
@@ -64,6 +72,11 @@ def make_predict(
             f"target length {length}, beams {beams}, alpha {alpha}: use a length and "
             "beams of 1 or more, and an alpha of 0 or more"
         )
+    if not (0 < top_p <= 1 and 0 < temperature < float("inf")):
+        raise ValueError(
+            f"top_p {top_p}, temperature {temperature}: use a probability above 0, up "
+            "to 1, and a temperature above 0"
+        )
     if method == "rank":
         all_ids = task.label_ids(length)
         label_ids = jnp.asarray(all_ids[:, : np.count_nonzero(all_ids, axis=1).max()])
@@ -75,6 +88,7 @@ def make_predict(
             return label_ids[jnp.argmax(scores_BEC, axis=-1)]
 
     else:
+        limits: dict[str, Any] = {"length": length, "end": task.vocabulary.eos_id}
 
         def ids(params: Params, batch: Batch, examples: int) -> jax.Array:
             if examples > 1:
@@ -83,9 +97,13 @@ def make_predict(
                     "needs a row for each, so use 'rank', or do not pack"
                 )
             if method == "beam":
-                options = {"length": length, "beams": beams, "alpha": alpha}
+                options = {"beams": beams, "alpha": alpha, **limits}
                 return beam(backbone, params, batch, **options)[0][:, None]
-            return greedy(backbone, params, batch, length=length)[:, None]
+            if method == "nucleus":
+                options = {"top_p": top_p, "temperature": temperature, **limits}
+                key = jax.random.key(seed)
+                return nucleus(backbone, params, batch, key, **options)[:, None]
+            return greedy(backbone, params, batch, **limits)[:, None]
 
     compiled = jax.jit(ids, static_argnames="examples")
 
@@ -129,7 +147,7 @@ def evaluate(
     *,
     members: Sequence[int] = (0,),
     batch_size: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     pack: bool = False,
 ) -> Report:
     """Scores what was trained on a split, and beside it the baselines.
@@ -145,7 +163,7 @@ def evaluate(
             with a prompt of their embeddings.
         members: Which of the bank are scored, in shared batches; two or more also vote.
         batch_size: Rows B of a batch.
-        progress: Called with the number of rows done after each batch.
+        progress: As of `data.rows.predict_rows`.
         pack: Whether a row of a batch holds as many examples as fit.
 
     Returns:

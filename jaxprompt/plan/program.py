@@ -14,6 +14,7 @@ from jaxprompt.config import VOCABULARY, Run
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
+from jaxprompt.models.architecture import Config
 from jaxprompt.models.backbone import find_checkpoint
 from jaxprompt.models.quantise import quantise
 from jaxprompt.models.t5 import T5
@@ -71,10 +72,11 @@ def sizes_of(run: Run) -> T5Config:
         )
     model = run.model
     if model.architecture is not None:
-        if model.architecture.vocab_rows or model.vocabulary is None:
-            return model.architecture
+        architecture = _only_t5(model.architecture, "the new model")
+        if architecture.vocab_rows or model.vocabulary is None:
+            return architecture
         vocabulary = load_vocabulary(model.vocabulary)
-        return model.architecture.for_vocabulary(vocabulary.vocab_size)
+        return architecture.for_vocabulary(vocabulary.vocab_size)
     if model.name is None:
         raise ValueError(
             "no model: give a Hub name or a folder, as "
@@ -87,7 +89,16 @@ def sizes_of(run: Run) -> T5Config:
             f"no sizes known for {model.name!r}: give the folder of a model, or one of "
             f"{', '.join(sorted(PUBLISHED))}"
         )
-    return find_checkpoint(model.name).config
+    return _only_t5(find_checkpoint(model.name).config, model.name)
+
+
+def _only_t5(config: Config, name: str) -> T5Config:
+    if not isinstance(config, T5Config):
+        raise ValueError(
+            f"plan for {name}, a model with a decoder only: it knows the steps of a "
+            "T5, no other"
+        )
+    return config
 
 
 def num_rows(run: Run, step: str) -> int:

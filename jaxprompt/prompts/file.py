@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
+import os
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,6 +51,7 @@ class Provenance:
         init: How it was initialised, one of `init.METHODS`.
         config: The run's gin configuration, enough to evaluate the prompt again.
         source: Form and name of another program's file that it was read from.
+        causal: Whether the frozen model has a decoder only.
         versions: Library versions, by package.
     """
 
@@ -66,6 +68,7 @@ class Provenance:
     init: str = ""
     config: str = ""
     source: str = ""
+    causal: bool = False
     versions: dict[str, str] = dataclasses.field(default_factory=installed_versions)
 
 
@@ -104,6 +107,7 @@ def save_prompt(
         fingerprint=backbone.fingerprint,
         length=prompt.length,
         width=prompt.width,
+        causal=backbone.causal,
         **details,
     )
     write_prompt(path, prompt, provenance, start=start)
@@ -176,7 +180,9 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
     rows = tensors[_PROMPT]
     try:
         provenance = Provenance(**json.loads(header))
-    except (TypeError, json.JSONDecodeError) as error:
+        _check_fields(provenance)
+    # Of json, ValueError and RecursionError: many digits, deep lists, half characters.
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path}: its {_HEADER} header cannot be read ({error}): the file is "
             "damaged, or written by a newer version"
@@ -187,6 +193,24 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
             f"{[provenance.length, provenance.width]}: the file is damaged"
         )
     return make_prompt(jnp.asarray(rows)), provenance
+
+
+def _check_fields(provenance: Provenance) -> None:
+    """Raises TypeError or ValueError where a header holds what no run writes."""
+    hints = get_type_hints(Provenance)
+    for name, value in vars(provenance).items():
+        kinds = get_args(hints[name]) or (hints[name],)
+        if name == "versions":
+            fits = isinstance(value, dict) and all(
+                isinstance(version, str) for version in value.values()
+            )
+        else:
+            # A whole number may stand for any other, but True for none.
+            fits = type(value) in kinds or (type(value) is int and float in kinds)
+        if not fits:
+            raise TypeError(f"{name} is of type {type(value).__name__}")
+    # Half a surrogate pair is no text: it could not even be printed.
+    json.dumps(vars(provenance), ensure_ascii=False).encode()
 
 
 def load_start(path: str | Path) -> Prompt | None:
@@ -217,28 +241,42 @@ def load_start(path: str | Path) -> Prompt | None:
 
 def _read(path: str | Path) -> tuple[dict[str, np.ndarray], str]:
     """Reads the prompt, the start if there is one, and the header, unparsed."""
-    if not Path(path).is_file():
+    # Not Path.is_file, which fails on a name that is too long.
+    if not os.path.isfile(path):
         raise FileNotFoundError(f"no prompt file at {path}: check the path")
     try:
         with safe_open(path, framework="numpy") as file:
             header = (file.metadata() or {}).get(_HEADER)
             names = sorted(file.keys())
             wanted = [name for name in (_PROMPT, _START) if name in names]
-            tensors = {name: file.get_tensor(name) for name in wanted}
+            tensors = {name: _tensor(file, name, path) for name in wanted}
     except SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
     if header is None or _PROMPT not in tensors:
         raise ValueError(
-            f"{path} holds the tensors {names} and no {_HEADER} header, so it is not a "
-            "prompt file written by jaxprompt: use a prompt.safetensors of a run"
+            f"{path} holds the tensors {[name[:40] for name in names[:5]]} and no "
+            f"{_HEADER} header, so it is not a prompt file written by jaxprompt: use a "
+            "prompt.safetensors of a run"
         )
     for name, rows in tensors.items():
         if rows.ndim != 2 or rows.dtype != np.float32 or not np.isfinite(rows).all():
-            raise ValueError(
-                f"{path}: the {name} is {rows.dtype} {rows.shape}, but it must be "
-                "finite float32 [P, D]: the file is damaged"
-            )
+            raise _wrong(path, name, f"{rows.dtype} {rows.shape}")
     return tensors, header
+
+
+def _tensor(file: Any, name: str, path: str | Path) -> np.ndarray:
+    try:
+        return file.get_tensor(name)
+    except AttributeError as error:  # NumPy has no floats of 8 bits and fewer.
+        dtype = file.get_slice(name).get_dtype()
+        raise _wrong(path, name, dtype) from error
+
+
+def _wrong(path: str | Path, name: str, found: str) -> ValueError:
+    return ValueError(
+        f"{path}: the {name} is {found}, but it must be finite float32 [P, D]: the "
+        "file is damaged"
+    )
 
 
 def check_backbone(

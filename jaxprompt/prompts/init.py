@@ -11,7 +11,15 @@ from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 
-METHODS = ("uniform", "normal", "vocabulary", "class_labels", "text", "file")
+METHODS = (
+    "uniform",
+    "xavier_uniform",
+    "normal",
+    "vocabulary",
+    "class_labels",
+    "text",
+    "file",
+)
 
 
 def init_prompt(
@@ -31,11 +39,12 @@ def init_prompt(
 ) -> Prompt:
     """Makes the prompt that training starts from.
 
-    Methods: "uniform" draws from [low, high); "normal" from N(0, stddev); "vocabulary"
-    samples rows of the table, without replacement, from its `top` most frequent ids;
-    "class_labels" gives each of `words` one row, the mean of its sub-tokens'
-    embeddings, and samples the rest; "text" gives each token of `text` one row and
-    samples the rest; "file" takes a trained prompt, for this or another model.
+    Methods: "uniform" draws from [low, high); "xavier_uniform" from between -a and a,
+    a = sqrt(6 / (P + D)); "normal" from N(0, stddev); "vocabulary" samples rows of the
+    table, without replacement, from its `top` most frequent ids; "class_labels" gives
+    each of `words` one row, the mean of its sub-tokens' embeddings, and samples the
+    rest; "text" gives each token of `text` one row and samples the rest; "file" takes
+    a trained prompt, for this or another model.
 
     Args:
         key: Typed PRNG key; consumed.
@@ -61,7 +70,8 @@ def init_prompt(
             starts from does not fit in `length` rows.
 
     Source: Lester et al. 2021, sec. 3.2 (arXiv:2104.08691): U(-0.5, 0.5), the 5,000
-    most common tokens, class labels with the rest sampled.
+    most common tokens, class labels with the rest sampled. Glorot and Bengio 2010,
+    eq. 16, for "xavier_uniform".
     """
     if length < 1:
         raise ValueError(f"prompt length {length}: a trained prompt has 1 or more rows")
@@ -74,6 +84,8 @@ def init_prompt(
                     "than high"
                 )
             rows = jax.random.uniform(key, (length, width), minval=low, maxval=high)
+        case "xavier_uniform":
+            rows = jax.nn.initializers.xavier_uniform()(key, (length, width))
         case "normal":
             if stddev <= 0:
                 raise ValueError(

@@ -1,11 +1,16 @@
 """embed: the one place in the project where a prompt meets a model."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import Table, look_up
+from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.shapes import Batch, Params
 
@@ -44,28 +49,84 @@ def embed(
     return jnp.where((ids >= num_rows)[..., None], soft, frozen)
 
 
+def row_prompt(backbone: Backbone, prompt: Prompt) -> Prompt:
+    """Returns the part of a bank whose tokens stand in rows, as ids.
+
+    All of it, or where the backbone folds prompts, each member's last token: it
+    predicts the first word of a row, and says which member the row is behind. The
+    tokens before it are the same for every row and become a prefix.
+    """
+    return Prompt(prompt.rows[:, -1:]) if backbone.folds else prompt
+
+
+def row_ids(backbone: Backbone, length: int, member: int = 0) -> Int[np.ndarray, " P"]:
+    """Returns the ids that stand for a member's prompt in a row; see `row_prompt`.
+
+    Args:
+        backbone: The frozen model's functions.
+        length: Prompt length P, in tokens; 0 for no prompt.
+        member: Member m of the bank, from 0.
+
+    Returns:
+        int32 ids: P of them, or where the backbone folds prompts one (none for P = 0).
+    """
+    in_row = min(length, 1) if backbone.folds else length
+    return soft_ids.prefix(backbone.vocab_rows, in_row, member)
+
+
+def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefix | None:
+    """Computes the prefix that a batch's rows attend to, once for all of them.
+
+    Args:
+        backbone: The frozen model's functions.
+        params: The joined tree {"model": ..., "prompt": ...}.
+        batch: Rows of one member each, which begin with its soft token if the prompt
+            is not empty.
+
+    Returns:
+        Keys and values of all soft tokens but the last; None where the backbone does
+        not fold, or there are none.
+    """
+    prompt = params["prompt"]
+    if not backbone.folds or prompt.length < 2:
+        return None
+    keys, values = backbone.fold(params["model"], prompt.rows[:, :-1])
+    # Where the text is empty, the soft token is what the target follows on.
+    first_B = jnp.maximum(batch.inputs[:, 0], batch.target_inputs[:, 0])
+    member_B = jnp.clip(first_B - backbone.vocab_rows, 0, prompt.members - 1)
+    return Prefix(keys, values, member_B)
+
+
 def prompted_encode(
     backbone: Backbone,
     params: Params,
     batch: Batch,
     *,
+    prefix: Prefix | None = None,
     dropout_key: jax.Array | None = None,
-) -> Float[Array, "B T D"]:
-    """Runs the encoder over a batch whose inputs may hold soft tokens.
+) -> Any:
+    """Reads the inputs of a batch, which may hold soft tokens.
 
     Args:
         backbone: The frozen model's functions.
         params: The joined tree {"model": ..., "prompt": ...}.
         batch: Rows to encode.
+        prefix: From `fold`; `decode` and `start_cache` need the same one.
         dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
             dropout without it.
 
     Returns:
-        Encoder states, in the model's compute dtype.
+        What the backbone's `decode` reads of the inputs: an encoder's states, or a
+        decoder's keys and values.
     """
-    x = embed(backbone.table(params["model"]), params["prompt"], batch.inputs)
+    soft = row_prompt(backbone, params["prompt"])
+    x = embed(backbone.table(params["model"]), soft, batch.inputs)
     return backbone.encode(
-        params["model"], x, batch.input_segments, dropout_key=dropout_key
+        params["model"],
+        x,
+        batch.input_segments,
+        prefix=prefix,
+        dropout_key=dropout_key,
     )
 
 
@@ -89,11 +150,13 @@ def prompted_logits(
         Logits over the V rows of the frozen table, float32.
     """
     table = backbone.table(params["model"])
+    soft = row_prompt(backbone, params["prompt"])
     return backbone.logits(
         params["model"],
-        embed(table, params["prompt"], batch.inputs),
+        embed(table, soft, batch.inputs),
         batch.input_segments,
-        embed(table, params["prompt"], batch.target_inputs),
+        embed(table, soft, batch.target_inputs),
         batch.target_segments,
+        prefix=fold(backbone, params, batch),
         dropout_key=dropout_key,
     )

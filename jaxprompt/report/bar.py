@@ -9,7 +9,7 @@ from tqdm import tqdm
 @contextlib.contextmanager
 def example_bar(
     total: int, description: str, *, leave: bool = True
-) -> Iterator[Callable[[int], None]]:
+) -> Iterator[Callable[[int, float], None]]:
     """Draws a bar on standard error while its block runs.
 
     Args:
@@ -18,13 +18,18 @@ def example_bar(
         leave: Whether the full bar stays on the screen.
 
     Yields:
-        A function to call with the number of examples done since the last call.
+        A function to call after each batch with the number of its examples, and the
+        share of its source tokens that is padding, whose mean the bar shows.
     """
+    paddings: list[float] = []
     with tqdm(
         total=total, desc=description, unit="ex", leave=leave, dynamic_ncols=True
     ) as bar:
 
-        def advance(examples: int) -> None:
+        def advance(examples: int, padding: float) -> None:
+            paddings.append(padding)
+            mean = sum(paddings) / len(paddings)
+            bar.set_postfix(padding=f"{mean:.0%}", refresh=False)
             bar.update(examples)
 
         yield advance

@@ -26,6 +26,7 @@ from jaxprompt.doctor.finding import Finding, lay_out, skipped
 from jaxprompt.doctor.model import check_adaptation, check_cache, check_padding
 from jaxprompt.doctor.prompt import check_effect, check_gradient, check_norms
 from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
+from jaxprompt.models.t5 import T5
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.fitting import make_optimizer
@@ -165,6 +166,12 @@ def _truncation(ready: Ready) -> Finding:
 
 def _make_case(ready: Ready, prompt: Prompt) -> Case:
     """Takes the first rows of the run's training, behind the prompt and without it."""
+    backbone = ready.backbone
+    if not isinstance(backbone, T5):
+        raise ValueError(
+            f"doctor for {backbone.name}, a model with a decoder only: it knows what "
+            "is wrong with a T5, no other"
+        )
     task, split = ready.task, ready.run.data.train_split
     devices = ready.mesh.shape[DATA]
     rows = max(min(_ROWS, task.num_examples(split)) // devices, 1) * devices
@@ -183,7 +190,7 @@ def _make_case(ready: Ready, prompt: Prompt) -> Case:
     behind = batch(prompt.length)
     width = int(behind.input_segments.any(axis=0).sum())
     return Case(
-        backbone=ready.backbone,
+        backbone=backbone,
         vocabulary=task.vocabulary,
         prompt=prompt,
         rows=_resize(behind, width),

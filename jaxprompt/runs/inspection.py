@@ -10,9 +10,8 @@ from jaxtyping import Float
 
 from jaxprompt.config import OfficialTask, OwnTask, Run
 from jaxprompt.data.task import OFFICIAL_TASKS
-from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
-from jaxprompt.models.weights.checkpoint import Checkpoint, read_chunks
+from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import Provenance, check_backbone, load_prompt, load_start
 from jaxprompt.report.nearest import METRICS
 from jaxprompt.report.reading import Reading, findings, read_prompt, read_rows, to_json
@@ -75,7 +74,7 @@ def inspect(
         reading = read_prompt(
             _read_table(checkpoint),
             prompt,
-            load_vocabulary(vocabulary_of(checkpoint)),
+            vocabulary_of(checkpoint),
             neighbours,
             metric=metric,
             start=start,
@@ -118,8 +117,7 @@ def _find_model(run: Run, provenance: Provenance, another: bool) -> Checkpoint:
 
 def _read_table(checkpoint: Checkpoint) -> Float[np.ndarray, "V D"]:
     """Reads the embedding table alone: of a large model, a small part."""
-    (name,) = checkpoint.sources["embedding"].names
-    return np.concatenate([*read_chunks(checkpoint.tensors, name)])
+    return np.concatenate([*read_table(checkpoint)])
 
 
 def _words_of(

@@ -1,11 +1,12 @@
 """What a run measures by its loss: for its curves, its result and its table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 from jaxprompt.config import LOSS
+from jaxprompt.data.rows import Progress
 from jaxprompt.data.task import Part
 from jaxprompt.evaluate.loss import (
     Loss,
@@ -107,9 +108,7 @@ class LossReport:
             }
         return mean_loss(losses, self._rates), losses
 
-    def _of_set(
-        self, params: Params, rows: LossSet, advance: Callable[[int], None]
-    ) -> Loss:
+    def _of_set(self, params: Params, rows: LossSet, advance: Progress) -> Loss:
         return measure_loss(
             lambda batch: self._measure(params, batch),
             rows,

@@ -12,18 +12,17 @@ from jaxprompt.config import COOCCURRENCE, Run
 from jaxprompt.data.cooccurrence import cooccurrence_rows
 from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.pretraining import TextSource
-from jaxprompt.data.shots import training_examples
+from jaxprompt.data.shots import words_before
 from jaxprompt.data.task import Task
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary
 from jaxprompt.evaluate.score import Predict, make_predict
+from jaxprompt.models.architecture import Config, Model, make_backbone
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
-from jaxprompt.models.t5 import T5
-from jaxprompt.models.t5_config import T5Config
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params
 from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.init import init_prompt
+from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack
-from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
     RULES,
@@ -57,7 +56,7 @@ class Ready:
     run: Run
     tasks: tuple[Task, ...]
     mesh: jax.sharding.Mesh
-    backbone: T5
+    backbone: Model
     model: Params
     shift_to: tuple[Task, ...] = ()
 
@@ -89,7 +88,8 @@ class Ready:
         """
         lengths, longest = self.lengths, 0
         if self.run.data.pack:
-            fit = (prompt_length + lengths.inputs) // (prompt_length + _SHORT_INPUT)
+            soft = len(self.soft_ids(prompt_length))
+            fit = (soft + lengths.inputs) // (soft + _SHORT_INPUT)
             room = max(fit, 1) if prompt_length else 1
             return dataclasses.replace(lengths, targets=lengths.targets * room)
         if self.run.model.dropout:
@@ -115,8 +115,8 @@ class Ready:
         return {"model": self.model, **place(whole, self.mesh)}
 
     def soft_ids(self, length: int, member: int = 0) -> np.ndarray:
-        """Returns the ids of a member's prompt of this length, int32 [P]."""
-        return prefix(self.backbone.vocab_rows, length, member)
+        """Returns the ids that stand for a member's prompt in a row, int32."""
+        return row_ids(self.backbone, length, member)
 
     def start_prompt(self) -> Prompt:
         """Makes the bank that training starts from; empty if the model trains."""
@@ -150,11 +150,13 @@ class Ready:
         of each and its target, the same ones in every run of the seed.
         """
         evaluation = self.run.evaluation
-        parts = [evaluation.hand_written] if evaluation.hand_written else []
-        if evaluation.shots:
-            split, seed = self.run.data.train_split, self.run.seed
-            parts += training_examples(task, split, evaluation.shots, seed)
-        text = "\n\n".join(parts)
+        text = words_before(
+            task,
+            evaluation.hand_written,
+            split=self.run.data.train_split,
+            shots=evaluation.shots,
+            seed=self.run.seed,
+        )
         if not text:
             return None
         encode = task.vocabulary.encode
@@ -185,9 +187,12 @@ class Ready:
             self.backbone,
             task,
             method=evaluation.method,
-            length=self.run.data.target_length,
+            length=evaluation.decode_length or self.run.data.target_length,
             beams=evaluation.beams,
             alpha=evaluation.alpha,
+            top_p=evaluation.top_p,
+            temperature=evaluation.temperature,
+            seed=self.run.seed,
             place=self.place_batch,
         )
 
@@ -226,7 +231,9 @@ def prepare(
     check_batch_size(run.batch_size, mesh, run.optimizer.accumulate)
     check_batch_size(run.evaluation.batch_size, mesh)
     if architecture is not None:
-        tasks, shift_to = _load_tasks(run, _vocabulary_of_new(run), splits)
+        causal = architecture.causal
+        vocabulary = load_vocabulary(_vocabulary_of_new(run), causal=causal)
+        tasks, shift_to = _load_tasks(run, vocabulary, splits)
         backbone, model = _new_model(run, architecture, tasks[0], mesh)
         return Ready(run, tasks, mesh, backbone, model, shift_to)
     checkpoint = find_checkpoint(
@@ -259,10 +266,9 @@ def _rules(run: Run) -> Rules:
 
 
 def _load_tasks(
-    run: Run, vocabulary_file: str, splits: Sequence[str]
+    run: Run, vocabulary: Vocabulary, splits: Sequence[str]
 ) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
     """Loads and checks the tasks, and those of the domain shift."""
-    vocabulary = load_vocabulary(vocabulary_file)
     tasks = tuple(task.load(vocabulary) for task in run.data.tasks)
     for task in tasks:
         _check_task(task, run, splits)
@@ -297,10 +303,10 @@ def _check_task(task: Task, run: Run, splits: Sequence[str]) -> None:
 
 
 def _new_model(
-    run: Run, architecture: T5Config, task: Task, mesh: jax.sharding.Mesh
-) -> tuple[T5, Params]:
+    run: Run, architecture: Config, task: Task, mesh: jax.sharding.Mesh
+) -> tuple[Model, Params]:
     """Draws a new model's weights, which the run's seed decides."""
-    backbone = T5(
+    backbone = make_backbone(
         architecture.for_vocabulary(task.vocabulary.vocab_size),
         vocabulary=run.model.vocabulary,
         dtype=run.model.dtype,
@@ -332,11 +338,11 @@ def _vocabulary_of_new(run: Run) -> str:
     return run.model.vocabulary
 
 
-def vocabulary_of(checkpoint: Checkpoint) -> str:
-    """Returns the path of a checkpoint's vocabulary; ValueError if it has none."""
+def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
+    """Loads a checkpoint's vocabulary; ValueError if it has none."""
     if checkpoint.vocabulary is None:
         raise ValueError(
             f"{checkpoint.name} has no vocabulary: give its spiece.model, as "
             "--gin.VOCABULARY=\"'spiece.model'\""
         )
-    return checkpoint.vocabulary
+    return load_vocabulary(checkpoint.vocabulary, causal=checkpoint.config.causal)

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxprompt.data.evaluation import EvaluationSet, Scores
 from jaxprompt.data.task import Task
+from jaxprompt.evaluate.gold import make_gold, score_gold
 from jaxprompt.evaluate.score import Report, evaluate, vote_of
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.bar import example_bar
@@ -74,6 +75,8 @@ class ScoreReport:
             numbers = self._numbers(place)
             for number, tuned in zip(numbers, report.tuned, strict=True):
                 members[number] = self._result(place, number, report, tuned)
+            if self._ready.run.evaluation.gold:
+                self._add_gold(params, place, members, report)
             if report.vote:
                 votes.append(self._vote(place, report))
             examples = examples or _choose_examples(report)
@@ -85,12 +88,7 @@ class ScoreReport:
     def compare(self, params: Params, place: int = 0) -> Report:
         """Scores a task's members and baselines, behind a bar."""
         ready, task, rows = self._ready, self._ready.tasks[place], self._rows[place]
-        prompts = (empty_prompt(ready.backbone.width), ready.hand_written_prompt(task))
-        baselines = [
-            (self._tokenise(task, self._split, prompt.length), ready.join(prompt))
-            for prompt in prompts
-            if prompt is not None
-        ]
+        baselines = self._baselines(task)
         places = self._places(place)
         total = (len(places) + len(baselines)) * rows.num_examples
         with example_bar(total, f"{self._labels[place]} {self._split}") as advance:
@@ -104,11 +102,57 @@ class ScoreReport:
                 pack=self._pack,
             )
 
+    def _baselines(self, task: Task) -> list[tuple[EvaluationSet, Params]]:
+        """Tokenises the split without a prompt, and behind the hand-written one."""
+        ready = self._ready
+        prompts = (
+            (task, empty_prompt(ready.backbone.width)),
+            (task.asked_in_words, ready.hand_written_prompt(task)),
+        )
+        return [
+            (self._tokenise(asked, self._split, prompt.length), ready.join(prompt))
+            for asked, prompt in prompts
+            if prompt is not None
+        ]
+
+    def _add_gold(
+        self,
+        params: Params,
+        place: int,
+        members: Mapping[int, dict[str, Any]],
+        report: Report,
+    ) -> None:
+        """Measures the true answers for the members of a task, and its baselines."""
+        ready, task, rows = self._ready, self._ready.tasks[place], self._rows[place]
+        end: Any = task.vocabulary.eos_id
+        measure = make_gold(ready.backbone, end, ready.place_batch)
+        sets = [(rows, params, self._places(place))]
+        sets += [(other, frozen, [0]) for other, frozen in self._baselines(task)]
+        total = sum(len(places) * one.num_examples for one, _, places in sets)
+        found: list[list[dict[str, float]]] = []
+        with example_bar(total, f"{self._labels[place]} true answers") as advance:
+            for one, joined, places in sets:
+                of_batch = functools.partial(measure, joined)
+                size = ready.run.evaluation.batch_size
+                found.append(score_gold(of_batch, one, size, places, advance))
+        tuned, baselines = found[0], [scores[0] for scores in found[1:]]
+        named = {"untuned": report.untuned, "hand_written": report.hand_written}
+        scored = [(name, x) for name, x in named.items() if x is not None]
+        for number, gold in zip(self._numbers(place), tuned, strict=True):
+            member = members[number]
+            member["metrics"] = {**member["metrics"], **gold}
+            for (name, scores), of_frozen in zip(scored, baselines, strict=True):
+                member[f"{name}_metrics"] = {**scores.metrics, **of_frozen}
+
     @property
     def _pack(self) -> bool:
-        """Whether rows hold several examples: decoding needs a row for each."""
+        """Whether rows hold several examples: decoding needs a row for each.
+
+        So does a decoder-only model, whose answers follow on what they are asked.
+        """
         run = self._ready.run
-        return run.data.pack and run.evaluation.method == "rank"
+        by_rank = run.evaluation.method == "rank"
+        return run.data.pack and by_rank and not self._ready.task.causal
 
     @property
     def _labels(self) -> list[str]:
@@ -161,7 +205,7 @@ class ScoreReport:
                 number: {
                     "split": run.data.shift_split,
                     "examples": rows.num_examples,
-                    "metric": "+".join(score.metrics),
+                    "metric": score.metric,
                     "score": score.score,
                     "majority": majority,
                     "illegal": score.illegal,
@@ -195,7 +239,7 @@ class ScoreReport:
             "task": self._labels[place],
             "split": self._split,
             "examples": len(tuned.predictions),
-            "metric": "+".join(tuned.metrics),
+            "metric": tuned.metric,
             "score": tuned.score,
             "majority": report.majority.score,
             "untuned": report.untuned.score,
@@ -212,7 +256,7 @@ class ScoreReport:
         assert report.vote is not None
         return {
             "task": self._labels[place],
-            "metric": "+".join(report.vote.metrics),
+            "metric": report.vote.metric,
             "members": len(scores),
             "average": float(np.mean(scores)),
             "best": max(scores),

@@ -10,10 +10,9 @@ import numpy as np
 
 from jaxprompt.bundled import is_bundled
 from jaxprompt.config import OfficialTask, OwnTask, Run
-from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.interop import hub
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
-from jaxprompt.models.weights.checkpoint import Checkpoint, read_chunks
+from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.nearest import SoftToken
@@ -108,9 +107,8 @@ def _find_model(run: Run | None, provenance: Provenance) -> Checkpoint | None:
 def _read_words(checkpoint: Checkpoint | None, prompt: Prompt) -> Sequence[SoftToken]:
     if checkpoint is None or checkpoint.vocabulary is None:
         return ()
-    (name,) = checkpoint.sources["embedding"].names
-    table = np.concatenate([*read_chunks(checkpoint.tensors, name)])
-    vocabulary = load_vocabulary(vocabulary_of(checkpoint))
+    table = np.concatenate([*read_table(checkpoint)])
+    vocabulary = vocabulary_of(checkpoint)
     return read_prompt(table, prompt, vocabulary, NEIGHBOURS).tokens
 
 

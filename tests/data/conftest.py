@@ -42,6 +42,23 @@ def spiece(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def causal_spiece(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SentencePiece model with the special ids of rinna's Japanese models."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES * 20),
+        model_writer=model,
+        vocab_size=120,
+        hard_vocab_limit=False,
+        user_defined_symbols=["[PAD]", "[CLS]", "[SEP]", "[MASK]"],
+        minloglevel=2,
+    )
+    path = tmp_path_factory.mktemp("causal_vocabulary") / "spiece.model"
+    path.write_bytes(model.getvalue())
+    return path
+
+
+@pytest.fixture(scope="session")
 def vocabulary(spiece: Path) -> seqio.Vocabulary:
     return load_vocabulary(spiece)
 

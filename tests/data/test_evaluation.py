@@ -87,7 +87,9 @@ def test_batches_hold_every_row_and_are_filled_up(cb, vocabulary):
         f"hypothesis: wet premise: rain {i}" for i in range(4)
     ]
     seen = []
-    evaluation.score(lambda batch: batch.targets, 3, progress=seen.append)
+    evaluation.score(
+        lambda batch: batch.targets, 3, progress=lambda count, _: seen.append(count)
+    )
     assert seen == [3, 1]
     with pytest.raises(ValueError, match="batch size 0: use 1 or more"):
         list(evaluation.batches(0))

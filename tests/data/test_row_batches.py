@@ -1,5 +1,7 @@
 """Every row is predicted once, comes back in its place, and costs little padding."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,9 @@ def echo(batch, examples=None):
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_answers_come_back_in_the_order_of_the_rows(cut, batch_size):
     rows, done = draw_rows(0, 23), []
-    found = predict_rows(echo, cut(rows, batch_size), 23, done.append)
+    found = predict_rows(
+        echo, cut(rows, batch_size), 23, lambda count, _: done.append(count)
+    )
     sizes = np.count_nonzero(rows["encoder_input_tokens"], axis=1)
     np.testing.assert_array_equal(found, np.stack([np.arange(1, 24), sizes], axis=1))
     assert sum(done) == 23
@@ -85,6 +89,13 @@ def test_packing_fills_rows_and_separates_their_examples():
     share = np.mean([padding_share(some.batch) for some in packed[:-1]])
     assert unsorted > 0.4
     assert share < 0.08
+    # Nothing is in front of a text whose next tokens are predicted.
+    empty = np.zeros_like(packed[0].batch.input_segments)
+    targets = np.array([[1, 1, 0, 0]])
+    text = dataclasses.replace(
+        packed[0].batch, input_segments=empty, target_segments=targets
+    )
+    assert padding_share(text) == 0.5
     for some in packed:
         assert some.batch.inputs.shape == (8, WIDTH)
         np.testing.assert_array_equal(

@@ -78,7 +78,7 @@ def test_the_score_stands_beside_majority_and_the_model_alone(large, task):
         (evaluation_set(task, 3), params),
         (evaluation_set(task, 0), alone),
         batch_size=4,
-        progress=done.append,
+        progress=lambda count, _: done.append(count),
     )
     assert done == [4, 3, 4, 3]
     assert report.majority.predictions == ["no"] * 7
