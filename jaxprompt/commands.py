@@ -158,7 +158,7 @@ def export(flags: argparse.Namespace) -> None:
     """Gives a prompt, or the prompted model, to another program."""
     from jaxprompt import runs
 
-    if flags.format == "stablehlo":
+    if flags.format in ("stablehlo", "peft_prefix"):
         _export_model(flags)
         return
     if flags.gin_file or flags.settings or flags.another_backbone:
@@ -177,15 +177,16 @@ def export(flags: argparse.Namespace) -> None:
 
 
 def _export_model(flags: argparse.Namespace) -> None:
-    from jaxprompt.runs.model_export import export_model
+    from jaxprompt.runs.model_export import export_model, export_prefix
 
     if len(flags.source) > 1 or flags.dtype or flags.backbone:
         raise ValueError(
-            "form stablehlo takes one prompt, and its model and dtype from the "
+            f"form {flags.format} takes one prompt, and its model and dtype from the "
             "prompt's run: change them by --gin.MODEL and --gin.DTYPE"
         )
     (file,) = flags.source
-    export_model(
+    give = export_model if flags.format == "stablehlo" else export_prefix
+    give(
         _run_of_prompt(flags, file),
         Path(file),
         Path(flags.output),

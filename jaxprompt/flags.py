@@ -266,14 +266,18 @@ def _add_interchange(subparsers: Any) -> None:
     give.add_argument(
         "--another_backbone",
         action="store_true",
-        help="stablehlo: allow a model that the prompt was not trained on",
+        help="stablehlo, peft_prefix: allow a model that the prompt was not trained on",
     )
     forms = (
         "google: a .npy of google-research/prompt-tuning (the default); t5x: its "
         "checkpoint; peft: a folder of Hugging Face PEFT; tensorrt_llm: a prompt "
         "table; vllm: prompt embeddings"
     )
-    whole = "; stablehlo: the whole prompted model, which runs without jaxprompt"
+    whole = (
+        "; stablehlo: the whole prompted model, which runs without jaxprompt; "
+        "peft_prefix: what a decoder-only model makes of the prompt, as PEFT's prefix "
+        "tuning"
+    )
     for sub, known in ((take, forms), (give, forms + whole)):
         sub.add_argument("--format", default="google", help=known)
         sub.add_argument(

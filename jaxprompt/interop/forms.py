@@ -49,6 +49,6 @@ def find_form(name: str) -> Form:
     if name not in FORMS:
         raise ValueError(
             f"unknown form {name!r}: use one of {list(FORMS)}; stablehlo, the whole "
-            "model, can only be exported"
+            "model, and peft_prefix can only be exported"
         )
     return FORMS[name]

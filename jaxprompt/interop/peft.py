@@ -1,6 +1,7 @@
-"""Prompt tuning of Hugging Face PEFT: adapter_config.json and safetensors, for T5."""
+"""Prompt tuning of Hugging Face PEFT: adapter_config.json and safetensors."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from jaxprompt.bundled import is_bundled, resolve
 from jaxprompt.interop.arrays import (
     check_rows,
     conversion,
-    read_tensors,
+    read_tensor,
     round_rows,
     safetensors_bytes,
 )
 from jaxprompt.interop.exchange import Given, Taken
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.models.backbone import find_checkpoint
+from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.prompts.prompt import make_prompt
 
 CONFIG, WEIGHTS, PICKLE = (
@@ -27,7 +29,8 @@ CONFIG, WEIGHTS, PICKLE = (
     "adapter_model.bin",
 )
 TENSOR = "prompt_embeddings"
-_TYPE, _TASK = "PROMPT_TUNING", "SEQ_2_SEQ_LM"
+_TYPE = "PROMPT_TUNING"
+_SEQUENCES, _CAUSAL = "SEQ_2_SEQ_LM", "CAUSAL_LM"
 
 
 def read(path: Path) -> Taken:
@@ -51,9 +54,11 @@ def read(path: Path) -> Taken:
     Source: huggingface/peft 0.21, peft_model.py (get_prompt) and
     utils/save_and_load.py.
     """
-    if not path.is_dir():
+    # Not Path.is_dir, which fails on a name that is too long.
+    if not os.path.isdir(path):
         raise FileNotFoundError(
-            f"no folder {path}: name the one that holds {CONFIG} and {WEIGHTS}"
+            f"no folder {str(path)[:300]}: name the one that holds {CONFIG} and "
+            f"{WEIGHTS}"
         )
     config = _read_config(path / CONFIG)
     if not (path / WEIGHTS).is_file() and (path / PICKLE).is_file():
@@ -61,19 +66,16 @@ def read(path: Path) -> Taken:
             f"{path / PICKLE} is a pickle, which can run any code and is never read: "
             f"convert it once by {conversion(path / PICKLE)}"
         )
-    tensors = read_tensors(path / WEIGHTS, TENSOR)
-    if tensors.keys() != {TENSOR}:
-        raise ValueError(
-            f"{path / WEIGHTS} holds {', '.join(sorted(tensors)) or 'nothing'}, where "
-            f"one tensor {TENSOR!r} should be: this is more, or other, than a prompt"
-        )
-    rows = check_rows(tensors[TENSOR], f"{path / WEIGHTS}: {TENSOR}")
+    found = read_tensor(path / WEIGHTS, TENSOR, "this is more, or other, than a prompt")
+    rows = check_rows(found, f"{path / WEIGHTS}: {TENSOR}")
     length, width = config["num_virtual_tokens"], config.get("token_dim")
-    if len(rows) not in (length, 2 * length) or width not in (None, rows.shape[1]):
+    causal = config["task_type"] == _CAUSAL
+    lengths = (length,) if causal else (length, 2 * length)
+    if len(rows) not in lengths or width not in (None, rows.shape[1]):
         raise ValueError(
             f"{path}: {TENSOR} is {list(rows.shape)}, but {CONFIG} says "
-            f"num_virtual_tokens {length}, token_dim {width}: take both from one "
-            "adapter"
+            f"num_virtual_tokens {length}, token_dim {_shown(width)}: take both from "
+            "one adapter"
         )
     notes = ()
     if len(rows) > length:
@@ -82,7 +84,8 @@ def read(path: Path) -> Taken:
             "prompt, which it neither trains nor reads for T5",
         )
     prompt = make_prompt(jnp.asarray(rows[:length]))
-    return Taken((prompt,), str(config.get("base_model_name_or_path") or ""), notes)
+    name = str(config.get("base_model_name_or_path") or "")
+    return Taken((prompt,), name, notes, causal)
 
 
 def write(path: Path, given: Given) -> tuple[str, ...]:
@@ -90,7 +93,7 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
 
     Args:
         path: The folder; one that is there is replaced, unless it holds other files.
-        given: One prompt of a T5.
+        given: One prompt.
 
     Returns:
         What was rounded. PEFT itself computes in float32, whatever the file holds.
@@ -114,7 +117,7 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
         "prompt_tuning_init": "RANDOM",
         "prompt_tuning_init_text": None,
         "revision": None if given.backbone else provenance.revision,
-        "task_type": _TASK,
+        "task_type": _CAUSAL if provenance.causal else _SEQUENCES,
         "token_dim": prompt.width,
         "tokenizer_name_or_path": None,
         **_sizes(given.backbone or provenance.backbone, prompt.width, given.backbone),
@@ -137,35 +140,53 @@ def _sizes(name: str, width: int, chosen: str) -> dict[str, int]:
             f"prompt width {width} != model width {model.width}: this is not a prompt "
             f"of {name}"
         )
-    return {"num_layers": model.encoder_layers, "num_attention_heads": model.heads}
+    layers = model.layers if isinstance(model, GPT2Config) else model.encoder_layers
+    return {"num_layers": layers, "num_attention_heads": model.heads}
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
-    """Reads the config; refuses what is no T5's soft prompt."""
+    """Reads the config; refuses what is no soft prompt."""
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {path.parent}: is it an adapter?")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        config = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise ValueError(f"{path} holds no JSON object: is it an adapter's?")
     if config.get("peft_type") != _TYPE:
         raise ValueError(
-            f"{path}: peft_type {config.get('peft_type')!r} is no soft prompt that can "
-            f"be read here: only {_TYPE} can"
+            f"{path}: peft_type {_shown(config.get('peft_type'))} is no soft prompt "
+            f"that can be read here: only {_TYPE} can"
         )
-    if config.get("task_type") != _TASK:
+    if config.get("task_type") not in (_SEQUENCES, _CAUSAL):
         raise ValueError(
-            f"{path}: task_type {config.get('task_type')!r}: only {_TASK}, a prompt of "
-            "T5's encoder, can be read here"
+            f"{path}: task_type {_shown(config.get('task_type'))}: only {_SEQUENCES}, "
+            f"a prompt of T5's encoder, and {_CAUSAL}, can be read here"
         )
     if config.get("modules_to_save"):
         raise ValueError(
-            f"{path}: modules_to_save {config['modules_to_save']}: a prompt file "
-            "cannot hold trained parts of the model"
+            f"{path}: modules_to_save {_shown(config['modules_to_save'])}: a prompt "
+            "file cannot hold trained parts of the model"
         )
     length = config.get("num_virtual_tokens")
-    if not isinstance(length, int) or length < 1:
-        raise ValueError(f"{path}: num_virtual_tokens {length!r} is no length")
+    if type(length) is not int or length < 1:
+        raise ValueError(f"{path}: num_virtual_tokens {_shown(length)} is no length")
+    _check_name(config.get("base_model_name_or_path"), path)
     return config
+
+
+def _check_name(name: Any, path: Path) -> None:
+    """Refuses a name of the base model that is none, or could not be printed."""
+    if name is None:
+        return
+    if not isinstance(name, str) or any("\ud800" <= x <= "\udfff" for x in name):
+        raise ValueError(
+            f"{path}: base_model_name_or_path {_shown(name)} is no text: give the name "
+            "of the model"
+        )
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as an error message shows it: on one line, not too long."""
+    return ascii(value)[:80]

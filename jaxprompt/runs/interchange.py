@@ -66,6 +66,7 @@ def import_prompt(
             task=task,
             init="file",
             source=f"{form}: {source.resolve().name}",
+            causal=taken.causal,
         )
 
     if len(prompts) == 1:

@@ -1,4 +1,4 @@
-"""Giving the whole prompted model to any program: a folder that needs no jaxprompt."""
+"""Giving a prompt with what its model makes of it: a program, or a prefix."""
 
 from pathlib import Path
 
@@ -6,8 +6,14 @@ import numpy as np
 
 from jaxprompt.config import LOSS, OfficialTask, OwnTask, Run
 from jaxprompt.interop.folder import check_replaceable
+from jaxprompt.interop.peft import CONFIG, WEIGHTS
+from jaxprompt.interop.peft_prefix import write_prefix
 from jaxprompt.interop.stablehlo import Answering, file_names, write_program
-from jaxprompt.prompts.file import load_prompt
+from jaxprompt.models.backbone import find_checkpoint, open_backbone
+from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.t5 import T5
+from jaxprompt.models.weights.checkpoint import read_params
+from jaxprompt.prompts.file import check_backbone, load_prompt
 from jaxprompt.runs.output import check_output
 from jaxprompt.runs.prepare import prepare
 
@@ -41,11 +47,22 @@ def export_model(
             f"method {LOSS!r} gives no answers: use another, as "
             "--gin.METHOD=\"'greedy'\""
         )
+    if evaluation.method == "nucleus":
+        raise ValueError(
+            "method 'nucleus' draws by chance, which a program of fixed answers does "
+            "not: use another, as --gin.METHOD=\"'greedy'\""
+        )
     prompt, provenance = load_prompt(prompt_file)
     ready = prepare(
         run, splits=(), trained=[provenance], another_backbone=another_backbone
     )
-    check_replaceable(output, file_names(ready.backbone))
+    backbone = ready.backbone
+    if not isinstance(backbone, T5):
+        raise ValueError(
+            f"form stablehlo for {backbone.name}, a model with a decoder only: only a "
+            "T5 can be exported whole; peft and peft_prefix take its prompt"
+        )
+    check_replaceable(output, file_names(backbone))
     label_ids = None
     if evaluation.method == "rank":
         label_ids = ready.task.label_ids(data.target_length)
@@ -54,20 +71,55 @@ def export_model(
     answering = Answering(
         method=evaluation.method,
         inputs=data.input_length,
-        length=data.target_length,
+        length=evaluation.decode_length or data.target_length,
         beams=evaluation.beams,
         alpha=evaluation.alpha,
         labels=(ready.task.labels or ()) if evaluation.method == "rank" else (),
         label_ids=label_ids,
     )
     params = ready.join(prompt)
-    write_program(
-        output, ready.backbone, params, answering, provenance, _text_format(run)
-    )
+    write_program(output, backbone, params, answering, provenance, _text_format(run))
     print(
         f"wrote {output}: {provenance.backbone} with the prompt of {prompt_file}; "
         "its README.md says how to run it"
     )
+
+
+def export_prefix(
+    run: Run,
+    prompt_file: Path,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    another_backbone: bool = False,
+) -> None:
+    """Writes the prompt of a decoder-only model as prefix tuning of PEFT.
+
+    Args:
+        run: The model; what a prompt's own file says, or a change of it.
+        prompt_file: The prompt.
+        output: The folder to write.
+        overwrite: As for `export_model`.
+        another_backbone: As for `export_model`.
+
+    Raises:
+        ValueError: If anything does not fit, as the prompt of a T5.
+        FileNotFoundError: If a file is missing.
+    """
+    check_output(output, overwrite)
+    prompt, provenance = load_prompt(prompt_file)
+    check_replaceable(output, {CONFIG, WEIGHTS})
+    checkpoint = find_checkpoint(str(run.model.name), revision=run.model.revision)
+    backbone = open_backbone(checkpoint)
+    if not isinstance(backbone, GPT2):
+        raise ValueError(
+            f"form peft_prefix for {backbone.name}, which has an encoder: there a "
+            "prompt depends on the text behind it and is no prefix, so use peft"
+        )
+    check_backbone(provenance, backbone, override=another_backbone)
+    model = read_params(checkpoint, "float32", None)
+    write_prefix(output, backbone, model, prompt, str(run.model.name))
+    print(f"wrote {output}: the prompt of {prompt_file} as a prefix of {backbone.name}")
 
 
 def _text_format(run: Run) -> str:

@@ -113,7 +113,7 @@ def test_of_pefts_two_prompts_the_first_is_kept(tmp_path):
         ({"peft_type": "PREFIX_TUNING"}, "peft_type 'PREFIX_TUNING' is no soft"),
         ({"peft_type": "P_TUNING"}, "peft_type 'P_TUNING' is no soft prompt"),
         ({"peft_type": None}, "peft_type None is no soft prompt"),
-        ({"task_type": "CAUSAL_LM"}, "task_type 'CAUSAL_LM': only SEQ_2_SEQ_LM"),
+        ({"task_type": "SEQ_CLS"}, "task_type 'SEQ_CLS': only SEQ_2_SEQ_LM"),
         ({"modules_to_save": ["lm_head"]}, r"modules_to_save \['lm_head'\]: a prompt"),
         ({"num_virtual_tokens": "many"}, "num_virtual_tokens 'many' is no length"),
         ({"num_virtual_tokens": 2}, r"is \[3, 16\], but .* num_virtual_tokens 2"),

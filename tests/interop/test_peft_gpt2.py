@@ -1,0 +1,154 @@
+"""A prompt of a GPT-2 does the same in PEFT and here, as soft tokens or as a prefix."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxprompt.interop.exchange import Given
+from jaxprompt.interop.forms import find_form
+from jaxprompt.interop.peft_prefix import write_prefix
+from jaxprompt.models.backbone import save
+from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.prompts.file import Provenance
+from jaxprompt.prompts.join import prompted_logits
+from jaxprompt.prompts.prompt import Prompt, make_prompt
+from jaxprompt.shapes import Batch, Params
+
+torch = pytest.importorskip("torch")
+peft = pytest.importorskip("peft")
+transformers = pytest.importorskip("transformers")
+
+# PEFT 0.21 still asks for a name that transformers 5 is about to drop.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:`is_gradient_checkpointing`:FutureWarning"
+)
+PROMPT_LENGTH, WIDTH = 5, 32
+CONFIG = GPT2Config(
+    vocab_size=60, width=WIDTH, heads=4, ffn_width=48, layers=3, positions=40
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Both:
+    """One model in both libraries, its folder, and texts without padding."""
+
+    backbone: GPT2
+    model: Params
+    folder: Path
+    texts: np.ndarray
+
+    def torch_model(self) -> Any:
+        return transformers.GPT2LMHeadModel.from_pretrained(self.folder)
+
+    def our_logits(self, prompt: Prompt) -> np.ndarray:
+        """Scores the token behind each of a text's, the prompt in front."""
+        rows, length = self.texts.shape
+        soft = np.full((rows, 1), self.backbone.vocab_rows, np.int32)
+        # A text of T tokens: the last soft one is the source, all others are targets.
+        inputs = jnp.asarray(soft)
+        ones = jnp.ones((rows, length), jnp.int32)
+        batch = Batch(
+            inputs=inputs,
+            input_segments=jnp.ones_like(inputs),
+            targets=ones,
+            target_inputs=jnp.asarray(self.texts),
+            target_segments=ones,
+            weights=ones.astype(jnp.float32),
+            members=jnp.zeros_like(ones),
+        )
+        params = {"model": self.model, "prompt": prompt}
+        logits = jax.jit(prompted_logits, static_argnums=0)(
+            self.backbone, params, batch
+        )
+        return np.asarray(logits)[..., 1 : 1 + CONFIG.vocab_size]
+
+    def their_logits(self, model: Any) -> np.ndarray:
+        """Likewise, of PEFT's model."""
+        ids = torch.tensor(self.texts - 1).long()
+        with torch.no_grad():
+            out = model(input_ids=ids, attention_mask=torch.ones_like(ids))
+        return out.logits.numpy()[:, -ids.shape[1] :]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    backbone = GPT2(CONFIG)
+    model = backbone.init(jax.random.key(0))
+    # Far from the start, where a prompt would hardly matter.
+    model = jax.tree.map(lambda leaf: leaf * 4 if leaf.ndim > 1 else leaf, model)
+    folder = tmp_path_factory.mktemp("model") / "gpt2"
+    save(folder, backbone, model)
+    draw = np.random.default_rng(0)
+    texts = draw.integers(1, 1 + CONFIG.vocab_size, (3, 7)).astype(np.int32)
+    return Both(backbone, model, folder, texts)
+
+
+def draw_prompt(seed: int) -> Prompt:
+    rows = np.random.default_rng(seed).normal(size=(PROMPT_LENGTH, WIDTH))
+    return make_prompt(jnp.asarray(rows, jnp.float32))
+
+
+def provenance(folder: Path) -> Provenance:
+    return Provenance(
+        backbone=str(folder),
+        revision=None,
+        fingerprint="",
+        length=PROMPT_LENGTH,
+        width=WIDTH,
+        causal=True,
+    )
+
+
+def test_a_prompt_of_ours_scores_the_same_in_peft(both: Both, tmp_path: Path):
+    prompt, adapter = draw_prompt(5), tmp_path / "adapter"
+    given = Given(
+        prompts=[prompt],
+        provenances=[provenance(both.folder)],
+        backbone=str(both.folder),
+    )
+    find_form("peft").write(adapter, given)
+    theirs = peft.PeftModel.from_pretrained(both.torch_model(), adapter).eval()
+    ours = both.our_logits(prompt)
+    np.testing.assert_allclose(ours, both.their_logits(theirs), atol=1e-4)
+    # Of another prompt the logits are others, so equal ones mean something.
+    assert np.abs(ours - both.our_logits(draw_prompt(6))).max() > 0.1
+
+
+def test_a_prompt_that_peft_trained_scores_the_same_here(both: Both, tmp_path: Path):
+    torch.manual_seed(0)
+    config = peft.PromptTuningConfig(
+        task_type=peft.TaskType.CAUSAL_LM, num_virtual_tokens=PROMPT_LENGTH
+    )
+    theirs = peft.get_peft_model(both.torch_model(), config)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=1.0)
+    ids = torch.tensor(both.texts - 1).long()
+    out = theirs(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids)
+    out.loss.backward()
+    optimizer.step()
+    theirs.eval().save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    taken = find_form("peft").read(tmp_path / "adapter")
+    assert taken.causal
+    assert taken.backbone == str(both.folder)
+    (prompt,) = taken.prompts
+    np.testing.assert_allclose(
+        both.our_logits(prompt), both.their_logits(theirs), atol=1e-4
+    )
+
+
+def test_the_folded_prompt_is_prefix_tuning_in_peft(both: Both, tmp_path: Path):
+    prompt, adapter = draw_prompt(5), tmp_path / "adapter"
+    write_prefix(adapter, both.backbone, both.model, prompt, str(both.folder))
+    theirs = peft.PeftModel.from_pretrained(both.torch_model(), adapter).eval()
+    assert theirs.active_peft_config.peft_type == peft.PeftType.PREFIX_TUNING
+    np.testing.assert_allclose(
+        both.our_logits(prompt), both.their_logits(theirs), atol=1e-4
+    )
+    # Folded here or not, the prompt is the same one.
+    whole = dataclasses.replace(both.backbone, folds=False)
+    assert whole.folds is False
