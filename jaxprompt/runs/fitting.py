@@ -1,20 +1,27 @@
 """Training in a workdir: the optimizer, the resumed state, the best step kept."""
 
-from collections.abc import Callable, Iterator
+import functools
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 
-from jaxprompt.config import Run
+from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run
 from jaxprompt.data.bank import Member, bank_batches
+from jaxprompt.data.batches import Position
+from jaxprompt.data.digest import data_hashes
 from jaxprompt.data.mixture import mixed_batches
+from jaxprompt.data.order import examples_of
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.sharding import host_share
-from jaxprompt.train.checkpoint import Checkpoints, MemberProgress, Progress
+from jaxprompt.sharding import fetch, host_share
+from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.loop import Positions, Validation, fit
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.optimizer import (
@@ -26,6 +33,7 @@ from jaxprompt.train.optimizer import (
     make_schedule,
     train_only,
 )
+from jaxprompt.train.progress import MemberProgress, Progress
 from jaxprompt.train.step import TrainState, init_state, make_train_step
 
 
@@ -98,6 +106,9 @@ def fit_best(
 
     Raises:
         FloatingPointError: If the loss is not finite.
+        OSError: If a checkpoint cannot be written.
+        ValueError: If every checkpoint is damaged, a best one is when it is read, or
+            the data or the model changed since the run started.
         train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     run, pace, members = ready.run, ready.run.pace, ready.run.num_members
@@ -111,7 +122,10 @@ def fit_best(
     )
     state, frozen = init_state(ready.join(start), tx, MASKS[run.trains])
     progress = Progress(tuple(MemberProgress() for _ in range(members)))
-    checkpoints = Checkpoints(workdir / "checkpoints", members)
+    first_host = jax.process_index() == 0
+    checkpoints = Checkpoints(workdir / "checkpoints", inputs=_inputs(ready))
+    for note in checkpoints.notes if first_host else ():
+        print(f"jaxprompt: {note}", file=sys.stderr)
     if (saved := checkpoints.latest(state)) is not None:
         state, progress = saved
         print(f"resuming after step {int(state.step)} of {pace.steps}")
@@ -119,7 +133,6 @@ def fit_best(
         f"training {run.data.task_name}{_bank(members)} for {pace.steps} steps into "
         f"{workdir}"
     )
-    first_host = jax.process_index() == 0
     log = MetricLog(workdir, int(state.step)) if first_host else None
     try:
         state, progress = fit(
@@ -134,6 +147,7 @@ def fit_best(
             checkpoints=checkpoints,
             log=log,
             place=ready.place_training_batch,
+            name_batch=functools.partial(_name_batch, ready),
         )
         steps = tuple(m.best_step or int(state.step) for m in progress.members)
         trained = _best_of(state, steps, checkpoints)
@@ -190,6 +204,84 @@ def _batches(
         )
 
     return of_bank
+
+
+def _inputs(ready: Ready) -> dict[str, str]:
+    """Returns the hash of everything that the run reads, by a name for messages."""
+    run, data = ready.run, ready.run.data
+    splits = (data.train_split, data.validation_split, data.scored_split)
+    read = [
+        *((task, of, splits) for task, of in zip(data.tasks, ready.tasks, strict=True)),
+        *(
+            (task, of, (data.shift_split,))
+            for task, of in zip(data.shift_to, ready.shift_to, strict=True)
+        ),
+    ]
+    found = {}
+    for settings, task, wanted in read:
+        for name, digest in data_hashes(task, wanted).items():
+            found[f"{name} of task {settings.label} ({_place_of(settings)})"] = digest
+    # A new model is a function of the configuration.
+    if ready.backbone.fingerprint:
+        found[f"the model {run.model.name}"] = ready.backbone.fingerprint
+    return found
+
+
+def _place_of(settings: Any) -> str:
+    """Says where a task's data lies."""
+    if isinstance(settings, OwnTask):
+        files = settings.files
+        return files if isinstance(files, str) else ", ".join(files.values())
+    if isinstance(settings, OfficialTask):
+        place = settings.data_dir
+        return "from TFDS" if place is None else f"below DATA_DIR {place}"
+    place = settings.data_dir if isinstance(settings, QuizTask) else settings.folder
+    return f"below {place}"
+
+
+def _name_batch(ready: Ready, state: TrainState, positions: Positions) -> str:
+    """Says which examples of which tasks a batch held.
+
+    Of a bank only the members that have broken are named, where it shows: theirs are no
+    numbers any more.
+    """
+    run, data = ready.run, ready.run.data
+    if run.trains == "model":
+        everything = (range(len(ready.tasks)), run.seed, positions[0])
+        return f"{_name_rows(ready, *everything)} of {data.train_split!r}"
+    rows_MPD = fetch(state.trained["prompt"].rows)
+    broken = [not np.isfinite(rows_PD).all() for rows_PD in rows_MPD]
+    named = [
+        _name_rows(ready, [place], seed, position)
+        for (place, seed), position, is_broken in zip(
+            ready.members, positions, broken, strict=True
+        )
+        if is_broken or not any(broken)
+    ]
+    return f"{'; '.join(named)} of {data.train_split!r}"
+
+
+def _name_rows(
+    ready: Ready, places: Sequence[int], seed: int, position: Position
+) -> str:
+    """Names the batch, and its examples unless they are packed: then many are near."""
+    run, split = ready.run, ready.run.data.train_split
+    labels = [ready.run.data.tasks[place].label for place in places]
+    name = (
+        f"batch {position.batch} of epoch {position.epoch + 1} of {', '.join(labels)}"
+        f" with seed {seed}"
+    )
+    if run.data.pack:
+        return name
+    sizes = [ready.tasks[place].num_examples(split) for place in places]
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for example in examples_of(sizes, position, batch_size=run.batch_size, seed=seed):
+        numbers[example.task].append(example.number + 1)
+    rows = (
+        f"rows {', '.join(map(str, sorted(found)))} of {labels[task]}"
+        for task, found in sorted(numbers.items())
+    )
+    return f"{name} ({'; '.join(rows)}; the first is 1)"
 
 
 def _best_of(

@@ -23,10 +23,12 @@ from jaxprompt.runs.workdir import (
     PROMPT,
     PROMPTS,
     check_workdir,
+    check_writable,
     claim_workdir,
     read_result,
     release_workdir,
     write_result,
+    writing,
 )
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import fetch
@@ -53,6 +55,7 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
         ValueError: If anything in `run` does not fit, before any device work.
         FileNotFoundError: If a file is missing.
         FloatingPointError: If the loss is not finite.
+        OSError: If the workdir cannot be written any more.
         train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     check_workdir(workdir, config)
@@ -60,10 +63,12 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     if finished is not None:
         print(f"{workdir} holds a finished run:\n{result_table(finished)}")
         return finished
+    check_writable(workdir)
     train_it = _train_vocabulary if run.trains == VOCABULARY else _train_weights
     try:
-        result, made = train_it(run, workdir, config)
-        record = write_result(workdir, result)
+        with writing(workdir):
+            result, made = train_it(run, workdir, config)
+            record = write_result(workdir, result)
     finally:
         release_workdir(workdir)
     files = ", ".join(map(str, made))
@@ -77,7 +82,9 @@ def _train_vocabulary(
     """Returns the result and the files that it wrote."""
     model, result = make_vocabulary(run)
     claim_workdir(workdir, config)
-    return result, [write_vocabulary(workdir, model, run.tokenizer.sentinels)]
+    settings = run.tokenizer
+    made = write_vocabulary(workdir, model, settings.sentinels, settings.layout)
+    return result, [made]
 
 
 def _train_weights(

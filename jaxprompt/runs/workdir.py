@@ -1,10 +1,11 @@
 """The folder of a run: whose it is, and what lies in it when the run is finished."""
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,16 @@ RESULT, CONFIG = "result.json", "operative_config.gin"
 PAGE, METRICS = "report.html", "metrics.jsonl"
 LOCK = ".lock"
 
+_REFUSALS = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EFBIG: "allow larger files there",
+    errno.EACCES: "make it writable, or use another workdir",
+    errno.EPERM: "make it writable, or use another workdir",
+    errno.EROFS: "use another workdir, for its file system is read-only",
+}
+"""What a file system says when it does not take a file -> the fix."""
+
 
 def check_workdir(workdir: Path, config: str) -> None:
     """Refuses a folder that is not this run's; writes nothing.
@@ -28,11 +39,14 @@ def check_workdir(workdir: Path, config: str) -> None:
         config: The run's configuration as gin text.
 
     Raises:
-        ValueError: If the path is a file, or the folder holds a run of another
-            configuration.
+        ValueError: If the path is a file or below one, or the folder holds a run of
+            another configuration.
     """
-    if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f"workdir {workdir} is a file: name a folder")
+    nearest = _nearest(workdir)
+    if not nearest.is_dir():
+        is_it = nearest == workdir.absolute()
+        what = "is a file" if is_it else f"is below {nearest}, which is a file"
+        raise ValueError(f"workdir {workdir} {what}: name a folder")
     path = workdir / CONFIG
     if not path.exists():
         return
@@ -51,6 +65,64 @@ def check_workdir(workdir: Path, config: str) -> None:
     )
 
 
+def check_writable(workdir: Path) -> None:
+    """Refuses a folder that could not take the run's files; writes nothing.
+
+    Args:
+        workdir: The folder, which need not exist.
+
+    Raises:
+        ValueError: If it, or the nearest folder above that exists, is not writable.
+    """
+    nearest = _nearest(workdir)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"workdir {workdir}: {nearest} is not writable: make it so, or use another "
+            "workdir"
+        )
+
+
+def _nearest(workdir: Path) -> Path:
+    """Returns the path, or what exists of it."""
+    path = workdir.absolute()
+    # os.path: pathlib raises where a folder on the way cannot be read.
+    while not os.path.exists(path):
+        path = path.parent
+    return path
+
+
+@contextlib.contextmanager
+def writing(workdir: Path) -> Iterator[None]:
+    """Tells in one line what a file system refuses while a run writes its folder.
+
+    Raises:
+        OSError: For a disk that is full or not to be written, whoever found it out.
+    """
+    try:
+        yield
+    except Exception as err:
+        number = _refusal(err)
+        if number is None:
+            raise
+        name = err.filename if isinstance(err, OSError) else None
+        where = "" if name is None else f" {name}"
+        raise OSError(
+            f"cannot write{where} in workdir {workdir}: {os.strerror(number)}: "
+            f"{_REFUSALS[number]}; the same command then resumes"
+        ) from err
+
+
+def _refusal(err: Exception) -> int | None:
+    """Returns the number of what the file system said; None for any other error."""
+    if isinstance(err, OSError):  # One that is told already has no number.
+        return err.errno if err.errno in _REFUSALS else None
+    if isinstance(err, ValueError):
+        return None
+    # Other libraries' own types, such as safetensors', say it in their text.
+    said = (number for number in _REFUSALS if os.strerror(number) in str(err))
+    return next(said, None)
+
+
 def claim_workdir(workdir: Path, config: str) -> None:
     """Makes the folder of a run and writes its configuration there.
 
@@ -61,10 +133,15 @@ def claim_workdir(workdir: Path, config: str) -> None:
         config: The run's configuration as gin text.
 
     Raises:
-        ValueError: If another process trains there; or if of several hosts one does
-            not see what another wrote.
+        ValueError: If another process trains there; if the folder cannot be made; or if
+            of several hosts one does not see what another wrote.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise ValueError(
+            f"workdir {workdir} cannot be made: {err.strerror}: use another workdir"
+        ) from err
     if jax.process_index() == 0:
         _lock(workdir)
     write_atomically(workdir / CONFIG, config.encode())

@@ -1,142 +1,131 @@
 """Checkpoints of {step, prompt, optimizer, data position}; all of orbax is here."""
 
+import contextlib
 import dataclasses
-import functools
-import math
-from collections.abc import Sequence
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+from absl import logging
+from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from jaxprompt.data.batches import Position
+from jaxprompt.atomic import write_atomically
+from jaxprompt.train.checksums import NAME as CHECKSUMS
+from jaxprompt.train.checksums import find_damage, write_checksums
+from jaxprompt.train.progress import Progress, read_progress
 from jaxprompt.train.step import TrainState
 
+_SAVING = ".saving"
+"""File that is there while a checkpoint is written; it holds the step."""
 
-@dataclasses.dataclass(frozen=True)
-class MemberProgress:
-    """What a run knows of one member of the bank besides its state.
-
-    Attributes:
-        position: Where in its data the next batch starts.
-        best_step: Step of the best evaluation so far; 0 before the first.
-        best_score: Its score.
-        stale: Evaluations since then.
-    """
-
-    position: Position = dataclasses.field(default_factory=Position)
-    best_step: int = 0
-    best_score: float = float("-inf")
-    stale: int = 0
-
-    def scored(self, step: int, score: float) -> "MemberProgress":
-        """Returns the progress after an evaluation; of equal scores, the first wins."""
-        if score > self.best_score:
-            return dataclasses.replace(self, best_step=step, best_score=score, stale=0)
-        return dataclasses.replace(self, stale=self.stale + 1)
-
-    def gave_up(self, patience: int) -> bool:
-        """Whether so many evaluations went by without a better one; 0 is never."""
-        return 0 < patience <= self.stale
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """What a run knows besides its state; saved with each checkpoint.
-
-    Attributes:
-        members: Of each member of the bank; of the model, where that trains.
-        seconds: Time spent training and evaluating, over all the processes of the run.
-    """
-
-    members: tuple[MemberProgress, ...] = (MemberProgress(),)
-    seconds: float = 0.0
-
-    @property
-    def positions(self) -> tuple[Position, ...]:
-        """Where in each member's data the next batch starts."""
-        return tuple(member.position for member in self.members)
-
-    def moved(self, positions: Sequence[Position]) -> "Progress":
-        """Returns the progress with the data at other positions."""
-        members = [
-            dataclasses.replace(member, position=position)
-            for member, position in zip(self.members, positions, strict=True)
-        ]
-        return dataclasses.replace(self, members=tuple(members))
-
-    def scored(self, step: int, scores: Sequence[float]) -> "Progress":
-        """Returns the progress after an evaluation of every member."""
-        members = [
-            member.scored(step, score)
-            for member, score in zip(self.members, scores, strict=True)
-        ]
-        return dataclasses.replace(self, members=tuple(members))
-
-    def counted(self, scores: Sequence[float], patience: int) -> list[float]:
-        """Returns the scores that count: a member that gave up has none, NaN.
-
-        Alone it would have stopped, at its best until then.
-        """
-        return [
-            math.nan if member.gave_up(patience) else score
-            for member, score in zip(self.members, scores, strict=True)
-        ]
-
-    def gave_up(self, patience: int) -> bool:
-        """Whether every member gave up."""
-        return all(member.gave_up(patience) for member in self.members)
+_REFUSALS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EIO,
+)
 
 
 class Checkpoints:
-    """The last checkpoint of a run and each member's best, in a folder.
+    """The last two checkpoints of a run and the bests that they name, in a folder.
 
-    Writes are atomic, by orbax: a killed save leaves the one before. Nothing of the
+    Writes are atomic, by orbax: a killed save leaves the ones before. Each checkpoint
+    holds the SHA-256 of its files and is read only where they are right. Nothing of the
     frozen model is saved.
+
+    Attributes:
+        notes: What was found damaged when the folder was opened, a line each.
     """
 
-    def __init__(self, folder: Path, members: int = 1):
-        policies: Any = ocp.training.preservation_policies
-        best = [
-            policies.BestN(
-                get_metric_fn=functools.partial(_rank, member=member),
-                n=1,
-                keep_checkpoints_without_metrics=False,
-            )
-            for member in range(members)
-        ]
-        keep: Any = policies.AnyPreservationPolicy([policies.LatestN(1), *best])
-        self._checkpointer = ocp.training.Checkpointer(
-            str(folder.absolute()),
-            preservation_policy=keep,
-            cleanup_tmp_directories=True,
-        )
+    def __init__(self, folder: Path, *, inputs: Mapping[str, str] | None = None):
+        """Opens a folder, and removes the checkpoints that cannot be used.
 
-    def save(
-        self, state: TrainState, progress: Progress, scores: Sequence[float] = ()
-    ) -> None:
-        """Saves a state, and returns when it is on disk.
+        Args:
+            folder: Where checkpoints are kept; made if needed.
+            inputs: Name -> hash of everything that the run reads, as its data. To
+                resume with another hash is refused.
+
+        Raises:
+            ValueError: If there are checkpoints, and each is damaged.
+        """
+        self._folder = folder.absolute()
+        self._inputs = dict(inputs or {})
+        self.notes = _drop_unusable(self._folder)
+        self._checkpointer = ocp.training.Checkpointer(
+            str(self._folder), cleanup_tmp_directories=True
+        )
+        self._needed: dict[int, set[int]] = {}
+        self._failed = False
+
+    @property
+    def last_step(self) -> int | None:
+        """Step of the last checkpoint; None where there is none."""
+        steps = self._steps()
+        return steps[-1] if steps else None
+
+    def describe_last(self) -> str:
+        """Says where the last state is that was saved, for error messages."""
+        if self.last_step is None:
+            return f"nothing was saved in {self._folder} yet"
+        return f"the state after step {self.last_step} is kept in {self._folder}"
+
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """Saves a state, and returns when it is on disk with its checksums.
 
         Args:
             state: The state to resume from.
             progress: The rest of what resuming needs.
-            scores: Each member's validation score, if the state was evaluated. One that
-                is not finite (a correlation of equal predictions, say) is none.
+
+        Raises:
+            OSError: If it cannot be written; the checkpoints before it stay.
         """
         step = int(state.step)
-        if self._checkpointer.latest and self._checkpointer.latest.step == step:
+        if self.last_step == step:
             return
-        finite = {str(m): x for m, x in enumerate(scores) if math.isfinite(x)}
-        metrics = {**finite, "step": step} if finite else None
-        self._checkpointer.save(
-            step,
-            state,
-            force=True,
-            metrics=metrics,
-            custom_metadata={"progress": dataclasses.asdict(progress)},
-        )
+        before = self.describe_last()
+        try:
+            with _quiet():
+                self._write(step, state, progress)
+        # orbax raises ValueError for what the file system refuses.
+        except (OSError, ValueError) as err:
+            self._failed = True
+            raise OSError(
+                f"cannot save step {step} in {self._folder}: {_reason(err)}. Make room "
+                f"there, and the same command resumes: {before}"
+            ) from err
+
+    def _write(self, step: int, state: TrainState, progress: Progress) -> None:
+        # A step that this file names, and that has no checksums, was not finished.
+        write_atomically(self._folder / _SAVING, str(step).encode())
+        about: Any = {
+            "progress": dataclasses.asdict(progress),
+            "inputs": self._inputs,
+        }
+        self._checkpointer.save(step, state, force=True, custom_metadata=about)
         self._checkpointer.wait()
+        if jax.process_index() == 0:
+            write_checksums(self._folder / str(step))
+            (self._folder / _SAVING).unlink()
+        # Only now: until its checksums are there, the ones before are all there is.
+        *others, last = self._steps()
+        kept = {last, *others[-1:]}
+        self._needed[step] = _bests(progress, step)
+        for saved in tuple(kept):
+            if saved not in self._needed:
+                self._needed[saved] = _needs(self._folder / str(saved))
+            kept |= self._needed[saved]
+        for old in others:
+            if old not in kept:
+                if jax.process_index() == 0:  # Half removed, it is no damage.
+                    (self._folder / str(old) / CHECKSUMS).unlink(missing_ok=True)
+                self._checkpointer.delete(old)
 
     def latest(self, like: TrainState) -> tuple[TrainState, Progress] | None:
         """Loads the last checkpoint, or returns None where there is none yet.
@@ -145,16 +134,36 @@ class Checkpoints:
             like: A state of the same run: it says the shapes, types and shardings.
 
         Raises:
-            ValueError: If the checkpoint is of another prompt or optimizer.
+            ValueError: If the checkpoint is of another prompt or optimizer, or of
+                other inputs.
         """
-        if self._checkpointer.latest is None:
+        step = self.last_step
+        if step is None:
             return None
-        step = self._checkpointer.latest.step
-        metadata: Any = self._checkpointer.metadata(step).custom_metadata
-        return self.load(step, like), _read_progress(metadata["progress"])
+        saved: Any = self._checkpointer.metadata(step).custom_metadata
+        self._check_inputs(saved["inputs"])
+        return self._read(step, like), read_progress(saved["progress"])
 
     def load(self, step: int, like: TrainState) -> TrainState:
-        """Loads the checkpoint of a step; see `latest`."""
+        """Loads the checkpoint of a step once its checksums are verified.
+
+        Args:
+            step: Of a checkpoint that is kept.
+            like: As of `latest`.
+
+        Raises:
+            ValueError: If it is damaged, or of another prompt or optimizer.
+        """
+        problem = find_damage(self._folder / str(step))
+        if problem is not None:
+            raise ValueError(
+                f"checkpoint {step} in {self._folder}, a best one, is damaged "
+                f"({problem}): run the same command again, which goes on from the last "
+                "checkpoint that does not need it"
+            )
+        return self._read(step, like)
+
+    def _read(self, step: int, like: TrainState) -> TrainState:
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
         )
@@ -163,7 +172,7 @@ class Checkpoints:
         for name in sorted(there.keys() | here.keys()):
             if there.get(name) != here.get(name):
                 raise ValueError(
-                    f"the checkpoint of step {step} in {self._checkpointer.directory} "
+                    f"the checkpoint of step {step} in {self._folder} "
                     f"does not fit this run: {name} is {there.get(name, 'not')} there "
                     f"and {here.get(name, 'not')} here; train with the settings that "
                     "it was made with, or in another folder"
@@ -172,7 +181,130 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written."""
-        self._checkpointer.close()
+        if not self._failed:
+            self._checkpointer.close()
+            return
+        # orbax tells again what `save` has told.
+        with _quiet(), contextlib.suppress(OSError, ValueError):
+            self._checkpointer.close()
+
+    def _steps(self) -> list[int]:
+        return [checkpoint.step for checkpoint in self._checkpointer.checkpoints]
+
+    def _check_inputs(self, saved: Mapping[str, str]) -> None:
+        for name in sorted(saved.keys() | self._inputs.keys()):
+            then, now = saved.get(name), self._inputs.get(name)
+            if then != now:
+                raise ValueError(
+                    f"{name} changed since this run started (SHA-256 {_short(then)}, "
+                    f"now {_short(now)}): put back what it was to resume, or train in "
+                    "another workdir"
+                )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps orbax from logging, with a traceback, what it raises as well."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.FATAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _drop_unusable(folder: Path) -> list[str]:
+    """Removes the checkpoints that a run cannot go on from; says which, and why.
+
+    Usable is a checkpoint whose files are as saved, and those of the bests it names. Of
+    the ones before the last usable, only the damaged go.
+
+    Raises:
+        ValueError: If there are some, and none is usable.
+    """
+    names = (path.name for path in folder.glob("[0-9]*"))
+    steps = sorted(int(name) for name in names if name.isdigit())
+    cut_short = _cut_short(folder, steps)
+    saved = [step for step in steps if step not in cut_short]
+    usable, damage = _find_usable(folder, saved)
+    if saved and usable is None:
+        told = "; ".join(f"{step}: {found}" for step, found in damage.items())
+        raise ValueError(
+            f"every checkpoint in {folder} is damaged ({told}): put the files back "
+            "from a backup, or remove that folder to train again from the start"
+        )
+    notes = [
+        f"checkpoint {step} in {folder} is damaged ({found}): it is removed, and "
+        f"training goes on from step {usable}"
+        for step, found in damage.items()
+        # An older one without checksums was about to be removed anyway.
+        if step > (usable or 0) or (folder / str(step) / CHECKSUMS).exists()
+    ]
+    _remove([folder / str(step) for step in (*damage, *cut_short)])
+    return notes
+
+
+def _find_usable(
+    folder: Path, steps: Sequence[int]
+) -> tuple[int | None, dict[int, str]]:
+    """Returns the last usable step, and what is wrong with each that is not."""
+    damage = {
+        step: found for step in steps if (found := find_damage(folder / str(step)))
+    }
+    for step in reversed(steps):
+        if step in damage:
+            continue
+        needed = sorted(_needs(folder / str(step)))
+        lost = [best for best in needed if best in damage or best not in steps]
+        if not lost:
+            return step, dict(sorted(damage.items()))
+        found = damage.get(lost[0], "its folder is missing")
+        damage[step] = f"its best, checkpoint {lost[0]}, is lost: {found}"
+    return None, dict(sorted(damage.items()))
+
+
+def _cut_short(folder: Path, steps: Sequence[int]) -> set[int]:
+    """Returns the step that a process was saving when it was killed, if any."""
+    try:
+        saving = int((folder / _SAVING).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return set()
+    done = (folder / str(saving) / CHECKSUMS).exists()
+    return set() if done or saving not in steps else {saving}
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    """Removes folders; of several hosts the first does, once all have read them."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("checkpoints verified")
+    if jax.process_index() == 0:
+        for folder in folders:
+            shutil.rmtree(folder)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("damaged checkpoints removed")
+
+
+def _needs(folder: Path) -> set[int]:
+    """Returns the steps of the bests that a checkpoint names, but for itself."""
+    saved: Any = ocp.metadata(str(folder)).custom_metadata
+    return _bests(read_progress(saved["progress"]), int(folder.name))
+
+
+def _bests(progress: Progress, step: int) -> set[int]:
+    return {member.best_step for member in progress.members} - {0, step}
+
+
+def _reason(err: Exception) -> str:
+    """Returns what the file system said, which may be deep in a long message."""
+    if isinstance(err, OSError) and err.strerror:
+        return err.strerror
+    said = (os.strerror(number) for number in _REFUSALS)
+    known = [text for text in said if text in str(err)]
+    return known[0] if known else " ".join(str(err).split())[:200]
+
+
+def _short(digest: str | None) -> str:
+    return "none" if digest is None else digest[:12]
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
@@ -181,15 +313,3 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
         jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
         for path, leaf in jax.tree.leaves_with_path(tree)
     }
-
-
-def _rank(metrics: dict[str, float], member: int) -> tuple[float, float]:
-    return metrics.get(str(member), -math.inf), -metrics["step"]
-
-
-def _read_progress(saved: dict[str, Any]) -> Progress:
-    members = [
-        MemberProgress(**{**member, "position": Position(**member["position"])})
-        for member in saved["members"]
-    ]
-    return Progress(tuple(members), saved["seconds"])

@@ -15,8 +15,9 @@ from tqdm import tqdm
 from jaxprompt.data.batches import Position
 from jaxprompt.data.rows import padding_share
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.train.checkpoint import Checkpoints, Progress
+from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.metrics import MetricLog
+from jaxprompt.train.progress import Progress
 from jaxprompt.train.step import TrainState, TrainStep
 
 Positions = tuple[Position, ...]
@@ -69,6 +70,12 @@ class Pace:
     patience: int = 0
 
 
+def _name_batch(state: TrainState, positions: Positions) -> str:
+    del state
+    first = positions[0]
+    return f"batch {first.batch} of epoch {first.epoch + 1}"
+
+
 def fit(
     state: TrainState,
     frozen: Params,
@@ -82,6 +89,7 @@ def fit(
     checkpoints: Checkpoints | None = None,
     log: MetricLog | None = None,
     place: Callable[[Batch], Batch] = jax.device_put,
+    name_batch: Callable[[TrainState, Positions], str] = _name_batch,
     show_bar: bool = True,
 ) -> tuple[TrainState, Progress]:
     """Trains to the end of the pace, or until it no longer gets better.
@@ -99,19 +107,34 @@ def fit(
         checkpoints: Where to save; None saves nothing.
         log: Where to write the curves; None writes none.
         place: Moves a batch of NumPy arrays to the devices.
+        name_batch: From a state that came after a batch, and the positions right behind
+            that batch, to words that say which rows it held, for error messages.
         show_bar: Whether to draw the progress bar.
 
     Returns:
         The last state and the progress.
 
     Raises:
-        FloatingPointError: If a loss or gradient is not finite. What was saved stays.
+        FloatingPointError: If a loss or gradient is not finite; names the batch, and
+            what was saved before, which stays.
         Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     progress = progress or Progress()
     step = int(state.step)
     start = time.perf_counter() - progress.seconds
-    window = _Window(batch_size)
+
+    def broken(at: int, found: Mapping[str, Any], seen: Positions) -> Exception:
+        kept = (
+            "nothing is saved" if checkpoints is None else checkpoints.describe_last()
+        )
+        return FloatingPointError(
+            f"step {at} has loss {found['loss']} and gradient norm "
+            f"{found['gradient_norm']}, on {name_batch(state, seen)}: lower the "
+            "learning rate, use float32, or look at these rows, in another workdir; "
+            f"{kept}"
+        )
+
+    window = _Window(batch_size, broken)
     stream = batches(progress.positions)
     bar = tqdm(
         total=pace.steps * batch_size,
@@ -127,7 +150,7 @@ def fit(
             state, metrics = train_step(state, frozen, place(batch))
             step += 1
             progress = progress.moved(positions)
-            window.add(metrics, padding_share(batch))
+            window.add(metrics, padding_share(batch), positions)
             bar.update(batch_size)
 
             last = step == pace.steps
@@ -157,7 +180,7 @@ def fit(
                 window.check(step)
                 seconds = time.perf_counter() - start
                 progress = dataclasses.replace(progress, seconds=seconds)
-                checkpoints.save(state, progress, scores)
+                checkpoints.save(state, progress)
             if received and not last:
                 raise Stopped(received, step, saved=checkpoints is not None)
     return state, progress
@@ -187,9 +210,11 @@ class _Window:
     every step wait for the one before.
     """
 
-    def __init__(self, batch_size: int):
+    def __init__(self, batch_size: int, broken: Callable[..., Exception]):
         self._batch_size = batch_size
+        self._broken = broken
         self._metrics: list[Mapping[str, jax.Array]] = []
+        self._positions: list[Positions] = []
         self._paddings: list[float] = []
         self.restart()
 
@@ -197,8 +222,11 @@ class _Window:
         """Starts the clock anew, so that speed counts training only."""
         self._start, self._counted = time.perf_counter(), 0
 
-    def add(self, metrics: Mapping[str, jax.Array], padding: float) -> None:
+    def add(
+        self, metrics: Mapping[str, jax.Array], padding: float, positions: Positions
+    ) -> None:
         self._metrics.append(metrics)
+        self._positions.append(positions)
         self._paddings.append(padding)
         self._counted += 1
 
@@ -208,12 +236,8 @@ class _Window:
         for index, metrics in enumerate(fetched):
             # A finite loss with another gradient leaves a prompt that is not finite.
             if not all(map(math.isfinite, metrics.values())):
-                bad = step - len(fetched) + index + 1
-                raise FloatingPointError(
-                    f"step {bad} has loss {metrics['loss']} and gradient norm "
-                    f"{metrics['gradient_norm']}: lower the learning rate, or use "
-                    "float32; checkpoints of earlier steps are kept"
-                )
+                at = step - len(fetched) + index + 1
+                raise self._broken(at, metrics, self._positions[index])
         return fetched
 
     def mean(self, step: int) -> dict[str, float]:
@@ -225,7 +249,7 @@ class _Window:
         }
         scalars["examples_per_second"] = self._counted * self._batch_size / seconds
         scalars["padding"] = sum(self._paddings) / len(self._paddings)
-        self._metrics, self._paddings = [], []
+        self._metrics, self._positions, self._paddings = [], [], []
         self.restart()
         return scalars
 

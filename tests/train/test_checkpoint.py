@@ -1,7 +1,11 @@
 """Checkpoints are bit for bit what was saved, small, and the right ones are kept."""
 
 import dataclasses
+import errno
+import json
 import math
+import os
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +16,9 @@ from tiny import CONFIG, draw_prompt, make_tiny
 
 from jaxprompt.data.batches import Position
 from jaxprompt.sharding import make_mesh, place
-from jaxprompt.train.checkpoint import Checkpoints, MemberProgress, Progress
+from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.optimizer import adafactor, train_only
+from jaxprompt.train.progress import MemberProgress, Progress
 from jaxprompt.train.step import TrainState, init_state
 
 TX = train_only(adafactor())
@@ -43,8 +48,8 @@ def opened(tmp_path):
     """Opens the folder anew each time, as another process would."""
     managers = []
 
-    def open_folder(members=1):
-        managers.append(Checkpoints(tmp_path / "checkpoints", members))
+    def open_folder(**inputs):
+        managers.append(Checkpoints(tmp_path / "checkpoints", inputs=inputs))
         return managers[-1]
 
     yield open_folder
@@ -58,9 +63,9 @@ def kept(tmp_path):
 
 def test_a_state_comes_back_bit_for_bit(tiny, opened):
     state = state_of(tiny, 1, 7)
-    first = MemberProgress(Position(2, 5), best_step=4, best_score=0.1 + 0.2, stale=3)
+    first = MemberProgress(Position(2, 5), best_step=7, best_score=0.1 + 0.2, stale=3)
     progress = Progress((first, MemberProgress(Position(3, 1))), seconds=0.1)
-    opened(2).save(state, progress, (0.25, 0.5))
+    opened().save(state, progress)
     found, told = opened().latest(state_of(tiny, 2, 0))
     assert_same(found, state)
     assert told == progress
@@ -107,47 +112,47 @@ def test_nothing_of_the_backbone_is_on_disk(opened, tmp_path):
     """Its embeddings alone would take a megabyte."""
     large = make_tiny(dataclasses.replace(CONFIG, vocab_rows=20_000))
     assert large.model["embedding"].nbytes > 1e6
-    opened().save(state_of(large, 1, 7), Progress(), (0.5,))
+    opened().save(state_of(large, 1, 7), Progress())
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert 0 < sum(path.stat().st_size for path in files) < 1e5
 
 
-def test_the_best_and_the_last_are_kept(tiny, opened, tmp_path):
+def test_the_best_and_the_last_two_are_kept(tiny, opened, tmp_path):
     """Of equal scores the first is the best; one that is no number never is."""
     progress = Progress()
     scores = [[1.0], [3.0], [2.0], [3.0], [math.nan], []]
-    best = []
     for step, found in enumerate(scores, start=1):
         if found:
             progress = progress.scored(step, found)
-        (member,) = progress.members
-        best.append(member.best_step)
         # A new process each time: what is kept does not hang on its memory.
-        opened().save(state_of(tiny, step, step), progress, found)
-        assert kept(tmp_path) == sorted({member.best_step, step})
-    assert best == [1, 2, 2, 2, 2, 2]
-    assert (member.best_score, member.stale) == (3.0, 3)
+        opened().save(state_of(tiny, step, step), progress)
+    (member,) = progress.members
+    assert (member.best_step, member.best_score, member.stale) == (2, 3.0, 3)
+    assert kept(tmp_path) == [2, 5, 6]
     assert_same(opened().load(2, state_of(tiny, 0, 0)), state_of(tiny, 2, 2))
     assert_same(opened().latest(state_of(tiny, 0, 0))[0], state_of(tiny, 6, 6))
 
 
+def test_the_best_is_kept_for_the_last_but_one_too(tiny, opened, tmp_path):
+    """Were the last one damaged, the run would go on from there."""
+    progress = Progress()
+    checkpoints = opened()
+    seen = []
+    for step, score in enumerate([1.0, 0.0, 0.0, 2.0, 0.0, 0.0], start=1):
+        progress = progress.scored(step, [score])
+        checkpoints.save(state_of(tiny, step, step), progress)
+        seen.append(kept(tmp_path))
+    assert seen == [[1], [1, 2], [1, 2, 3], [1, 3, 4], [4, 5], [4, 5, 6]]
+
+
 def test_the_best_of_each_member_is_kept(tiny, opened, tmp_path):
     progress = Progress((MemberProgress(), MemberProgress()))
-    scores = [(1.0, 9.0), (3.0, 2.0), (2.0, 9.0), (2.0, math.nan)]
+    scores = [(1.0, 9.0), (3.0, 2.0), (2.0, 9.0), (2.0, math.nan), (0.0, 0.0)]
     for step, found in enumerate(scores, start=1):
         progress = progress.scored(step, found)
-        opened(2).save(state_of(tiny, step, step), progress, found)
+        opened().save(state_of(tiny, step, step), progress)
     assert [member.best_step for member in progress.members] == [2, 1]
-    assert kept(tmp_path) == [1, 2, 4]
-
-
-def test_only_numbers_that_are_not_leave_the_last(tiny, opened, tmp_path):
-    progress = Progress()
-    for step in (1, 2):
-        progress = progress.scored(step, [math.nan])
-        opened().save(state_of(tiny, step, step), progress, [math.nan])
-    assert progress.members[0].best_step == 0
-    assert kept(tmp_path) == [2]
+    assert kept(tmp_path) == [1, 2, 4, 5]
 
 
 def test_saving_a_step_again_does_nothing(tiny, opened):
@@ -178,3 +183,157 @@ def test_a_state_of_another_run_is_refused(tiny, opened):
     )
     with pytest.raises(ValueError, match=r"opt_state/.* is not there and \(.*\) here"):
         opened().load(7, other)
+
+
+@pytest.fixture(scope="module")
+def two(tiny, tmp_path_factory):
+    """A folder with the checkpoints 3, 6 and 7; 3 is the best of all."""
+    folder = tmp_path_factory.mktemp("two") / "checkpoints"
+    checkpoints = Checkpoints(folder)
+    progress = Progress().scored(3, [1.0])
+    for step in (3, 6, 7):
+        checkpoints.save(state_of(tiny, step, step), progress)
+    checkpoints.close()
+    return folder
+
+
+@pytest.fixture
+def damaged(two, tmp_path):
+    """A copy of it, to damage."""
+    return shutil.copytree(two, tmp_path / "checkpoints")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def remove(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [cut, flip, remove])
+def test_damage_to_any_file_is_found_and_the_one_before_is_taken(
+    tiny, two, damage, tmp_path
+):
+    files = [p.relative_to(two) for p in (two / "7").rglob("*") if p.is_file()]
+    assert len(files) > 5
+    for number, name in enumerate(sorted(files)):
+        folder = shutil.copytree(two, tmp_path / str(number))
+        damage(folder / name)
+        checkpoints = Checkpoints(folder)
+        (note,) = checkpoints.notes
+        assert f"checkpoint 7 in {folder} is damaged ({name.relative_to('7')} " in note
+        assert note.endswith("it is removed, and training goes on from step 6")
+        assert checkpoints.last_step == 6
+        assert not (folder / "7").exists()
+        checkpoints.close()
+
+
+def test_what_is_taken_instead_is_whole_and_goes_on(tiny, damaged, opened, tmp_path):
+    remove(damaged / "7" / "sha256.json")
+    checkpoints = opened()
+    assert "(sha256.json is missing)" in checkpoints.notes[0]
+    found, progress = checkpoints.latest(state_of(tiny, 0, 0))
+    assert_same(found, state_of(tiny, 6, 6))
+    checkpoints.save(state_of(tiny, 7, 7), progress)
+    assert kept(tmp_path) == [3, 6, 7]
+    assert opened().notes == []
+
+
+def test_of_the_last_two_damaged_the_best_goes_on(tiny, damaged, opened):
+    flip(damaged / "7" / "state" / "manifest.ocdbt")
+    shutil.rmtree(damaged / "6" / "state")
+    checkpoints = opened()
+    assert [note.rpartition("from ")[2] for note in checkpoints.notes] == ["step 3"] * 2
+    assert_same(checkpoints.latest(state_of(tiny, 0, 0))[0], state_of(tiny, 3, 3))
+
+
+def test_where_nothing_is_whole_nothing_is_removed(damaged, opened, tmp_path):
+    for step in ("3", "6", "7"):
+        cut(damaged / step / "_CHECKPOINT_METADATA")
+    message = (
+        r"every checkpoint in .* is damaged \(3: _CHECK.* is not what was saved; 6"
+    )
+    with pytest.raises(ValueError, match=message):
+        opened()
+    assert kept(tmp_path) == [3, 6, 7]
+
+
+def test_an_older_one_that_nothing_names_is_removed(tiny, damaged, opened, tmp_path):
+    flip(damaged / "6" / "_CHECKPOINT_METADATA")
+    checkpoints = opened()
+    assert "checkpoint 6" in checkpoints.notes[0]
+    assert kept(tmp_path) == [3, 7]
+    assert_same(checkpoints.latest(state_of(tiny, 0, 0))[0], state_of(tiny, 7, 7))
+
+
+def test_one_that_was_half_removed_is_no_damage(damaged, opened, tmp_path):
+    """As a killed run leaves it: the checksums go first."""
+    for name in ("sha256.json", "_CHECKPOINT_METADATA"):
+        (damaged / "6" / name).unlink()
+    assert opened().notes == []
+    assert kept(tmp_path) == [3, 7]
+
+
+def test_a_lost_best_loses_those_that_name_it(damaged, opened):
+    shutil.rmtree(damaged / "3")
+    with pytest.raises(ValueError, match="its best, checkpoint 3, is lost: its folder"):
+        opened()
+
+
+def test_a_best_that_is_damaged_during_the_run_is_never_loaded(tiny, damaged, opened):
+    checkpoints = opened()
+    flip(damaged / "3" / "state" / "manifest.ocdbt")
+    with pytest.raises(ValueError, match=r"checkpoint 3 .* is damaged \(state/manif"):
+        checkpoints.load(3, state_of(tiny, 0, 0))
+
+
+def test_a_save_that_was_killed_before_its_checksums_is_none(tiny, opened, tmp_path):
+    """Even of the first: that is no damage, and the run starts as if it were new."""
+    opened().save(state_of(tiny, 1, 7), Progress())
+    (tmp_path / "checkpoints" / "7" / "sha256.json").unlink()
+    (tmp_path / "checkpoints" / ".saving").write_text("7")
+    checkpoints = opened()
+    assert checkpoints.notes == []
+    assert checkpoints.latest(state_of(tiny, 1, 0)) is None
+
+
+def test_other_inputs_are_refused_and_named(tiny, opened):
+    opened(data="0" * 64, model="1" * 64).save(state_of(tiny, 1, 7), Progress())
+    assert opened(data="0" * 64, model="1" * 64).latest(state_of(tiny, 1, 0))
+    message = "data changed since this run started .SHA-256 000000000000, now 222222222"
+    with pytest.raises(ValueError, match=message):
+        opened(data="2" * 64, model="1" * 64).latest(state_of(tiny, 1, 0))
+    with pytest.raises(ValueError, match=r"model changed .* now none"):
+        opened(data="0" * 64).latest(state_of(tiny, 1, 0))
+
+
+def test_a_save_that_fails_is_told_and_leaves_the_ones_before(
+    tiny, damaged, opened, monkeypatch
+):
+    """The disk fills between orbax's files and the checksums."""
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    checkpoints = opened()
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxprompt.train.checkpoint.write_checksums", full)
+        message = "cannot save step 8 in .*: No space left on device.* after step 7 is"
+        with pytest.raises(OSError, match=message):
+            checkpoints.save(state_of(tiny, 8, 8), Progress().scored(3, [1.0]))
+    checkpoints.close()
+    again = opened()
+    assert (again.last_step, again.notes) == (7, [])
+
+
+def test_checksums_name_every_file_of_a_checkpoint(two):
+    listed = json.loads((two / "7" / "sha256.json").read_text())["files"]
+    files = {p.relative_to(two / "7") for p in (two / "7").rglob("*") if p.is_file()}
+    assert {*listed, "sha256.json"} == {path.as_posix() for path in files}

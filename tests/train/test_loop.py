@@ -13,10 +13,11 @@ import pytest
 from tiny import draw_examples, draw_prompt, one_each
 
 from jaxprompt.data.batches import Position
-from jaxprompt.train.checkpoint import Checkpoints, MemberProgress, Progress
+from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.loop import Pace, Stopped, Validation, fit
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.optimizer import adafactor, train_only
+from jaxprompt.train.progress import MemberProgress, Progress
 from jaxprompt.train.step import TrainState, init_state, make_train_step
 
 
@@ -47,9 +48,19 @@ def counting(positions):
         step += 1
 
 
-def fit_in(folder, start, frozen, train_step, batches, pace, evaluate=None, members=1):
+def fit_in(
+    folder,
+    start,
+    frozen,
+    train_step,
+    batches,
+    pace,
+    evaluate=None,
+    members=1,
+    **options,
+):
     """What a process does that is started in a workdir, whatever is there."""
-    checkpoints = Checkpoints(folder / "checkpoints", members)
+    checkpoints = Checkpoints(folder / "checkpoints")
     fresh = Progress(tuple(MemberProgress() for _ in range(members)))
     state, progress = checkpoints.latest(start) or (start, fresh)
     log = MetricLog(folder, int(state.step))
@@ -66,6 +77,7 @@ def fit_in(folder, start, frozen, train_step, batches, pace, evaluate=None, memb
             checkpoints=checkpoints,
             log=log,
             show_bar=False,
+            **options,
         )
     finally:
         log.close()
@@ -83,10 +95,19 @@ class Folder:
 
     path: Path
 
-    def fit(self, pace, *, train_step=count_step, evaluate=None, batches=counting):
+    def fit(
+        self,
+        pace,
+        train_step=count_step,
+        *,
+        evaluate=None,
+        batches=counting,
+        **options,
+    ):
         start = TrainState(jnp.zeros((), jnp.int32), {"seen": jnp.zeros(())}, ())
         frozen = {"factor": jnp.asarray(3.0)}
-        return fit_in(self.path, start, frozen, train_step, batches, pace, evaluate)
+        arguments = (start, frozen, train_step, batches, pace, evaluate)
+        return fit_in(self.path, *arguments, **options)
 
     def lines(self):
         return read_lines(self.path)
@@ -141,7 +162,7 @@ def test_it_evaluates_the_joined_tree_when_due_and_at_the_end(folder):
         (7, -3),
     ]
     assert scores[0]["validation/illegal"] == 0.5
-    assert folder.kept() == [3, 7]
+    assert folder.kept() == [3, 6, 7]
 
 
 def test_without_an_interval_it_does_not_evaluate(folder):
@@ -162,7 +183,7 @@ def test_it_gives_up_after_patience_and_stays_so(folder):
     assert int(state.step) == 8
     (member,) = progress.members
     assert (member.best_step, member.best_score) == (4, 2.0)
-    assert folder.kept() == [4, 8]
+    assert folder.kept() == [4, 6, 8]
     again, progress = folder.fit(pace, evaluate=evaluate)
     assert (int(again.step), progress.members[0].stale) == (8, 2)
     assert next(scores) == 9.0
@@ -212,7 +233,9 @@ def test_a_number_that_is_not_finite_stops_the_run(folder, name):
         evaluated.append(float(params["seen"]))
         return Validation([0.0], {})
 
-    with pytest.raises(FloatingPointError, match=r"step 5 has .*nan.*learning rate"):
+    message = r"step 5 has .*nan.* on batch 1 of epoch 2: lower the learning rate.*"
+    message += "the state after step 3 is kept in .*checkpoints"
+    with pytest.raises(FloatingPointError, match=message):
         folder.fit(
             Pace(steps=20, log_every=10, evaluate_every=3),
             train_step=poison(5, name),
@@ -247,7 +270,7 @@ def test_a_signal_saves_and_stops(folder, number):
         folder.fit(Pace(steps=9, checkpoint_every=2), batches=batches)
     assert e.value.signal == number
     assert signal.getsignal(number) is before
-    assert folder.kept() == [5]
+    assert folder.kept() == [4, 5]
     state, progress = folder.fit(Pace(steps=9))
     assert float(state.trained["seen"]) == seen_after(9)
     assert progress.positions == (Position(2, 1),)
@@ -263,7 +286,7 @@ def test_a_second_signal_does_not_wait(folder):
 
     with pytest.raises(KeyboardInterrupt):
         folder.fit(Pace(steps=9, checkpoint_every=2), batches=batches)
-    assert folder.kept() == [4]
+    assert folder.kept() == [2, 4]
 
 
 def test_a_signal_in_the_last_step_lets_the_run_end(folder):
@@ -324,3 +347,14 @@ def test_killed_and_resumed_is_as_if_never_killed(tiny, tmp_path):
         return [(line["step"], line.get("validation/score")) for line in lines]
 
     assert scores(killed) == scores(whole)
+
+
+def test_a_number_that_is_not_finite_before_any_checkpoint_is_told(folder):
+    def name_batch(state, positions):
+        return f"{int(state.step)} steps and {positions[0].batch} batches"
+
+    with pytest.raises(FloatingPointError, match=r"on 6 steps .*nothing was sav"):
+        folder.fit(
+            Pace(steps=20, log_every=6), poison(3, "loss"), name_batch=name_batch
+        )
+    assert folder.kept() == []
