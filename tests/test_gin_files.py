@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.config import OfficialTask, OwnTask, Run, TaskGroup, TextTask
+from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run, TaskGroup, TextTask
 from jaxprompt.configure import configure
 from jaxprompt.data.task import task_names
 from jaxprompt.sweep import plan_sweep
@@ -27,7 +27,8 @@ def test_every_file_builds_a_run(file: str):
     assert isinstance(run, Run)
     has_tasks = "Sweep.tasks" in (REPOSITORY / file).read_text()
     if "/tasks/" in file or ("/recipes/" in file and not has_tasks):
-        assert isinstance(run.data.task, OfficialTask | OwnTask | TextTask | TaskGroup)
+        kinds = OfficialTask | OwnTask | QuizTask | TextTask | TaskGroup
+        assert isinstance(run.data.task, kinds)
         assert run.data.task.name
     if "/models/" in file:
         assert run.model.name
@@ -67,7 +68,8 @@ def test_prompt_lengths_stand_where_they_are(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "file", [f for f in SWEEPS if "'TRAINS': 'model'" in (REPOSITORY / f).read_text()]
+    "file",
+    [f for f in SWEEPS if "'model_tuning': {" in (REPOSITORY / f).read_text()],
 )
 def test_an_arm_of_model_tuning_is_the_file_of_model_tuning(file: str, tmp_path: Path):
     _, planned = plan_sweep([file], [], tmp_path)
@@ -86,7 +88,7 @@ def test_the_official_tasks_all_have_a_file():
         for file in FILES
         if "/tasks/" in file and "/mini_" not in file
     }
-    assert named == {*task_names(), "own", "superglue"}
+    assert named == {*task_names(), "jaqket", "own", "superglue"}
 
 
 def test_the_defaults_are_the_papers():

@@ -12,7 +12,14 @@ from jaxprompt.config.settings import (
     Tokenizer,
 )
 from jaxprompt.config.sweep import Sweep
-from jaxprompt.config.tasks import OfficialTask, OwnTask, TaskGroup, TextTask
+from jaxprompt.config.tasks import (
+    OfficialTask,
+    OwnTask,
+    QuizTask,
+    TaskGroup,
+    TextTask,
+)
+from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.train.loop import Pace
 
@@ -20,10 +27,12 @@ CONFIGURABLES = (
     Model,
     OfficialTask,
     OwnTask,
+    QuizTask,
     TextTask,
     TaskGroup,
     Tokenizer,
     T5Config,
+    GPT2Config,
     Data,
     PromptStart,
     Optimizer,
@@ -46,6 +55,7 @@ __all__ = [
     "Optimizer",
     "OwnTask",
     "PromptStart",
+    "QuizTask",
     "Run",
     "Sweep",
     "TaskGroup",

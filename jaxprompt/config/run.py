@@ -19,6 +19,9 @@ from jaxprompt.train.optimizer import MASKS
 VOCABULARY = "vocabulary"
 """What a run trains that makes a SentencePiece model, and no weights."""
 
+MOST_SEEDS = 1000
+"""Of one run: more are a slip, which would fill the memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -60,6 +63,10 @@ class Run:
             )
         if not isinstance(self.seeds, int) or self.seeds < 1:
             raise ValueError(f"seeds {self.seeds!r}: a number of prompts, 1 or more")
+        if self.seeds > MOST_SEEDS:
+            raise ValueError(f"{self.seeds} seeds: use at most {MOST_SEEDS} in one run")
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed}: use 0 or more")
         if self.trains != "prompt" and self.seeds > 1:
             raise ValueError(
                 f"{self.seeds} seeds where {self.trains!r} trains: only prompts fit on "

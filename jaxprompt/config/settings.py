@@ -4,10 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxprompt.config.tasks import OfficialTask, OwnTask, TaskGroup, TextTask
+from jaxprompt.config.tasks import (
+    OfficialTask,
+    OwnTask,
+    QuizTask,
+    TaskGroup,
+    TextTask,
+)
+from jaxprompt.data.tokenizer import LAYOUTS
 from jaxprompt.evaluate.score import METHODS as EVALUATION_METHODS
+from jaxprompt.models.architecture import Config
 from jaxprompt.models.quantise import check_quantisation
-from jaxprompt.models.t5_config import T5Config
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
 from jaxprompt.train.optimizer import OPTIMIZERS
 
@@ -42,7 +49,7 @@ class Model:
     """
 
     name: str | None = None
-    architecture: T5Config | None = None
+    architecture: Config | None = None
     embeddings: str = "random"
     revision: str | None = None
     vocabulary: str | None = None
@@ -73,14 +80,30 @@ class Tokenizer:
     """A vocabulary to train; see `data.tokenizer.train_vocabulary`.
 
     Attributes:
-        pieces: Pieces, the three special ones included.
+        pieces: Pieces, the special ones included.
         sentinels: Ids behind them, which stand for what span corruption leaves out.
         character_coverage: Share of the text's characters that get a piece.
+        layout: Where the special ids are; one of `data.tokenizer.LAYOUTS`.
+        leading_space: Whether a text begins with a space, so that its first word is as
+            any other; False for a language without spaces.
     """
 
     pieces: int = 4000
     sentinels: int = 96
     character_coverage: float = 0.9998
+    layout: str = "t5"
+    leading_space: bool = True
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ValueError(
+                f"unknown layout {self.layout!r}: use one of {list(LAYOUTS)}"
+            )
+        if self.layout == "rinna" and self.sentinels:
+            raise ValueError(
+                f"{self.sentinels} sentinels in a vocabulary of layout 'rinna': a "
+                "decoder-only model has none, so use sentinels 0"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +126,7 @@ class Data:
         shift_split: Split of these tasks.
     """
 
-    task: OfficialTask | OwnTask | TextTask | TaskGroup | None = None
+    task: OfficialTask | OwnTask | QuizTask | TextTask | TaskGroup | None = None
     input_length: int = 512
     target_length: int = 8
     train_split: str = "train"
@@ -133,7 +156,7 @@ class Data:
         return self.test_split or self.validation_split
 
     @property
-    def tasks(self) -> tuple[OfficialTask | OwnTask | TextTask, ...]:
+    def tasks(self) -> tuple[OfficialTask | OwnTask | QuizTask | TextTask, ...]:
         """The tasks one by one; empty without a task."""
         if self.task is None:
             return ()
@@ -243,6 +266,8 @@ class Evaluation:
         method: One of `evaluate.score.METHODS`, or "loss": nothing is decoded.
         beams: Sequences that "beam" keeps.
         alpha: Its brevity penalty.
+        top_p: Probability of the tokens that "nucleus" draws from.
+        temperature: What "nucleus" divides logits by.
         batch_size: Rows B of a batch.
         hand_written: Text to put before every input of the frozen model: a baseline
             that is scored too, if given.
@@ -250,19 +275,32 @@ class Evaluation:
             the hand-written text: in-context learning, a baseline likewise.
         num_examples: Examples of the split to score, of each objective on its own;
             None for all.
+        decode_length: Most target tokens that decoding writes, end-of-sequence
+            included; None for the target length.
+        gold: Whether loss and rank of the true answers are measured too, by one more
+            pass; see `evaluate.gold`.
     """
 
     method: str = "greedy"
     beams: int = 4
     alpha: float = 0.6
+    top_p: float = 0.9
+    temperature: float = 1.0
     batch_size: int = 32
     num_examples: int | None = None
     hand_written: str = ""
     shots: int = 0
+    decode_length: int | None = None
+    gold: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.shots, int) or self.shots < 0:
             raise ValueError(f"shots {self.shots!r}: a number, 0 for none")
+        if self.decode_length is not None and self.decode_length < 1:
+            raise ValueError(
+                f"decode_length {self.decode_length}: use 1 token or more, or None for "
+                "the target length"
+            )
         if self.hand_written and not self.hand_written.strip():
             raise ValueError(
                 f"hand-written prompt {self.hand_written!r} has no words: write some, "

@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxprompt.data.own import file_task
 from jaxprompt.data.pretraining import text_task
+from jaxprompt.data.quiz import quiz_task
 from jaxprompt.data.task import Task, load_task
 from jaxprompt.data.text import Text, read_text
 
@@ -91,16 +92,56 @@ class OwnTask:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuizTask:
+    """The Japanese quiz; see `data.quiz.quiz_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        data_dir: Folder of the official files.
+        loss: What a training example has its loss on, "answer" or "full_text".
+        separator: Text between question and answer.
+    """
+
+    name: str = "jaqket"
+    data_dir: str | None = None
+    loss: str = "answer"
+    separator: str = "[SEP]"
+
+    @property
+    def label(self) -> str:
+        """What results call the task."""
+        return self.name
+
+    def load(self, vocabulary: Any) -> Task:
+        """Finds the files; they are read when a split is first used."""
+        if self.data_dir is None:
+            raise ValueError(
+                f"task {self.name} has no DATA_DIR: give the folder of "
+                "aio_02_train.jsonl and aio_02_dev_v1.0.jsonl, as "
+                "--gin.DATA_DIR=\"'aio'\""
+            )
+        return quiz_task(
+            self.name,
+            self.data_dir,
+            vocabulary=vocabulary,
+            loss=self.loss,
+            separator=self.separator,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TextTask:
     """Raw text to pre-train on; see `data.text.read_text`, `data.pretraining`.
 
     Attributes:
         name: Any name, for the results.
-        folder: Folder of *.txt files.
+        folder: Folder of *.txt files; or one file, of text or of rows (.jsonl).
         objectives: Name -> how often, in proportion; see
             `data.pretraining.text_task`.
         validation_share: Share of the text that is kept for validation.
         passage_words: Most words of a passage.
+        row_text: Of a file of rows: template of a row's text.
+        passage_rows: Of a file of rows: how many make a passage.
         noise_density: Share of tokens that "span_corruption" masks.
         mean_span: Mean length of its spans, in tokens.
         seed: Of the training noise.
@@ -115,6 +156,8 @@ class TextTask:
     )
     validation_share: float = 0.01
     passage_words: int = 60
+    row_text: str = "{text}"
+    passage_rows: int = 1
     noise_density: float = 0.15
     mean_span: float = 3.0
     seed: int = 0
@@ -134,6 +177,8 @@ class TextTask:
             objectives=dict(self.objectives),
             validation_share=self.validation_share,
             passage_words=self.passage_words,
+            row_text=self.row_text,
+            passage_rows=self.passage_rows,
             noise_density=self.noise_density,
             mean_span=self.mean_span,
             seed=self.seed,
@@ -146,6 +191,8 @@ class TextTask:
             self.folder,
             validation_share=self.validation_share,
             passage_words=self.passage_words,
+            row_text=self.row_text,
+            passage_rows=self.passage_rows,
         )
 
 

@@ -1,4 +1,4 @@
-"""Passages of text -> examples to pre-train on: t5's denoising, and skills in words."""
+"""Passages of text -> examples to pre-train on: next tokens, denoising, skills."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +19,11 @@ from jaxprompt.data.text import TRAIN, VALIDATION, Text, read_text
 DENOISING = ("span_corruption", "high_corruption", "prefix_lm", "deshuffle")
 """Objectives on tokens; those of `skills.SKILLS` are on words."""
 
+NEXT_TOKEN = "next_token"
+"""The objective of a decoder alone: no input, and the whole passage as target.
+
+Source: Radford et al. 2019, sec. 2 (GPT-2)."""
+
 _HIGH_DENSITY, _HIGH_MEAN_SPAN = 0.5, 6.0
 """Of "high_corruption". Source: Raffel et al. 2020, tables 6 and 7 (arXiv:1910.10683)
 try 50 %, and longer spans; both make the decoder look at what is left of the input."""
@@ -31,7 +36,7 @@ class Example(NamedTuple):
         branch: int32; 0 for texts that are the example, else 1 + the place among the
             task's objectives of `DENOISING`.
         seed: int32 [2], of the denoising.
-        inputs: The input text; empty for denoising.
+        inputs: The input text; empty for denoising and for the next token.
         targets: The target text, or the text to denoise.
     """
 
@@ -49,6 +54,8 @@ def text_task(
     vocabulary: seqio.Vocabulary,
     validation_share: float = 0.01,
     passage_words: int = 60,
+    row_text: str = "{text}",
+    passage_rows: int = 1,
     noise_density: float = 0.15,
     mean_span: float = 3.0,
     seed: int = 0,
@@ -60,12 +67,15 @@ def text_task(
 
     Args:
         name: Letters, digits, "_", "." and ":".
-        folder: Folder of *.txt files; see `text.read_text`.
-        objectives: Names out of `DENOISING` and `skills.SKILLS` -> how often, in
-            proportion. A passage that does not lend itself to one gets another.
+        folder: Folder of *.txt files, or a file; see `text.read_text`.
+        objectives: Names out of `DENOISING` and `skills.SKILLS`, or `NEXT_TOKEN` ->
+            how often, in proportion. A passage that does not lend itself to one gets
+            another.
         vocabulary: The backbone's vocabulary.
         validation_share: See `text.read_text`.
         passage_words: See `text.read_text`.
+        row_text: See `text.read_text`.
+        passage_rows: See `text.read_text`.
         noise_density: Share of tokens that "span_corruption" masks.
         mean_span: Mean length of its spans, in tokens.
         seed: Of the training split; the validation split's noise is always the same.
@@ -86,6 +96,8 @@ def text_task(
             folder,
             validation_share=validation_share,
             passage_words=passage_words,
+            row_text=row_text,
+            passage_rows=passage_rows,
         )
     )
 
@@ -180,7 +192,7 @@ class TextSource(sources.TableSource):
         """Lists the passages of a split that one objective or another fits."""
         count = len(self._corpus(split).passages)
         rows = list(range(count))
-        if not self._denoising:
+        if set(self._names) <= set(SKILLS):
             rows = [row for row in rows if self._draw(split, 0, row) is not None]
         if not rows:
             raise ValueError(
@@ -202,6 +214,9 @@ class TextSource(sources.TableSource):
                 if texts is not None:
                     inputs, targets = texts
                     return Example(np.int32(0), seed, inputs.encode(), targets.encode())
+            elif name == NEXT_TOKEN:
+                text = " ".join(corpus.passages[passage]).encode()
+                return Example(np.int32(0), seed, b"", text)
             else:
                 sentences = corpus.passages[passage]
                 if name == "deshuffle":
@@ -296,7 +311,7 @@ def _check_sentinels(vocabulary: seqio.Vocabulary, objectives: Iterable[str]) ->
 def _check(
     objectives: Mapping[str, float], noise_density: float, mean_span: float
 ) -> None:
-    known: Sequence[str] = [*DENOISING, *SKILLS]
+    known: Sequence[str] = [*DENOISING, NEXT_TOKEN, *SKILLS]
     for name, rate in objectives.items():
         if name not in known:
             raise ValueError(f"no objective {name!r}: use {', '.join(known)}")

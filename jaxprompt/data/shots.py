@@ -6,6 +6,32 @@ import tensorflow as tf
 from jaxprompt.data.task import Task
 
 
+def words_before(
+    task: Task, instruction: str, *, split: str, shots: int, seed: int
+) -> str:
+    """Writes what a hand-written prompt puts before an input.
+
+    Args:
+        task: The task; see `data.task.Task.in_words`.
+        instruction: What comes first; may be empty.
+        split: Split of the examples.
+        shots: Examples behind the instruction.
+        seed: Of their draw.
+
+    Returns:
+        The text; empty without instruction and examples.
+
+    Raises:
+        ValueError: As `training_examples`.
+    """
+    parts = [instruction] if instruction else []
+    if shots:
+        parts += training_examples(task, split, shots, seed)
+    if task.in_words is None:
+        return "\n\n".join(parts)
+    return "".join(part + task.in_words.joint for part in parts)
+
+
 def training_examples(task: Task, split: str, count: int, seed: int) -> list[str]:
     """Draws rows at random and writes each as its input and its target.
 
@@ -16,7 +42,7 @@ def training_examples(task: Task, split: str, count: int, seed: int) -> list[str
         seed: Of the draw, 0 or more.
 
     Returns:
-        A text for each row: "input target", whole.
+        A text for each row: "input target", whole; or as the task is put in words.
 
     Raises:
         ValueError: If the split is unlabelled or has fewer rows.
@@ -33,10 +59,14 @@ def training_examples(task: Task, split: str, count: int, seed: int) -> list[str
         )
     numbers = np.random.default_rng(seed).choice(rows, count, replace=False)
     source = task.source.pick(split, tf.data.Dataset.from_tensor_slices(numbers))
-    examples = task.seqio_task.replace(source=source).get_dataset(
+    examples = task.asked_in_words.seqio_task.replace(source=source).get_dataset(
         split=split, shuffle=False
     )
+    between, ending = (" ", "") if task.in_words is None else ("", task.in_words.ending)
     return [
-        f"{row['inputs_pretokenized'].decode()} {row['targets_pretokenized'].decode()}"
+        row["inputs_pretokenized"].decode()
+        + between
+        + row["targets_pretokenized"].decode()
+        + ending
         for row in examples.as_numpy_iterator()
     ]

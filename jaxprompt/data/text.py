@@ -1,4 +1,4 @@
-"""A folder of plain text -> passages of whole sentences, to train and to validate."""
+"""Plain text -> passages of whole sentences or rows, to train and to validate."""
 
 import dataclasses
 import hashlib
@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from jaxprompt.data.text_rows import read_row_texts, row_passages
+
 Passage = tuple[str, ...]
-"""Consecutive sentences of one file, each on one line."""
+"""Consecutive sentences, or rows, of one file, each on one line."""
 
 TRAIN, VALIDATION = "train", "validation"
 
@@ -47,29 +49,39 @@ class Text:
 
 
 def read_text(
-    folder: str | Path, *, validation_share: float = 0.01, passage_words: int = 60
+    folder: str | Path,
+    *,
+    validation_share: float = 0.01,
+    passage_words: int = 60,
+    row_text: str = "{text}",
+    passage_rows: int = 1,
 ) -> Text:
-    """Reads every *.txt file below a folder, in the order of their names.
+    """Reads every *.txt file below a folder, in the order of their names; or one file.
 
     A line is a paragraph; in a file without long lines, a paragraph ends at a blank
     line. A passage is as many whole sentences of one file as fit into `passage_words`,
     and a part of a sentence that alone is longer.
 
+    A file of rows (.jsonl) is read only if it is named itself. A passage is as many of
+    its rows as asked for.
+
     Args:
-        folder: The folder.
+        folder: The folder; or a file, .txt or .jsonl.
         validation_share: Share of the blocks of consecutive sentences that are kept
             for validation, above 0 and below 1. Where a block goes depends on its
             file's name and its place alone, so that no other file, and no other
             length of passages, moves it.
         passage_words: Most words of a passage, 1 or more.
+        row_text: Template of the text of a row; see `text_rows.read_row_texts`.
+        passage_rows: Rows of a passage, 1 or more.
 
     Returns:
         The passages of both splits.
 
     Raises:
         FileNotFoundError: If there is no folder, or no *.txt file in it.
-        ValueError: If a file is not UTF-8, a number is out of range, or a split gets
-            no passage.
+        ValueError: If a file is not UTF-8, a row is malformed, a number is out of
+            range, or a split gets no passage.
     """
     if not 0 < validation_share < 1 or passage_words < 1:
         raise ValueError(
@@ -77,24 +89,24 @@ def read_text(
             "a share between 0 and 1, and 1 word or more"
         )
     folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"no folder of text at {str(folder)!r}: give one with *.txt files, as "
-            "--gin.TEXT=\"'novels'\""
-        )
-    paths = sorted(path for path in folder.rglob("*.txt") if path.is_file())
-    if not paths:
-        raise FileNotFoundError(f"no *.txt file below {folder}")
     passages: dict[str, list[Passage]] = {TRAIN: [], VALIDATION: []}
     hashes = {}
-    for path in paths:
-        name, content = path.relative_to(folder).as_posix(), path.read_bytes()
+    for name, path in _files(folder).items():
+        content = path.read_bytes()
         hashes[name] = hashlib.sha256(content).hexdigest()
-        found = sentences(_decode(content, path))
+        is_rows = path.suffix == ".jsonl"
+        if is_rows:
+            found = read_row_texts(path, row_text)
+        else:
+            found = sentences(_decode(content, path))
         for start in range(0, len(found), _BLOCK_SENTENCES):
             block = found[start : start + _BLOCK_SENTENCES]
             kept = _point(f"{name}:{start}") < validation_share
-            passages[VALIDATION if kept else TRAIN] += _passages(block, passage_words)
+            passages[VALIDATION if kept else TRAIN] += (
+                row_passages(block, passage_rows)
+                if is_rows
+                else _passages(block, passage_words)
+            )
     for split, mine in passages.items():
         if not mine:
             raise ValueError(
@@ -102,6 +114,24 @@ def read_text(
                 f"{validation_share}: use another share, or more text"
             )
     return Text({split: tuple(mine) for split, mine in passages.items()}, hashes)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Finds the files; returns the name of each, as a path below the folder."""
+    if folder.is_file() and folder.suffix in (".txt", ".jsonl"):
+        return {folder.name: folder}
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"no folder of text at {str(folder)!r}: give one with *.txt files, as "
+            "--gin.TEXT=\"'novels'\", or a .txt or .jsonl file"
+        )
+    paths = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    if not paths:
+        raise FileNotFoundError(
+            f"no *.txt file below {folder}: give another folder, or a .jsonl file by "
+            "its name"
+        )
+    return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
 def sentences(text: str) -> list[str]:

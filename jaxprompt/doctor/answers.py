@@ -103,7 +103,7 @@ def check_majority(scores: Scores, majority: Scores) -> Finding:
     ahead = scores.score - majority.score
     says = (
         f"On {len(scores.predictions)} examples the prompt scores {scores.score:.1f} "
-        f"({'+'.join(scores.metrics)}), the most frequent answer {majority.score:.1f}"
+        f"({scores.metric}), the most frequent answer {majority.score:.1f}"
     )
     if ahead > 0:
         return Finding(MAJORITY, "ok", ahead, f"{says}.")

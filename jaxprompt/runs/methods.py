@@ -15,6 +15,8 @@ FREE = {
     "Run.seeds",
     "OfficialTask.name",
     "OfficialTask.data_dir",
+    "QuizTask.name",
+    "QuizTask.data_dir",
     "TaskGroup.data_dir",
     "TaskGroup.name",
     "TaskGroup.names",

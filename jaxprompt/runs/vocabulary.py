@@ -33,6 +33,8 @@ def make_vocabulary(run: Run) -> tuple[bytes, dict[str, Any]]:
         text.passages[TRAIN],
         pieces=settings.pieces,
         character_coverage=settings.character_coverage,
+        layout=settings.layout,
+        leading_space=settings.leading_space,
     )
     fineness, unknown = tokens_per_word(model, text.passages[VALIDATION])
     return model, {

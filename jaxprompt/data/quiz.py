@@ -1,0 +1,185 @@
+"""The Japanese quiz of the AI King competition (AIO, JAQKET), as text to text."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import seqio
+import tensorflow as tf
+
+from jaxprompt.bundled import resolve
+from jaxprompt.data import sources
+from jaxprompt.data.files import Row, field_text, read_rows
+from jaxprompt.data.quiz_text import EXACT_MATCH, exact_match, extract_answer
+from jaxprompt.data.task import InWords, Task, make_task
+
+FILES = {"train": "aio_02_train.jsonl", "validation": "aio_02_dev_v1.0.jsonl"}
+"""Split -> official file, of the second competition."""
+
+ANSWER, FULL_TEXT = "answer", "full_text"
+LOSSES = (ANSWER, FULL_TEXT)
+"""What the loss of a training example is taken on."""
+
+SEPARATOR = "[SEP]"
+"""Stands between question and answer; one id in rinna's vocabularies."""
+
+_ASK, _END = "この答えは", "です."
+
+_FOLDERS = (".", "aio", "AIO", "jaqket", "JAQKET")
+"""Where inside DATA_DIR the files may lie."""
+
+
+def quiz_task(
+    name: str,
+    data_dir: str | Path,
+    *,
+    vocabulary: seqio.Vocabulary,
+    loss: str = ANSWER,
+    separator: str = SEPARATOR,
+) -> Task:
+    """Makes the task: inputs "QUESTION[SEP]", targets "ANSWER", the first of several.
+
+    In words, as the hand-written prompt of the original asks, the question is followed
+    by "この答えは", a shot's answer by "です.", instruction and shots by the separator.
+
+    Args:
+        name: Letters, digits, "_", "." and ":".
+        data_dir: Folder of the official files, or the folder above "aio".
+        vocabulary: The backbone's vocabulary.
+        loss: What a training example has its loss on: "answer"; or "full_text", the
+            question too, as in the original: inputs "", targets
+            "QUESTION[SEP]ANSWER". Other splits always have the answer as target.
+        separator: Text between question and answer; best a single id.
+
+    Returns:
+        The task. Its score is the normalised exact match with any of the answers.
+
+    Raises:
+        ValueError: If the loss is unknown, or the separator empty.
+        FileNotFoundError: If none of the files is there.
+    """
+    if loss not in LOSSES:
+        raise ValueError(f"unknown loss {loss!r}: use one of {list(LOSSES)}")
+    if not separator.strip():
+        raise ValueError(
+            f"separator {separator!r} has no characters: use {SEPARATOR!r}, or a text "
+            "that stands in no question"
+        )
+    readers = {
+        split: functools.partial(
+            _columns, path, whole=loss == FULL_TEXT and split == "train"
+        )
+        for split, path in _find(name, Path(resolve(data_dir))).items()
+    }
+    source = sources.TableSource(name, readers)
+
+    def make(behind: str, postprocess_fn: Callable[..., Any]) -> Task:
+        return make_task(
+            name,
+            source,
+            vocabulary=vocabulary,
+            formats=[_to_text(behind)],
+            read_request=_read_request,
+            postprocess_fn=postprocess_fn,
+            metric_fns=[exact_match],
+        )
+
+    return dataclasses.replace(
+        make(separator, _compared),
+        headline=(EXACT_MATCH,),
+        in_words=InWords(make(_ASK, _extracted), _END, separator),
+    )
+
+
+def read_quiz(path: Path) -> list[sources.Features]:
+    """Reads an official file: a JSON object with "question" and "answers" a line.
+
+    Args:
+        path: The file.
+
+    Returns:
+        {"question": text, "answers": texts} of each question, in file order.
+
+    Raises:
+        ValueError: If a row is malformed, or a question has no answer; names the line.
+    """
+    return [
+        {"question": _question(row), "answers": _answers(row)}
+        for row in read_rows(path)
+    ]
+
+
+def _question(row: Row) -> str:
+    question = field_text(row, "question")
+    if not question.strip():
+        raise ValueError(f"{row.where}: the question is empty: give it words")
+    return question
+
+
+def _answers(row: Row) -> list[str]:
+    found = row.fields.get("answers")
+    is_texts = isinstance(found, list) and all(isinstance(x, str) for x in found)
+    if not is_texts or not found or not all(map(str.strip, found)):
+        raise ValueError(
+            f"{row.where}: answers is {str(found)[:40]}: use a list of one text or "
+            "more, none of them empty"
+        )
+    return found
+
+
+def _columns(path: Path, *, whole: bool) -> sources.Columns:
+    # A number, for a source has no truth values.
+    return sources.to_columns([{**row, "whole": int(whole)} for row in read_quiz(path)])
+
+
+def _find(name: str, data_dir: Path) -> dict[str, Path]:
+    folders = [data_dir / folder for folder in _FOLDERS]
+    for folder in folders:
+        paths = {split: folder / file for split, file in FILES.items()}
+        found = {split: path for split, path in paths.items() if path.is_file()}
+        if found:
+            return found
+    raise FileNotFoundError(
+        f"no files of task {name} below DATA_DIR {str(data_dir)!r}: looked for "
+        f"{', '.join(FILES.values())} in {', '.join(map(str, folders))}"
+    )
+
+
+def _read_request(row: Row, number: int) -> sources.Features:
+    del number
+    return {"question": _question(row), "answers": [""], "whole": 0}
+
+
+def _to_text(behind: str) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    """Makes the step from a question and its answers to inputs and targets."""
+
+    def to_text(row: sources.Features) -> sources.Features:
+        asked = tf.strings.join([row["question"], behind])
+        answer, whole = row["answers"][0], row["whole"] > 0
+        return {
+            **row,
+            "inputs": tf.where(whole, "", asked),
+            "targets": tf.where(whole, tf.strings.join([asked, answer]), answer),
+        }
+
+    return lambda dataset: dataset.map(to_text, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _compared(
+    text: str, example: Any = None, is_target: bool = False
+) -> str | Sequence[str]:
+    """Returns a prediction as it is, and for a target all that counts as right."""
+    if not is_target:
+        return text
+    return [answer.decode() for answer in example["answers"]]
+
+
+def _extracted(
+    text: str, example: Any = None, is_target: bool = False
+) -> str | Sequence[str]:
+    """Likewise, with the answer taken out of a prediction."""
+    return _compared(
+        text if is_target else extract_answer(text), example, is_target=is_target
+    )
