@@ -53,11 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"jaxprompt: {stopped}; the same command resumes", file=sys.stderr)
         return 128 + stopped.signal
     except (ValueError, OSError, FloatingPointError) as error:
-        if not _is_ours(error):
+        # A disk, a name or a permission may fail anywhere; that is no bug either.
+        if not isinstance(error, OSError) and not _is_ours(error):
             raise
-        print(f"jaxprompt: {error}", file=sys.stderr)
+        print(f"jaxprompt: {_one_line(str(error))}", file=sys.stderr)
         return 1
     return status or 0
+
+
+def _one_line(text: str) -> str:
+    """Shows a message that may hold a user's own characters on one line."""
+    joined = " ".join(text.split())
+    return joined if joined.isprintable() else ascii(joined)[1:-1]
 
 
 def _is_ours(error: BaseException) -> bool:

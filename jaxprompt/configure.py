@@ -1,17 +1,20 @@
 """gin text -> Run: files and settings, checked before gin may act on them."""
 
-import dataclasses
 import difflib
+import inspect
+import os
 import re
-from collections.abc import Iterable, Sequence
+import tokenize
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import gin
 from gin import config_parser
 
 from jaxprompt.config import CONFIGURABLES, Run, Sweep
+from jaxprompt.config.run import MOST_SEEDS
+from jaxprompt.field_types import check_value, shown
 
 _PACKAGE = Path(__file__).parent
 _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
@@ -19,9 +22,42 @@ _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
 
 _INCLUDE = re.compile(r"""^include\s+(["'])(.+?)\1""", re.MULTILINE)
 
+_MALFORMED = (
+    ValueError,
+    SyntaxError,
+    tokenize.TokenError,
+    TypeError,
+    # RecursionError too: values in values, and names that stand for each other.
+    RuntimeError,
+    MemoryError,
+    OSError,
+)
+"""What gin raises at text that it cannot read, or cannot make anything of."""
+
+
+def _checked(configurable: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a configurable that checks its fields' types before it is made."""
+    hints = get_type_hints(configurable)
+    name = configurable.__name__
+
+    def make(**fields: Any) -> Any:
+        for field, value in fields.items():
+            check_value(f"{name}.{field}", value, hints[field])
+        return configurable(**fields)
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = configurable.__doc__
+    # gin looks here for the fields and their defaults.
+    setattr(make, "__signature__", inspect.signature(configurable))  # noqa: B010
+    return make
+
+
+_MOST_INCLUDES = 2
+"""Levels of files that include files."""
+
 _configurables: dict[str, Any] = {
     configurable.__name__: gin.external_configurable(
-        configurable, name=configurable.__name__, module="jaxprompt"
+        _checked(configurable), name=configurable.__name__, module="jaxprompt"
     )
     for configurable in CONFIGURABLES
 }
@@ -75,7 +111,8 @@ def configure_seeds(
     first, seeds = asked.get("seed", 0), asked.get("seeds", 1)
     is_bank = asked.get("trains", "prompt") == "prompt"
     # A seed that is no number is told by the run's own checks.
-    if is_bank or seeds == 1 or not {type(first), type(seeds)} <= {int}:
+    is_number = {type(first), type(seeds)} <= {int}
+    if is_bank or not is_number or not 1 < seeds <= MOST_SEEDS:
         return [_build_run()]
     return [
         configure(files, [*settings, f"SEED={seed}", "SEEDS=1"])
@@ -102,7 +139,6 @@ def configure_sweep(files: Sequence[str], settings: Sequence[str]) -> Sweep:
             "--gin_file=gin/recipes/lester2021/figure3a_prompt_length.gin"
         )
     sweep = _build("Sweep")
-    _check_types(sweep)
     task = _bindings("Data").get("task")
     if sweep.tasks and task is not None:
         raise ValueError(
@@ -121,7 +157,7 @@ def _load(files: Sequence[str], settings: Sequence[str], start: str = "") -> Non
         names |= _read(start, "the configuration stored with the prompt")
     for file in files:
         path = _find(file)
-        names |= _read(path.read_text(encoding="utf-8"), str(path))
+        names |= _read(_text_of(path), str(path))
     if not names:
         raise ValueError(
             "no configuration: give at least --gin_file=gin/runs/prompt_tuning.gin and "
@@ -146,7 +182,6 @@ def _without_macro_scopes(config: str) -> str:
 def _build_run() -> tuple[Run, str]:
     """Makes the run from what was read; returns it and its operative configuration."""
     run = _build("Run")
-    _check_types(run)
     return run, gin.operative_config_str()
 
 
@@ -154,7 +189,7 @@ def _build(name: str) -> Any:
     """Makes one of the configurables from what was read."""
     try:
         return _configurables[name]()
-    except (TypeError, ValueError) as error:
+    except _MALFORMED as error:
         raise ValueError(_one_line(error)) from error
 
 
@@ -162,37 +197,25 @@ def _bindings(name: str) -> dict[str, Any]:
     """Returns what was read for a configurable: the fields that are set."""
     try:
         return gin.get_bindings(name)
-    except (TypeError, ValueError) as error:
+    except _MALFORMED as error:
         raise ValueError(_one_line(error)) from error
-
-
-def _check_types(config: Any) -> None:
-    """Raises ValueError where a value is not of its field's type, at any depth."""
-    hints = get_type_hints(type(config))
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            _check_types(value)
-            continue
-        hint = hints[field.name]
-        allowed = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-        plain = [kind for kind in allowed if kind in (int, float, str, bool)]
-        others = set(allowed) - {*plain, type(None)}
-        fits = type(value) in allowed or (type(value) is int and float in allowed)
-        if plain and not others and not fits:
-            wanted = " or ".join(kind.__name__ for kind in plain)
-            raise ValueError(
-                f"{type(config).__name__}.{field.name} is {value!r}, of type "
-                f"{type(value).__name__}: it must be {wanted}"
-            )
 
 
 def _find(file: str) -> Path:
     for folder in _FOLDERS:
-        if (folder / file).is_file():
+        # Not Path.is_file, which fails on a name that is too long.
+        if os.path.isfile(folder / file):
             return folder / file
-    looked = ", ".join(str((folder / file).absolute()) for folder in _FOLDERS)
-    raise FileNotFoundError(f"no gin file {file}: looked for {looked}")
+    looked = ", ".join(str(folder.absolute()) for folder in _FOLDERS)
+    raise FileNotFoundError(f"no gin file {shown(file)[1:-1]}: looked in {looked}")
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}:{line}: not UTF-8: convert the file") from error
 
 
 def _read(text: str, where: str) -> set[str]:
@@ -200,15 +223,17 @@ def _read(text: str, where: str) -> set[str]:
     names = _check(text, where, depth=0)
     try:
         gin.parse_config(_with_includes(text))
-    except (ValueError, SyntaxError, TypeError, RuntimeError) as error:
+    except _MALFORMED as error:
         raise ValueError(f"{where}: {_one_line(error)}") from error
     return names
 
 
-def _with_includes(text: str) -> str:
+def _with_includes(text: str, depth: int = 0) -> str:
     """Puts the text of included files in place: gin would look for Python packages."""
+    if depth > _MOST_INCLUDES:  # As in a text value, which `_check` does not look into.
+        raise ValueError("a line of a text begins with include: write it otherwise")
     return _INCLUDE.sub(
-        lambda found: _with_includes(_find(found[2]).read_text(encoding="utf-8")), text
+        lambda found: _with_includes(_text_of(_find(found[2])), depth + 1), text
     )
 
 
@@ -218,54 +243,82 @@ class _NoReferences(config_parser.ParserDelegate):
     def configurable_reference(
         self, scoped_configurable_name: str, evaluate: bool
     ) -> None:
-        """Ignores @Name and @Name()."""
+        """Refuses @Name of another library: t5 and seqio have gin names too."""
+        del evaluate
+        _check_name(scoped_configurable_name)
 
     def macro(self, macro_name: str) -> None:
         """Ignores %NAME."""
 
 
+def _check_name(name: str) -> None:
+    """Raises ValueError unless it is one of this project's own, in any scope."""
+    own = name.rpartition("/")[2].removeprefix("jaxprompt.")
+    if own not in _configurables:
+        raise ValueError(
+            f"No configurable matching {_cut(name)!r}: there are "
+            f"{', '.join(_configurables)}"
+        )
+
+
 def _check(text: str, where: str, depth: int) -> set[str]:
-    if depth > 2:
+    if depth > _MOST_INCLUDES:
         raise ValueError(f"{where}: more than two levels of include: flatten them")
-    names: set[str] = set()
     try:
-        for statement in config_parser.ConfigParser(text, _NoReferences()):
-            match statement:
-                case config_parser.ImportStatement():
-                    raise ValueError(
-                        f"{where}: it imports {statement.module}, but a configuration "
-                        "may not load code: remove the import"
-                    )
-                case config_parser.IncludeStatement():
-                    path = _find(statement.filename)
-                    included = path.read_text(encoding="utf-8")
-                    names |= _check(included, str(path), depth + 1)
-                case config_parser.BindingStatement() if not statement.arg_name:
-                    names.add(statement.selector)
-    except SyntaxError as error:
+        statements = list(config_parser.ConfigParser(text, _NoReferences()))
+    except _MALFORMED as error:
         raise ValueError(f"{where}: {_one_line(error)}") from error
+    names: set[str] = set()
+    for statement in statements:
+        match statement:
+            case config_parser.ImportStatement():
+                raise ValueError(
+                    f"{where}: it imports {statement.module}, but a configuration may "
+                    "not load code: remove the import"
+                )
+            case config_parser.IncludeStatement():
+                path = _find(statement.filename)
+                names |= _check(_text_of(path), str(path), depth + 1)
+            case config_parser.BindingStatement() if not statement.arg_name:
+                names.add(statement.selector)
+            case config_parser.BindingStatement():
+                try:
+                    _check_name(statement.selector)
+                except ValueError as error:
+                    raise ValueError(f"{where}: {error}") from error
     return names
 
 
 def _set(setting: str, names: Iterable[str]) -> None:
     """Applies one "NAME=value" of the command line."""
     name, equals, value = setting.partition("=")
+    asked = f"--gin.{_cut(name)}"
     if not equals:
-        raise ValueError(f"--gin.{name} has no value: write --gin.{name}=VALUE")
+        raise ValueError(f"{asked} has no value: write {asked}=VALUE")
     if "." not in name and name not in names:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {sorted(names)}"
-        raise ValueError(f"no name {name} in the gin files: {hint}")
+        raise ValueError(f"no name {_cut(name)} in the gin files: {hint}")
     line = f"{name} = {value}"
     try:
         config_parser.ConfigParser(line, _NoReferences()).parse_statement()
-    except (ValueError, SyntaxError) as error:
+    except _MALFORMED as error:
         raise ValueError(
-            f"--gin.{setting}: {value} is not a value; text needs quotes of its own: "
-            f"--gin.{name}=\"'{value}'\""
+            f"{asked}={_cut(value)}: {_cut(value)} is not a value; text needs quotes "
+            f"of its own: {asked}=\"'{_cut(value)}'\""
         ) from error
-    _read(line, f"--gin.{setting}")
+    _read(line, f"{asked}={_cut(value)}")
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    if isinstance(error, RecursionError | MemoryError):
+        return "values in values, or names that stand for each other, without an end"
+    # gin names the configurable, and adds where it lies in memory.
+    text = re.sub(r" \(<.*?>\)", "", " ".join(str(error).split()))
+    return _cut(text, most=1000)
+
+
+def _cut(text: str, most: int = 100) -> str:
+    """Returns what an error message shows of a text: one line, not too long."""
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -1,10 +1,13 @@
 """Fields of a row that are more than a text: labels, numbers, rows within a row."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from jaxprompt.data.files import Row, field_text
+from jaxprompt.data.strict_json import quoted, shown, shown_names
+
+_LARGEST = 2**31 - 1
+"""Of a number of a row: TFDS keeps it in int32, and so does `sources.to_columns`."""
 
 
 def field_label(row: Row, name: str, labels: Mapping[str, int]) -> int:
@@ -24,17 +27,22 @@ def field_label(row: Row, name: str, labels: Mapping[str, int]) -> int:
     label = field_text(row, name)
     if label not in labels:
         raise ValueError(
-            f"{row.where}: {name} {label!r} is not one of {', '.join(labels)}"
+            f"{row.where}: {name} {quoted(label)} is not one of {shown_names(labels)}"
         )
     return labels[label]
 
 
 def field_number(row: Row, name: str) -> int:
-    """Returns a whole number of 0 or more; ValueError if the field holds none."""
-    number = field_text(row, name)
-    if not number.isdecimal():
-        raise ValueError(f"{row.where}: {name} {number!r} is not a whole number")
-    return int(number)
+    """Returns a whole number from 0 to 2**31 - 1; ValueError if it holds none."""
+    text = field_text(row, name)
+    if not text.isdecimal():
+        raise ValueError(f"{row.where}: {name} {quoted(text)} is not a whole number")
+    # Python refuses to read thousands of digits.
+    if len(text.lstrip("0")) > len(str(_LARGEST)) or int(text) > _LARGEST:
+        raise ValueError(
+            f"{row.where}: {name} {quoted(text)} is too large: use at most {_LARGEST}"
+        )
+    return int(text)
 
 
 def field_row(row: Row, name: str) -> Row:
@@ -54,15 +62,14 @@ def field_rows(row: Row, name: str) -> list[Row]:
     """
     values = _value(row, name)
     if not isinstance(values, list):
-        raise ValueError(f"{row.where}: {name} is {_short(values)}: use a list")
+        raise ValueError(f"{row.where}: {name} is {shown(values)}: use a list")
     return [_row(x, f"{row.where}: {name}[{i}]") for i, x in enumerate(values)]
 
 
 def _value(row: Row, name: str) -> Any:
     if name not in row.fields:
         raise ValueError(
-            f"{row.where}: no field {name!r}: the row has "
-            f"{', '.join(row.fields) or 'no fields'}"
+            f"{row.where}: no field {name!r}: the row has {shown_names(row.fields)}"
         )
     return row.fields[name]
 
@@ -70,10 +77,6 @@ def _value(row: Row, name: str) -> Any:
 def _row(value: Any, where: str) -> Row:
     if not isinstance(value, dict):
         raise ValueError(
-            f'{where} is {_short(value)}: use an object, {{"field": value, ...}}'
+            f'{where} is {shown(value)}: use an object, {{"field": value, ...}}'
         )
     return Row(where, value)
-
-
-def _short(value: Any) -> str:
-    return json.dumps(value)[:40]

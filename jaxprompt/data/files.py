@@ -1,11 +1,14 @@
 """Text files -> rows: JSONL, CSV and TSV, with one clear error per malformed row."""
 
+import collections
 import csv
 import io
-import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from jaxprompt.data.strict_json import NotJson, parse_json, shown, shown_names
 
 
 class Row(NamedTuple):
@@ -32,7 +35,8 @@ def read_rows(path: str | Path, *, skip_short: bool = False) -> list[Row]:
             columns, for they are torn apart by a line break.
 
     Returns:
-        The rows in file order; blank lines of a table are skipped.
+        The rows in file order; blank lines of a table are skipped, unless it has one
+        column: there such a line could be an empty text, and is an error.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -42,7 +46,7 @@ def read_rows(path: str | Path, *, skip_short: bool = False) -> list[Row]:
     path = Path(path)
     check_file(path)
     if path.suffix == ".jsonl":
-        rows = list(read_jsonl(_lines(path), path))
+        rows = list(read_jsonl(split_lines(_read_text(path)), path))
     elif path.suffix == ".csv":
         rows = list(_read_csv(path))
     else:
@@ -58,31 +62,64 @@ def check_file(path: Path) -> None:
         raise ValueError(
             f"{path}: unknown extension {path.suffix!r}: use .jsonl, .csv or .tsv"
         )
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    # Not Path.is_file, which fails on a name that is too long.
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{shown(str(path))}: no such file")
 
 
 def _read_text(path: Path) -> str:
+    data = path.read_bytes()
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as err:
-        line = err.object[: err.start].count(b"\n") + 1
+        raise ValueError(f"{path}:{_line_of(err)}: {_not_utf8(err)}") from err
+
+
+def _line_of(err: UnicodeDecodeError) -> int:
+    return err.object[: err.start].count(b"\n") + 1
+
+
+def _not_utf8(err: UnicodeDecodeError) -> str:
+    utf_16 = err.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+    return (
+        f"byte 0x{err.object[err.start]:02x} is not UTF-8: convert the file, for "
+        f"example with iconv -f {'UTF-16' if utf_16 else 'WINDOWS-1252'} -t UTF-8"
+    )
+
+
+def split_lines(text: str) -> Iterable[str]:
+    """Splits a text at line feeds and carriage returns, and at nothing else.
+
+    A carriage return ends a line too, as it does for TFDS. A JSON text may hold all
+    other line ends of Unicode, such as U+2028.
+    """
+    return io.StringIO(text, newline=None)
+
+
+def stream_lines(stream: io.TextIOWrapper, where: str) -> Iterable[str]:
+    """Reads a stream of UTF-8 to its end, whatever encoding it was opened with.
+
+    Args:
+        stream: Of which nothing was read.
+        where: Its name, for error messages.
+
+    Raises:
+        ValueError: If it is not UTF-8; names the line.
+    """
+    data = bytes(stream.buffer.read())
+    try:
+        return split_lines(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as err:
         raise ValueError(
-            f"{path}:{line}: byte 0x{err.object[err.start]:02x} is not UTF-8: convert "
-            "the file, for example with iconv -f WINDOWS-1252 -t UTF-8"
+            f"{where}: not UTF-8: line {_line_of(err)}: {_not_utf8(err)}"
         ) from err
-
-
-def _lines(path: Path) -> Iterable[str]:
-    # newline=None: a carriage return ends a line too, as it does for TFDS.
-    return io.StringIO(_read_text(path), newline=None)
 
 
 def read_jsonl(lines: Iterable[str], where: str | Path) -> Iterator[Row]:
     """Reads JSON objects, one a line; only the end may be blank.
 
     Args:
-        lines: An open text file, or standard input.
+        lines: An open text file, or standard input; a byte-order mark is skipped.
         where: Name of the stream, for error messages.
 
     Yields:
@@ -93,6 +130,8 @@ def read_jsonl(lines: Iterable[str], where: str | Path) -> Iterator[Row]:
     """
     blank = None
     for number, line in enumerate(lines, start=1):
+        if number == 1:
+            line = line.removeprefix("\ufeff")
         if not line.strip():
             blank = blank or number
             continue
@@ -101,11 +140,11 @@ def read_jsonl(lines: Iterable[str], where: str | Path) -> Iterator[Row]:
                 f"{where}:{blank}: blank line: write one JSON object a line"
             )
         try:
-            fields = json.loads(line)
-        except json.JSONDecodeError as err:
+            fields = parse_json(line)
+        except NotJson as err:
             raise ValueError(
-                f"{where}:{number}: not JSON: {err.msg} at column {err.colno}: write "
-                "one JSON object a line"
+                f"{where}:{number}: not JSON: {err.reason}: write one JSON object a "
+                "line"
             ) from err
         if not isinstance(fields, dict):
             raise ValueError(
@@ -116,38 +155,44 @@ def read_jsonl(lines: Iterable[str], where: str | Path) -> Iterator[Row]:
 
 
 def field_text(row: Row, name: str) -> str:
-    """Returns a field as text: numbers as written, true and false as in JSON.
+    """Returns a field as text: whole numbers as written, true and false as in JSON.
+
+    Other numbers come as Python writes them: 0.50 as "0.5", and 1e2 as "100.0".
 
     Raises:
         ValueError: If the row has no such field, or it is null, a list or an object.
     """
     if name not in row.fields:
         raise ValueError(
-            f"{row.where}: no field {name!r}: the row has "
-            f"{', '.join(row.fields) or 'no fields'}"
+            f"{row.where}: no field {name!r}: the row has {shown_names(row.fields)}"
         )
     value = row.fields[name]
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float):
         raise ValueError(
-            f"{row.where}: field {name!r} is {json.dumps(value)[:40]}: use a text or a "
-            "number"
+            f"{row.where}: field {name!r} is {shown(value)}: use a text or a number"
         )
     return str(value)
 
 
 def _read_tsv(path: Path, skip_short: bool) -> Iterator[Row]:
-    lines = _lines(path)
-    cells = ((n, line.rstrip("\n").split("\t")) for n, line in enumerate(lines, 1))
-    filled = ((n, row) for n, row in cells if row != [""])
-    return _with_header(path, filled, skip_short)
+    lines = (line.rstrip("\n") for line in split_lines(_read_text(path)))
+    cells = ((n, line.split("\t") if line else []) for n, line in enumerate(lines, 1))
+    return _with_header(path, cells, skip_short)
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
+    text = _read_text(path)
     # csv itself must see the line ends: a quoted field may hold some.
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
-    return _with_header(path, _numbered(path, reader))
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    # csv takes a field of 131,072 characters for an error; a text may be longer.
+    usual = csv.field_size_limit(len(text) + 1)
+    try:
+        numbered = list(_numbered(path, reader))
+    finally:
+        csv.field_size_limit(usual)
+    return _with_header(path, iter(numbered))
 
 
 def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -159,25 +204,36 @@ def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
             raise ValueError(f"{path}:{line}: not CSV: {err}") from err
         if cells is None:
             return
-        if cells:
-            yield line, cells
+        yield line, cells
 
 
 def _with_header(
     path: Path, numbered: Iterator[tuple[int, list[str]]], skip_short: bool = False
 ) -> Iterator[Row]:
-    line, header = next(numbered, (1, []))
-    repeated = sorted({name for name in header if header.count(name) > 1})
+    """Makes rows of cells, which are none where a line is blank."""
+    line, header = next((found for found in numbered if found[1]), (1, []))
+    counts = collections.Counter(header)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
         raise ValueError(
-            f"{path}:{line}: the header names {', '.join(repeated)} more than once"
+            f"{path}:{line}: the header names {shown_names(repeated)} more than once"
         )
+    blank = None
     for line, cells in numbered:
+        if not cells:
+            blank = blank or line
+            continue
+        if blank is not None and len(header) == 1:
+            raise ValueError(
+                f"{path}:{blank}: blank line, which in a table of one column may be an "
+                "empty text: take it out, or write JSONL"
+            )
+        blank = None
         if skip_short and len(cells) < len(header):
             continue
         if len(cells) != len(header):
             raise ValueError(
                 f"{path}:{line}: {len(cells)} columns, but the header has "
-                f"{len(header)}: {', '.join(header)}"
+                f"{len(header)}: {shown_names(header)}"
             )
         yield Row(f"{path}:{line}", dict(zip(header, cells, strict=True)))

@@ -15,6 +15,7 @@ from t5.evaluation import metrics as t5_metrics
 
 from jaxprompt.data import sources
 from jaxprompt.data.files import Row, check_file, field_text, read_rows
+from jaxprompt.data.strict_json import quoted, shown_names
 from jaxprompt.data.task import Task, make_task
 
 MetricFn = Callable[..., Any]
@@ -160,7 +161,8 @@ class _RowFormat:
             return value
         if value not in self.labels:
             raise ValueError(
-                f"{row.where}: label {value!r} is not one of {', '.join(self.labels)}"
+                f"{row.where}: label {quoted(value)} is not one of "
+                f"{shown_names(self.labels)}"
             )
         return self.labels[value]
 

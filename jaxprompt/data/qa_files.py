@@ -2,7 +2,6 @@
 
 import collections
 import gzip
-import json
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from jaxprompt.data.fields import field_rows
 from jaxprompt.data.files import Row, field_text, read_jsonl
 from jaxprompt.data.sources import Features
+from jaxprompt.data.strict_json import NotJson, parse_json, quoted, shown
 
 
 def squad_row(
@@ -45,9 +45,11 @@ def read_squad(path: Path) -> list[Features]:
             place.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError as err:
+        content = parse_json(path.read_bytes().decode("utf-8-sig"), several_lines=True)
+    except UnicodeDecodeError as err:
         raise ValueError(f"{path}: not JSON: {err}") from err
+    except NotJson as err:
+        raise ValueError(f"{path}: not JSON: {err.reason}") from err
     if not isinstance(content, dict):
         raise ValueError(
             f"{path}: a JSON {type(content).__name__}, not an object: give a file of "
@@ -110,16 +112,15 @@ def _check_rows(rows: Sequence[Features], path: Path) -> None:
     repeated, count = counts.most_common(1)[0]
     if count > 1:
         raise ValueError(
-            f"{path}: {count} questions have the id {repeated!r}: give each its own"
+            f"{path}: {count} questions have the id {quoted(repeated)}: give each its "
+            "own"
         )
 
 
 def _texts(row: Row, name: str) -> list[str]:
     found = row.fields.get(name)
     if not isinstance(found, list) or not all(isinstance(x, str) for x in found):
-        raise ValueError(
-            f"{row.where}: {name} is {json.dumps(found)[:40]}: use a list of texts"
-        )
+        raise ValueError(f"{row.where}: {name} is {shown(found)}: use a list of texts")
     return found
 
 

@@ -1,5 +1,6 @@
 """Rows to predict -> batches, through the same format as training."""
 
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ def read_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
     """Reads JSON objects, one a line, from an open file or standard input.
 
     Args:
-        lines: The stream.
+        lines: The stream; if it has bytes beneath, these are read as UTF-8.
         where: Its name, for error messages.
 
     Yields:
@@ -31,6 +32,8 @@ def read_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: If a line is no JSON object; names the line.
     """
+    if isinstance(lines, io.TextIOWrapper):
+        lines = files.stream_lines(lines, where)
     try:
         for row in files.read_jsonl(lines, where):
             yield row.fields

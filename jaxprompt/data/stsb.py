@@ -12,6 +12,7 @@ from tensorflow_datasets.text import glue
 
 from jaxprompt.data import files, sources
 from jaxprompt.data.official import UNLABELLED, OfficialTask
+from jaxprompt.data.strict_json import quoted
 
 TEXTS = ("sentence1", "sentence2")
 
@@ -40,7 +41,7 @@ def _score(row: files.Row, split: str) -> float:
         score = math.nan
     if not 0 <= score <= HIGHEST:
         raise ValueError(
-            f"{row.where}: score {text!r} is no number from 0 to {HIGHEST:g}"
+            f"{row.where}: score {quoted(text)} is no number from 0 to {HIGHEST:g}"
         )
     return score
 

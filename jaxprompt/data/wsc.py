@@ -12,6 +12,7 @@ from tensorflow_datasets.text import super_glue
 from jaxprompt.data import files, sources
 from jaxprompt.data.fields import field_label, field_number, field_row
 from jaxprompt.data.official import JSONL, UNLABELLED, OfficialTask
+from jaxprompt.data.strict_json import quoted
 
 SPLIT_BY_AUTHORS = ("Kamenev and Zinoviev", "Kamenev, Zinoviev, and Stalin")
 """Referents whose names do not stand together in the text."""
@@ -53,12 +54,15 @@ def _as_in_text(target: files.Row, name: str, text: str) -> str:
     words, place = text.split(), field_number(target, f"{name}_index")
     if not span or place >= len(words):
         raise ValueError(
-            f"{target.where}: {name}_text {span!r} is not at word {place} of {text!r}"
+            f"{target.where}: {name}_text {quoted(span)} is not at word {place} of "
+            f"{quoted(text)}"
         )
     first = span[0].lower() if words[place][0].islower() else span[0].upper()
     fixed = f"{first}{span[1:]}".rstrip(".").replace("\n", " ")
     if fixed not in text:
-        raise ValueError(f"{target.where}: {name}_text {span!r} is not in {text!r}")
+        raise ValueError(
+            f"{target.where}: {name}_text {quoted(span)} is not in {quoted(text)}"
+        )
     return fixed
 
 
@@ -90,8 +94,8 @@ def _check_pronouns(
     except tf.errors.InvalidArgumentError as err:
         row, features = rows[done], examples[done]
         raise ValueError(
-            f"{row.where}: span2_text {features['span2_text']!r} is not word "
-            f"{features['span2_index']} of {features['text']!r}, counted from 0 "
+            f"{row.where}: span2_text {quoted(features['span2_text'])} is not word "
+            f"{features['span2_index']} of {quoted(features['text'])}, counted from 0 "
             "between spaces; it may not be word 0 either"
         ) from err
 

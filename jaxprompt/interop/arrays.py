@@ -1,6 +1,7 @@
 """Files of arrays, .npy and .safetensors: read without unpickling, rows rounded."""
 
 import io
+import os
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -8,6 +9,8 @@ import numpy as np
 import safetensors.numpy
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
+
+_KINDS = ("float32", "float16", "bfloat16")
 
 _LOADED = "torch.load('{path}', map_location='cpu', weights_only=True)"
 
@@ -44,21 +47,36 @@ def npy_bytes(array: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def read_tensors(path: Path, tensor: str) -> dict[str, np.ndarray]:
-    """Reads the tensors of a .safetensors file.
+def read_tensor(path: Path, tensor: str, otherwise: str) -> np.ndarray:
+    """Reads the only tensor of a .safetensors file; of a whole model, nothing.
 
     Args:
         path: The file.
-        tensor: Name of the tensor that is wanted, for error messages.
+        tensor: The name that it must have.
+        otherwise: What to say of a file of other tensors, or of more.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no safetensors file; says how to convert a pickle.
+        ValueError: If it is no safetensors file, when it says how to convert a pickle;
+            or if it holds anything else.
     """
     _check_there(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = sorted(file.keys())
+            if names != [tensor]:
+                few = ", ".join(map(_shown, names[:5])) or "nothing"
+                raise ValueError(
+                    f"{path} holds {few}, where one tensor {tensor!r} should be: "
+                    f"{otherwise}"
+                )
+            try:
+                return file.get_tensor(tensor)
+            except AttributeError as error:  # NumPy has no floats of 8 bits and fewer.
+                dtype = file.get_slice(tensor).get_dtype()
+                raise ValueError(
+                    f"{path}: {tensor} is {dtype}: it must be {', '.join(_KINDS)}"
+                ) from error
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a whole safetensors file ({error}); what torch.save wrote "
@@ -100,12 +118,11 @@ def check_rows(rows: np.ndarray, where: str, axes: int = 2) -> Float[np.ndarray,
         ValueError: If they have other axes, none of a size, another dtype, or numbers
             that are not finite.
     """
-    kinds = ("float32", "float16", "bfloat16")
-    if rows.ndim != axes or rows.size == 0 or rows.dtype.name not in kinds:
+    if rows.ndim != axes or rows.size == 0 or rows.dtype.name not in _KINDS:
         shape = "[P, D]" if axes == 2 else "[tasks, P, D]"
         raise ValueError(
             f"{where} is {rows.dtype} {list(rows.shape)}: it must be {shape} of "
-            f"{', '.join(kinds)}"
+            f"{', '.join(_KINDS)}"
         )
     rows = rows.astype(np.float32)
     if not np.isfinite(rows).all():
@@ -145,6 +162,12 @@ def round_rows(rows: np.ndarray, dtype: str) -> tuple[np.ndarray, tuple[str, ...
     )
 
 
+def _shown(name: str) -> str:
+    """Returns a name as an error message shows it: on one line, not too long."""
+    return (name if name.isprintable() else ascii(name))[:60]
+
+
 def _check_there(path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f"no prompt file at {path}: check the path")
+    # Not Path.is_file, which fails on a name that is too long.
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"no prompt file at {str(path)[:300]}: check the path")

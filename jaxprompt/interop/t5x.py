@@ -36,7 +36,13 @@ def read(path: Path) -> Taken:
         ValueError: If it has no prompt of the encoder, or this is no finite [P, D].
     """
     index = read_index(path)
-    names = leaf_names(index)
+    try:
+        names = leaf_names(index)
+    except (AttributeError, TypeError) as error:  # Of a list, or of names no texts.
+        raise ValueError(
+            f"{path}: what its index calls the model is no tree of named arrays: give "
+            "the folder of one step, such as checkpoint_1100000"
+        ) from error
     if PROMPT not in names:
         others = [name for name in names if "prompt" in name]
         raise ValueError(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxprompt.atomic import write_atomically
 from jaxprompt.interop.arrays import (
     check_rows,
-    read_tensors,
+    read_tensor,
     round_rows,
     safetensors_bytes,
 )
@@ -38,13 +38,7 @@ def read(path: Path) -> Taken:
     Source: vllm-project/vllm, vllm/renderers/embed_utils.py (safe_load_prompt_embeds:
     three dtypes, and a first axis of one is dropped).
     """
-    tensors = read_tensors(path, TENSOR)
-    if tensors.keys() != {TENSOR}:
-        raise ValueError(
-            f"{path} holds {', '.join(sorted(tensors)) or 'nothing'}, where one tensor "
-            f"{TENSOR!r} should be: save it under this name, alone"
-        )
-    rows = tensors[TENSOR]
+    rows = read_tensor(path, TENSOR, "save it under this name, alone")
     rows = rows[0] if rows.ndim == 3 and len(rows) == 1 else rows
     return Taken((make_prompt(jnp.asarray(check_rows(rows, f"{path}: {TENSOR}"))),))
 

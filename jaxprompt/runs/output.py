@@ -19,6 +19,8 @@ def check_output(output: Path | None, overwrite: bool) -> None:
     """
     if output is None:
         return
+    if "\0" in str(output):
+        raise ValueError(f"{str(output)!r} names no file: it holds a NUL")
     if output.exists() and not overwrite:
         raise ValueError(f"{output} exists: name another file, or say --overwrite")
     if not output.absolute().parent.is_dir():

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from jaxprompt.config import LOSS, Run
 from jaxprompt.data.requests import read_jsonl, request_rows
 from jaxprompt.data.rows import INPUTS, predict_rows, sorted_batches
 from jaxprompt.data.task import Task
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.prompts.file import Provenance, load_prompt
 from jaxprompt.prompts.prompt import Prompt, lengthen, stack
 from jaxprompt.report.bar import example_bar
@@ -24,6 +25,9 @@ from jaxprompt.runs.prepare import Ready, prepare
 
 PROMPT_FIELD = "prompt"
 """Where a row says which of several prompts answers it."""
+
+ANSWER_FIELD = "prediction"
+"""Where its answer stands."""
 
 
 class Member(NamedTuple):
@@ -83,17 +87,24 @@ def predict(
         trained=[provenance for _, provenance in loaded.values()],
         another_backbone=another_backbone,
     )
-    vocabulary = load_vocabulary(str(ready.backbone.vocabulary))
+    lengths = {prompt.length for prompt, _ in loaded.values()}
+    if isinstance(ready.backbone, GPT2) and len(lengths) > 1:
+        # A bank's prefixes have one length; as tokens in rows, prompts have their own.
+        unfolded = dataclasses.replace(ready.backbone, folds=False)
+        ready = dataclasses.replace(ready, backbone=unfolded)
+    vocabulary = ready.task.vocabulary
     members = [
         Member(run, run.data.tasks[0].load(vocabulary), *loaded[file])
         for file, run in runs.items()
     ]
     texts = _answer(ready, members, rows, owners, where)
     lines = [
-        json.dumps({**row, "prediction": text}, ensure_ascii=False) + "\n"
+        json.dumps({**row, ANSWER_FIELD: text}, ensure_ascii=False) + "\n"
         for row, text in zip(rows, texts, strict=True)
     ]
     if target is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # Whatever the terminal's is.
         sys.stdout.writelines(lines)
     else:
         write_atomically(target, "".join(lines).encode())
@@ -227,6 +238,17 @@ def _owners(
 
 
 def _read_rows(source: str) -> list[dict[str, Any]]:
+    rows = _all_rows(source)
+    for line, row in enumerate(rows, start=1):
+        if ANSWER_FIELD in row:
+            raise ValueError(
+                f"{source}:{line}: it has a field {ANSWER_FIELD!r} already, which the "
+                "answer would replace: give it another name"
+            )
+    return rows
+
+
+def _all_rows(source: str) -> list[dict[str, Any]]:
     if source == "-":
         return list(read_jsonl(sys.stdin, "standard input"))
     if not Path(source).is_file():
