@@ -50,8 +50,9 @@ quickstart: setup
 $(DEMO): | setup
 	$(BIN)/python tools/make_skills.py $@
 
+# Two processes, for compiling takes one core at a time; a file's tests share fixtures.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=40
 
 check: setup
 	$(BIN)/ruff format --check .
