@@ -1,43 +1,36 @@
-"""Times scoring here and in Hugging Face PEFT, in turn, in one process.
+"""Times scoring here and in Hugging Face PEFT, in turn.
 
-Both decode the same rows greedily with the same random T5 1.1 small, in float32, and
-take the same number of steps a row. Needs the extra `parity`.
+Both decode the same rows greedily with the same random T5 1.1 small and the same
+prompts, in float32, each in a process of its own, and take the same number of steps a
+row. Needs the extra `parity`.
 
     python tools/bench_eval.py --data=superglue --vocabulary=t5
 
 Three cases: a validation set with one prompt; with five prompts, as for an ensemble;
 and rows of eight tasks, each with its own prompt. PEFT has one prompt at a time: it
-switches adapters between the groups of rows that want the same. --data is a folder of
-SuperGLUE's official files, --vocabulary one with T5's own.
+switches adapters between the groups of rows that want the same, and pads each batch to
+its longest row. Ours takes all rows in the order of their lengths. --data is a folder
+of SuperGLUE's official files, --vocabulary one with T5's own.
 """
 
 import argparse
-import functools
 import statistics
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import torch
-from side_by_side import OURS, THEIRS, alternate, peft_model
-from small_t5 import SMALL, save_random
+from side_by_side import OURS, THEIRS, Side, alternate, comparison
+from small_t5 import draw_prompts, forward_flops, save_random
 
 from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, stack
-from jaxprompt.data.rows import INPUTS, predict_rows, sorted_batches
+from jaxprompt.data.rows import INPUTS
 from jaxprompt.data.task import load_task
 from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.evaluate.decode import greedy
-from jaxprompt.models.backbone import load
-from jaxprompt.prompts.init import init_prompt
-from jaxprompt.prompts.prompt import stack as make_bank
-from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.report.table import table
-from jaxprompt.shapes import Batch
 
 TASKS = ("boolq", "cb", "copa", "multirc", "rte", "wic", "axb", "axg")
+ENSEMBLE = 5
+FLOOR = "matmul"
 LENGTH = 2
 """Target tokens, decoded by both: a label word and the end."""
 
@@ -52,59 +45,25 @@ def read_rows(flags: argparse.Namespace, name: str, count: int) -> dict[str, Any
     return stack(model_features(task, split, rows, lengths, np.zeros(0, np.int32)))
 
 
-def prompted(rows: dict[str, Any], members: np.ndarray, length: int) -> dict[str, Any]:
-    """Puts each row behind the soft tokens of its member."""
-    soft = np.stack([prefix(SMALL.vocab_rows, length, member) for member in members])
-    return {**rows, INPUTS: np.concatenate([soft, rows[INPUTS]], axis=1)}
-
-
-def make_ours(folder: Path, members: int, length: int) -> Callable[..., None]:
-    """Makes the pass of this project: rows and the member of each, all at once."""
-    backbone, model = load(folder)
-    draw = functools.partial(init_prompt, table=backbone.table(model), length=length)
-    bank = make_bank(
-        [draw(key) for key in jax.random.split(jax.random.key(0), members)]
-    )
-    params = {"model": model, "prompt": bank}
-    decode = jax.jit(functools.partial(greedy, backbone, length=LENGTH))
-
-    def predict(batch: Batch) -> np.ndarray:
-        return np.asarray(decode(params, batch))
-
-    def score(rows: dict[str, Any], of_rows: np.ndarray, batch_size: int) -> None:
-        batches = sorted_batches(prompted(rows, of_rows, length), batch_size)
-        predict_rows(predict, batches, len(of_rows))
-
-    return score
-
-
-def make_theirs(folder: Path, members: int, length: int) -> Callable[..., None]:
-    """Makes PEFT's pass: each adapter in turn, its rows padded to the longest."""
-    names = [f"member_{member}" for member in range(members)]
-    model = peft_model(folder, length, names)
-    model.eval()
-
-    def score(rows: dict[str, Any], of_rows: np.ndarray, batch_size: int) -> None:
-        for member, name in enumerate(names):
-            own = rows[INPUTS][of_rows == member]
-            if not len(own):
-                continue
-            model.set_adapter(name)
-            for first in range(0, len(own), batch_size):
-                text = own[first : first + batch_size]
-                text = text[:, : int((text > 0).sum(axis=1).max())]
-                ids = torch.tensor(text).long()
-                with torch.no_grad():
-                    model.generate(
-                        input_ids=ids,
-                        attention_mask=(ids > 0).long(),
-                        max_new_tokens=LENGTH,
-                        min_new_tokens=LENGTH,
-                        num_beams=1,
-                        do_sample=False,
-                    )
-
-    return score
+def make_cases(
+    flags: argparse.Namespace,
+) -> dict[str, tuple[dict[str, Any], np.ndarray]]:
+    """Returns the cases: name -> rows and the member of each."""
+    one = read_rows(flags, flags.task, flags.examples)
+    few = read_rows(flags, flags.task, flags.examples // ENSEMBLE)
+    five = {name: np.concatenate([x] * ENSEMBLE) for name, x in few.items()}
+    parts = [read_rows(flags, name, flags.examples // len(TASKS)) for name in TASKS]
+    owners = np.repeat(np.arange(len(TASKS)), [len(part[INPUTS]) for part in parts])
+    shuffled = np.random.default_rng(0).permutation(len(owners))
+    mixed = {name: np.concatenate([x[name] for x in parts])[shuffled] for name in one}
+    return {
+        f"{flags.task}, one prompt": (one, np.zeros(len(one[INPUTS]), int)),
+        f"{flags.task}, {ENSEMBLE} prompts": (
+            five,
+            np.repeat(np.arange(ENSEMBLE), len(few[INPUTS])),
+        ),
+        f"{len(TASKS)} tasks mixed": (mixed, owners[shuffled]),
+    }
 
 
 def main() -> None:
@@ -113,44 +72,44 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument("--task", default="rte")
-    parser.add_argument("--examples", type=int, default=96)
+    parser.add_argument("--examples", type=int, default=128, help="of a case")
     parser.add_argument("--input_length", type=int, default=512)
     parser.add_argument("--prompt_length", type=int, default=100)
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     flags = parser.parse_args()
 
-    one = read_rows(flags, flags.task, flags.examples)
-    count = len(one[INPUTS])
-    parts = [read_rows(flags, name, count // len(TASKS)) for name in TASKS]
-    mixed = {name: np.concatenate([part[name] for part in parts]) for name in one}
-    owners = np.repeat(np.arange(len(TASKS)), [len(part[INPUTS]) for part in parts])
-    shuffled = np.random.default_rng(0).permutation(len(owners))
-    mixed = {name: x[shuffled] for name, x in mixed.items()}
-    five = {name: np.concatenate([x] * 5) for name, x in one.items()}
-    cases = {
-        f"{flags.task}, one prompt": (one, np.zeros(count, int)),
-        f"{flags.task}, five prompts": (five, np.repeat(np.arange(5), count)),
-        "eight tasks, mixed": (mixed, owners[shuffled]),
-    }
+    cases = make_cases(flags)
+    prompts = draw_prompts(len(TASKS), flags.prompt_length)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "t5"
         save_random(folder)
-        score = {
-            OURS: make_ours(folder, len(TASKS), flags.prompt_length),
-            THEIRS: make_theirs(folder, len(TASKS), flags.prompt_length),
-        }
-        table_rows = []
-        for name, (rows, of_rows) in cases.items():
-            calls = {
-                who: functools.partial(of_one, rows, of_rows, flags.batch_size)
-                for who, of_one in score.items()
-            }
-            seconds = alternate(calls, flags.rounds)
-            speeds = [len(of_rows) / statistics.median(seconds[w]) for w in score]
-            table_rows.append([name, *speeds, f"{speeds[0] / speeds[1]:.2f}"])
-    header = ["case", f"{OURS} ex/s", f"{THEIRS} ex/s", "ratio"]
-    print(table(header, table_rows))
+        with (
+            Side("small_t5:scoring", folder, prompts, LENGTH) as ours,
+            Side("pytorch_t5:scoring", folder, prompts, LENGTH) as theirs,
+            Side("small_t5:matmul_rate", flags.batch_size * 256) as floor,
+        ):
+            for name, (rows, members) in cases.items():
+                rest = (members, flags.batch_size)
+                arguments = {OURS: (rows, *rest), THEIRS: (rows[INPUTS], *rest)}
+                rounds = [arguments] * (1 + flags.rounds)
+                sides = {OURS: ours, THEIRS: theirs, FLOOR: floor}
+                answers = alternate(sides, rounds)
+                rate = statistics.median(x.value for x in answers.pop(FLOOR))
+                sizes = np.count_nonzero(rows[INPUTS], axis=1) + flags.prompt_length
+                work = np.mean([forward_flops(1, size, LENGTH) for size in sizes])
+                ids = [answers[who][0].value for who in (OURS, THEIRS)]
+                speeds = {
+                    who: [len(members) / answer.seconds for answer in found]
+                    for who, found in answers.items()
+                }
+                unit = f"{name}, examples a second"
+                print(comparison(speeds, unit, less_is_better=False))
+                print(
+                    f"the same ids in {np.mean(ids[0] == ids[1]):.1%} of places. "
+                    f"Floor: {rate / work:.1f} examples a second without padding, at "
+                    f"{rate / 1e9:.0f} GFLOP/s\n"
+                )
 
 
 if __name__ == "__main__":

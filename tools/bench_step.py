@@ -1,46 +1,41 @@
-"""Times a prompt-tuning step here and in Hugging Face PEFT, in turn, in one process.
+"""Times a prompt-tuning step here and in Hugging Face PEFT, in turn.
 
 Both train a prompt of the same length on the same random T5 1.1 small, in float32:
-forward, backward and update. Needs the extra `parity`.
+forward, backward and update, each in a process of its own. Before anything is timed,
+both must report the same loss. Needs the extra `parity`.
 
     python tools/bench_step.py                                  # one fixed shape
-    python tools/bench_step.py --data=superglue --task=rte      # rows of real lengths
+    python tools/bench_step.py --data=superglue --task=rte --vocabulary=t5
 
-With --data, folder of the official files, PEFT pads each batch to its longest row, and
-ours packs rows (`PACK = True`): what counts is examples a second. --vocabulary is a
-folder with T5's own.
+With --data, a folder of the official files, and --vocabulary, a folder with T5's own,
+the rows have their real lengths. PEFT pads each batch to its longest row, ours packs
+rows (`PACK = True`), about as many tokens: what counts is examples a second.
 """
 
 import argparse
+import contextlib
+import itertools
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from side_by_side import (
-    OURS,
-    THEIRS,
-    alternate,
+from side_by_side import OURS, THEIRS, Side, alternate, comparison
+from small_t5 import (
+    KEEP_MEMORY,
+    SMALL,
+    draw_prompts,
     forward_flops,
-    matmul_rate,
-    peft_model,
-    peft_step,
-    print_times,
+    save_random,
 )
-from small_t5 import SMALL, our_step, save_random
 
-from jaxprompt.data.batches import train_batches
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.rows import padding_share
-from jaxprompt.data.task import load_task
-from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.report.table import table
 from jaxprompt.shapes import Batch, unpacked_batch
+
+FLOOR = "matmul"
+KEEPING = "dots, memory kept"
+WARMUPS = 2
 
 
 def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
@@ -50,105 +45,129 @@ def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
     inputs, targets = (rng.integers(3, 32000, s).astype(np.int32) for s in shapes)
     soft = np.tile(prefix(SMALL.vocab_rows, flags.prompt_length), (len(inputs), 1))
     batch = unpacked_batch(np.concatenate([soft, inputs], axis=1), targets)
-    ours = our_step(folder, flags.prompt_length)
-    theirs = peft_step(peft_model(folder, flags.prompt_length))
-    ids, labels = torch.tensor(inputs).long(), torch.tensor(targets).long()
-    mask = torch.ones_like(ids)
+    prompts = draw_prompts(1, flags.prompt_length)
     source = flags.prompt_length + flags.input_length
-    rate = matmul_rate(flags.batch_size * source)
-    rates: list[float] = []
-    seconds = alternate(
-        {
-            OURS: lambda: ours(batch),
-            THEIRS: lambda: theirs(ids, mask, labels),
-            "matmul": lambda: rates.append(rate()),
-        },
-        flags.steps,
-        warmups=2,
-    )
-    del seconds["matmul"]
-    print_times(seconds, "step")
+    builds: dict[str, tuple[str, *tuple[object, ...]]] = {
+        OURS: ("small_t5:prompt_step", folder, prompts, flags.remat),
+        THEIRS: ("pytorch_t5:prompt_step", folder, prompts),
+        FLOOR: ("small_t5:matmul_rate", flags.batch_size * source),
+    }
+    if flags.settings:
+        builds["untuned"] = ("small_t5:untuned_prompt_step", folder, prompts, "none")
+        builds["dots"] = ("small_t5:prompt_step", folder, prompts, "dots")
+        builds[KEEPING] = builds["dots"]
+    # All but PyTorch's take the same batch, and the floor takes none.
+    arguments: dict[str, tuple[object, ...]] = {
+        name: (batch,) for name in builds if name != FLOOR
+    }
+    arguments[THEIRS] = (inputs, targets)
+    with contextlib.ExitStack() as stack:
+        sides = {
+            name: stack.enter_context(
+                Side(*build, environment=KEEP_MEMORY if name == KEEPING else None)
+            )
+            for name, build in builds.items()
+        }
+        losses = {name: sides[name](*rows).value for name, rows in arguments.items()}
+        if not np.allclose(list(losses.values()), losses[OURS], rtol=1e-3):
+            raise SystemExit(f"the losses differ, so nothing is timed: {losses}")
+        rounds = [arguments] * (WARMUPS + flags.steps)
+        answers = alternate(sides, rounds, WARMUPS)
+    rates = [answer.value for answer in answers.pop(FLOOR)]
+    seconds = {name: [x.seconds for x in found] for name, found in answers.items()}
+    print(comparison(seconds, "seconds a step"))
     # Forward, and as much again for the way back to the prompt.
-    work = 2 * forward_flops(SMALL, flags.batch_size, source, flags.target_length)
-    achieved = work / statistics.median(seconds[OURS])
-    fastest = statistics.median(rates)
+    work = 2 * forward_flops(flags.batch_size, source, flags.target_length)
+    rate = statistics.median(rates)
     print(
-        f"{work / 1e9:.0f} GFLOP a step at least: {achieved / 1e9:.0f} GFLOP/s, "
-        f"{achieved / fastest:.0%} of the {fastest / 1e9:.0f} GFLOP/s of a single "
-        "float32 matrix product"
+        f"\n{work / 1e9:.0f} GFLOP a step at least. Floor: {work / rate:.2f} s at "
+        f"{rate / 1e9:.0f} GFLOP/s (least {min(rates) / 1e9:.0f}, most "
+        f"{max(rates) / 1e9:.0f}), the rate of one float32 matrix product"
     )
+    for name, times in seconds.items():
+        print(f"{name}: {work / rate / statistics.median(times):.0%} of that rate")
 
 
 def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
     """Times whole batches of a real task's rows: examples a second, and padding."""
+    from jaxprompt.data.batches import train_batches
+    from jaxprompt.data.pipeline import Lengths
+    from jaxprompt.data.rows import padding_share
+    from jaxprompt.data.task import load_task
+    from jaxprompt.data.vocabulary import load_vocabulary
+
     vocabulary = load_vocabulary(flags.vocabulary)
     task = load_task(flags.task, vocabulary=vocabulary, data_dir=flags.data)
-    label_ids = task.label_ids(16)
-    answer = int(np.count_nonzero(label_ids, axis=1).max())
+    answer = int(np.count_nonzero(task.label_ids(16), axis=1).max())
     soft = prefix(SMALL.vocab_rows, flags.prompt_length)
-    width = flags.prompt_length + flags.input_length
-    room = answer * (width // (flags.prompt_length + 16))
+    # A packed row holds no more examples than these lengths leave room for.
+    room = answer * ((flags.prompt_length + flags.input_length) // len(soft))
 
     def batches(rows: int, pack: bool) -> Iterator[Batch]:
         lengths = Lengths(flags.input_length, room if pack else answer)
         options = {"batch_size": rows, "seed": 0, "pack": pack}
-        for batch, _ in train_batches(task, "train", lengths, soft, **options):
-            yield batch
+        found = train_batches(task, "train", lengths, soft, **options)
+        return (batch for batch, _ in itertools.islice(found, WARMUPS + flags.steps))
 
-    # Fewer packed rows, as many examples in the mean: both steps see like batches.
-    packed, padded = batches(flags.packed_rows, True), batches(flags.batch_size, False)
-    ours = our_step(folder, flags.prompt_length)
-    theirs = peft_step(peft_model(folder, flags.prompt_length))
-    counts: dict[str, list[Any]] = {OURS: [], THEIRS: []}
-    paddings: dict[str, list[float]] = {OURS: [], THEIRS: []}
-
-    def step_ours() -> None:
-        batch = next(packed)
-        start = time.perf_counter()
-        ours(batch)
-        seconds = time.perf_counter() - start
-        examples = int(np.asarray(batch.input_segments).max(axis=1).sum())
-        counts[OURS].append(examples / seconds)
-        paddings[OURS].append(padding_share(batch))
-
-    def step_theirs() -> None:
-        batch = next(padded)
-        text = batch.inputs[:, flags.prompt_length :]
-        text = text[:, : max(1, int((text > 0).sum(axis=1).max()))]
-        ids = torch.tensor(text).long()
-        labels = torch.tensor(np.where(batch.targets > 0, batch.targets, -100)).long()
-        start = time.perf_counter()
-        theirs(ids, (ids > 0).long(), labels)
-        seconds = time.perf_counter() - start
-        counts[THEIRS].append(len(ids) / seconds)
-        tokens = (text > 0).sum() + len(text) * flags.prompt_length
-        paddings[THEIRS].append(1 - tokens / (text.size + len(text) * len(soft)))
-
-    alternate({OURS: step_ours, THEIRS: step_theirs}, flags.steps, warmups=2)
-    rows = [
-        [
-            name,
-            statistics.median(counts[name][2:]),
-            min(counts[name][2:]),
-            max(counts[name][2:]),
-            f"{np.mean(paddings[name]):.0%}",
+    rounds, examples, paddings = [], {OURS: [], THEIRS: []}, {OURS: [], THEIRS: []}
+    work: list[float] = []
+    pairs = zip(
+        batches(flags.packed_rows, True), batches(flags.batch_size, False), strict=True
+    )
+    for packed, padded in pairs:
+        text = padded.inputs[:, len(soft) :]
+        text = text[:, : int((text > 0).sum(axis=1).max())]
+        rounds.append({OURS: (packed,), THEIRS: (text, padded.targets)})
+        examples[OURS].append(int(packed.input_segments.max(axis=1).sum()))
+        examples[THEIRS].append(len(text))
+        paddings[OURS].append(padding_share(packed))
+        sizes = len(soft) + np.count_nonzero(text, axis=1)
+        work += [2 * forward_flops(1, size, answer) for size in sizes]
+        tokens = sizes.sum()
+        paddings[THEIRS].append(1 - tokens / (text.size + len(soft) * len(text)))
+    prompts = draw_prompts(1, flags.prompt_length)
+    with (
+        Side("small_t5:prompt_step", folder, prompts, flags.remat) as ours,
+        Side("pytorch_t5:prompt_step", folder, prompts) as theirs,
+        Side("small_t5:matmul_rate", flags.batch_size * 256) as floor,
+    ):
+        sides = {OURS: ours, THEIRS: theirs, FLOOR: floor}
+        answers = alternate(sides, rounds, WARMUPS)
+    rate = statistics.median(answer.value for answer in answers.pop(FLOOR))
+    speeds = {
+        name: [
+            count / answer.seconds
+            for count, answer in zip(examples[name][WARMUPS:], found, strict=True)
         ]
-        for name in (OURS, THEIRS)
-    ]
-    header = [f"{flags.task} train", "median ex/s", "min ex/s", "max ex/s", "padding"]
-    print(table(header, rows))
-    medians = [statistics.median(counts[name][2:]) for name in (OURS, THEIRS)]
-    print(f"\n{OURS} / {THEIRS}: {medians[0] / medians[1]:.2f} in examples a second")
+        for name, found in answers.items()
+    }
+    unit = f"{flags.task}, examples a second"
+    print(comparison(speeds, unit, less_is_better=False))
+    print(
+        f"\nFloor: {rate / np.mean(work):.2f} examples a second without padding, at "
+        f"{rate / 1e9:.0f} GFLOP/s, the rate of one float32 matrix product"
+    )
+    for name in speeds:
+        print(
+            f"{name}: {np.mean(examples[name]):.1f} examples a batch, "
+            f"{np.mean(paddings[name]):.0%} padding"
+        )
 
 
 def main() -> None:
-    """Runs the two in turn and prints the table."""
+    """Writes the model, and times one of the two cases."""
     parser = argparse.ArgumentParser(description="Time a step here and in PEFT.")
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--packed_rows", type=int, default=4)
-    parser.add_argument("--input_length", type=int)
+    parser.add_argument("--input_length", type=int, help="default: 128; of data, 512")
     parser.add_argument("--target_length", type=int, default=8)
     parser.add_argument("--prompt_length", type=int, default=100)
+    parser.add_argument("--remat", choices=("none", "dots", "full"), default="none")
+    parser.add_argument(
+        "--settings",
+        action="store_true",
+        help="of the fixed shape, also time ours untuned, and with other settings",
+    )
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--data", type=Path, help="folder of official files")
     parser.add_argument("--task", default="rte")

@@ -1,138 +1,186 @@
-"""What the benchmarks share: PEFT on the random T5 1.1 small, and calls in turn.
+"""The sides of a benchmark: a process for each, that loads its own library only.
 
-Absolute times depend on the machine and on what else it does: the ratio of medians, of
-calls that alternate in one process, is the result.
+In one process the thread pools, the allocators and the memory of two libraries meet,
+and what is measured is their sum. Here each side is built once, in a process that
+sleeps on a pipe while another one works; `alternate` asks them in turn. Each takes the
+time itself, so the way through the pipe does not count. Absolute times depend on the
+machine and on what else it does: the ratio of medians is the result.
 """
 
+import importlib
+import os
+import pickle
+import re
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import torch
-from peft import PromptTuningConfig, TaskType, get_peft_model
-from small_t5 import SMALL
-from transformers import T5ForConditionalGeneration
-
-from jaxprompt.models.t5_config import T5Config
 from jaxprompt.report.table import table
 
 OURS, THEIRS = "jaxprompt", "PEFT"
 
-_REST = 0.5
-"""Seconds; OpenMP's threads spin for some tenths."""
+_REST = 0.3
+"""Seconds before each call: OpenMP's threads spin for some tenths after one."""
 
 
-def peft_model(folder: Path, prompt_length: int, adapters: Sequence[str] = ()) -> Any:
-    """Loads the same model into PEFT, with its own prompt-tuning adapters.
+class Answer(NamedTuple):
+    """What one call gave.
 
-    Args:
-        folder: From `small_t5.save_random`.
-        prompt_length: Prompt length P, in tokens.
-        adapters: Names of further adapters, beside "default".
+    Attributes:
+        seconds: That it took, without the way through the pipe.
+        value: That it returned.
+        peak: Largest resident set of its process so far, in MiB.
     """
 
-    def config() -> PromptTuningConfig:
-        return PromptTuningConfig(
-            task_type=TaskType.SEQ_2_SEQ_LM,
-            num_virtual_tokens=prompt_length,
-            num_transformer_submodules=1,
+    seconds: float
+    value: Any
+    peak: float
+
+
+class Side:
+    """A process that has built one function, and calls it when asked.
+
+    Args:
+        build: Function that makes the function, "module:name", of a module in this
+            folder. Nothing else is imported there.
+        *arguments: Its arguments.
+        environment: Variables to set in the process.
+
+    Attributes:
+        imported: Largest resident set before anything was built, in MiB.
+        built: Seconds from the start of the process until all was built.
+    """
+
+    def __init__(
+        self,
+        build: str,
+        *arguments: object,
+        environment: Mapping[str, str] | None = None,
+    ):
+        self._build = build
+        start = time.perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, build],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
         )
+        _, self.imported, _ = self._ask(arguments)
+        self.built = time.perf_counter() - start
 
-    model = get_peft_model(T5ForConditionalGeneration.from_pretrained(folder), config())
-    for name in adapters:
-        model.add_adapter(name, config())
-    return model
+    def __call__(self, *arguments: object) -> Answer:
+        """Calls the function in its process and waits for it."""
+        return Answer(*self._ask(arguments))
 
+    def __enter__(self) -> "Side":
+        return self
 
-def peft_step(model: Any) -> Callable[[Any, Any, Any], float]:
-    """Makes PEFT's train step: (ids, mask, labels) -> loss, with Adam on the prompt."""
-    model.train()
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=1e-3)
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()  # The end of its input is the end of its work.
 
-    def step(ids: Any, mask: Any, labels: Any) -> float:
-        optimizer.zero_grad()
-        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-        loss.backward()
-        optimizer.step()
-        return float(loss)
-
-    return step
+    def _ask(self, message: tuple[object, ...]) -> Any:
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            pickle.dump(message, self._process.stdin)
+            self._process.stdin.flush()
+            return pickle.load(self._process.stdout)
+        except (EOFError, BrokenPipeError):
+            raise SystemExit(f"{self._build} failed: its error is above") from None
 
 
 def alternate(
-    calls: Mapping[str, Callable[[], object]], rounds: int, warmups: int = 1
-) -> dict[str, list[float]]:
-    """Calls each in turn, again and again; returns the seconds of every call.
+    sides: Mapping[str, Side],
+    rounds: Sequence[Mapping[str, tuple[object, ...]]],
+    warmups: int = 1,
+) -> dict[str, list[Answer]]:
+    """Asks each side in turn, round after round.
 
-    A rest before each: threads of the call before may still spin, waiting for work.
+    Args:
+        sides: Name -> side.
+        rounds: For each round, name -> arguments; no arguments where it has no name.
+        warmups: First rounds that are left out of what is returned.
+
+    Returns:
+        Name -> its answers, one for each round.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(warmups + rounds):
-        for name, call in calls.items():
+    answers: dict[str, list[Answer]] = {name: [] for name in sides}
+    for number, arguments in enumerate(rounds):
+        for name, side in sides.items():
             time.sleep(_REST)
-            start = time.perf_counter()
-            call()
-            if turn >= warmups:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+            answer = side(*arguments.get(name, ()))
+            if number >= warmups:
+                answers[name].append(answer)
+    return answers
 
 
-def print_times(seconds: Mapping[str, Sequence[float]], unit: str = "call") -> None:
-    """Prints medians and extremes, and PEFT's median over ours."""
+def comparison(
+    measured: Mapping[str, Sequence[float]], unit: str, *, less_is_better: bool = True
+) -> str:
+    """Lays out medians and spreads, and how many times better the first side is.
+
+    Args:
+        measured: Name -> a number of each round; the first two sides are compared.
+        unit: What the numbers are.
+        less_is_better: As with seconds; not as with examples a second.
+
+    Returns:
+        A table, and a line with the ratio of the medians and the ratios' spread over
+        the rounds (their quartiles).
+    """
     rows = [
-        [name, *(1000 * of(times) for of in (statistics.median, min, max))]
-        for name, times in seconds.items()
+        [name, *(f"{of(x):.2f}" for of in (statistics.median, min, max)), len(x)]
+        for name, x in measured.items()
     ]
-    print(table([unit, "median ms", "min ms", "max ms"], rows))
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    if OURS in medians and THEIRS in medians:
-        print(f"\n{THEIRS} / {OURS}: {medians[THEIRS] / medians[OURS]:.2f}")
-
-
-def forward_flops(config: T5Config, rows: int, source: int, target: int) -> float:
-    """Counts the multiplications and additions of one forward pass, without norms.
-
-    Args:
-        config: Sizes of the model.
-        rows: Rows B.
-        source: Source tokens T of each, soft ones included.
-        target: Target tokens L of each.
-    """
-    width, inner = config.width, config.heads * config.head_width
-    ffn = (3 if config.gated else 2) * width * config.ffn_width
-    encoder = source * (4 * width * inner + ffn) + 2 * source**2 * inner
-    decoder = (
-        target * (6 * width * inner + ffn)
-        + 2 * source * width * inner
-        + 2 * target * (target + source) * inner
+    (ours, first), (theirs, second) = list(measured.items())[:2]
+    if less_is_better:
+        (ours, first), (theirs, second) = (theirs, second), (ours, first)
+    ratio = statistics.median(first) / statistics.median(second)
+    each = [a / b for a, b in zip(first, second, strict=True)]
+    low, _, high = statistics.quantiles(each, n=4)
+    header = [unit, "median", "least", "most", "rounds"]
+    return (
+        f"{table(header, rows)}\n\n{ours} / {theirs}: {ratio:.2f} "
+        f"(half of the rounds between {low:.2f} and {high:.2f})"
     )
-    head = target * width * config.vocab_rows
-    layers = config.encoder_layers * encoder + config.decoder_layers * decoder
-    return 2.0 * rows * (layers + head)
 
 
-def matmul_rate(tokens: int, config: T5Config = SMALL) -> Callable[[], float]:
-    """Makes a call that measures float32 FLOP/s of the model's largest matrix product.
+def _peak() -> float:
+    """Returns the largest resident set of this process so far, in MiB.
 
-    Args:
-        tokens: Rows of the left matrix, as many as a batch has tokens.
-        config: Whose feed-forward matrix is the right one.
+    Read from Linux itself: `getrusage` of a new process starts with its parent's.
     """
-    left = jnp.ones((tokens, config.width))
-    right = jnp.ones((config.width, config.ffn_width))
-    product = jax.jit(lambda a, b: a @ b)
-    product(left, right).block_until_ready()
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else float("nan")
 
-    def measure() -> float:
-        repeats = 20
+
+def _serve(build: str) -> None:
+    """Answers what comes on standard input, until it ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # What a library prints is no answer.
+
+    def answer(*message: object) -> None:
+        pickle.dump(message, answers)
+        answers.flush()
+
+    module, name = build.split(":")
+    make = getattr(importlib.import_module(module), name)
+    imported = _peak()
+    call = make(*pickle.load(sys.stdin.buffer))
+    answer(None, imported, None)
+    while True:
+        try:
+            arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
         start = time.perf_counter()
-        jax.block_until_ready([product(left, right) for _ in range(repeats)])
-        seconds = time.perf_counter() - start
-        return 2.0 * repeats * left.size * right.shape[1] / seconds
+        value = call(*arguments)
+        answer(time.perf_counter() - start, value, _peak())
 
-    return measure
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])

@@ -1,0 +1,127 @@
+"""Times `jaxprompt train` from the command to its first step.
+
+    python tools/bench_start.py --data=superglue --vocabulary=t5/spiece.model
+
+The run is prompt tuning of a random T5 1.1 small on RTE, batch 8, 128 tokens. Three
+cases: with an empty compilation cache, with what the run before left there, and with
+none. Beside them, a process that only imports what a run needs; and a process of
+Hugging Face PEFT that imports, loads the same model and takes a step on made-up rows,
+without reading data. --data is a folder of SuperGLUE's official files. Needs the extra
+`parity`.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from side_by_side import Side
+from small_t5 import draw_prompts, save_random
+
+from jaxprompt.report.table import table
+
+RUN = ("gin/runs/prompt_tuning.gin", "gin/tasks/rte.gin")
+ROWS, TEXT, TARGETS, PROMPT = 8, 128, 8, 100
+
+
+def time_command(
+    command: list[str], workdir: Path, environment: dict[str, str]
+) -> float:
+    """Returns the seconds until the run has logged its first step, and ends it."""
+    log = workdir / "metrics.jsonl"
+    output = workdir.with_suffix(".txt")
+    start = time.perf_counter()
+    with output.open("w") as file:
+        run = subprocess.Popen(
+            [*command, f"--workdir={workdir}"],
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+        while not (log.exists() and log.stat().st_size):
+            if run.poll() is not None:
+                raise SystemExit(f"the run failed:\n{output.read_text()}")
+            time.sleep(0.02)
+        seconds = time.perf_counter() - start
+        run.kill()
+        run.wait()
+    shutil.rmtree(workdir)
+    return seconds
+
+
+def time_imports() -> float:
+    """Returns the seconds of a process that imports all that a run needs."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import jaxprompt.runs"], check=True)
+    return time.perf_counter() - start
+
+
+def time_peft(folder: Path) -> float:
+    """Returns the seconds of PEFT's process until its first step is done."""
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(3, 32000, (ROWS, n)).astype(np.int32) for n in (TEXT, TARGETS)]
+    with Side("pytorch_t5:prompt_step", folder, draw_prompts(1, PROMPT)) as side:
+        return side.built + side(*rows).seconds
+
+
+def main() -> None:
+    """Times every case a few times, in turn, and prints a table."""
+    parser = argparse.ArgumentParser(description="Time the start of a run.")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--vocabulary", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3)
+    flags = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "t5"
+        save_random(folder)
+        settings = {
+            "MODEL": str(folder),
+            "VOCABULARY": str(flags.vocabulary.resolve()),
+            "DATA_DIR": str(flags.data.resolve()),
+            "BATCH_SIZE": ROWS,
+            "INPUT_LENGTH": TEXT,
+            "PROMPT_LENGTH": PROMPT,
+            "STEPS": 1,
+            "EVALUATE_EVERY": 0,
+        }
+        command = [sys.executable, "-m", "jaxprompt", "train"]
+        command += [f"--gin_file={file}" for file in RUN]
+        command += [f"--gin.{name}={value!r}" for name, value in settings.items()]
+        # A cache of its own; JAX's own variable would name another.
+        environment = {**os.environ, "XDG_CACHE_HOME": f"{scratch}/cache"}
+        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+        without = {**environment, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+
+        def run(environment: dict[str, str], *, empty: bool = False) -> float:
+            if empty:
+                shutil.rmtree(f"{scratch}/cache", ignore_errors=True)
+            return time_command(command, Path(scratch) / "run", environment)
+
+        cases: dict[str, Callable[[], float]] = {
+            "empty cache": lambda: run(environment, empty=True),
+            "filled cache": lambda: run(environment),
+            "no cache": lambda: run(without),
+            "imports alone": time_imports,
+            "PEFT, no data": lambda: time_peft(folder),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in cases}
+        for _ in range(flags.rounds):
+            for name, measure in cases.items():
+                seconds[name].append(measure())
+    rows = [
+        [name, *(of(found) for of in (statistics.median, min, max))]
+        for name, found in seconds.items()
+    ]
+    print(table(["seconds to the first step", "median", "least", "most"], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""PyTorch's side of the benchmarks: PEFT and transformers on the same random T5."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PromptTuningConfig, TaskType, get_peft_model
+from transformers import T5ForConditionalGeneration
+from transformers.utils import logging
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+IGNORED = -100
+"""What PyTorch's cross-entropy leaves out, where our targets have padding."""
+
+
+def prompt_step(
+    folder: Path, prompts: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Makes PEFT's prompt-tuning step: (text, targets), padded with 0 -> loss."""
+    model = _peft_model(folder, prompts)
+    model.train()
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=1e-3)
+
+    def step(text: np.ndarray, targets: np.ndarray) -> float:
+        ids, labels = torch.tensor(text).long(), torch.tensor(targets).long()
+        labels = labels.masked_fill(labels == 0, IGNORED)
+        optimizer.zero_grad()
+        mask = (ids > 0).long()
+        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def model_step(
+    folder: Path, inputs: np.ndarray, targets: np.ndarray
+) -> Callable[[], float]:
+    """Makes a step of all weights, with PyTorch's fastest AdamW: -> loss."""
+    model = T5ForConditionalGeneration.from_pretrained(folder, dropout_rate=0.0)
+    model.train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=1e-3, weight_decay=0.0, fused=True
+    )
+    ids, labels = torch.tensor(inputs).long(), torch.tensor(targets).long()
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = model(
+            input_ids=ids, attention_mask=torch.ones_like(ids), labels=labels
+        ).loss
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def scoring(
+    folder: Path, prompts: np.ndarray, length: int
+) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+    """Makes PEFT's pass over rows: (text, member of each, batch size) -> ids [rows, L].
+
+    One adapter after another, as PEFT holds one prompt at a time; each batch is padded
+    to its longest row.
+
+    Args:
+        folder: From `small_t5.save_random`.
+        prompts: Prompts of all members, [M, P, D].
+        length: Target tokens L to decode.
+    """
+    model = _peft_model(folder, prompts)
+    model.eval()
+
+    def score(text: np.ndarray, members: np.ndarray, batch_size: int) -> np.ndarray:
+        found = np.zeros((len(text), length), np.int64)
+        for member in np.unique(members):
+            model.set_adapter(_adapter(member))
+            (own,) = np.nonzero(members == member)
+            for first in range(0, len(own), batch_size):
+                rows = own[first : first + batch_size]
+                width = int((text[rows] > 0).sum(axis=1).max())
+                ids = torch.tensor(text[rows, :width]).long()
+                with torch.no_grad():
+                    out = model.generate(
+                        input_ids=ids,
+                        attention_mask=(ids > 0).long(),
+                        max_new_tokens=length,
+                        min_new_tokens=length,
+                        num_beams=1,
+                        do_sample=False,
+                    )
+                found[rows] = out[:, 1:].numpy()  # Without the start token.
+        return found
+
+    return score
+
+
+def _adapter(member: int) -> str:
+    return f"member_{member}"
+
+
+def _peft_model(folder: Path, prompts: np.ndarray) -> Any:
+    """Loads the T5 with a prompt-tuning adapter for each of the prompts [M, P, D]."""
+    config = PromptTuningConfig(
+        task_type=TaskType.SEQ_2_SEQ_LM,
+        num_virtual_tokens=prompts.shape[1],
+        num_transformer_submodules=1,
+    )
+    # Prompt tuning is compared without dropout, which both can do alike.
+    backbone = T5ForConditionalGeneration.from_pretrained(folder, dropout_rate=0.0)
+    model: Any = get_peft_model(backbone, config, adapter_name=_adapter(0))
+    for member in range(1, len(prompts)):
+        model.add_adapter(_adapter(member), config)
+    for member, rows in enumerate(prompts):
+        encoder = model.prompt_encoder[_adapter(member)]
+        encoder.embedding.weight.data = torch.tensor(rows)
+    return model
