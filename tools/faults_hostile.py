@@ -145,7 +145,7 @@ def replace_through_a_link(setting: Setting, folder: Path, draw: random.Random) 
     for place in (home, link):
         done = call(
             "export",
-            f"--prompt={prompt}",
+            str(prompt),
             "--format=peft",
             f"--output={place}",
             f"--backbone={setting.model}",

@@ -1,11 +1,12 @@
 """Checkpoints of {step, prompt, optimizer, data position}; all of orbax is here."""
 
+import asyncio.log
 import contextlib
 import dataclasses
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +91,21 @@ class Checkpoints:
         if self.last_step == step:
             return
         before = self.describe_last()
+        verbosity = logging.get_verbosity()
+        # What orbax logs, with a traceback, it raises as well.
+        logging.set_verbosity(logging.FATAL)
         try:
-            with _quiet():
-                self._write(step, state, progress)
-        # orbax raises ValueError for what the file system refuses.
+            self._write(step, state, progress)
+        # orbax raises ValueError for what the file system refuses. Its threads may tell
+        # of it later, with tracebacks, so they stay quiet to the end of this run.
         except (OSError, ValueError) as err:
             self._failed = True
+            asyncio.log.logger.setLevel("CRITICAL")
             raise OSError(
                 f"cannot save step {step} in {self._folder}: {_reason(err)}. Make room "
                 f"there, and the same command resumes: {before}"
             ) from err
+        logging.set_verbosity(verbosity)
 
     def _write(self, step: int, state: TrainState, progress: Progress) -> None:
         # A step that this file names, and that has no checksums, was not finished.
@@ -185,7 +191,7 @@ class Checkpoints:
             self._checkpointer.close()
             return
         # orbax tells again what `save` has told.
-        with _quiet(), contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
             self._checkpointer.close()
 
     def _steps(self) -> list[int]:
@@ -200,17 +206,6 @@ class Checkpoints:
                     f"now {_short(now)}): put back what it was to resume, or train in "
                     "another workdir"
                 )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps orbax from logging, with a traceback, what it raises as well."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
 
 
 def _drop_unusable(folder: Path) -> list[str]:
