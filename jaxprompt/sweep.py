@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from jaxprompt.config import Run, Sweep
 from jaxprompt.configure import configure_seeds, configure_sweep
-from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.models.backbone import find_checkpoint
 from jaxprompt.report.curves import read_curves
 from jaxprompt.report.results import (
@@ -143,7 +142,6 @@ def _folder_of(run: Run) -> str:
 
 def _check_files(planned: Sequence[PlannedRun]) -> None:
     """Looks for the models and the data of all runs that are not finished."""
-    vocabulary = functools.cache(load_vocabulary)
     # A name on the Hub is asked for once.
     found = functools.cache(
         lambda name, revision, vocabulary: vocabulary_of(
@@ -160,7 +158,7 @@ def _check_files(planned: Sequence[PlannedRun]) -> None:
                 "--gin.MODEL=\"'google/t5-small-lm-adapt'\""
             )
         try:
-            words = vocabulary(found(model.name, model.revision, model.vocabulary))
+            words = found(model.name, model.revision, model.vocabulary)
             for task in (*data.tasks, *data.shift_to):
                 task.load(words)
         except (ValueError, FileNotFoundError) as error:

@@ -204,7 +204,6 @@ def start(
     gin: Path,
     workdir: Path,
     *flags: str,
-    before: Callable[[], None] | None = None,
     inside: Sequence[str] = (),
 ) -> Iterator[subprocess.Popen[str]]:
     """Starts a process that trains, which does not outlive the `with`.
@@ -213,7 +212,6 @@ def start(
         gin: The configuration.
         workdir: The run's folder.
         *flags: Of the command line, besides.
-        before: Called in the new process before the command starts.
         inside: A command that starts the other one.
     """
     command = [sys.executable, "-m", "jaxprompt", "train", f"--gin_file={gin}"]
@@ -223,7 +221,6 @@ def start(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"},
-        preexec_fn=before,
     )
     try:
         yield process
@@ -242,11 +239,10 @@ def train(
     gin: Path,
     workdir: Path,
     *flags: str,
-    before: Callable[[], None] | None = None,
     inside: Sequence[str] = (),
 ) -> Done:
     """Trains in a process of its own, to its end; see `start`."""
-    with start(gin, workdir, *flags, before=before, inside=inside) as process:
+    with start(gin, workdir, *flags, inside=inside) as process:
         return finish(process)
 
 

@@ -64,7 +64,9 @@ def check_file(path: Path) -> None:
         )
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{shown(str(path))}: no such file")
+        # Whole, to be looked at and pasted, unless no file could be called so.
+        name = str(path) if len(str(path)) < 1000 else shown(str(path))
+        raise FileNotFoundError(f"{name}: no such file")
 
 
 def _read_text(path: Path) -> str:

@@ -214,6 +214,8 @@ class Origin:
 
         def columns(split: str) -> Columns:
             found = rows[split]()
+            if not found:
+                raise ValueError(f"{paths[split]}: there are no examples in it")
             return to_columns(found if choose is None else choose(found, split))
 
         readers = {split: functools.partial(columns, split) for split in rows}

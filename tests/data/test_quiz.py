@@ -68,12 +68,9 @@ def texts(task, split, rows):
     features = stack(
         model_features(task, split, sample_rows(rows, None), LENGTHS, SOFT_IDS[:0])
     )
-    sep = task.vocabulary.encode("[SEP]")[0]
 
     def text(ids):
-        parts = np.split(ids[ids > 0], np.flatnonzero(ids[ids > 0] == sep))
-        read = [task.vocabulary.decode(part.tolist()) for part in parts]
-        return "[SEP]".join(read)
+        return task.vocabulary.decode(ids[ids > 0].tolist())
 
     targets = features["decoder_target_tokens"]
     # What the first target follows on has moved behind the inputs.
