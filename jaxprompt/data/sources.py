@@ -215,7 +215,11 @@ class Origin:
         def columns(split: str) -> Columns:
             found = rows[split]()
             if not found:
-                raise ValueError(f"{paths[split]}: there are no examples in it")
+                where = "TFDS" if data_dir is None else data_dir
+                raise ValueError(
+                    f"split {split!r} of task {task_name} has no examples in {where}: "
+                    "give whole files"
+                )
             return to_columns(found if choose is None else choose(found, split))
 
         readers = {split: functools.partial(columns, split) for split in rows}
