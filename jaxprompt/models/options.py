@@ -16,7 +16,9 @@ weights, or everything inside a layer."""
 def check_options(dtype: str, dropout: float, remat: str) -> None:
     """Raises ValueError if an option is none of those there are."""
     if dtype not in DTYPES:
-        raise ValueError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+        raise ValueError(
+            f"dtype {dtype!r} is none of {', '.join(DTYPES)} (T5 overflows in float16)"
+        )
     if remat not in ("none", "dots", "full"):
         raise ValueError(f"remat {remat!r} is none of none, dots, full")
     if not 0 <= dropout < 1:

@@ -1,7 +1,7 @@
 """T5 in one file: versions 1.0 and 1.1, LM-adapted, Flan and mT5; sizes are data."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,13 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models import layers
 from jaxprompt.models.fingerprint import fingerprint_of_params
+from jaxprompt.models.options import Remat, check_options, checkpointed
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import Int8Matrix, Table, multiply
 from jaxprompt.models.t5_block import Block, Cache
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, constrain
-
-DTYPES = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,22 +57,14 @@ class T5:
     vocabulary: str | None = None
     dtype: str = "float32"
     dropout: float = 0.0
-    remat: Literal["none", "dots", "full"] = "none"
+    remat: Remat = "none"
     unroll: bool = False
     mesh: jax.sharding.Mesh | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ValueError(
-                f"dtype {self.dtype!r} is none of {', '.join(DTYPES)} "
-                "(T5 overflows in float16)"
-            )
-        if self.remat not in ("none", "dots", "full"):
-            raise ValueError(f"remat {self.remat!r} is none of none, dots, full")
+        check_options(self.dtype, self.dropout, self.remat)
         if self.config.vocab_rows < 1:
             raise ValueError("T5 vocab_rows 0: set it, or use T5Config.for_vocabulary")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout {self.dropout} is not in [0, 1)")
 
     @property
     def width(self) -> int:
@@ -377,17 +368,14 @@ class T5:
         def body(x: Array, inputs: tuple[Params, Array | None]) -> tuple[Array, None]:
             return constrain(layer(x, *inputs), self.mesh, DATA, None, None), None
 
-        if self.remat != "none":
-            policies = jax.checkpoint_policies
-            policy = {
-                "dots": policies.dots_with_no_batch_dims_saveable,
-                "full": policies.nothing_saveable,
-            }[self.remat]
-            # A loop's body cannot be merged with its backward pass; unrolled code can.
-            body = jax.checkpoint(body, policy=policy, prevent_cse=self.unroll)
         x = constrain(x.astype(self.dtype), self.mesh, DATA, None, None)
         x = layers.drop(x, self.dropout, first_key)
-        x, _ = jax.lax.scan(body, x, (stack["layers"], keys), unroll=self.unroll)
+        x, _ = jax.lax.scan(
+            checkpointed(body, self.remat, unrolled=self.unroll),
+            x,
+            (stack["layers"], keys),
+            unroll=self.unroll,
+        )
         x = layers.rms_norm(x, stack["final_norm"], self.config.norm_epsilon)
         return layers.drop(x, self.dropout, last_key)
 
