@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,16 @@ from jaxprompt.sharding import host_share, make_mesh
 REPOSITORY = Path(__file__).resolve().parent.parent
 LIMIT = 300
 """Seconds."""
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen]]:
+    """Every process that the test starts: none of them outlives it, if it fails."""
+    processes: list[subprocess.Popen] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def start(
@@ -58,8 +69,10 @@ def wait_for_step(workdir: Path, step: int, processes: list[subprocess.Popen]) -
     """Returns once a checkpoint of this step, or of a later one, is whole."""
     until = time.monotonic() + LIMIT
     while time.monotonic() < until:
+        # A folder that is still being written has a longer name.
         done = (workdir / "checkpoints").glob("[0-9]*/commit_success.txt")
-        if any(int(path.parent.name) >= step for path in done):
+        steps = [path.parent.name for path in done]
+        if any(int(name) >= step for name in steps if name.isdecimal()):
             return
         assert all(process.poll() is None for process in processes)
         time.sleep(0.02)
@@ -70,7 +83,7 @@ def prompts(workdir: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (workdir / "prompts").iterdir()}
 
 
-def test_two_processes_are_one_whatever_happens_to_them(tmp_path: Path):
+def test_two_processes_are_one_whatever_happens_to_them(tmp_path: Path, started):
     alone, log = tmp_path / "alone", tmp_path / "log"
     assert start(alone, None, log, devices=2).wait(LIMIT) == 0, log.read_text()
     expected = prompts(alone)
@@ -79,7 +92,9 @@ def test_two_processes_are_one_whatever_happens_to_them(tmp_path: Path):
     together = tmp_path / "together"
 
     def both() -> list[subprocess.Popen]:
-        return [start(together, process, log) for process in (0, 1)]
+        pair = [start(together, process, log) for process in (0, 1)]
+        started.extend(pair)
+        return pair
 
     # SIGTERM to one of them stops both, at the same step, with the state saved.
     pair = both()

@@ -205,20 +205,21 @@ class Origin:
             rows = {
                 split: functools.partial(self._tfds_rows, split) for split in self.files
             }
+            places: dict[str, str | Path] = dict.fromkeys(self.files, "TFDS")
         else:
             paths = find_files(task_name, resolve(data_dir), self.folder, self.files)
             rows = {
                 split: functools.partial(read_file, path, split)
                 for split, path in paths.items()
             }
+            places = dict(paths)
 
         def columns(split: str) -> Columns:
             found = rows[split]()
             if not found:
-                where = "TFDS" if data_dir is None else data_dir
                 raise ValueError(
-                    f"split {split!r} of task {task_name} has no examples in {where}: "
-                    "give whole files"
+                    f"{places[split]}: no examples of task {task_name} for split "
+                    f"{split!r}: give the whole file"
                 )
             return to_columns(found if choose is None else choose(found, split))
 

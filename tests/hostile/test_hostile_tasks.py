@@ -205,6 +205,7 @@ def damaged_rows(draw) -> tuple[str, Any]:
 @example(("wsc", put(OFFICIAL["wsc"][1], ("target", "span2_index"), 99_999)))
 @example(("wsc", put(OFFICIAL["wsc"][1], ("text",), LONG)))
 @example(("record", put(OFFICIAL["record"][1], ("passage", "entities"), [])))
+@example(("multirc", put(OFFICIAL["multirc"][1], ("passage", "questions"), [])))
 @example(("squad", "[" * 100_000))
 @settings(max_examples=150)
 def test_a_wrong_value_in_an_official_row(tmp_path: Path, vocabulary, damaged):
