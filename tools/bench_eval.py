@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from side_by_side import OURS, THEIRS, Side, alternate, comparison
-from small_t5 import draw_prompts, forward_flops, save_random
+from small_t5 import SMALL, draw_prompts, forward_flops, save_random
 
 from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, stack
 from jaxprompt.data.rows import INPUTS
@@ -81,13 +81,14 @@ def main() -> None:
 
     cases = make_cases(flags)
     prompts = draw_prompts(len(TASKS), flags.prompt_length)
+    largest = (flags.batch_size * 256, SMALL.width, SMALL.ffn_width)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "t5"
         save_random(folder)
         with (
-            Side("small_t5:scoring", folder, prompts, LENGTH) as ours,
-            Side("pytorch_t5:scoring", folder, prompts, LENGTH) as theirs,
-            Side("small_t5:matmul_rate", flags.batch_size * 256) as floor,
+            Side("our_side:scoring", folder, prompts, LENGTH) as ours,
+            Side("peft_side:scoring", folder, prompts, LENGTH) as theirs,
+            Side("our_side:matmul_rate", *largest) as floor,
         ):
             for name, (rows, members) in cases.items():
                 rest = (members, flags.batch_size)

@@ -15,12 +15,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from our_side import KEEP_MEMORY
 from side_by_side import OURS, THEIRS, Side
-from small_t5 import KEEP_MEMORY, SMALL, draw_prompts, save_random
+from small_t5 import draw_prompts, prompted_batch, save_random
 
-from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.report.table import table
-from jaxprompt.shapes import unpacked_batch
 
 STEPS = 3
 KEEPING = "jaxprompt, dots, memory kept"
@@ -38,8 +37,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     shapes = [(flags.batch_size, n) for n in (flags.input_length, flags.target_length)]
     inputs, targets = (rng.integers(3, 32000, s).astype(np.int32) for s in shapes)
-    soft = np.tile(prefix(SMALL.vocab_rows, flags.prompt_length), (len(inputs), 1))
-    batch = unpacked_batch(np.concatenate([soft, inputs], axis=1), targets)
+    batch = prompted_batch(inputs, targets, flags.prompt_length)
     prompts = draw_prompts(1, flags.prompt_length)
     rows, peaks = [], []
     with tempfile.TemporaryDirectory() as scratch:
@@ -47,9 +45,9 @@ def main() -> None:
         save_random(folder)
         shared = (folder, prompts)
         cases = {
-            OURS: ("small_t5:prompt_step", (*shared, "none"), (batch,)),
-            f"{OURS}, dots": ("small_t5:prompt_step", (*shared, "dots"), (batch,)),
-            THEIRS: ("pytorch_t5:prompt_step", shared, (inputs, targets)),
+            OURS: ("our_side:prompt_step", (*shared, "none"), (batch,)),
+            f"{OURS}, dots": ("our_side:prompt_step", (*shared, "dots"), (batch,)),
+            THEIRS: ("peft_side:prompt_step", shared, (inputs, targets)),
         }
         cases[KEEPING] = cases[f"{OURS}, dots"]
         for name, (build, arguments, of_step) in cases.items():

@@ -62,8 +62,8 @@ def main() -> None:
         folder = Path(scratch) / "t5"
         save_random(folder, config)
         with (
-            Side("small_t5:model_step", folder, *rows, flags.remat) as ours,
-            Side("pytorch_t5:model_step", folder, *rows) as theirs,
+            Side("our_side:model_step", folder, *rows, flags.remat) as ours,
+            Side("peft_side:model_step", folder, *rows) as theirs,
         ):
             # From the second loss on they also depend on the gradients and on the
             # optimizer. These steps warm up, too.

@@ -67,7 +67,7 @@ def time_peft(folder: Path) -> float:
     """Returns the seconds of PEFT's process until its first step is done."""
     rng = np.random.default_rng(0)
     rows = [rng.integers(3, 32000, (ROWS, n)).astype(np.int32) for n in (TEXT, TARGETS)]
-    with Side("pytorch_t5:prompt_step", folder, draw_prompts(1, PROMPT)) as side:
+    with Side("peft_side:prompt_step", folder, draw_prompts(1, PROMPT)) as side:
         return side.built + side(*rows).seconds
 
 

@@ -1,10 +1,11 @@
 """Times a prompt-tuning step here and in Hugging Face PEFT, in turn.
 
-Both train a prompt of the same length on the same random T5 1.1 small, in float32:
-forward, backward and update, each in a process of its own. Before anything is timed,
-both must report the same loss. Needs the extra `parity`.
+Both train a prompt of the same length on the same random model, in float32: forward,
+backward and update, each in a process of its own. Before anything is timed, both must
+report the same loss. Needs the extra `parity`.
 
-    python tools/bench_step.py                                  # one fixed shape
+    python tools/bench_step.py                       # T5 1.1 small, one fixed shape
+    python tools/bench_step.py --model=gpt2          # GPT-2 small, rows of 40 tokens
     python tools/bench_step.py --data=superglue --task=rte --vocabulary=t5
 
 With --data, a folder of the official files, and --vocabulary, a folder with T5's own,
@@ -21,18 +22,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import small_gpt2
+import small_t5
+from our_side import KEEP_MEMORY
 from side_by_side import OURS, THEIRS, Side, alternate, comparison
-from small_t5 import (
-    KEEP_MEMORY,
-    SMALL,
-    draw_prompts,
-    forward_flops,
-    save_random,
-)
 
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.shapes import Batch
 
+MODELS = {"t5": small_t5, "gpt2": small_gpt2}
 FLOOR = "matmul"
 KEEPING = "dots, memory kept"
 WARMUPS = 2
@@ -40,21 +38,22 @@ WARMUPS = 2
 
 def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
     """Times one shape, and says how near the step is to the machine's matmul rate."""
+    model = MODELS[flags.model]
+    model.save_random(folder)
     rng = np.random.default_rng(0)
     shapes = [(flags.batch_size, n) for n in (flags.input_length, flags.target_length)]
     inputs, targets = (rng.integers(3, 32000, s).astype(np.int32) for s in shapes)
-    soft = np.tile(prefix(SMALL.vocab_rows, flags.prompt_length), (len(inputs), 1))
-    batch = unpacked_batch(np.concatenate([soft, inputs], axis=1), targets)
-    prompts = draw_prompts(1, flags.prompt_length)
-    source = flags.prompt_length + flags.input_length
+    batch = model.prompted_batch(inputs, targets, flags.prompt_length)
+    prompts = model.draw_prompts(1, flags.prompt_length)
+    largest = (batch.inputs.size, model.SMALL.width, model.SMALL.ffn_width)
     builds: dict[str, tuple[str, *tuple[object, ...]]] = {
-        OURS: ("small_t5:prompt_step", folder, prompts, flags.remat),
-        THEIRS: ("pytorch_t5:prompt_step", folder, prompts),
-        FLOOR: ("small_t5:matmul_rate", flags.batch_size * source),
+        OURS: ("our_side:prompt_step", folder, prompts, flags.remat),
+        THEIRS: ("peft_side:prompt_step", folder, prompts),
+        FLOOR: ("our_side:matmul_rate", *largest),
     }
     if flags.settings:
-        builds["untuned"] = ("small_t5:untuned_prompt_step", folder, prompts, "none")
-        builds["dots"] = ("small_t5:prompt_step", folder, prompts, "dots")
+        builds["untuned"] = ("our_side:untuned_prompt_step", folder, prompts, "none")
+        builds["dots"] = ("our_side:prompt_step", folder, prompts, "dots")
         builds[KEEPING] = builds["dots"]
     # All but PyTorch's take the same batch, and the floor takes none.
     arguments: dict[str, tuple[object, ...]] = {
@@ -77,7 +76,8 @@ def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
     seconds = {name: [x.seconds for x in found] for name, found in answers.items()}
     print(comparison(seconds, "seconds a step"))
     # Forward, and as much again for the way back to the prompt.
-    work = 2 * forward_flops(flags.batch_size, source, flags.target_length)
+    shape = (flags.prompt_length, flags.input_length, flags.target_length)
+    work = 2 * model.prompted_flops(flags.batch_size, *shape)
     rate = statistics.median(rates)
     print(
         f"\n{work / 1e9:.0f} GFLOP a step at least. Floor: {work / rate:.2f} s at "
@@ -96,10 +96,11 @@ def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
     from jaxprompt.data.task import load_task
     from jaxprompt.data.vocabulary import load_vocabulary
 
+    small_t5.save_random(folder)
     vocabulary = load_vocabulary(flags.vocabulary)
     task = load_task(flags.task, vocabulary=vocabulary, data_dir=flags.data)
     answer = int(np.count_nonzero(task.label_ids(16), axis=1).max())
-    soft = prefix(SMALL.vocab_rows, flags.prompt_length)
+    soft = prefix(small_t5.SMALL.vocab_rows, flags.prompt_length)
     # A packed row holds no more examples than these lengths leave room for.
     room = answer * ((flags.prompt_length + flags.input_length) // len(soft))
 
@@ -121,15 +122,16 @@ def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
         examples[OURS].append(int(packed.input_segments.max(axis=1).sum()))
         examples[THEIRS].append(len(text))
         paddings[OURS].append(padding_share(packed))
-        sizes = len(soft) + np.count_nonzero(text, axis=1)
-        work += [2 * forward_flops(1, size, answer) for size in sizes]
-        tokens = sizes.sum()
+        lengths = len(soft) + np.count_nonzero(text, axis=1)
+        work += [2 * small_t5.forward_flops(1, length, answer) for length in lengths]
+        tokens = lengths.sum()
         paddings[THEIRS].append(1 - tokens / (text.size + len(soft) * len(text)))
-    prompts = draw_prompts(1, flags.prompt_length)
+    prompts = small_t5.draw_prompts(1, flags.prompt_length)
+    sizes = (small_t5.SMALL.width, small_t5.SMALL.ffn_width)
     with (
-        Side("small_t5:prompt_step", folder, prompts, flags.remat) as ours,
-        Side("pytorch_t5:prompt_step", folder, prompts) as theirs,
-        Side("small_t5:matmul_rate", flags.batch_size * 256) as floor,
+        Side("our_side:prompt_step", folder, prompts, flags.remat) as ours,
+        Side("peft_side:prompt_step", folder, prompts) as theirs,
+        Side("our_side:matmul_rate", flags.batch_size * 256, *sizes) as floor,
     ):
         sides = {OURS: ours, THEIRS: theirs, FLOOR: floor}
         answers = alternate(sides, rounds, WARMUPS)
@@ -157,10 +159,13 @@ def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
 def main() -> None:
     """Writes the model, and times one of the two cases."""
     parser = argparse.ArgumentParser(description="Time a step here and in PEFT.")
-    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--model", choices=MODELS, default="t5")
+    parser.add_argument("--batch_size", type=int, help="default: 8; of GPT-2, 16")
     parser.add_argument("--packed_rows", type=int, default=4)
-    parser.add_argument("--input_length", type=int, help="default: 128; of data, 512")
-    parser.add_argument("--target_length", type=int, default=8)
+    parser.add_argument(
+        "--input_length", type=int, help="default: 128; of GPT-2, 30; of data, 512"
+    )
+    parser.add_argument("--target_length", type=int, help="default: 8; of GPT-2, 10")
     parser.add_argument("--prompt_length", type=int, default=100)
     parser.add_argument("--remat", choices=("none", "dots", "full"), default="none")
     parser.add_argument(
@@ -175,10 +180,19 @@ def main() -> None:
     flags = parser.parse_args()
     if (flags.data is None) != (flags.vocabulary is None):
         parser.error("--data and --vocabulary go together")
-    flags.input_length = flags.input_length or (128 if flags.data is None else 512)
+    if flags.data is not None and flags.model != "t5":
+        parser.error("--data is for --model=t5")
+    causal = flags.model == "gpt2"
+    shape = {
+        "batch_size": 16 if causal else 8,
+        "input_length": 30 if causal else 128 if flags.data is None else 512,
+        "target_length": 10 if causal else 8,
+    }
+    for name, default in shape.items():
+        if getattr(flags, name) is None:
+            setattr(flags, name, default)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "t5"
-        save_random(folder)
+        folder = Path(scratch) / flags.model
         (bench_fixed if flags.data is None else bench_lengths)(folder, flags)
 
 

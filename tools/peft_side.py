@@ -1,4 +1,4 @@
-"""PyTorch's side of the benchmarks: PEFT and transformers on the same random T5."""
+"""PyTorch's side of the benchmarks: PEFT and transformers on the same random model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PromptTuningConfig, TaskType, get_peft_model
-from transformers import T5ForConditionalGeneration
+from transformers import AutoConfig, GPT2LMHeadModel, T5ForConditionalGeneration
 from transformers.utils import logging
 
 logging.set_verbosity_error()
@@ -20,17 +20,26 @@ IGNORED = -100
 def prompt_step(
     folder: Path, prompts: np.ndarray
 ) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Makes PEFT's prompt-tuning step: (text, targets), padded with 0 -> loss."""
+    """Makes PEFT's prompt-tuning step: (text, targets), padded with 0 -> loss.
+
+    A decoder alone reads text and targets in one row, and its ids are one lower.
+    """
     model = _peft_model(folder, prompts)
     model.train()
+    causal = not model.config.is_encoder_decoder
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=1e-3)
 
     def step(text: np.ndarray, targets: np.ndarray) -> float:
         ids, labels = torch.tensor(text).long(), torch.tensor(targets).long()
-        labels = labels.masked_fill(labels == 0, IGNORED)
+        if causal:
+            ids = torch.cat([ids, labels], dim=1) - 1
+            labels = torch.cat([torch.full(text.shape, IGNORED), labels - 1], dim=1)
+            mask = torch.ones_like(ids)
+        else:
+            labels = labels.masked_fill(labels == 0, IGNORED)
+            mask = (ids > 0).long()
         optimizer.zero_grad()
-        mask = (ids > 0).long()
         loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
         loss.backward()
         optimizer.step()
@@ -71,7 +80,7 @@ def scoring(
     to its longest row.
 
     Args:
-        folder: From `small_t5.save_random`.
+        folder: From `small_t5`.
         prompts: Prompts of all members, [M, P, D].
         length: Target tokens L to decode.
     """
@@ -107,14 +116,21 @@ def _adapter(member: int) -> str:
 
 
 def _peft_model(folder: Path, prompts: np.ndarray) -> Any:
-    """Loads the T5 with a prompt-tuning adapter for each of the prompts [M, P, D]."""
+    """Loads the model with a prompt-tuning adapter for each prompt of [M, P, D]."""
+    # Prompt tuning is compared without dropout, which both can do alike.
+    if AutoConfig.from_pretrained(folder).is_encoder_decoder:
+        task = TaskType.SEQ_2_SEQ_LM
+        backbone = T5ForConditionalGeneration.from_pretrained(folder, dropout_rate=0.0)
+    else:
+        task = TaskType.CAUSAL_LM
+        backbone = GPT2LMHeadModel.from_pretrained(
+            folder, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0
+        )
     config = PromptTuningConfig(
-        task_type=TaskType.SEQ_2_SEQ_LM,
+        task_type=task,
         num_virtual_tokens=prompts.shape[1],
         num_transformer_submodules=1,
     )
-    # Prompt tuning is compared without dropout, which both can do alike.
-    backbone = T5ForConditionalGeneration.from_pretrained(folder, dropout_rate=0.0)
     model: Any = get_peft_model(backbone, config, adapter_name=_adapter(0))
     for member in range(1, len(prompts)):
         model.add_adapter(_adapter(member), config)

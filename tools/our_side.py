@@ -1,0 +1,152 @@
+"""This project's side of the benchmarks: what a process of `side_by_side` calls."""
+
+import functools
+import os
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprompt.models.backbone import load
+from jaxprompt.prompts.prompt import Prompt, empty_prompt
+from jaxprompt.prompts.soft_ids import prefix
+from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.train.optimizer import MODEL_TUNING, adafactor, adamw, train_only
+from jaxprompt.train.step import init_state, make_train_step
+
+Remat = Literal["none", "dots", "full"]
+
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "9000000000"}
+"""Has glibc's allocator keep what is freed, rather than zero new pages every step."""
+
+
+_FUSIONS = "--xla_cpu_experimental_ynn_fusion_type"
+
+
+def _without_ynnpack() -> None:
+    """Gives matrix products back to Eigen, which XLA of JAX 0.10 hands to YNNPACK.
+
+    For this process, before JAX is first used. Another version of XLA may not know the
+    flag, and would refuse to start.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if version("jaxlib").startswith("0.10.") and _FUSIONS not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_FUSIONS}=".lstrip()
+
+
+def prompt_step(
+    folder: Path, prompts: np.ndarray, remat: Remat, *, tuned: bool = True
+) -> Callable[[Batch], float]:
+    """Makes a prompt-tuning step: batch -> loss."""
+    if tuned:
+        _without_ynnpack()
+    backbone, model = load(folder, remat=remat)
+    tx = train_only(adafactor(0.3))
+    params = {"model": model, "prompt": Prompt(jnp.asarray(prompts))}
+    state, frozen = init_state(params, tx)
+    train_step = make_train_step(backbone, tx, z_loss=0.0)
+
+    def step(batch: Batch) -> float:
+        nonlocal state
+        state, metrics = train_step(state, frozen, batch)
+        jax.block_until_ready(state)
+        return float(metrics["loss"])
+
+    return step
+
+
+def untuned_prompt_step(
+    folder: Path, prompts: np.ndarray, remat: Remat
+) -> Callable[[Batch], float]:
+    """Does the same with XLA's defaults."""
+    return prompt_step(folder, prompts, remat, tuned=False)
+
+
+def model_step(
+    folder: Path,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    remat: Remat,
+) -> Callable[[], float]:
+    """Makes a step of all weights with AdamW, always on the same rows: -> loss."""
+    _without_ynnpack()
+    backbone, model = load(folder, remat=remat)
+    params = {"model": model, "prompt": empty_prompt(backbone.width)}
+    tx = train_only(adamw(1e-3), MODEL_TUNING)
+    state, frozen = init_state(params, tx, MODEL_TUNING)
+    train_step = make_train_step(backbone, tx, freeze=MODEL_TUNING, z_loss=0.0)
+    batch = unpacked_batch(inputs, targets)
+
+    def step() -> float:
+        nonlocal state
+        state, metrics = train_step(state, frozen, batch)
+        jax.block_until_ready(state)
+        return float(metrics["loss"])
+
+    return step
+
+
+def scoring(
+    folder: Path, prompts: np.ndarray, length: int
+) -> Callable[[Mapping[str, np.ndarray], np.ndarray, int], np.ndarray]:
+    """Makes a pass over rows: (rows, member of each, batch size) -> ids [rows, L].
+
+    Args:
+        folder: Of the model.
+        prompts: Prompts of all members, [M, P, D].
+        length: Target tokens L to decode.
+    """
+    _without_ynnpack()
+    # TensorFlow comes with them, as in any run; a train step needs neither.
+    from jaxprompt.data.rows import INPUTS, predict_rows, sorted_batches
+    from jaxprompt.evaluate.decode import greedy
+
+    backbone, model = load(folder)
+    params = {"model": model, "prompt": Prompt(jnp.asarray(prompts))}
+    decode = jax.jit(functools.partial(greedy, backbone, length=length))
+
+    def predict(batch: Batch) -> np.ndarray:
+        return np.asarray(decode(params, batch))
+
+    def score(
+        rows: Mapping[str, np.ndarray], members: np.ndarray, batch_size: int
+    ) -> np.ndarray:
+        of_members = [
+            prefix(backbone.vocab_rows, prompts.shape[1], member)
+            for member in range(len(prompts))
+        ]
+        soft = np.stack(of_members)[members]
+        rows = {**rows, INPUTS: np.concatenate([soft, rows[INPUTS]], axis=1)}
+        return predict_rows(predict, sorted_batches(rows, batch_size), len(members))
+
+    return score
+
+
+def matmul_rate(tokens: int, width: int, ffn_width: int) -> Callable[[], float]:
+    """Makes a measurement of the floor: FLOP/s of a model's largest matrix product.
+
+    Args:
+        tokens: Rows of the left matrix, as many as a batch has tokens.
+        width: Its columns.
+        ffn_width: Columns of the right matrix.
+    """
+    _without_ynnpack()
+    left = jnp.ones((tokens, width))
+    right = jnp.ones((width, ffn_width))
+    product = jax.jit(lambda a, b: a @ b)
+    product(left, right).block_until_ready()
+    repeats = 100
+
+    def measure() -> float:
+        start = time.perf_counter()
+        for _ in range(repeats):
+            product(left, right).block_until_ready()
+        seconds = time.perf_counter() - start
+        return 2.0 * repeats * left.size * right.shape[1] / seconds
+
+    return measure
