@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.quantise import Int8Matrix
-from jaxprompt.models.t5 import T5
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.shapes import Batch, Params, unpacked_batch
@@ -22,22 +22,25 @@ class Case:
     """A frozen model, a prompt, and rows of its task.
 
     Attributes:
-        backbone: The frozen model's functions, of the run's dtype.
+        backbone: The frozen model's functions, of the run's dtype. It does not fold:
+            every soft token stands in the rows, where the checks find it.
         vocabulary: Its vocabulary.
         prompt: A bank of one.
         rows: Rows behind the prompt's soft tokens, one example each, as NumPy arrays.
         plain: The same rows without soft tokens, of the same shape.
         join: Makes the joined tree {"model": ..., "prompt": ...} of a bank.
         place: Moves a batch to the devices.
+        folded: Of a backbone that folds prompts elsewhere, the same rows as there.
     """
 
-    backbone: T5
+    backbone: Backbone
     vocabulary: Any
     prompt: Prompt
     rows: Batch
     plain: Batch
     join: Callable[[Prompt], Params]
     place: Callable[[Batch], Batch]
+    folded: Batch | None = None
 
     @functools.cached_property
     def params(self) -> Params:
@@ -53,7 +56,7 @@ class Case:
         return log_probs(self, self.params, self.plain)
 
     @property
-    def exact(self) -> T5:
+    def exact(self) -> Backbone:
         """The model as it computes in float32, whatever the run's dtype.
 
         What two ways to the same logits differ by is then a mistake, not rounding.
@@ -70,8 +73,13 @@ class Case:
 
         Label words are one or two tokens; a decoder shows its mistakes over more.
         """
-        length = self.rows.targets.shape[1]
-        return unpacked_batch(self.rows.inputs, self.plain.inputs[:, :length])
+        rows, length = self.rows, self.rows.targets.shape[1]
+        text = self.plain.inputs[:, :length]
+        # A task with the loss on all of its text has it as targets already.
+        batch = unpacked_batch(rows.inputs, text if text.any() else rows.targets)
+        # 0, or of a decoder alone what the text ends in.
+        starts = batch.target_inputs.at[:, 0].set(rows.target_inputs[:, 0])
+        return dataclasses.replace(batch, target_inputs=starts)
 
 
 def log_probs(case: Case, params: Params, batch: Batch) -> Float[np.ndarray, "B L V"]:

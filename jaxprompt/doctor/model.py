@@ -11,12 +11,12 @@ from jaxtyping import Array, Float
 
 from jaxprompt.doctor.case import Case, log_probs
 from jaxprompt.doctor.finding import Finding, skipped
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
 
-PADDING, CACHE = "padding invariance", "cached decoding"
+PADDING, CACHE, FOLDING = "padding invariance", "cached decoding", "folded prompt"
 ADAPTATION = "LM adaptation"
 
 TOLERANCE, INT8_TOLERANCE = 1e-3, 0.3
@@ -86,6 +86,34 @@ def check_cache(case: Case) -> Finding:
     return Finding(CACHE, "wrong", gap, says)
 
 
+def check_folding(case: Case) -> Finding:
+    """Compares a prompt in every row with the prefix that a decoder makes of it.
+
+    Raises:
+        ValueError: If the case has no folded rows: with an encoder no prompt folds.
+    """
+    if case.folded is None:
+        raise ValueError(f"{case.backbone.name} folds no prompts")
+    rows = log_probs(case, case.params, case.rows)
+    backbone = dataclasses.replace(case.backbone, folds=True)
+    folding = dataclasses.replace(case, backbone=backbone)
+    gap = _largest_gap(rows, log_probs(folding, case.params, case.folded), case.rows)
+    tolerance = INT8_TOLERANCE if case.is_quantised else TOLERANCE
+    if gap <= tolerance:
+        says = (
+            "The prompt computed once, as a prefix, gives the log-probabilities of the "
+            f"prompt in every row, to {gap:.1e} nats ({tolerance:g} are allowed)."
+        )
+        return Finding(FOLDING, "ok", gap, says)
+    says = (
+        "The prompt computed once, as a prefix, gives log-probabilities that are "
+        f"{gap:.2g} nats off those of the prompt in every row ({tolerance:g} are "
+        "allowed): runs train and answer with the prefix, so their prompts mean "
+        "nothing elsewhere until the model's fold is mended."
+    )
+    return Finding(FOLDING, "wrong", gap, says)
+
+
 def check_adaptation(case: Case) -> Finding:
     """Measures how likely the frozen model begins an answer with a sentinel."""
     ids = sentinel_ids(case.vocabulary)
@@ -143,7 +171,9 @@ def _largest_gap(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _stepwise(backbone: T5, params: Params, batch: Batch) -> Float[Array, "B L V"]:
+def _stepwise(
+    backbone: Backbone, params: Params, batch: Batch
+) -> Float[Array, "B L V"]:
     """Scores the given targets as decoding does: one after another."""
     model, table = params["model"], backbone.table(params["model"])
     encoded = prompted_encode(backbone, params, batch)

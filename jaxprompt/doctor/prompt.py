@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 from jaxprompt.data.words import word_rows
 from jaxprompt.doctor.case import Case, log_probs
 from jaxprompt.doctor.finding import Finding
+from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.quantise import look_up
-from jaxprompt.models.t5 import T5
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.norms import Norms, measure_norms
 from jaxprompt.shapes import Batch, Params
@@ -45,13 +45,13 @@ def check_effect(case: Case) -> Finding:
         return Finding(EFFECT, "ok", moved, f"{says}.")
     if moved >= NO_EFFECT:
         says += (
-            ", which is little: the model's decoder hardly uses what its encoder "
-            "reads. Try a larger or better trained model before a longer training."
+            ", which is little: the model hardly uses what stands before its answer. "
+            "Try a larger or better trained model before a longer training."
         )
         return Finding(EFFECT, "warning", moved, says)
     says += (
-        ": none. Its soft tokens do not reach the decoder. Check that the inputs hold "
-        "ids of the vocabulary's size and above, and that the model reads its encoder."
+        ": none. Its soft tokens do not reach the answer. Check that the inputs hold "
+        "ids of the vocabulary's size and above, and that the model reads its inputs."
     )
     return Finding(EFFECT, "wrong", moved, says)
 
@@ -78,14 +78,16 @@ def check_gradient(case: Case) -> Finding:
     says = (
         f"{dead.size} of {len(norms_P)} soft tokens have no gradient, so training "
         f"cannot change what they do: {shown}{more}. A row far longer than a word "
-        "drowns its own gradient, and a model that ignores its encoder has none to "
+        "drowns its own gradient, and a model that ignores its inputs has none to "
         "give: start from other rows, with a lower learning rate, or on another model."
     )
     return Finding(GRADIENT, "wrong", float(dead.size), says)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _gradient(backbone: T5, prompt: Prompt, params: Params, batch: Batch) -> Prompt:
+def _gradient(
+    backbone: Backbone, prompt: Prompt, params: Params, batch: Batch
+) -> Prompt:
     def objective(prompt: Prompt) -> Float[Array, ""]:
         joined = {**params, "prompt": prompt}
         shares = token_shares(batch, prompt.members)

@@ -119,11 +119,17 @@ def try_rates(
 def _of_members(case: Case, length: int, count: int) -> Batch:
     """Puts the rows below each other, behind each member's own soft tokens."""
     rows, first = case.rows, case.backbone.vocab_rows
-    soft = rows.inputs >= first
+
+    def of_member(ids: Any, member: int) -> np.ndarray:
+        return np.where(ids >= first, ids + np.int32(member * length), ids)
+
     return join_batches(
         [
             dataclasses.replace(
-                rows, inputs=rows.inputs + soft * np.int32(member * length)
+                rows,
+                inputs=of_member(rows.inputs, member),
+                # Behind no text a decoder alone begins with its last soft token.
+                target_inputs=of_member(rows.target_inputs, member),
             )
             for member in range(count)
         ]

@@ -23,10 +23,15 @@ from jaxprompt.doctor.answers import (
 )
 from jaxprompt.doctor.case import Case
 from jaxprompt.doctor.finding import Finding, lay_out, skipped
-from jaxprompt.doctor.model import check_adaptation, check_cache, check_padding
+from jaxprompt.doctor.model import (
+    check_adaptation,
+    check_cache,
+    check_folding,
+    check_padding,
+)
 from jaxprompt.doctor.prompt import check_effect, check_gradient, check_norms
 from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.fitting import make_optimizer
@@ -134,19 +139,14 @@ def _examine(
 ) -> Iterator[Finding]:
     """Yields the finding of each check: the task's, the model's, the prompt's."""
     case = _make_case(ready, prompt)
+    of_case = [
+        *(check_padding, check_cache),
+        *([] if case.folded is None else [check_folding]),
+        *(check_adaptation, check_norms, check_effect, check_gradient),
+    ]
     checks: list[Callable[[], list[Finding]]] = [
         lambda: [check_labels(ready.task), _truncation(ready)],
-        *(
-            functools.partial(_only, check, case)
-            for check in (
-                check_padding,
-                check_cache,
-                check_adaptation,
-                check_norms,
-                check_effect,
-                check_gradient,
-            )
-        ),
+        *(functools.partial(_only, check, case) for check in of_case),
         lambda: [_rate(case, ready.run, start)],
         lambda: _scores(ready, case) if is_trained else _no_scores(),
     ]
@@ -166,17 +166,11 @@ def _truncation(ready: Ready) -> Finding:
 
 def _make_case(ready: Ready, prompt: Prompt) -> Case:
     """Takes the first rows of the run's training, behind the prompt and without it."""
-    backbone = ready.backbone
-    if not isinstance(backbone, T5):
-        raise ValueError(
-            f"doctor for {backbone.name}, a model with a decoder only: it knows what "
-            "is wrong with a T5, no other"
-        )
     task, split = ready.task, ready.run.data.train_split
     devices = ready.mesh.shape[DATA]
     rows = max(min(_ROWS, task.num_examples(split)) // devices, 1) * devices
 
-    def batch(length: int) -> Batch:
+    def batch(ready: Ready, length: int) -> Batch:
         batches = train_batches(
             task,
             split,
@@ -187,17 +181,29 @@ def _make_case(ready: Ready, prompt: Prompt) -> Case:
         )
         return next(batches)[0]
 
-    behind = batch(prompt.length)
-    width = int(behind.input_segments.any(axis=0).sum())
+    backbone, folded = ready.backbone, None
+    if isinstance(backbone, GPT2) and prompt.length:
+        folded = batch(ready, prompt.length)
+        folded = _resize(folded, _width(folded))
+        backbone = dataclasses.replace(backbone, folds=False)
+    unfolded = dataclasses.replace(ready, backbone=backbone)
+    behind = batch(unfolded, prompt.length)
+    width = _width(behind)
     return Case(
         backbone=backbone,
         vocabulary=task.vocabulary,
         prompt=prompt,
         rows=_resize(behind, width),
-        plain=_resize(batch(0), width),
+        plain=_resize(batch(unfolded, 0), width),
         join=ready.join,
         place=ready.place_batch,
+        folded=folded,
     )
+
+
+def _width(batch: Batch) -> int:
+    """Counts the columns of the inputs that hold anything; 1 if none does."""
+    return max(int(batch.input_segments.any(axis=0).sum()), 1)
 
 
 def _resize(batch: Batch, width: int) -> Batch:

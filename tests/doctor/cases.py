@@ -9,11 +9,13 @@ from tiny import CONFIG, make_tiny
 from jaxprompt.bundled import resolve
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.doctor.case import Case
+from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.models.quantise import quantise
 from jaxprompt.models.t5 import T5
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import unpacked_batch
+from jaxprompt.shapes import Batch, unpacked_batch
 
 ROWS, LENGTH = 8, 3
 VOCABULARY = load_vocabulary(resolve("bundled:nano"))
@@ -56,4 +58,36 @@ def make_case(
         plain=batches[1],
         join=lambda prompt: {"model": model, "prompt": prompt},
         place=jax.device_put,
+    )
+
+
+def make_causal_case(kind: type[GPT2]) -> Case:
+    """Puts a prompt before texts of one length, for a GPT-2 of random weights."""
+    config = GPT2Config(
+        vocab_size=90, width=16, heads=2, ffn_width=32, layers=2, positions=64
+    )
+    backbone = kind(config, folds=False)
+    model = backbone.init(jax.random.key(0))
+    model = jax.tree.map(lambda weights: 10 * weights, model)
+    draw = np.random.default_rng(0)
+    texts = draw.integers(3, 90, (ROWS, 12)).astype(np.int32)
+    targets = draw.integers(3, 90, (ROWS, 4)).astype(np.int32)
+
+    def batch(soft: int) -> Batch:
+        """Moves the last token of the text to the front of the targets' inputs."""
+        ids = np.tile(prefix(backbone.vocab_rows, soft), (ROWS, 1))
+        inputs = np.concatenate([ids, texts[:, :-1]], axis=1)
+        made = jax.tree.map(np.asarray, unpacked_batch(inputs, targets))
+        starts = np.concatenate([texts[:, -1:], targets[:, :-1]], axis=1)
+        return dataclasses.replace(made, target_inputs=starts)
+
+    return Case(
+        backbone=backbone,
+        vocabulary=VOCABULARY,
+        prompt=make_prompt(model["embedding"][10 : 10 + LENGTH]),
+        rows=batch(LENGTH),
+        plain=batch(0),
+        join=lambda prompt: {"model": model, "prompt": prompt},
+        place=jax.device_put,
+        folded=batch(1),
     )

@@ -6,16 +6,18 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import TINY, VOCABULARY, make_case
+from cases import TINY, VOCABULARY, make_case, make_causal_case
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.doctor.model import (
     check_adaptation,
     check_cache,
+    check_folding,
     check_padding,
     sentinel_ids,
 )
+from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.t5 import T5
 
 
@@ -39,6 +41,25 @@ class Unadapted(T5):
     def decode(self, *arguments: Any, **options: Any) -> Any:
         logits = super().decode(*arguments, **options)
         return logits.at[:, 0, sentinel_ids(VOCABULARY)[0]].add(50.0)
+
+
+class Shifted(GPT2):
+    """Its prefix has the soft tokens in another order."""
+
+    def fold(self, params: Any, rows: Any) -> Any:
+        return super().fold(params, jnp.roll(rows, 1, axis=1))
+
+
+def test_a_decoder_alone_has_nothing_wrong():
+    case = make_causal_case(GPT2)
+    for check in (check_padding, check_cache, check_folding):
+        assert check(case).verdict == "ok", check(case)
+
+
+def test_a_prefix_that_is_not_the_prompt_is_wrong():
+    finding = check_folding(make_causal_case(Shifted))
+    assert finding.verdict == "wrong"
+    assert "runs train and answer with the prefix" in finding.says
 
 
 def test_a_right_model_has_nothing_wrong():

@@ -29,7 +29,7 @@ def test_a_prompt_that_the_decoder_does_not_hear_has_no_effect_and_no_gradient()
     case = make_case(Deaf(TINY.backbone.config))
     effect, gradient = check_effect(case), check_gradient(case)
     assert (effect.verdict, gradient.verdict) == ("wrong", "wrong")
-    assert "do not reach the decoder" in effect.says
+    assert "do not reach the answer" in effect.says
     assert gradient.number == LENGTH
 
 

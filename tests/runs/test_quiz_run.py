@@ -157,3 +157,28 @@ def test_the_learned_prompt_can_be_read_and_asked(
     assert main(["predict", *arguments]) == 0
     (answer,) = capsys.readouterr().out.splitlines()
     assert json.loads(answer)
+
+
+@pytest.mark.parametrize("loss", ["answer", "full_text"])
+def test_the_doctor_knows_a_decoder_alone(prompts: dict[str, Any], loss: str):
+    (file, _) = sorted(Path("prompts/prompts").iterdir())
+    output = Path(f"doctor_{loss}.json")
+    main(
+        [
+            "doctor",
+            f"--prompt={file}",
+            f"--output={output}",
+            f"--gin.QuizTask.loss='{loss}'",
+            "--gin.TARGET_LENGTH=24",
+        ]
+    )
+    found = json.loads(output.read_text())["findings"]
+    verdicts = {finding["check"]: finding["verdict"] for finding in found}
+    for check in ("padding invariance", "cached decoding", "folded prompt"):
+        assert verdicts[check] == "ok", found
+    assert verdicts["gradient of each row"] == "ok", found
+    # A model of three steps answers nothing right, and has no sentinels.
+    assert verdicts["majority"] == "wrong"
+    assert verdicts["LM adaptation"] == verdicts["label words"] == "skipped"
+    effect = {finding["check"]: finding["number"] for finding in found}
+    assert 0 < effect["effect of the prompt"] < 1
