@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxprompt.bundled import is_bundled
-from jaxprompt.config import OfficialTask, OwnTask, Run
+from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run
 from jaxprompt.interop import hub
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
@@ -117,7 +117,7 @@ def _data(run: Run, sources: Sequence[Source]) -> dict[str, str]:
     facts = {
         task.label: _tell_task(task)
         for task in run.data.tasks
-        if task.label in shared and isinstance(task, OfficialTask | OwnTask)
+        if task.label in shared and isinstance(task, OfficialTask | OwnTask | QuizTask)
     }
     data = run.data
     return {
@@ -129,7 +129,13 @@ def _data(run: Run, sources: Sequence[Source]) -> dict[str, str]:
     }
 
 
-def _tell_task(task: OfficialTask | OwnTask) -> str:
+def _tell_task(task: OfficialTask | OwnTask | QuizTask) -> str:
+    if isinstance(task, QuizTask):
+        learned = "the answer" if task.loss == "answer" else "the question too"
+        return (
+            f"the quiz of the AI King competition, official files in {task.data_dir}, "
+            f"texts written as 'QUESTION{task.separator}ANSWER', loss on {learned}"
+        )
     labels = (
         f"; label words {json.dumps(dict(words), ensure_ascii=False)}"
         if (words := task.labels if isinstance(task, OwnTask) else task.label_words)

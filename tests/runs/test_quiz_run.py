@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import hub_server
 import pytest
 
 from jaxprompt.cli import main
@@ -182,3 +183,19 @@ def test_the_doctor_knows_a_decoder_alone(prompts: dict[str, Any], loss: str):
     assert verdicts["LM adaptation"] == verdicts["label words"] == "skipped"
     effect = {finding["check"]: finding["number"] for finding in found}
     assert 0 < effect["effect of the prompt"] < 1
+
+
+# huggingface_hub's own.
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_the_card_of_a_shared_prompt_says_what_the_quiz_is(
+    prompts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with hub_server.serve(monkeypatch, tmp_path / "cache") as hub:
+        assert main(["push", "--prompt=prompts", "--repo=me/quiz"]) == 0
+        held = hub.files("me/quiz")
+    text = held["README.md"].decode()
+    assert "the quiz of the AI King competition" in text
+    assert "texts written as 'QUESTION[SEP]ANSWER', loss on the answer" in text
+    # The same for people who have PEFT alone.
+    (name, *_) = [name for name in held if name.endswith("adapter_config.json")]
+    assert json.loads(held[name])["task_type"] == "CAUSAL_LM"
