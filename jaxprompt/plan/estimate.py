@@ -11,7 +11,7 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from jaxprompt.config import Run
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.architecture import Config
 from jaxprompt.plan.chips import GIB, Chip
 from jaxprompt.plan.exchange import count_exchange
 from jaxprompt.plan.program import Program, make_program
@@ -77,7 +77,7 @@ class Estimate:
 
 
 def estimate(
-    run: Run, config: T5Config, step: str, mesh: jax.sharding.Mesh, chip: Chip
+    run: Run, config: Config, step: str, mesh: jax.sharding.Mesh, chip: Chip
 ) -> Estimate:
     """Compiles a step for a mesh, and counts what it takes.
 
@@ -159,7 +159,7 @@ def _overflow(weights: float, message: str) -> Memory:
     return Memory(weights, None, None)
 
 
-def _work_of_chip(run: Run, config: T5Config, step: str, data: int, model: int) -> Work:
+def _work_of_chip(run: Run, config: Config, step: str, data: int, model: int) -> Work:
     """Counts one chip's share: its rows of the batch, and its part of each product."""
     program = make_program(run, config, step, None, split_rows=data)
     work = count_work(program.function, *program.arguments, rounds=program.rounds)

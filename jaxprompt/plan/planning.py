@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from jaxprompt.config import Run
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.architecture import Config
+from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.plan.chips import GIB, Slice, check_compiler, parse_slice
 from jaxprompt.plan.estimate import Estimate, best_of, estimate, in_gib
 from jaxprompt.plan.program import STEPS, lengths, num_rows, sizes_of
@@ -82,19 +83,19 @@ def _progress(
 
 def _lines(
     run: Run,
-    config: T5Config,
+    config: Config,
     where: Slice,
     step: str,
     found: list[Estimate],
     refused: list[str],
 ) -> Iterator[str]:
-    source, target = lengths(run)
+    source, target = lengths(run, config)
     weights = run.model.dtype
     if run.model.quantise != "none":
         weights = f"{run.model.quantise}, computing in {weights}"
     yield (
-        f"{run.model.name or 'a new model'} ({config.encoder_layers} + "
-        f"{config.decoder_layers} layers, width {config.width}) in {weights}"
+        f"{run.model.name or 'a new model'} ({_layers(config)} layers, width "
+        f"{config.width}) in {weights}"
     )
     parts = run.optimizer.accumulate if step == "train" else 1
     yield (
@@ -128,6 +129,12 @@ def _lines(
             f"best: --gin.MESH_DATA={best.data} --gin.MESH_MODEL={best.model} "
             f"--gin.REMAT=\"'{best.remat}'\""
         )
+
+
+def _layers(config: Config) -> str:
+    if isinstance(config, GPT2Config):
+        return str(config.layers)
+    return f"{config.encoder_layers} + {config.decoder_layers}"
 
 
 def _row(one: Estimate) -> list[object]:

@@ -14,12 +14,11 @@ from jaxprompt.config import VOCABULARY, Run
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
-from jaxprompt.models.architecture import Config
+from jaxprompt.models import gpt2_sizes, t5_sizes
+from jaxprompt.models.architecture import Config, Model, make_backbone
 from jaxprompt.models.backbone import find_checkpoint
 from jaxprompt.models.quantise import quantise
-from jaxprompt.models.t5 import T5
-from jaxprompt.models.t5_config import T5Config
-from jaxprompt.models.t5_sizes import PUBLISHED
+from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.fitting import make_optimizer
 from jaxprompt.shapes import Batch, Params
@@ -32,6 +31,9 @@ from jaxprompt.sharding import (
 )
 from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.step import TrainState, make_train_step, split
+
+PUBLISHED = {**t5_sizes.PUBLISHED, **gpt2_sizes.PUBLISHED}
+"""Hub name -> sizes of all models whose sizes are known without it."""
 
 STEPS = ("train", "predict")
 """What a plan is for: one update, or the answers to one batch."""
@@ -56,7 +58,7 @@ class Program(NamedTuple):
     rounds: int
 
 
-def sizes_of(run: Run) -> T5Config:
+def sizes_of(run: Run) -> Config:
     """Finds the sizes of a run's model, in its folder or among the published ones.
 
     Args:
@@ -72,10 +74,10 @@ def sizes_of(run: Run) -> T5Config:
         )
     model = run.model
     if model.architecture is not None:
-        architecture = _only_t5(model.architecture, "the new model")
-        if architecture.vocab_rows or model.vocabulary is None:
+        architecture = model.architecture
+        if model.vocabulary is None:
             return architecture
-        vocabulary = load_vocabulary(model.vocabulary)
+        vocabulary = load_vocabulary(model.vocabulary, causal=architecture.causal)
         return architecture.for_vocabulary(vocabulary.vocab_size)
     if model.name is None:
         raise ValueError(
@@ -89,16 +91,7 @@ def sizes_of(run: Run) -> T5Config:
             f"no sizes known for {model.name!r}: give the folder of a model, or one of "
             f"{', '.join(sorted(PUBLISHED))}"
         )
-    return _only_t5(find_checkpoint(model.name).config, model.name)
-
-
-def _only_t5(config: Config, name: str) -> T5Config:
-    if not isinstance(config, T5Config):
-        raise ValueError(
-            f"plan for {name}, a model with a decoder only: it knows the steps of a "
-            "T5, no other"
-        )
-    return config
+    return find_checkpoint(model.name).config
 
 
 def num_rows(run: Run, step: str) -> int:
@@ -106,15 +99,19 @@ def num_rows(run: Run, step: str) -> int:
     return run.batch_size * _members(run) if step == "train" else _predicted(run)
 
 
-def lengths(run: Run) -> tuple[int, int]:
-    """Returns the source tokens T of a row, soft ones among them, and the targets L."""
+def lengths(run: Run, config: Config) -> tuple[int, int]:
+    """Returns the source tokens T of a row, soft ones among them, and the targets L.
+
+    Of a decoder alone only a prompt's last token is in the rows.
+    """
     soft = run.prompt.length if run.trains == "prompt" else 0
-    return soft + run.data.input_length, run.data.target_length
+    in_rows = len(row_ids(_backbone(run, config, None), soft))
+    return in_rows + run.data.input_length, run.data.target_length
 
 
 def make_program(
     run: Run,
-    config: T5Config,
+    config: Config,
     step: str,
     mesh: jax.sharding.Mesh | None,
     *,
@@ -135,18 +132,23 @@ def make_program(
     """
     if mesh is not None:
         _check_rows(run, step, mesh)
-    backbone = T5(
+    backbone = _backbone(run, config, mesh)
+    params = _place_params(run, _shapes_of_params(run, backbone), mesh)
+    rows = num_rows(run, step) // split_rows
+    batch = _place_rows(_batch(rows, *lengths(run, config)), mesh)
+    if step == "train":
+        return _train(run, backbone, params, batch, mesh)
+    return _predict(run, backbone, params, batch)
+
+
+def _backbone(run: Run, config: Config, mesh: jax.sharding.Mesh | None) -> Model:
+    return make_backbone(
         config,
         dtype=run.model.dtype,
         dropout=run.model.dropout,
         remat=run.model.remat,
         mesh=mesh,
     )
-    params = _place_params(run, _shapes_of_params(run, backbone), mesh)
-    batch = _place_rows(_batch(run, num_rows(run, step) // split_rows), mesh)
-    if step == "train":
-        return _train(run, backbone, params, batch, mesh)
-    return _predict(run, backbone, params, batch)
 
 
 def _members(run: Run) -> int:
@@ -165,7 +167,7 @@ def _check_rows(run: Run, step: str, mesh: jax.sharding.Mesh) -> None:
         check_batch_size(_predicted(run), mesh)
 
 
-def _shapes_of_params(run: Run, backbone: T5) -> Params:
+def _shapes_of_params(run: Run, backbone: Model) -> Params:
     model = jax.eval_shape(backbone.init, jax.random.key(0))
     if run.model.quantise == "int8":
         model = jax.eval_shape(quantise, model)
@@ -176,9 +178,7 @@ def _shapes_of_params(run: Run, backbone: T5) -> Params:
     return {"model": model, "prompt": Prompt(rows)}
 
 
-def _batch(run: Run, rows: int) -> Batch:
-    inputs, targets = lengths(run)
-
+def _batch(rows: int, inputs: int, targets: int) -> Batch:
     def ids(length: int) -> Any:
         return jax.ShapeDtypeStruct((rows, length), jnp.int32)
 
@@ -194,7 +194,11 @@ def _batch(run: Run, rows: int) -> Batch:
 
 
 def _train(
-    run: Run, backbone: T5, params: Params, batch: Batch, mesh: jax.sharding.Mesh | None
+    run: Run,
+    backbone: Model,
+    params: Params,
+    batch: Batch,
+    mesh: jax.sharding.Mesh | None,
 ) -> Program:
     tx, freeze = make_optimizer(run), MASKS[run.trains]
     trained, frozen = split(params, freeze)
@@ -216,13 +220,15 @@ def _train(
     return Program(function, (state, frozen, batch), params["model"], 1)
 
 
-def _predict(run: Run, backbone: T5, params: Params, batch: Batch) -> Program:
-    evaluation, length = run.evaluation, run.data.target_length
+def _predict(run: Run, backbone: Model, params: Params, batch: Batch) -> Program:
+    evaluation = run.evaluation
+    length = evaluation.decode_length or run.data.target_length
     arguments: tuple[Any, ...] = (params, batch)
     function: Callable[..., Any]
     match evaluation.method:
         case "rank":
-            labels = jax.ShapeDtypeStruct((_CLASSES, length), jnp.int32)
+            label_shape = (_CLASSES, run.data.target_length)
+            labels = jax.ShapeDtypeStruct(label_shape, jnp.int32)
             function = functools.partial(rank_labels, backbone)
             arguments = (*arguments, labels)
         case "beam":

@@ -3,13 +3,16 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import pytest
 from tiny import CONFIG, WIDTH, draw_prompt
 
 from jaxprompt.config import Data, Evaluation, Model, Optimizer, PromptStart, Run
 from jaxprompt.models.backbone import save
-from jaxprompt.models.t5_sizes import PUBLISHED
-from jaxprompt.plan.program import make_program, sizes_of
+from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.plan.program import PUBLISHED, make_program, sizes_of
+from jaxprompt.prompts.prompt import make_prompt, stack
 from jaxprompt.runs.fitting import make_optimizer
 from jaxprompt.sharding import make_mesh, place
 from jaxprompt.train.optimizer import MASKS
@@ -44,6 +47,29 @@ def test_the_state_is_that_of_the_run(tiny, trains):
     assert batch.inputs.sharding.spec == jax.P("data")
     metrics = jax.eval_shape(program.function, *program.arguments)[1]
     assert metrics["loss"].shape == ()
+
+
+def test_a_decoder_alone_has_its_prompt_once_and_a_token_of_it_in_each_row():
+    config = GPT2Config(vocab_size=90, width=16, heads=4, ffn_width=32, layers=2)
+    backbone, run = GPT2(config), dataclasses.replace(RUN, seeds=2)
+    mesh = make_mesh(2, 4)
+    prompt = stack([make_prompt(jnp.zeros((3, 16)))] * 2)
+    params = {"model": backbone.init(jax.random.key(0)), "prompt": prompt}
+    state, frozen = init_state(
+        place(params, mesh), make_optimizer(run), MASKS["prompt"]
+    )
+    program = make_program(run, config, "train", mesh)
+    planned, planned_frozen, batch = program.arguments
+    assert places(planned) == places(state)
+    assert places(planned_frozen) == places(frozen)
+    assert batch.inputs.shape == (8 * 2, 1 + 8)
+    metrics = jax.eval_shape(program.function, *program.arguments)[1]
+    assert metrics["loss"].shape == ()
+    answers = dataclasses.replace(run.evaluation, decode_length=3)
+    run = dataclasses.replace(run, evaluation=answers)
+    program = make_program(run, config, "predict", mesh)
+    found = jax.eval_shape(program.function, *program.arguments)
+    assert found.shape == (8, 3)
 
 
 def test_quantised_and_split_weights(tiny):
@@ -84,7 +110,9 @@ def test_a_folder_brings_its_sizes(tiny, tmp_path):
 def test_the_hub_is_not_asked():
     name = "google/t5-xxl-lm-adapt"
     assert sizes_of(dataclasses.replace(RUN, model=Model(name=name))).width == 4096
-    assert len(PUBLISHED) == 25
+    gpt2 = sizes_of(dataclasses.replace(RUN, model=Model(name="openai-community/gpt2")))
+    assert gpt2.causal
+    assert len(PUBLISHED) == 33
     with pytest.raises(
         ValueError, match="no sizes known for 'google/t6': give the fol"
     ):
