@@ -2,9 +2,7 @@
 
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -152,77 +150,6 @@ def test_another_configuration_is_refused_and_says_what_changed(at_finished, cap
     assert main(["train", *SHORT, "--gin.LEARNING_RATE=0.1"]) == 1
     assert "LEARNING_RATE was 0.3 and is 0.1" in capsys.readouterr().err
     assert (run / "prompt.safetensors").read_bytes() == kept
-
-
-FAST = (
-    *RECIPE,
-    "--gin.STEPS=24",
-    "--gin.EVALUATE_EVERY=8",
-    "--gin.CHECKPOINT_EVERY=3",
-    "--gin.DROPOUT=0.1",
-    "--gin.ACCUMULATE=2",
-    "--gin.Pace.log_every=1",
-    "--gin.Evaluation.num_examples=32",
-)
-
-
-def _steps(workdir: Path) -> int:
-    path = workdir / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return len([line for line in lines if '"loss"' in line])
-
-
-def _kill_after(step: int, workdir: Path, number: int) -> int:
-    """Starts the run and sends it a signal once it has logged a step."""
-    with subprocess.Popen(
-        _command("train", *FAST, f"--workdir={workdir}"),
-        env=_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        while _steps(workdir) < step and process.poll() is None:
-            time.sleep(0.005)
-        process.send_signal(number)
-        return process.wait(timeout=120)
-
-
-def test_killed_at_random_steps_and_restarted_it_ends_with_the_same_bytes(
-    at_skills: Path,
-):
-    whole = in_process("train", *FAST, "--workdir=whole")
-    assert whole.returncode == 0, whole.stderr
-
-    first, second = sorted(random.Random(time.time_ns()).sample(range(1, 21), 2))
-    killed = Path("killed")
-    assert _kill_after(first, killed, signal.SIGKILL) == -signal.SIGKILL
-    assert not (killed / "prompt.safetensors").exists()
-    # Asked to stop, it saves the very step it is at, and says that it was stopped.
-    assert _kill_after(second, killed, signal.SIGTERM) == 128 + signal.SIGTERM
-    assert not (killed / "prompt.safetensors").exists()
-    resumed = in_process("train", *FAST, f"--workdir={killed}")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "resuming after step" in resumed.stdout
-
-    name = "prompt.safetensors"
-    assert (killed / name).read_bytes() == Path("whole", name).read_bytes(), (
-        first,
-        second,
-    )
-    results = [read_json(Path(w, "result.json")) for w in ("whole", "killed")]
-    for result in results:
-        del result["seconds"]
-    assert results[0] == results[1]
-    losses = [
-        [
-            (line["step"], line["loss"])
-            for line in map(
-                json.loads, Path(w, "metrics.jsonl").read_text().splitlines()
-            )
-            if "loss" in line
-        ]
-        for w in ("whole", "killed")
-    ]
-    assert losses[0] == losses[1]
 
 
 def test_the_real_sst2_files_train_and_evaluate_to_the_same_score(

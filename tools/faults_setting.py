@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -116,10 +117,26 @@ class Setting:
         return shutil.copytree(self.stopped, workdir)
 
     def expect_same_end(self, workdir: Path) -> None:
-        """Raises Lost unless a run ended with the bytes of the undisturbed one."""
+        """Raises Lost unless a run ended with the bytes of the undisturbed one.
+
+        Its results and its curve must be the same too, but for the time it took.
+        """
         made, whole = workdir / "prompt.safetensors", self.whole / "prompt.safetensors"
         expect(made.exists(), f"{workdir} has no prompt.safetensors")
         expect(made.read_bytes() == whole.read_bytes(), "its prompt has other bytes")
+        results, curve = read_outcome(workdir)
+        whole_results, whole_curve = read_outcome(self.whole)
+        expect(results == whole_results, f"its results are others: {results}")
+        expect(curve == whole_curve, f"its losses are others: {curve}")
+
+
+def read_outcome(workdir: Path) -> tuple[dict[str, Any], list[tuple[int, float]]]:
+    """Reads a run's results, without the time, and its losses: (step, loss)."""
+    results = json.loads((workdir / "result.json").read_text())
+    del results["seconds"]
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    points = [json.loads(line) for line in lines]
+    return results, [(x["step"], x["loss"]) for x in points if "loss" in x]
 
 
 def make_setting(folder: Path) -> Setting:
