@@ -7,6 +7,7 @@ import pytest
 from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run, TaskGroup, TextTask
 from jaxprompt.configure import configure
 from jaxprompt.data.task import task_names
+from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.sweep import plan_sweep
 from jaxprompt.train.loop import Pace
 
@@ -47,6 +48,14 @@ def test_every_sweep_builds_all_of_its_runs(file: str, tmp_path: Path):
     # No two runs are the same, and none writes over another.
     assert len({one.config for one in planned}) == len(planned)
     assert len({one.folder for one in planned}) == len(planned)
+
+
+@pytest.mark.parametrize("recipe", ["jaqket", "nano_gpt"])
+def test_a_row_of_a_small_gpts_pretraining_has_positions(recipe: str):
+    run, _ = configure([f"gin/recipes/{recipe}/pretrain.gin"], [])
+    assert isinstance(run.model.architecture, GPT2Config)
+    tokens = run.data.input_length + run.data.target_length
+    assert tokens <= run.model.architecture.positions
 
 
 @pytest.mark.parametrize("name", ["figure1_superglue", "table3_ensemble"])
