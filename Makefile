@@ -50,9 +50,10 @@ quickstart: setup
 $(DEMO): | setup
 	$(BIN)/python tools/make_skills.py $@
 
-# Two processes, for compiling takes one core at a time; a file's tests share fixtures.
+# Two processes, for compiling takes one core at a time; a file's tests share fixtures,
+# and tests/conftest.py says which files begin first.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=40
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -6,11 +6,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import jax
 import pytest
 from tiny import Tiny, make_tiny
 
 os.environ["TQDM_DISABLE"] = "1"
+# Two thirds of the tests' time would be compiling. What was compiled once serves the
+# other worker, the processes that tests start, and the next `make test`.
+CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+COMPILED = str(CACHES / "jaxprompt" / "tests")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", COMPILED)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# JAX read the environment when it was imported.
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 # Of processes that tests start too: where libtpu is installed, JAX looks for a TPU.
 os.environ["JAX_PLATFORMS"] = "cpu"
 jax.config.update("jax_platforms", "cpu")
@@ -21,6 +31,27 @@ jax.config.update("jax_default_matmul_precision", "highest")
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 sys.path.insert(0, str(REPOSITORY / "tools"))
+
+
+LONGEST_FIRST = (
+    "tests/test_many_hosts.py",
+    "tests/faults/",
+    "tests/test_cli.py",
+    "tests/test_public_face.py",
+    "tests/runs/",
+    "tests/test_learning.py",
+)
+"""Files that take longest: begun last, one of them would keep one worker waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets the longest files begin first; the order inside a file stays."""
+
+    def place(item: pytest.Item) -> int:
+        starts = [item.nodeid.startswith(name) for name in LONGEST_FIRST]
+        return starts.index(True) if any(starts) else len(starts)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)
@@ -58,9 +89,18 @@ def tiny() -> Tiny:
 
 @pytest.fixture(scope="session")
 def skills(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny T5 that knows four skills, and their data; see tools/make_skills.py."""
-    folder = tmp_path_factory.mktemp("made") / "skills"
-    # In a process of its own: eight virtual devices share this one's threads.
-    tool = REPOSITORY / "tools" / "make_skills.py"
-    subprocess.run([sys.executable, tool, folder], check=True)
+    """A tiny T5 that knows four skills, and their data; see tools/make_skills.py.
+
+    One worker makes it for all.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "skills"
+    with filelock.FileLock(shared / "skills.lock"):
+        if not folder.exists():
+            # In a process of its own: eight virtual devices share this one's threads.
+            tool = REPOSITORY / "tools" / "make_skills.py"
+            made = shared / "skills.making"
+            subprocess.run([sys.executable, tool, made], check=True)
+            made.rename(folder)
     return folder
