@@ -1,6 +1,6 @@
 """Fields of a row that are more than a text: labels, numbers, rows within a row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxprompt.data.files import Row, field_text
@@ -43,6 +43,28 @@ def field_number(row: Row, name: str) -> int:
             f"{row.where}: {name} {quoted(text)} is too large: use at most {_LARGEST}"
         )
     return int(text)
+
+
+def check_ids(ids: Iterable[tuple[str, tuple[int, ...]]], names: str) -> None:
+    """Checks that no two parts of a file have the same id.
+
+    Args:
+        ids: (where it stands, its id) of each part; an id may have several numbers.
+        names: What the numbers of an id are, as "passage and query".
+
+    Raises:
+        ValueError: If an id stands twice: scores, which group rows by it, would take
+            the two for one.
+    """
+    seen: dict[tuple[int, ...], str] = {}
+    for where, found in ids:
+        if found in seen:
+            numbers = ", ".join(map(str, found))
+            raise ValueError(
+                f"{where}: the idx of {names} is {numbers}, which {seen[found]} has "
+                "too: give each its own"
+            )
+        seen[found] = where
 
 
 def field_row(row: Row, name: str) -> Row:

@@ -4,23 +4,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from t5.data import glue_utils
+from t5.data import glue_utils, postprocessors
 from t5.evaluation import metrics
 from tensorflow_datasets.text import super_glue
 
 from jaxprompt.data import files, sources
-from jaxprompt.data.fields import field_label, field_number, field_row, field_rows
+from jaxprompt.data.fields import (
+    check_ids,
+    field_label,
+    field_number,
+    field_row,
+    field_rows,
+)
 from jaxprompt.data.official import JSONL, UNLABELLED, OfficialTask
 
 TEXTS = ("paragraph", "question", "answer")
 
 
 def _read_file(path: Path, split: str) -> list[sources.Features]:
-    return [
-        example
-        for row in files.read_rows(path)
-        for example in _of_paragraph(row, split)
-    ]
+    rows = files.read_rows(path)
+    check_ids((x for row in rows for x in _question_ids(row)), "paragraph and question")
+    return [example for row in rows for example in _of_paragraph(row, split)]
+
+
+def _question_ids(row: files.Row) -> Iterator[tuple[str, tuple[int, int]]]:
+    for question in field_rows(field_row(row, "passage"), "questions"):
+        yield question.where, (field_number(row, "idx"), field_number(question, "idx"))
 
 
 def _of_paragraph(row: files.Row, split: str) -> Iterator[sources.Features]:
@@ -53,6 +62,20 @@ def _read_request(row: files.Row, number: int) -> sources.Features:
     return {**texts, "label": UNLABELLED, "idx": index}
 
 
+def _postprocess(text: str, example: Any = None, is_target: bool = False) -> Any:
+    """Groups answers by paragraph and question; t5 groups by the question alone.
+
+    The official files number the questions through all paragraphs, so that the scores
+    are the same; other files start anew in each paragraph.
+    """
+    found: dict[str, Any] = postprocessors.multirc(
+        text, example=example, is_target=is_target
+    )
+    if is_target:
+        found["group"] = (example["idx/paragraph"], example["idx/question"])
+    return found
+
+
 _CONFIG: Any = super_glue.SuperGlue.builder_configs["multirc"]
 
 MULTIRC = OfficialTask(
@@ -68,7 +91,7 @@ MULTIRC = OfficialTask(
     read_request=_read_request,
     to_text=glue_utils.get_glue_text_preprocessor(_CONFIG),
     prefix="multirc ",
-    postprocess_fn=glue_utils.get_glue_postprocess_fn(_CONFIG),
+    postprocess_fn=_postprocess,
     # F1 over all answers, and the share of questions with every answer right.
     metric_fns=(
         metrics.multirc_f1_over_all_answers,

@@ -10,14 +10,19 @@ from t5.evaluation import metrics
 from tensorflow_datasets.text import super_glue
 
 from jaxprompt.data import files, sources
-from jaxprompt.data.fields import field_number, field_row, field_rows
+from jaxprompt.data.fields import check_ids, field_number, field_row, field_rows
 from jaxprompt.data.official import JSONL, OfficialTask
 
 
 def _read_file(path: Path, split: str) -> list[sources.Features]:
-    return [
-        example for row in files.read_rows(path) for example in _of_passage(row, split)
-    ]
+    rows = files.read_rows(path)
+    check_ids((x for row in rows for x in _query_ids(row)), "passage and query")
+    return [example for row in rows for example in _of_passage(row, split)]
+
+
+def _query_ids(row: files.Row) -> Iterator[tuple[str, tuple[int, int]]]:
+    for query in field_rows(row, "qas"):
+        yield query.where, (field_number(row, "idx"), field_number(query, "idx"))
 
 
 def _of_passage(row: files.Row, split: str) -> Iterator[sources.Features]:

@@ -1,5 +1,6 @@
 """Predictions -> the file that a leaderboard takes: GLUE's and SuperGLUE's formats."""
 
+import collections
 import dataclasses
 import json
 import math
@@ -42,13 +43,15 @@ class Leaderboard:
     Attributes:
         file: Name of the file.
         read: Task, its columns, predicted texts -> answers.
-        write: The columns, answers -> content of the file.
+        numbers: The columns -> the number that the file calls each row by.
+        write: These numbers, answers -> content of the file.
         default: What stands for a prediction that is no answer.
     """
 
     file: str
     read: Callable[[Task, sources.Columns, Sequence[str]], Answers]
-    write: Callable[[sources.Columns, Answers], str]
+    numbers: Callable[[sources.Columns], list[Any]]
+    write: Callable[[Sequence[Any], Answers], str]
     default: Any
 
 
@@ -67,14 +70,15 @@ def submission(
         The file's name and content, and how many predictions are no answer.
 
     Raises:
-        ValueError: If the task has no leaderboard, or the number of predictions is
-            another than that of the rows.
+        ValueError: If the task has no leaderboard, the number of predictions is
+            another than that of the rows, or two rows have the same number.
 
     Source: the submission formats of https://gluebenchmark.com/faq and
     https://super.gluebenchmark.com/faq, as the benchmarks' toolkit writes them:
     https://github.com/nyu-mll/jiant, jiant/scripts/postproc.
     """
     board = _board(task_name)
+    numbers = row_numbers(task_name, task, split)
     columns = task.source.columns(split)
     rows = task.num_examples(split)
     if len(predictions) != rows:
@@ -86,7 +90,24 @@ def submission(
     illegal = sum(answer is None for answer in answers)
     filled = [board.default if answer is None else answer for answer in answers]
     file = submission_file(task_name, split)
-    return Submission(file, board.write(columns, filled), illegal)
+    return Submission(file, board.write(numbers, filled), illegal)
+
+
+def row_numbers(task_name: str, task: Task, split: str) -> list[Any]:
+    """Returns the number that a leaderboard calls each row of a split by.
+
+    Raises:
+        ValueError: If the task has no leaderboard, or two rows have the same number:
+            the leaderboard would take one answer for both.
+    """
+    numbers = _board(task_name).numbers(task.source.columns(split))
+    number, count = collections.Counter(numbers).most_common(1)[0]
+    if count > 1:
+        raise ValueError(
+            f"{count} rows of split {split!r} of task {task_name} have the idx "
+            f"{number}, by which the leaderboard tells rows apart: number them anew"
+        )
+    return numbers
 
 
 def submission_file(task_name: str, split: str) -> str:
@@ -183,24 +204,28 @@ def _jsonl(objects: Sequence[Mapping[str, Any]]) -> str:
     return "".join(f"{json.dumps(row)}\n" for row in objects)
 
 
-def _by_row(columns: sources.Columns, answers: Answers) -> str:
-    rows = zip(columns["idx"].numpy().tolist(), answers, strict=True)
+def _row_numbers(columns: sources.Columns) -> list[int]:
+    return columns["idx"].numpy().tolist()
+
+
+def _query_numbers(columns: sources.Columns) -> list[int]:
+    return columns["idx"]["query"].numpy().tolist()
+
+
+def _answer_numbers(columns: sources.Columns) -> list[tuple[int, int, int]]:
+    """Returns the numbers of paragraph, question and answer."""
+    parts = [columns["idx"][part] for part in ("paragraph", "question", "answer")]
+    return list(zip(*(part.numpy().tolist() for part in parts), strict=True))
+
+
+def _by_row(numbers: Sequence[int], answers: Answers) -> str:
+    rows = zip(numbers, answers, strict=True)
     return _jsonl([{"idx": row, "label": answer} for row, answer in rows])
 
 
-def _by_query(columns: sources.Columns, answers: Answers) -> str:
-    return _by_row({"idx": columns["idx"]["query"]}, answers)
-
-
-def _by_paragraph(columns: sources.Columns, answers: Answers) -> str:
-    index = columns["idx"]
-    places = zip(
-        *(index[part].numpy().tolist() for part in ("paragraph", "question", "answer")),
-        answers,
-        strict=True,
-    )
+def _by_paragraph(numbers: Sequence[tuple[int, int, int]], answers: Answers) -> str:
     paragraphs: dict[int, dict[int, list[dict[str, Any]]]] = {}
-    for paragraph, question, answer, label in places:
+    for (paragraph, question, answer), label in zip(numbers, answers, strict=True):
         questions = paragraphs.setdefault(paragraph, {})
         questions.setdefault(question, []).append({"idx": answer, "label": label})
     return _jsonl(
@@ -219,15 +244,20 @@ def _by_paragraph(columns: sources.Columns, answers: Answers) -> str:
     )
 
 
-def _table(columns: sources.Columns, answers: Answers) -> str:
-    rows = zip(columns["idx"].numpy().tolist(), answers, strict=True)
+def _table(numbers: Sequence[int], answers: Answers) -> str:
+    rows = zip(numbers, answers, strict=True)
     lines = [f"{row}\t{answer}" for row, answer in rows]
     return "\n".join(["index\tprediction", *lines, ""])
 
 
-def _labels(file: str, values: Sequence[Any], write: Callable[..., str]) -> Leaderboard:
+def _labels(
+    file: str,
+    values: Sequence[Any],
+    write: Callable[..., str],
+    numbers: Callable[[sources.Columns], list[Any]] = _row_numbers,
+) -> Leaderboard:
     """Describes a task of label words: `values` are the labels in class order."""
-    return Leaderboard(file, _read_labels(values), write, values[0])
+    return Leaderboard(file, _read_labels(values), numbers, write, values[0])
 
 
 _YES_NO = ("false", "true")
@@ -238,18 +268,18 @@ LEADERBOARDS: Mapping[str, Leaderboard] = {
     "boolq": _labels("BoolQ.jsonl", _YES_NO, _by_row),
     "cb": _labels("CB.jsonl", ("entailment", "contradiction", "neutral"), _by_row),
     "copa": _labels("COPA.jsonl", _CLASSES, _by_row),
-    "multirc": _labels("MultiRC.jsonl", _CLASSES, _by_paragraph),
-    "record": Leaderboard("ReCoRD.jsonl", _read_texts, _by_query, ""),
+    "multirc": _labels("MultiRC.jsonl", _CLASSES, _by_paragraph, _answer_numbers),
+    "record": Leaderboard("ReCoRD.jsonl", _read_texts, _query_numbers, _by_row, ""),
     "rte": _labels("RTE.jsonl", _ENTAILMENT, _by_row),
     "wic": _labels("WiC.jsonl", _YES_NO, _by_row),
     # Unlike BoolQ's and WiC's, its labels are capitalised.
-    "wsc": Leaderboard("WSC.jsonl", _read_referents, _by_row, "False"),
+    "wsc": Leaderboard("WSC.jsonl", _read_referents, _row_numbers, _by_row, "False"),
     "axb": _labels("AX-b.jsonl", _ENTAILMENT, _by_row),
     "axg": _labels("AX-g.jsonl", _ENTAILMENT, _by_row),
     "cola": _labels("CoLA.tsv", _CLASSES, _table),
     "sst2": _labels("SST-2.tsv", _CLASSES, _table),
     "mrpc": _labels("MRPC.tsv", _CLASSES, _table),
-    "stsb": Leaderboard("STS-B.tsv", _read_scores, _table, "0.000"),
+    "stsb": Leaderboard("STS-B.tsv", _read_scores, _row_numbers, _table, "0.000"),
     "qqp": _labels("QQP.tsv", _CLASSES, _table),
     "mnli": _labels("MNLI-m.tsv", ("entailment", "neutral", "contradiction"), _table),
     "qnli": _labels("QNLI.tsv", _ENTAILMENT, _table),

@@ -5,7 +5,12 @@ from pathlib import Path
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, OfficialTask, Run
 from jaxprompt.data.rows import predict_rows
-from jaxprompt.data.submission import split_batches, submission, submission_file
+from jaxprompt.data.submission import (
+    row_numbers,
+    split_batches,
+    submission,
+    submission_file,
+)
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output
@@ -51,6 +56,7 @@ def submit(
     )
     task = ready.task
     rows = task.num_examples(split)
+    row_numbers(task_name, task, split)  # Before any answer is computed.
     batches = split_batches(
         task,
         split,

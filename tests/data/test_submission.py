@@ -135,6 +135,25 @@ def test_mistakes(data_dir: Path, vocabulary):
         submission_file("squad", "test")
 
 
+def test_rows_that_the_leaderboard_could_not_tell_apart(tmp_path, vocabulary):
+    for folder in ("WiC", "ReCoRD"):
+        (tmp_path / folder).mkdir()
+    row = {"word": "run", "sentence1": "We run.", "sentence2": "They ran.", "idx": 3}
+    queries = [{"query": "@placeholder", "idx": 3}]
+    passage = {"text": "Ann.", "entities": [{"start": 0, "end": 2}]}
+    rows = {
+        "WiC": [row, row],
+        "ReCoRD": [{"passage": passage, "qas": queries, "idx": i} for i in range(2)],
+    }
+    for folder, some in rows.items():
+        text = "".join(json.dumps(one) + "\n" for one in some)
+        (tmp_path / folder / "test.jsonl").write_text(text)
+        with pytest.raises(
+            ValueError, match=r"2 rows of split 'test' .* the idx 3, by"
+        ):
+            submit(folder.lower(), tmp_path, vocabulary, "True", "True")
+
+
 def test_real_rows_keep_their_numbers(shared: Path, vocabulary):
     data = shared / "data"
     task = load_task("multirc", vocabulary=vocabulary, data_dir=data)

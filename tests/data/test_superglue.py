@@ -1,5 +1,6 @@
 """SuperGLUE: counts, splits, scores, requests, and what a malformed file says."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +122,54 @@ def test_multirc_counts_answers_and_whole_questions(data_dir: Path, vocabulary):
             "f1": pytest.approx(80),
             "exact_match": pytest.approx(200 / 3),
         }
+
+
+def renumbered(name: str, data_dir: Path, **numbers: int) -> Path:
+    """Writes the rows with questions, queries or passages numbered alike."""
+    rows = copy.deepcopy(ROWS[name])
+    for row in rows:
+        parts = row["passage"]["questions"] if name == "multirc" else row["qas"]
+        for place, part in enumerate(parts):
+            part["idx"] = numbers.get("within", place)
+    folder = data_dir / FOLDERS[name]
+    folder.mkdir()
+    lines = [json.dumps({"idx": i, **row}) for i, row in enumerate(rows)]
+    for file in ("train", "val", "test"):
+        (folder / f"{file}.jsonl").write_text("\n".join(lines) + "\n")
+    return data_dir
+
+
+def test_questions_that_are_numbered_anew_in_each_paragraph(tmp_path, vocabulary):
+    data_dir = renumbered("multirc", tmp_path)
+    task = load_task("multirc", data_dir=data_dir, vocabulary=vocabulary)
+    score = scorer(task)
+    right = ["True", "False", "True", "True", "False"]
+    assert score(right) == {"f1": 100, "exact_match": 100}
+    # The first question of the second paragraph is wrong, of three questions.
+    wrong = score([*right[:3], "False", "False"])
+    assert wrong["exact_match"] == pytest.approx(200 / 3)
+
+
+def test_queries_that_are_numbered_anew_in_each_passage(tmp_path, vocabulary):
+    data_dir = renumbered("record", tmp_path)
+    task = load_task("record", data_dir=data_dir, vocabulary=vocabulary)
+    assert scorer(task)(["Bob", "Ann", "Rome"])["em"] == pytest.approx(200 / 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("multirc", r":1: passage: questions\[1\]: the idx of paragraph and question "
+         r"is 0, 7, which .*:1: passage: questions\[0\] has too: give each its own"),
+        ("record", r":1: qas\[1\]: the idx of passage and query is 0, 7, which "),
+    ],
+)  # fmt: skip
+def test_ids_that_two_rows_share(name, message, tmp_path: Path, vocabulary):
+    task = load_task(
+        name, data_dir=renumbered(name, tmp_path, within=7), vocabulary=vocabulary
+    )
+    with pytest.raises(ValueError, match=message):
+        task.num_examples("validation")
 
 
 def test_multirc_with_other_label_words_scores_the_same(data_dir: Path, vocabulary):
