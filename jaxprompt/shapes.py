@@ -28,18 +28,20 @@ Params = Mapping[str, Any]
 class Batch:
     """One batch of an encoder-decoder model; soft tokens are ids like any others.
 
-    A row may hold several packed examples: `*_segments` number them 1, 2, ... and
-    are 0 on padding. Tokens attend only within their own segment.
+    A row may hold several packed examples, all of one member of the bank: `*_segments`
+    number them 1, 2, ... and are 0 on padding. Tokens attend only within their own
+    segment.
 
     Attributes:
-        inputs: Source ids; 0 on padding. Ids of V or more are soft tokens.
+        inputs: Source ids; 0 on padding. Ids V .. V+P-1 are the soft tokens of the
+            row's member.
         input_segments: Example of each source token within its row, from 1.
         targets: Target ids, ending in end-of-sequence; 0 on padding.
         target_inputs: What the decoder reads: the targets of each segment shifted
             right by one, starting with id 0.
         target_segments: Example of each target token within its row, from 1.
         weights: Loss weight of each target token; 0 on padding.
-        members: Member of the bank of prompts that each target token trains.
+        members: Member of the bank of prompts that each row is of, from 0.
     """
 
     inputs: Int[Array, "B T"]
@@ -48,7 +50,7 @@ class Batch:
     target_inputs: Int[Array, "B L"]
     target_segments: Int[Array, "B L"]
     weights: Float[Array, "B L"]
-    members: Int[Array, "B L"]
+    members: Int[Array, " B"]
 
 
 def unpacked_batch(
@@ -71,5 +73,5 @@ def unpacked_batch(
         target_inputs=jnp.pad(targets[:, :-1], ((0, 0), (1, 0))),
         target_segments=(targets != 0).astype(jnp.int32),
         weights=(targets != 0).astype(jnp.float32),
-        members=jnp.zeros_like(targets),
+        members=jnp.zeros(len(inputs), jnp.int32),
     )

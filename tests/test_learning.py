@@ -48,7 +48,7 @@ def draw(
             answer = make_skills.SKILLS[skill](sentence)
             inputs.append([*ids, *vocabulary.encode(str(sentence)), make_skills.END])
             targets.append([*vocabulary.encode(answer), make_skills.END])
-            members.append([member] * 2)
+            members.append(member)
     batch = unpacked_batch(np.array(inputs), np.array(targets))
     return dataclasses.replace(batch, members=jnp.asarray(members))
 
@@ -109,7 +109,7 @@ def test_a_prompt_finds_every_skill_from_every_start(
         )
 
     bank = stack([start(*member) for member in MEMBERS])
-    ids = [prefix(backbone.vocab_rows, LENGTH, m) for m in range(len(MEMBERS))]
+    ids = [prefix(backbone.vocab_rows, LENGTH)] * len(MEMBERS)
     skills = [skill for skill, _, _ in MEMBERS]
     tx = train_only(adafactor(make_schedule("linear", 0.3, steps=STEPS)))
     state, frozen = init_state({"model": model, "prompt": bank}, tx)

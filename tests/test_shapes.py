@@ -14,6 +14,6 @@ def test_a_batch_of_one_example_a_row_shifts_targets_and_masks_padding():
     assert batch.target_inputs.tolist() == [[0, 4], [0, 1]]
     assert batch.target_segments.tolist() == [[1, 1], [1, 0]]
     assert batch.weights.tolist() == [[1.0, 1.0], [1.0, 0.0]]
-    assert batch.members.tolist() == [[0, 0], [0, 0]]
+    assert batch.members.tolist() == [0, 0]
     assert batch.inputs.dtype == batch.targets.dtype == np.int32
     assert batch.weights.dtype == np.float32

@@ -43,7 +43,7 @@ class Tiny:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """Token ids without padding, and the member of the bank that they train."""
+    """Token ids without padding, and the member of the bank that the row is of."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -70,9 +70,9 @@ def draw_prompt(seed: int, members: int = 1, length: int = LENGTH) -> Prompt:
 def draw_examples(
     seed: int, count: int, member: int = 0, length: int = LENGTH
 ) -> list[Example]:
-    """Draws examples of uneven lengths, each with its member's soft tokens first."""
+    """Draws examples of uneven lengths, each behind soft tokens."""
     draw = np.random.default_rng(seed)
-    soft = VOCAB_ROWS + member * length + np.arange(length)
+    soft = VOCAB_ROWS + np.arange(length)
     examples = []
     for _ in range(count):
         text = draw.integers(2, VOCAB_ROWS, draw.integers(1, INPUTS - length + 1))
@@ -84,13 +84,18 @@ def draw_examples(
 def to_batch(
     rows: Sequence[Sequence[Example]], inputs: int = INPUTS, targets: int = TARGETS
 ) -> Batch:
-    """Lays each row's examples out one behind the other, padding behind them."""
+    """Lays each row's examples out one behind the other, padding behind them.
+
+    The examples of a row are of one member; an empty row is of the first.
+    """
     source = {name: np.zeros((len(rows), inputs), np.int32) for name in ("ids", "of")}
     target = {
-        name: np.zeros((len(rows), targets), np.int32)
-        for name in ("ids", "of", "read", "members")
+        name: np.zeros((len(rows), targets), np.int32) for name in ("ids", "of", "read")
     }
+    members = np.zeros(len(rows), np.int32)
     for b, examples in enumerate(rows):
+        if examples:
+            (members[b],) = {example.member for example in examples}
         t = last = 0
         for number, example in enumerate(examples, start=1):
             span = slice(t, t + example.inputs.size)
@@ -99,7 +104,6 @@ def to_batch(
             span = slice(last, last + example.targets.size)
             target["ids"][b, span], target["of"][b, span] = example.targets, number
             target["read"][b, span.start + 1 : span.stop] = example.targets[:-1]
-            target["members"][b, span] = example.member
             last = span.stop
     return Batch(
         inputs=source["ids"],
@@ -108,7 +112,7 @@ def to_batch(
         target_inputs=target["read"],
         target_segments=target["of"],
         weights=(target["of"] > 0).astype(np.float32),
-        members=target["members"],
+        members=members,
     )
 
 

@@ -103,6 +103,7 @@ def scoring(
     """
     _without_ynnpack()
     # TensorFlow comes with them, as in any run; a train step needs neither.
+    from jaxprompt.data.pipeline import MEMBERS
     from jaxprompt.data.rows import INPUTS, predict_rows, sorted_batches
     from jaxprompt.evaluate.decode import greedy
 
@@ -116,12 +117,9 @@ def scoring(
     def score(
         rows: Mapping[str, np.ndarray], members: np.ndarray, batch_size: int
     ) -> np.ndarray:
-        of_members = [
-            prefix(backbone.vocab_rows, prompts.shape[1], member)
-            for member in range(len(prompts))
-        ]
-        soft = np.stack(of_members)[members]
-        rows = {**rows, INPUTS: np.concatenate([soft, rows[INPUTS]], axis=1)}
+        soft = np.tile(prefix(backbone.vocab_rows, prompts.shape[1]), (len(members), 1))
+        inputs = np.concatenate([soft, rows[INPUTS]], axis=1)
+        rows = {**rows, INPUTS: inputs, MEMBERS: members.astype(np.int32)}
         return predict_rows(predict, sorted_batches(rows, batch_size), len(members))
 
     return score

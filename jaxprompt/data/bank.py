@@ -19,18 +19,17 @@ class Member(NamedTuple):
     Attributes:
         task: Its task.
         seed: Seed of its shuffles, 0 or more.
-        soft_ids: int32 ids of its prompt [P].
     """
 
     task: Task
     seed: int
-    soft_ids: Int[np.ndarray, " P"]
 
 
 def bank_batches(
     members: Sequence[Member],
     split: str,
     lengths: Lengths,
+    soft_ids: Int[np.ndarray, " P"],
     starts: Sequence[Position],
     *,
     batch_size: int,
@@ -46,6 +45,7 @@ def bank_batches(
         members: In the order of the bank.
         split: The split of every member's task.
         lengths: Longest texts, of all tasks alike.
+        soft_ids: int32 ids of the prompts [P], which have one length.
         starts: The positions that came with the last batch, one for each member.
         batch_size: Rows B of each member, on this host.
         pack: Whether a row may hold several examples of its member.
@@ -62,7 +62,7 @@ def bank_batches(
             member.task,
             split,
             lengths,
-            member.soft_ids,
+            soft_ids,
             batch_size=batch_size,
             seed=member.seed,
             start=start,

@@ -21,6 +21,7 @@ from jaxprompt.data.pipeline import (
 from jaxprompt.data.rows import (
     Progress,
     RowBatch,
+    join_members,
     packed_batches,
     predict_rows,
     sorted_batches,
@@ -73,8 +74,7 @@ class EvaluationSet:
             task: The task.
             split: A labelled split.
             lengths: Longest texts.
-            soft_ids: int32 ids of the prompt [P], the first member's of a bank; empty
-                for no prompt.
+            soft_ids: int32 ids of the prompt [P]; empty for no prompt.
             num_examples: Rows to score, the same random ones every time; None for
                 all.
 
@@ -84,7 +84,6 @@ class EvaluationSet:
         task.check_labelled(split)
         rows = sample_rows(task.num_examples(split), num_examples)
         self._task = task
-        self._soft_ids = soft_ids
         self._evaluator = _evaluator(
             run_task(task, task.source.pick(split, rows), lengths, soft_ids),
             split,
@@ -131,21 +130,8 @@ class EvaluationSet:
                 shared between them. Numbers of rows count on from member to member.
             pack: Whether a row holds as many examples as fit.
         """
-        of_members = [self._rows_of(member) for member in members]
-        joined = {
-            name: np.concatenate([rows[name] for rows in of_members])
-            for name in self._rows
-        }
+        joined = join_members([(member, self._rows) for member in members])
         return (packed_batches if pack else sorted_batches)(joined, batch_size)
-
-    def _rows_of(self, member: int) -> dict[str, np.ndarray]:
-        """Returns the rows behind another member's soft tokens."""
-        if not member:
-            return self._rows
-        inputs = self._rows["encoder_input_tokens"]
-        soft = np.isin(inputs, self._soft_ids)
-        shifted = inputs + soft * np.int32(member * len(self._soft_ids))
-        return {**self._rows, "encoder_input_tokens": shifted}
 
     def score(
         self,

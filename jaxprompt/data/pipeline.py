@@ -17,6 +17,9 @@ from jaxprompt.shapes import Batch
 
 Features = dict[str, tf.Tensor]
 
+MEMBERS = "members"
+"""The feature that says which member of a bank each row is of, int32 [rows]."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Lengths:
@@ -124,7 +127,12 @@ def model_features(
 
 
 def to_batch(features: Mapping[str, np.ndarray]) -> Batch:
-    """Names seqio's model features, [B, ...] each, as a Batch of NumPy arrays."""
+    """Names model features, [B, ...] each, as a Batch of NumPy arrays.
+
+    Args:
+        features: As seqio's converter makes them; and `MEMBERS`, without which the
+            rows are the first member's.
+    """
     inputs = features["encoder_input_tokens"]
     targets = features["decoder_target_tokens"]
     # Without packing a row is one example, and id 0 is padding.
@@ -137,7 +145,7 @@ def to_batch(features: Mapping[str, np.ndarray]) -> Batch:
         "target_inputs": features["decoder_input_tokens"],
         "target_segments": target_segments.astype(np.int32),
         "weights": features["decoder_loss_weights"].astype(np.float32),
-        "members": np.zeros_like(targets),
+        "members": features.get(MEMBERS, np.zeros(len(targets), np.int32)),
     }
     return Batch(**arrays)
 

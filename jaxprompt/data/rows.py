@@ -1,12 +1,12 @@
 """Rows in memory -> batches to evaluate: sorted by length, or packed; back in order."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.pipeline import to_batch
+from jaxprompt.data.pipeline import MEMBERS, to_batch
 from jaxprompt.shapes import Batch
 
 _WIDTH_STEP, _WIDTHS = 64, 8
@@ -34,6 +34,29 @@ class RowBatch(NamedTuple):
     def num_examples(self) -> int:
         """How many examples there are."""
         return int(np.sum(self.numbers >= 0))
+
+
+def join_members(
+    parts: Sequence[tuple[int, Mapping[str, np.ndarray]]],
+) -> dict[str, np.ndarray]:
+    """Puts rows of several members one below the other, padded to the widest inputs.
+
+    Args:
+        parts: (member of the bank, model features of its rows), [rows, ...] each.
+
+    Returns:
+        Model features of all rows, with `MEMBERS`.
+    """
+    width = max(rows[INPUTS].shape[1] for _, rows in parts)
+    owned = [
+        {
+            **rows,
+            INPUTS: np.pad(rows[INPUTS], ((0, 0), (0, width - rows[INPUTS].shape[1]))),
+            MEMBERS: np.full(len(rows[INPUTS]), member, np.int32),
+        }
+        for member, rows in parts
+    ]
+    return {name: np.concatenate([rows[name] for rows in owned]) for name in owned[0]}
 
 
 def sorted_batches(
@@ -70,10 +93,10 @@ def sorted_batches(
 def packed_batches(
     rows: Mapping[str, np.ndarray], batch_size: int
 ) -> Iterator[RowBatch]:
-    """Lets several examples share a row, each behind its own soft tokens.
+    """Lets several examples of one member share a row, each behind its soft tokens.
 
-    Longest first, each goes to the first row with room for it. Targets are left out:
-    what is to be predicted has none.
+    Longest first, each goes to its member's first row with room for it. Targets are
+    left out: what is to be predicted has none.
 
     Args:
         rows: Model features of one example a row, [rows, ...] each.
@@ -91,14 +114,16 @@ def packed_batches(
     _check(batch_size)
     inputs = rows[INPUTS]
     sizes = np.count_nonzero(inputs, axis=1)
+    members = rows.get(MEMBERS, np.zeros(len(inputs), np.int32))
     full = inputs.shape[1]
-    room = np.zeros(0, np.int64)
+    room, owners = np.zeros(0, np.int64), np.zeros(0, np.int32)
     shared: list[list[int]] = []
     for number in np.argsort(-sizes, kind="stable"):
-        fits = np.flatnonzero(room >= sizes[number])
+        fits = np.flatnonzero((room >= sizes[number]) & (owners == members[number]))
         if not fits.size:
             shared.append([])
             room = np.append(room, full)
+            owners = np.append(owners, members[number])
         place = fits[0] if fits.size else len(shared) - 1
         shared[place].append(int(number))
         room[place] -= sizes[number]
@@ -116,7 +141,7 @@ def packed_batches(
     empty = np.zeros((len(shared), rows["decoder_target_tokens"].shape[1]))
     names = [name for name in rows if name.startswith("decoder")]
     features = {name: empty.astype(rows[name].dtype) for name in names}
-    features |= {INPUTS: packed, INPUT_SEGMENTS: segments}
+    features |= {INPUTS: packed, INPUT_SEGMENTS: segments, MEMBERS: owners}
     for first in range(0, len(shared), batch_size):
         places = np.arange(first, min(first + batch_size, len(shared)))
         cut = _padded(features, places, batch_size)
@@ -176,7 +201,8 @@ def _padded(
 ) -> RowBatch:
     missing = batch_size - len(numbers)
     features = {
-        name: np.pad(x[numbers], ((0, missing), (0, 0))) for name, x in rows.items()
+        name: np.pad(x[numbers], [(0, missing), *[(0, 0)] * (x.ndim - 1)])
+        for name, x in rows.items()
     }
     return RowBatch(
         to_batch(features), np.pad(numbers, (0, missing), constant_values=-1)

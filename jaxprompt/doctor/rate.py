@@ -1,6 +1,5 @@
 """Is the learning rate sane? A few rates are tried at once, each by its own member."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +14,6 @@ from jaxprompt.doctor.finding import Finding
 from jaxprompt.doctor.prompt import word_norms
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.report.drift import measure_drift
-from jaxprompt.shapes import Batch
 from jaxprompt.train.step import init_state, make_train_step
 
 RATE = "learning rate"
@@ -95,7 +93,7 @@ def try_rates(
     scaled = optax.chain(tx, optax.stateless(scale))
     step = make_train_step(case.backbone, scaled, seeds=[seed] * count, z_loss=z_loss)
     state, frozen = init_state(case.join(stack([start] * count)), scaled)
-    batch = case.place(_of_members(case, start.length, count))
+    batch = case.place(join_batches([case.rows] * count))
     for _ in range(TRIAL_STEPS):
         state, _ = step(state, frozen, batch)
 
@@ -113,26 +111,6 @@ def try_rates(
         before=loss_of(start),
         losses={rate: loss_of(end) for rate, end in ends.items()},
         moves={rate: move / words.median for rate, move in moves.items()},
-    )
-
-
-def _of_members(case: Case, length: int, count: int) -> Batch:
-    """Puts the rows below each other, behind each member's own soft tokens."""
-    rows, first = case.rows, case.backbone.vocab_rows
-
-    def of_member(ids: Any, member: int) -> np.ndarray:
-        return np.where(ids >= first, ids + np.int32(member * length), ids)
-
-    return join_batches(
-        [
-            dataclasses.replace(
-                rows,
-                inputs=of_member(rows.inputs, member),
-                # Behind no text a decoder alone begins with its last soft token.
-                target_inputs=of_member(rows.target_inputs, member),
-            )
-            for member in range(count)
-        ]
     )
 
 

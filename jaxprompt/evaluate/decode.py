@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models.backbone import Backbone, Cache
-from jaxprompt.prompts.join import embed, fold, prompted_encode, row_prompt
+from jaxprompt.prompts.join import fold, prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 
 END = 1
@@ -19,18 +19,20 @@ _NEVER = -1e9
 def _start(
     backbone: Backbone, params: Params, batch: Batch, length: int
 ) -> tuple[Cache, Callable[[Cache, jax.Array, jax.Array], tuple[jax.Array, Cache]]]:
-    """Encodes the inputs; returns a cache and the step that reads and fills it."""
+    """Encodes the inputs; returns a cache and the step that reads and fills it.
+
+    The step may be given each row several times in a row, as beams.
+    """
     model = params["model"]
     prefix = fold(backbone, params, batch)
     encoded = prompted_encode(backbone, params, batch, prefix=prefix)
     cache = backbone.start_cache(
         model, encoded, batch.input_segments, length, prefix=prefix
     )
-    table = backbone.table(model)
-    soft = row_prompt(backbone, params["prompt"])
 
     def step(cache: Cache, ids: jax.Array, index: jax.Array) -> tuple[jax.Array, Cache]:
-        y = embed(table, soft, ids[:, None])[:, 0]
+        members = jnp.repeat(batch.members, len(ids) // len(batch.members))
+        y = prompted_embed(backbone, params, ids[:, None], members)[:, 0]
         logits_BV, cache = backbone.decode_step(model, cache, y, index)
         return jax.nn.log_softmax(logits_BV), cache
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.join import embed, fold, prompted_encode, row_prompt
+from jaxprompt.prompts.join import fold, prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 
 
@@ -35,8 +35,6 @@ def rank_labels(
     # What a label follows on: T5's padding id, or a decoder's last input token, of
     # whose rows each is one example.
     start_B1 = batch.target_inputs[:, :1]
-    table = backbone.table(params["model"])
-    soft = row_prompt(backbone, params["prompt"])
     # Each example has its copy of the label, in a segment of its own.
     segment_of_E = jnp.arange(1, examples + 1, dtype=jnp.int32)
 
@@ -44,7 +42,8 @@ def rank_labels(
         real_L = ids_L > 0
         segments_EL = jnp.where(real_L[None], segment_of_E[:, None], 0)
         rest_BL = jnp.broadcast_to(ids_L[None, :-1], (rows, length - 1))
-        y_BLD = embed(table, soft, jnp.concatenate([start_B1, rest_BL], axis=1))
+        ids_BL = jnp.concatenate([start_B1, rest_BL], axis=1)
+        y_BLD = prompted_embed(backbone, params, ids_BL, batch.members)
         logits_BSV = backbone.decode(
             params["model"],
             encoded,

@@ -179,8 +179,8 @@ def _shapes_of_params(run: Run, backbone: Model) -> Params:
 
 
 def _batch(rows: int, inputs: int, targets: int) -> Batch:
-    def ids(length: int) -> Any:
-        return jax.ShapeDtypeStruct((rows, length), jnp.int32)
+    def ids(*lengths: int) -> Any:
+        return jax.ShapeDtypeStruct((rows, *lengths), jnp.int32)
 
     return Batch(
         inputs=ids(inputs),
@@ -189,7 +189,7 @@ def _batch(rows: int, inputs: int, targets: int) -> Batch:
         target_inputs=ids(targets),
         target_segments=ids(targets),
         weights=ids(targets).update(dtype=jnp.float32),
-        members=ids(targets),
+        members=ids(),
     )
 
 

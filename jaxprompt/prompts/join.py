@@ -16,18 +16,19 @@ from jaxprompt.shapes import Batch, Params
 
 
 def embed(
-    table: Table, prompt: Prompt, ids: Int[Array, "B T"]
+    table: Table, prompt: Prompt, ids: Int[Array, "B T"], members: Int[Array, " B"]
 ) -> Float[Array, "B T D"]:
     """Looks ids up in the frozen table and, from V on, in the prompt behind it.
 
-    This is the concatenation of the two, [V + M*P, D], done as one gather from each
-    side, so that a table sharded over devices is never copied. The gradient reaches
-    the prompt's rows through its own gather only.
+    For a row of member m this is the table with that member's prompt below it,
+    [V + P, D], done as one gather from each side, so that a table sharded over devices
+    is never copied. The gradient reaches the prompt's rows through its own gather only.
 
     Args:
         table: Frozen embeddings. An int8 table is float32 where it is read.
-        prompt: Soft tokens, the rows behind the table.
-        ids: Token ids, from 0 to V + M*P - 1. Larger ids read the last prompt row.
+        prompt: Soft tokens of M members.
+        ids: Token ids, from 0 to V + P - 1. Larger ids read the last prompt row.
+        members: Member that each row of ids is of, from 0 to M - 1.
 
     Returns:
         Embeddings in the dtype of the table.
@@ -45,33 +46,49 @@ def embed(
     if prompt.length == 0:
         return frozen
     rows = prompt.rows.reshape(-1, width).astype(frozen.dtype)
-    soft = rows[jnp.clip(ids - num_rows, 0, rows.shape[0] - 1)]
+    places = jnp.clip(ids - num_rows, 0, prompt.length - 1)
+    soft = rows[members[:, None] * prompt.length + places]
     return jnp.where((ids >= num_rows)[..., None], soft, frozen)
 
 
-def row_prompt(backbone: Backbone, prompt: Prompt) -> Prompt:
-    """Returns the part of a bank whose tokens stand in rows, as ids.
+def row_ids(backbone: Backbone, length: int) -> Int[np.ndarray, " P"]:
+    """Returns the ids that stand for a prompt in a row.
 
-    All of it, or where the backbone folds prompts, each member's last token: it
-    predicts the first word of a row, and says which member the row is behind. The
-    tokens before it are the same for every row and become a prefix.
-    """
-    return Prompt(prompt.rows[:, -1:]) if backbone.folds else prompt
-
-
-def row_ids(backbone: Backbone, length: int, member: int = 0) -> Int[np.ndarray, " P"]:
-    """Returns the ids that stand for a member's prompt in a row; see `row_prompt`.
+    A backbone that folds prompts makes a prefix of all soft tokens but the last, which
+    are the same for every row of a member. The last one stands in the row, because it
+    predicts the row's first word.
 
     Args:
         backbone: The frozen model's functions.
         length: Prompt length P, in tokens; 0 for no prompt.
-        member: Member m of the bank, from 0.
 
     Returns:
         int32 ids: P of them, or where the backbone folds prompts one (none for P = 0).
     """
     in_row = min(length, 1) if backbone.folds else length
-    return soft_ids.prefix(backbone.vocab_rows, in_row, member)
+    return soft_ids.prefix(backbone.vocab_rows, in_row)
+
+
+def prompted_embed(
+    backbone: Backbone,
+    params: Params,
+    ids: Int[Array, "B T"],
+    members: Int[Array, " B"],
+) -> Float[Array, "B T D"]:
+    """Embeds ids that may hold soft tokens, those of `row_ids`.
+
+    Args:
+        backbone: The frozen model's functions.
+        params: The joined tree {"model": ..., "prompt": ...}.
+        ids: Token ids.
+        members: Member that each row is of, from 0 to M - 1.
+
+    Returns:
+        Embeddings in the dtype of the frozen table.
+    """
+    prompt = params["prompt"]
+    in_rows = Prompt(prompt.rows[:, -1:]) if backbone.folds else prompt
+    return embed(backbone.table(params["model"]), in_rows, ids, members)
 
 
 def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefix | None:
@@ -80,8 +97,7 @@ def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefix | None:
     Args:
         backbone: The frozen model's functions.
         params: The joined tree {"model": ..., "prompt": ...}.
-        batch: Rows of one member each, which begin with its soft token if the prompt
-            is not empty.
+        batch: Rows, each of the member that it names.
 
     Returns:
         Keys and values of all soft tokens but the last; None where the backbone does
@@ -91,10 +107,7 @@ def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefix | None:
     if not backbone.folds or prompt.length < 2:
         return None
     keys, values = backbone.fold(params["model"], prompt.rows[:, :-1])
-    # Where the text is empty, the soft token is what the target follows on.
-    first_B = jnp.maximum(batch.inputs[:, 0], batch.target_inputs[:, 0])
-    member_B = jnp.clip(first_B - backbone.vocab_rows, 0, prompt.members - 1)
-    return Prefix(keys, values, member_B)
+    return Prefix(keys, values, batch.members)
 
 
 def prompted_encode(
@@ -119,11 +132,9 @@ def prompted_encode(
         What the backbone's `decode` reads of the inputs: an encoder's states, or a
         decoder's keys and values.
     """
-    soft = row_prompt(backbone, params["prompt"])
-    x = embed(backbone.table(params["model"]), soft, batch.inputs)
     return backbone.encode(
         params["model"],
-        x,
+        prompted_embed(backbone, params, batch.inputs, batch.members),
         batch.input_segments,
         prefix=prefix,
         dropout_key=dropout_key,
@@ -149,13 +160,11 @@ def prompted_logits(
     Returns:
         Logits over the V rows of the frozen table, float32.
     """
-    table = backbone.table(params["model"])
-    soft = row_prompt(backbone, params["prompt"])
     return backbone.logits(
         params["model"],
-        embed(table, soft, batch.inputs),
+        prompted_embed(backbone, params, batch.inputs, batch.members),
         batch.input_segments,
-        embed(table, soft, batch.target_inputs),
+        prompted_embed(backbone, params, batch.target_inputs, batch.members),
         batch.target_segments,
         prefix=fold(backbone, params, batch),
         dropout_key=dropout_key,

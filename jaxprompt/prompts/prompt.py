@@ -13,9 +13,10 @@ from jaxtyping import Array, Float
 class Prompt:
     """A bank of M soft prompts of one length; most runs train a bank of one.
 
-    Its rows are more vocabulary behind the frozen table's V rows: row p of member m
-    is the token V + m*P + p. Made by `make_prompt`, which checks its argument
-    (unflattening a pytree runs the constructor, on masks and shardings too).
+    Its rows are more vocabulary behind the frozen table's V rows: in a batch's row of
+    member m, the token V + p is row p of this member. Made by `make_prompt`, which
+    checks its argument (unflattening a pytree runs the constructor, on masks and
+    shardings too).
 
     Attributes:
         rows: The trained vectors, float32.

@@ -3,25 +3,22 @@
 import numpy as np
 
 
-def prefix(num_rows: int, length: int, member: int = 0) -> np.ndarray:
-    """Returns the ids of one prompt, in order.
+def prefix(num_rows: int, length: int) -> np.ndarray:
+    """Returns the ids of a prompt's tokens, in order.
 
-    Member m of a bank of prompts owns the ids V + m*P .. V + (m+1)*P - 1.
+    They are the same for every member of a bank: which member's prompt stands in a row
+    is said by `Batch.members`, and nowhere else.
 
     Args:
         num_rows: Rows V of the frozen embedding table, padded rows included.
         length: Prompt length P in tokens; 0 for no prompt.
-        member: Member m of the bank, from 0.
 
     Returns:
-        int32 ids, [P].
+        int32 ids V .. V+P-1, [P].
 
     Raises:
-        ValueError: If the length or the member is negative.
+        ValueError: If the length is negative.
     """
-    if length < 0 or member < 0:
-        raise ValueError(
-            f"prompt length {length}, member {member}: both must be 0 or more"
-        )
-    first = num_rows + member * length
-    return np.arange(first, first + length, dtype=np.int32)
+    if length < 0:
+        raise ValueError(f"prompt length {length}: it must be 0 or more")
+    return np.arange(num_rows, num_rows + length, dtype=np.int32)

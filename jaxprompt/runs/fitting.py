@@ -187,16 +187,14 @@ def _batches(
                 yield batch, (position,)
 
         return of_model
-    bank = [
-        Member(ready.tasks[place], seed, ready.soft_ids(length, number))
-        for number, (place, seed) in enumerate(ready.members)
-    ]
+    bank = [Member(ready.tasks[place], seed) for place, seed in ready.members]
 
     def of_bank(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
         return bank_batches(
             bank,
             data.train_split,
             ready.training_lengths(length),
+            ready.soft_ids(length),
             starts,
             batch_size=batch_size,
             pack=data.pack,

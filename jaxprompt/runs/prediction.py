@@ -14,7 +14,7 @@ import numpy as np
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, Run
 from jaxprompt.data.requests import read_jsonl, request_rows
-from jaxprompt.data.rows import INPUTS, predict_rows, sorted_batches
+from jaxprompt.data.rows import join_members, predict_rows, sorted_batches
 from jaxprompt.data.task import Task
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.prompts.file import Provenance, load_prompt
@@ -133,8 +133,6 @@ def _answer(
         owner: _tokenise(
             ready,
             members[owner],
-            owner,
-            longest,
             rows,
             numbers,
             where,
@@ -144,7 +142,7 @@ def _answer(
     }
     with example_bar(len(rows), "predict") as advance:
         for answer, together in shared.items():
-            joined = _join([features[owner] for owner in together])
+            joined = join_members([(owner, features[owner]) for owner in together])
             numbers = [n for owner in together for n in numbers_of[owner]]
             batches = sorted_batches(joined, ready.run.evaluation.batch_size)
             ids = predict_rows(
@@ -162,8 +160,6 @@ def _answer(
 def _tokenise(
     ready: Ready,
     member: Member,
-    place: int,
-    longest: int,
     rows: Sequence[Mapping[str, Any]],
     numbers: Sequence[int],
     where: str,
@@ -171,23 +167,12 @@ def _tokenise(
 ) -> dict[str, np.ndarray]:
     """Tokenises a member's rows behind its soft tokens."""
     lengths = dataclasses.replace(ready.lengths, inputs=member.run.data.input_length)
-    soft_ids = ready.soft_ids(longest, place)[: member.prompt.length]
+    soft_ids = ready.soft_ids(member.prompt.length)
     own = {number + 1: dict(rows[number]) for number in numbers}
     if several:
         for row in own.values():
             del row[PROMPT_FIELD]
     return request_rows(member.task, own, lengths, soft_ids, where)
-
-
-def _join(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Puts rows one below the other, padded to the widest."""
-    width = max(part[INPUTS].shape[1] for part in parts)
-    widened = [
-        {**part, INPUTS: np.pad(x, ((0, 0), (0, width - x.shape[1])))}
-        for part in parts
-        for x in [part[INPUTS]]
-    ]
-    return {name: np.concatenate([p[name] for p in widened]) for name in widened[0]}
 
 
 def _check_runs(runs: Mapping[Path, Run]) -> None:

@@ -114,9 +114,9 @@ class Ready:
         whole = jax.tree.map(fetch, {"prompt": prompt})
         return {"model": self.model, **place(whole, self.mesh)}
 
-    def soft_ids(self, length: int, member: int = 0) -> np.ndarray:
-        """Returns the ids that stand for a member's prompt in a row, int32."""
-        return row_ids(self.backbone, length, member)
+    def soft_ids(self, length: int) -> np.ndarray:
+        """Returns the ids that stand for a prompt in a row, int32."""
+        return row_ids(self.backbone, length)
 
     def start_prompt(self) -> Prompt:
         """Makes the bank that training starts from; empty if the model trains."""

@@ -11,7 +11,7 @@ from jaxprompt.shapes import Batch, Params
 
 def token_totals(batch: Batch, members: int) -> Float[Array, " M"]:
     """Sums the loss weights of each member's target tokens; 0 for one left out."""
-    return jnp.zeros(members).at[batch.members].add(batch.weights)
+    return jnp.zeros(members).at[batch.members].add(batch.weights.sum(axis=1))
 
 
 def token_shares(batch: Batch, members: int) -> Float[Array, "B L"]:
@@ -30,7 +30,7 @@ def token_shares(batch: Batch, members: int) -> Float[Array, "B L"]:
         float32 weights; those of each member present sum to 1.
     """
     totals_M = token_totals(batch, members)
-    return batch.weights / jnp.maximum(totals_M[batch.members], 1e-9)
+    return batch.weights / jnp.maximum(totals_M[batch.members], 1e-9)[:, None]
 
 
 def loss(

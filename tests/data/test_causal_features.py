@@ -107,10 +107,11 @@ def test_a_split_is_scored_behind_the_same_tokens(task):
     assert isinstance(task.seqio_task, seqio.Task)
     separator = task.vocabulary.encode("[SEP]")[0]
     np.testing.assert_array_equal(found.batch.target_inputs[:6, 0], [separator] * 6)
-    # Another member's rows begin with its own soft token.
+    # Another member's rows are the same, and say whose they are.
     (first, second) = rows.batches(6, members=(0, 2))
-    starts = {*first.batch.inputs[:, 0], *second.batch.inputs[:, 0]}
-    assert starts == {50, 52}
+    assert {*first.batch.inputs[:, 0], *second.batch.inputs[:, 0]} == {50}
+    members = {*first.batch.members, *second.batch.members}
+    assert members == {0, 2}
 
 
 def test_a_text_without_inputs_follows_on_end_of_sequence_or_on_its_prompt(

@@ -34,7 +34,7 @@ def test_a_label_scores_the_sum_of_its_tokens(tiny):
 
 
 def test_packed_examples_score_as_they_do_alone(tiny):
-    """Two to a row, of two members, behind their own soft tokens; one row has one."""
+    """Two to a row, in rows of two members; one row has one."""
     params = tiny.join(draw_prompt(0, members=2))
     examples = [*draw_examples(0, 3), *draw_examples(1, 2, member=1)]
     rank = jax.jit(
@@ -42,9 +42,9 @@ def test_packed_examples_score_as_they_do_alone(tiny):
     )
     alone = rank(params, one_each(examples), LABELS)[:, 0]
     a, b, c, d, e = examples
-    packed = to_batch([[a, d], [e, b], [c]], inputs=20, targets=10)
+    packed = to_batch([[a, b], [e, d], [c]], inputs=20, targets=10)
     scores = rank(params, packed, LABELS, examples=2)
     assert scores.shape == (3, 2, 3)
-    found = [scores[0, 0], scores[1, 1], scores[2, 0], scores[0, 1], scores[1, 0]]
+    found = [scores[0, 0], scores[0, 1], scores[2, 0], scores[1, 1], scores[1, 0]]
     np.testing.assert_allclose(np.stack(found), alone, atol=1e-5)
     assert np.abs(alone[0] - alone[3]).max() > 0.01

@@ -103,7 +103,7 @@ def test_rank_answers_labels_only(large, task):
 
 
 def test_packed_members_answer_as_they_do_alone(large, task):
-    """Rows of two members share batches, and where there is room a row."""
+    """Rows of two members share batches, and examples of one member share a row."""
     predict = make_predict(large.backbone, task, method="rank", length=4)
     params, rows = large.join(draw_prompt(0, members=2)), evaluation_set(task, 3, WIDE)
     assert next(rows.batches(4, (0, 1), pack=True)).numbers.shape[1] > 1

@@ -60,7 +60,7 @@ class Both:
             target_inputs=jnp.asarray(self.texts),
             target_segments=ones,
             weights=ones.astype(jnp.float32),
-            members=jnp.zeros_like(ones),
+            members=jnp.zeros(rows, jnp.int32),
         )
         params = {"model": self.model, "prompt": prompt}
         logits = jax.jit(prompted_logits, static_argnums=0)(

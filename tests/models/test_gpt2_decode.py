@@ -22,10 +22,7 @@ SOURCES = ([3, 9, 4], [11], [8, 8, 2, 5], [60])
 
 def batch_of(backbone, targets):
     """Lays the rows out as the data pipeline does: the last word starts the target."""
-    rows = [
-        [*row_ids(backbone, 3, number % MEMBERS), *source]
-        for number, source in enumerate(SOURCES)
-    ]
+    rows = [[*row_ids(backbone, 3), *source] for source in SOURCES]
     inputs = np.zeros((len(rows), max(map(len, rows))), np.int32)
     for b, row in enumerate(rows):
         inputs[b, : len(row) - 1] = row[:-1]
@@ -38,7 +35,7 @@ def batch_of(backbone, targets):
         target_inputs=jnp.asarray(np.append(last, targets[:, :-1], axis=1), jnp.int32),
         target_segments=ones,
         weights=ones.astype(jnp.float32),
-        members=jnp.zeros_like(ones),
+        members=jnp.arange(len(rows), dtype=jnp.int32) % MEMBERS,
     )
 
 

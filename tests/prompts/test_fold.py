@@ -46,11 +46,11 @@ def make_batch(backbone: GPT2, length: int, members: list[int]) -> Batch:
     """Puts each row behind its member's prompt, as the data pipeline does."""
     draw = np.random.default_rng(1)
     rows = []
-    for (text, target), member in zip(TEXT_LENGTHS, members, strict=True):
-        soft = row_ids(backbone, length, member).tolist()
+    for text, target in TEXT_LENGTHS:
+        soft = row_ids(backbone, length).tolist()
         words = draw.integers(4, 60, text + target).tolist()
         before = [*soft, *words[:text]] or [END]
-        rows.append((before[:-1], before[-1], words[text:], member))
+        rows.append((before[:-1], before[-1], words[text:]))
     width, most = max(len(r[0]) for r in rows), max(len(r[2]) for r in rows)
     fields: dict[str, np.ndarray] = {
         name: np.zeros((len(rows), max(size, 1)), np.int32)
@@ -60,16 +60,15 @@ def make_batch(backbone: GPT2, length: int, members: list[int]) -> Batch:
             "targets": most,
             "target_inputs": most,
             "target_segments": most,
-            "members": most,
         }.items()
     }
-    for place, (inputs, start, targets, member) in enumerate(rows):
+    for place, (inputs, start, targets) in enumerate(rows):
         fields["inputs"][place, : len(inputs)] = inputs
         fields["input_segments"][place, : len(inputs)] = 1
         fields["targets"][place, : len(targets)] = targets
         fields["target_inputs"][place, : len(targets)] = [start, *targets[:-1]]
         fields["target_segments"][place, : len(targets)] = 1
-        fields["members"][place] = member
+    fields["members"] = np.array(members, np.int32)
     weights = fields["target_segments"].astype(np.float32)
     return Batch(weights=jnp.asarray(weights), **jax.tree.map(jnp.asarray, fields))
 
