@@ -42,6 +42,8 @@ class Batch:
         target_segments: Example of each target token within its row, from 1.
         weights: Loss weight of each target token; 0 on padding.
         members: Member of the bank of prompts that each row is of, from 0.
+        row_numbers: Number of each row in its split or file, which its random draws
+            follow from; None where nothing is drawn, as in training.
     """
 
     inputs: Int[Array, "B T"]
@@ -51,6 +53,7 @@ class Batch:
     target_segments: Int[Array, "B L"]
     weights: Float[Array, "B L"]
     members: Int[Array, " B"]
+    row_numbers: Int[Array, " B"] | None = None
 
 
 def unpacked_batch(

@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
@@ -95,8 +96,4 @@ def join_batches(batches: Sequence[Batch]) -> Batch:
         dataclasses.replace(batch, members=np.full_like(batch.members, member))
         for member, batch in enumerate(batches)
     ]
-    joined: dict[str, Any] = {
-        field.name: np.concatenate([getattr(batch, field.name) for batch in owned])
-        for field in dataclasses.fields(Batch)
-    }
-    return Batch(**joined)
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *owned)

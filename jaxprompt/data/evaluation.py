@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from jaxprompt.data.converter import make_converter
 from jaxprompt.data.pipeline import (
+    ROW_NUMBERS,
     Lengths,
     quiet_seqio,
     run_task,
@@ -92,6 +93,8 @@ class EvaluationSet:
         )
         (dataset,) = self._evaluator.cached_model_datasets.values()
         self._rows = stack(dataset.map(lambda _, features: features))
+        chosen = np.fromiter(rows.as_numpy_iterator(), np.int32)
+        self._rows[ROW_NUMBERS] = chosen
         (examples,) = self._evaluator.cached_task_datasets.values()
         self._examples = list(examples.as_numpy_iterator())
 

@@ -20,6 +20,9 @@ Features = dict[str, tf.Tensor]
 MEMBERS = "members"
 """The feature that says which member of a bank each row is of, int32 [rows]."""
 
+ROW_NUMBERS = "row_numbers"
+"""The feature that says where each row stands in its split or file, int32 [rows]."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Lengths:
@@ -131,7 +134,8 @@ def to_batch(features: Mapping[str, np.ndarray]) -> Batch:
 
     Args:
         features: As seqio's converter makes them; and `MEMBERS`, without which the
-            rows are the first member's.
+            rows are the first member's, and `ROW_NUMBERS`, without which nothing can
+            be drawn.
     """
     inputs = features["encoder_input_tokens"]
     targets = features["decoder_target_tokens"]
@@ -146,6 +150,7 @@ def to_batch(features: Mapping[str, np.ndarray]) -> Batch:
         "target_segments": target_segments.astype(np.int32),
         "weights": features["decoder_loss_weights"].astype(np.float32),
         "members": features.get(MEMBERS, np.zeros(len(targets), np.int32)),
+        "row_numbers": features.get(ROW_NUMBERS),
     }
     return Batch(**arrays)
 

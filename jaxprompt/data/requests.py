@@ -86,7 +86,8 @@ def request_rows(
         where: Name of the rows' file, for error messages.
 
     Returns:
-        Model features, [rows, ...] each, in the order of the rows.
+        Model features, [rows, ...] each, in the order of the rows; the number of a
+        row is its line's, from 0.
 
     Raises:
         ValueError: If a field is missing; names file and line.
@@ -101,7 +102,8 @@ def request_rows(
     )
     order = tf.data.Dataset.range(len(texts))
     dataset = pipeline.model_features(plain, "requests", order, lengths, soft_ids)
-    return pipeline.stack(dataset)
+    numbers = np.fromiter(rows, np.int32) - 1  # From 0, as in a split.
+    return {**pipeline.stack(dataset), pipeline.ROW_NUMBERS: numbers}
 
 
 def _input_texts(

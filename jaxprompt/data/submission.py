@@ -12,8 +12,8 @@ import tensorflow as tf
 from jaxtyping import Int
 
 from jaxprompt.data import sources, stsb
-from jaxprompt.data.pipeline import Lengths, model_features
-from jaxprompt.data.rows import RowBatch, sorted_batches
+from jaxprompt.data.pipeline import ROW_NUMBERS, Lengths, model_features
+from jaxprompt.data.rows import INPUTS, RowBatch, sorted_batches
 from jaxprompt.data.task import Task
 
 
@@ -152,6 +152,8 @@ def split_batches(
     features = model_features(task, split, order, lengths, soft_ids)
     done = 0
     for rows in _arrays(features.batch(_CHUNK)):
+        in_split = done + np.arange(len(rows[INPUTS]), dtype=np.int32)
+        rows = {**rows, ROW_NUMBERS: in_split}
         for batch, numbers in sorted_batches(rows, batch_size):
             yield RowBatch(batch, np.where(numbers < 0, -1, numbers + done))
         done += _CHUNK

@@ -67,7 +67,7 @@ def nucleus(
     backbone: Backbone,
     params: Params,
     batch: Batch,
-    key: Key[Array, ""],
+    keys: Key[Array, " B"],
     *,
     length: int,
     top_p: float = 0.9,
@@ -80,7 +80,8 @@ def nucleus(
         backbone: The frozen model's functions.
         params: The joined tree {"model": ..., "prompt": ...}.
         batch: As for `greedy`.
-        key: Typed PRNG key; consumed. The same key draws the same answers.
+        keys: Typed PRNG key of each row; consumed. A row's draws follow from its own
+            key, whatever else is in the batch.
         length: Most target tokens L, end-of-sequence included.
         top_p: Probability of the nucleus, above 0, up to 1. It is the fewest tokens
             that reach it, at least one.
@@ -102,8 +103,9 @@ def nucleus(
             sorted_BV, axis=-1, where=before_BV < top_p, initial=2.0, keepdims=True
         )
         inside_BV = jax.nn.softmax(logits_BV) >= least_B1
-        step_key = jax.random.fold_in(key, index)
-        return jax.random.categorical(step_key, jnp.where(inside_BV, logits_BV, _NEVER))
+        keys_B = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
+        kept_BV = jnp.where(inside_BV, logits_BV, _NEVER)
+        return jax.vmap(jax.random.categorical)(keys_B, kept_BV)
 
     return _extend(backbone, params, batch, draw, length, end)
 

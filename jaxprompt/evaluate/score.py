@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Key
 
 from jaxprompt.data.evaluation import EvaluationSet, Scores
 from jaxprompt.data.rows import Progress
@@ -39,7 +40,7 @@ def make_predict(
     alpha: float = 0.6,
     top_p: float = 0.9,
     temperature: float = 1.0,
-    seed: int = 0,
+    seeds: Sequence[int] = (0,),
     place: Callable[[Batch], Batch] = jax.device_put,
 ) -> Predict:
     """Compiles the way from a batch to predicted target ids.
@@ -54,7 +55,9 @@ def make_predict(
         alpha: Its brevity penalty.
         top_p: Probability of the tokens that "nucleus" draws from.
         temperature: What it divides logits by.
-        seed: Of its draws; the same seed gives a batch the same answers.
+        seeds: Of its draws, one for each member of the bank. A row's draws follow from
+            its member's seed and its number in the split or file, and from nothing
+            else.
         place: Moves a batch of NumPy arrays to the devices.
 
     Returns:
@@ -101,8 +104,8 @@ def make_predict(
                 return beam(backbone, params, batch, **options)[0][:, None]
             if method == "nucleus":
                 options = {"top_p": top_p, "temperature": temperature, **limits}
-                key = jax.random.key(seed)
-                return nucleus(backbone, params, batch, key, **options)[:, None]
+                keys = _row_keys(seeds, params, batch)
+                return nucleus(backbone, params, batch, keys, **options)[:, None]
             return greedy(backbone, params, batch, **limits)[:, None]
 
     compiled = jax.jit(ids, static_argnames="examples")
@@ -114,6 +117,27 @@ def make_predict(
         return found[:, 0] if examples is None else found
 
     return predict
+
+
+def _row_keys(seeds: Sequence[int], params: Params, batch: Batch) -> Key[Array, " B"]:
+    """Makes the key of each row from its member's seed and its number."""
+    members = params["prompt"].members
+    if members > len(seeds):
+        raise ValueError(
+            f"method 'nucleus' for a bank of {members} prompts with {len(seeds)} seeds:"
+            " give each prompt a seed, by `seeds`"
+        )
+    if batch.row_numbers is None:
+        raise ValueError(
+            "method 'nucleus' for a batch without row_numbers, from which each row's "
+            "draws follow: set Batch.row_numbers"
+        )
+
+    def key(seed: jax.Array, number: jax.Array) -> jax.Array:
+        return jax.random.fold_in(jax.random.key(seed), number)
+
+    seeds_M = jnp.asarray(seeds, jnp.uint32)
+    return jax.vmap(key)(seeds_M[batch.members], batch.row_numbers)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,8 +126,9 @@ def _answer(
         numbers_of[owner].append(number)
     # Only ranking needs a program of its own, for each set of label words.
     shared: dict[Callable[..., np.ndarray], list[int]] = collections.defaultdict(list)
+    seeds = [member.run.seed for member in members]
     for owner in numbers_of:
-        shared[ready.predict(members[owner].task)].append(owner)
+        shared[ready.predict(members[owner].task, seeds)].append(owner)
     texts = [""] * len(rows)
     features = {
         owner: _tokenise(

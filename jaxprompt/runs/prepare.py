@@ -169,19 +169,27 @@ class Ready:
             encode=encode,
         )
 
-    def predict(self, task: Task) -> Predict:
-        """Returns the run's way from a task's batch to target ids; compiled once."""
+    def predict(self, task: Task, seeds: Sequence[int] | None = None) -> Predict:
+        """Returns the run's way from a task's batch to target ids; compiled once.
+
+        Args:
+            task: The task.
+            seeds: Seed of each member of the bank; None for the run's own members.
+        """
+        if seeds is None:
+            seeds = [seed for _, seed in self.members]
         # Only ranking depends on the task: it chooses from its label words.
         words = task.labels if self.run.evaluation.method == "rank" else None
-        if words not in self._compiled:
-            self._compiled[words] = self._compile(task)
-        return self._compiled[words]
+        key = (words, tuple(seeds))
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(task, seeds)
+        return self._compiled[key]
 
     @functools.cached_property
-    def _compiled(self) -> dict[tuple[str, ...] | None, Predict]:
+    def _compiled(self) -> dict[tuple, Predict]:
         return {}
 
-    def _compile(self, task: Task) -> Predict:
+    def _compile(self, task: Task, seeds: Sequence[int]) -> Predict:
         evaluation = self.run.evaluation
         return make_predict(
             self.backbone,
@@ -192,7 +200,7 @@ class Ready:
             alpha=evaluation.alpha,
             top_p=evaluation.top_p,
             temperature=evaluation.temperature,
-            seed=self.run.seed,
+            seeds=seeds,
             place=self.place_batch,
         )
 

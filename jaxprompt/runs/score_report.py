@@ -93,7 +93,7 @@ class ScoreReport:
         total = (len(places) + len(baselines)) * rows.num_examples
         with example_bar(total, f"{self._labels[place]} {self._split}") as advance:
             return evaluate(
-                ready.predict(task),
+                ready.predict(task, self._seeds),
                 (rows, params),
                 *baselines,
                 members=places,
@@ -158,6 +158,10 @@ class ScoreReport:
     def _labels(self) -> list[str]:
         return [task.label for task in self._ready.run.data.tasks]
 
+    @property
+    def _seeds(self) -> list[int]:
+        return [seed for _, seed in self._members]
+
     def _names(self) -> list[str]:
         return [f"{self._labels[place]}-{seed}" for place, seed in self._members]
 
@@ -178,7 +182,7 @@ class ScoreReport:
         total = sum(len(p) * r.num_examples for p, r in zip(places, sets, strict=True))
         with example_bar(total, name, leave=leave) as advance:
             for place, rows in enumerate(sets):
-                predict = self._ready.predict(self._ready.tasks[place])
+                predict = self._ready.predict(self._ready.tasks[place], self._seeds)
                 found = rows.score_members(
                     functools.partial(predict, params),
                     self._ready.run.evaluation.batch_size,

@@ -113,9 +113,9 @@ def test_answers_are_those_of_a_prompt_in_every_row(model, method: str):
         if method == "beam":
             return np.asarray(beam(backbone, params, batch, length=6, end=END)[0])
         if method == "nucleus":
-            key = jax.random.key(3)
+            keys = jax.random.split(jax.random.key(3), 4)
             return np.asarray(
-                nucleus(backbone, params, batch, key, length=6, top_p=0.7, end=END)
+                nucleus(backbone, params, batch, keys, length=6, top_p=0.7, end=END)
             )
         return np.asarray(greedy(backbone, params, batch, length=6, end=END))
 
