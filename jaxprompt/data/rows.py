@@ -16,6 +16,7 @@ Progress = Callable[[int, float], object]
 """Told after each batch how many examples it held, and what share was padding."""
 
 INPUTS, INPUT_SEGMENTS = "encoder_input_tokens", "encoder_segment_ids"
+TARGET_INPUTS = "decoder_input_tokens"
 
 
 class RowBatch(NamedTuple):
@@ -57,6 +58,23 @@ def join_members(
         for member, rows in parts
     ]
     return {name: np.concatenate([rows[name] for rows in owned]) for name in owned[0]}
+
+
+def swap_inputs(
+    rows: Mapping[str, np.ndarray], order: Int[np.ndarray, " rows"]
+) -> dict[str, np.ndarray]:
+    """Gives each row the input of another row, in front of its own targets.
+
+    The last input token of a decoder-only model is the first target input; an
+    encoder-decoder model has the same start there in every row.
+
+    Args:
+        rows: Model features of one example a row, [rows, ...] each.
+        order: Number of the row whose input each row gets.
+    """
+    target_inputs = rows[TARGET_INPUTS].copy()
+    target_inputs[:, 0] = rows[TARGET_INPUTS][order, 0]
+    return {**rows, INPUTS: rows[INPUTS][order], TARGET_INPUTS: target_inputs}
 
 
 def sorted_batches(

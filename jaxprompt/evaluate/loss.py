@@ -15,7 +15,14 @@ from jaxprompt.data.pipeline import (
     sample_rows,
     stack,
 )
-from jaxprompt.data.rows import Progress, RowBatch, padding_share, sorted_batches
+from jaxprompt.data.rows import (
+    INPUTS,
+    Progress,
+    RowBatch,
+    padding_share,
+    sorted_batches,
+    swap_inputs,
+)
 from jaxprompt.data.task import Task
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_logits
@@ -104,7 +111,7 @@ class LossSet:
     @property
     def num_examples(self) -> int:
         """Rows that are measured."""
-        return len(self._rows["encoder_input_tokens"])
+        return len(self._rows[INPUTS])
 
     def batches(
         self, batch_size: int, *, other_input: bool = False
@@ -118,8 +125,7 @@ class LossSet:
         """
         rows = self._rows
         if other_input:
-            inputs = np.roll(rows["encoder_input_tokens"], 1, axis=0)
-            rows = {**rows, "encoder_input_tokens": inputs}
+            rows = swap_inputs(rows, np.arange(self.num_examples) - 1)
         return sorted_batches(rows, batch_size)
 
     def unigram_entropy(self) -> float:
@@ -140,7 +146,7 @@ class Loss(NamedTuple):
     Attributes:
         loss: Mean cross-entropy, in nats a token.
         other_input_loss: The same where each row has another row's input. A model
-            whose decoder does not use its encoder has twice the same loss.
+            that does not use its input has twice the same loss.
         accuracy: Share of the tokens that are the most likely ones, 0 to 1.
     """
 

@@ -1,6 +1,7 @@
 """The teacher-forced loss: what it sums, and what another row's input does to it."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from tiny import CONFIG, make_tiny
 
 from jaxprompt.data.own import file_task
 from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.task import Task
 from jaxprompt.data.tokenizer import train_vocabulary, write_vocabulary
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.loss import (
@@ -20,6 +22,8 @@ from jaxprompt.evaluate.loss import (
     mean_loss,
     measure_loss,
 )
+from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import empty_prompt
 
@@ -29,21 +33,30 @@ ROWS = [("red apple", "rain"), ("blue sky over us", "sun"), ("green", "rain rain
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory) -> LossSet:
+def load(tmp_path_factory) -> Callable[..., Task]:
+    """Loads the rows as a task, for a model of either kind."""
     folder = tmp_path_factory.mktemp("rows")
     words = [(" ".join(row),) for row in ROWS] * 40
     model = train_vocabulary(words, pieces=100)
-    vocabulary = load_vocabulary(write_vocabulary(folder, model, sentinels=0))
+    spiece = write_vocabulary(folder, model, sentinels=0)
     lines = [f"{text}\t{answer}" for text, answer in ROWS]
     (folder / "a.tsv").write_text("\n".join(["text\tanswer", *lines, ""]))
-    task = file_task(
-        "rows",
-        files={"validation": folder / "a.tsv"},
-        inputs="{text}",
-        target="answer",
-        vocabulary=vocabulary,
-    )
-    return LossSet(task, "validation", LENGTHS, NO_PROMPT)
+
+    def task(*, causal: bool) -> Task:
+        return file_task(
+            "rows",
+            files={"validation": folder / "a.tsv"},
+            inputs="{text}",
+            target="answer",
+            vocabulary=load_vocabulary(spiece, causal=causal),
+        )
+
+    return task
+
+
+@pytest.fixture(scope="module")
+def rows(load) -> LossSet:
+    return LossSet(load(causal=False), "validation", LENGTHS, NO_PROMPT)
 
 
 def whole(rows, **options):
@@ -97,6 +110,45 @@ def test_another_rows_input_comes_with_the_rows_own_targets(rows):
     for batch, (number,) in rows.batches(1, other_input=True):
         width = batch.inputs.shape[1]
         np.testing.assert_array_equal(batch.inputs[0], other.inputs[number, :width])
+
+
+def test_a_decoder_has_all_of_the_other_rows_input(load):
+    """By hand: the tokens of the row before, and behind them the row's own targets."""
+    task = load(causal=True)
+    size = int(task.vocabulary.vocab_size)
+    sizes = {"width": 16, "heads": 2, "ffn_width": 32, "layers": 2, "positions": 48}
+    backbone = GPT2(GPT2Config(vocab_size=size - 1, **sizes))
+    draw = np.random.default_rng(0)
+    model = jax.tree.map(
+        lambda leaf: jnp.asarray(draw.normal(0.0, 0.5, leaf.shape), leaf.dtype),
+        jax.eval_shape(backbone.init, jax.random.key(0)),
+    )
+    measure = make_measure(backbone)
+    params = {"model": model, "prompt": empty_prompt(16)}
+    found = measure_loss(
+        lambda batch: measure(params, batch),
+        LossSet(task, "validation", LENGTHS, NO_PROMPT),
+        3,
+    )
+
+    def nats(text: str, answer: str) -> tuple[float, int]:
+        encode, end = task.vocabulary.encode, task.vocabulary.eos_id
+        source, target = encode(text), [*encode(answer), end]
+        read = jnp.asarray([*source, *target])[None]
+        x = backbone.table(model)[read[:, :-1]]
+        first, ones = len(source) - 1, jnp.ones_like(read[:, :-1])
+        logits = backbone.logits(
+            model, x[:, :first], ones[:, :first], x[:, first:], ones[:, first:]
+        )
+        logs = jax.nn.log_softmax(logits)[0]
+        total = -sum(float(logs[place, i]) for place, i in enumerate(target))
+        return total, len(target)
+
+    for shift, loss in ((0, found.loss), (-1, found.other_input_loss)):
+        each = [nats(ROWS[n + shift][0], ROWS[n][1]) for n in range(len(ROWS))]
+        total, tokens = np.sum(each, axis=0)
+        assert loss == pytest.approx(total / tokens, rel=1e-5)
+    assert abs(found.loss - found.other_input_loss) > 0.01
 
 
 def test_a_model_that_does_not_read_its_input_has_twice_the_same_loss(rows):
