@@ -132,7 +132,15 @@ class EvaluationSet:
             members: Members of the bank: all rows come for each, and batches are
                 shared between them. Numbers of rows count on from member to member.
             pack: Whether a row holds as many examples as fit.
+
+        Raises:
+            ValueError: If rows of a decoder-only model are to be packed.
         """
+        if pack and self._task.causal:
+            raise ValueError(
+                f"packed rows of task {self._task.name} for a decoder-only model: an "
+                "answer follows on the end of its row, so do not pack"
+            )
         joined = join_members([(member, self._rows) for member in members])
         return (packed_batches if pack else sorted_batches)(joined, batch_size)
 

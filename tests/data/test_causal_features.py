@@ -112,6 +112,9 @@ def test_a_split_is_scored_behind_the_same_tokens(task):
     assert {*first.batch.inputs[:, 0], *second.batch.inputs[:, 0]} == {50}
     members = {*first.batch.members, *second.batch.members}
     assert members == {0, 2}
+    # An answer follows on the last token of its input, of which a row has one.
+    with pytest.raises(ValueError, match="packed rows of task own for a decoder-only"):
+        rows.batches(6, pack=True)
 
 
 def test_a_text_without_inputs_follows_on_end_of_sequence_or_on_its_prompt(
