@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from jaxtyping import Int
 
+from jaxprompt.data.libraries import tf
 from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, to_batch
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import sentencepiece
-import seqio
-import tensorflow as tf
 import tokenizers
+
+from jaxprompt.data.libraries import seqio, tf
 
 _END_OF_TEXT = "<|endoftext|>"
 _SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-from t5.data import glue_utils, preprocessors
-
 from jaxprompt.data import files, sources
 from jaxprompt.data.fields import field_label, field_number
+from jaxprompt.data.libraries import t5_glue as glue_utils
+from jaxprompt.data.libraries import t5_preprocessors as preprocessors
+from jaxprompt.data.libraries import tf
 from jaxprompt.data.official import UNLABELLED, OfficialTask
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import seqio
-import tensorflow as tf
+from jaxprompt.data.libraries import seqio, tf
 
 Features = dict[str, tf.Tensor]
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
-import seqio
 from jaxtyping import Float
+
+from jaxprompt.data.libraries import seqio
 
 WINDOW = 8
 """Pieces on either side of a piece that count as near it."""

@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import tensorflow as tf
-
+from jaxprompt.data.libraries import tf
 from jaxprompt.data.sources import Columns
 from jaxprompt.data.task import Task
 

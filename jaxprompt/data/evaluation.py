@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import seqio
 from jaxtyping import Int
 
 from jaxprompt.data.converter import make_converter
+from jaxprompt.data.libraries import seqio
 from jaxprompt.data.pipeline import (
     ROW_NUMBERS,
     Lengths,

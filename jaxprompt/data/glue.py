@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from t5.evaluation import metrics
-from tensorflow_datasets.text import glue
-
 from jaxprompt.data import files, sources
 from jaxprompt.data.classification import LabelledRows, label_task
+from jaxprompt.data.libraries import t5_metrics as metrics
+from jaxprompt.data.libraries import tfds_glue as glue
 from jaxprompt.data.official import OfficialTask, Spec
 from jaxprompt.data.stsb import STSB
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from jaxtyping import Int
 
 from jaxprompt.data.batches import Position, shuffled_rows, train_batches
+from jaxprompt.data.libraries import tf
 from jaxprompt.data.pipeline import Lengths, model_features, to_batch
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch

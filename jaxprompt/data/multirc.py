@@ -4,10 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from t5.data import glue_utils, postprocessors
-from t5.evaluation import metrics
-from tensorflow_datasets.text import super_glue
-
 from jaxprompt.data import files, sources
 from jaxprompt.data.fields import (
     check_ids,
@@ -16,6 +12,10 @@ from jaxprompt.data.fields import (
     field_row,
     field_rows,
 )
+from jaxprompt.data.libraries import t5_glue as glue_utils
+from jaxprompt.data.libraries import t5_metrics as metrics
+from jaxprompt.data.libraries import t5_postprocessors as postprocessors
+from jaxprompt.data.libraries import tfds_super_glue as super_glue
 from jaxprompt.data.official import JSONL, UNLABELLED, OfficialTask
 
 TEXTS = ("paragraph", "question", "answer")

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import tensorflow as tf
-
 from jaxprompt.data import files, sources
+from jaxprompt.data.libraries import tf
 
 UNLABELLED = -1
 """Class index, or score, of a row without a label, as in TFDS."""

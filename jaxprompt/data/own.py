@@ -9,12 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import seqio
-from t5.data import postprocessors
-from t5.evaluation import metrics as t5_metrics
-
 from jaxprompt.data import sources
 from jaxprompt.data.files import Row, check_file, field_text, read_rows
+from jaxprompt.data.libraries import seqio, t5_metrics
+from jaxprompt.data.libraries import t5_postprocessors as postprocessors
 from jaxprompt.data.strict_json import quoted, shown_names
 from jaxprompt.data.task import Task, make_task
 

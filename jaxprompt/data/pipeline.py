@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import seqio
-import tensorflow as tf
 from absl import logging
 from jaxtyping import Int
 
 from jaxprompt.data.converter import make_converter
+from jaxprompt.data.libraries import seqio, tf
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import seqio
-import tensorflow as tf
-from t5.data import preprocessors as t5
 
 from jaxprompt.data import sources
 from jaxprompt.data.files import Row
+from jaxprompt.data.libraries import seqio, tf
+from jaxprompt.data.libraries import t5_preprocessors as t5
 from jaxprompt.data.skills import SKILLS, Corpus
 from jaxprompt.data.task import Part, Task, make_task
 from jaxprompt.data.text import TRAIN, VALIDATION, Text, read_text

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from t5.data import postprocessors, preprocessors
-from t5.evaluation import metrics
-
 from jaxprompt.bundled import resolve
 from jaxprompt.data import files, sources
+from jaxprompt.data.libraries import t5_metrics as metrics
+from jaxprompt.data.libraries import t5_postprocessors as postprocessors
+from jaxprompt.data.libraries import t5_preprocessors as preprocessors
 from jaxprompt.data.qa_files import read_mrqa, read_squad, squad_row
 
 

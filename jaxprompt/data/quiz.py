@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import seqio
-import tensorflow as tf
-
 from jaxprompt.bundled import resolve
 from jaxprompt.data import sources
 from jaxprompt.data.files import Row, field_text, read_rows
+from jaxprompt.data.libraries import seqio, tf
 from jaxprompt.data.quiz_text import EXACT_MATCH, exact_match, extract_answer
 from jaxprompt.data.task import InWords, Task, make_task
 

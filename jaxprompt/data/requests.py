@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from jaxtyping import Int
 
 from jaxprompt.data import files, pipeline, sources
+from jaxprompt.data.libraries import tf
 from jaxprompt.data.rows import RowBatch, sorted_batches
 from jaxprompt.data.task import Task, make_task
 from jaxprompt.data.vocabulary import decode

@@ -1,8 +1,8 @@
 """Training examples as text, to be put before an input: in-context learning."""
 
 import numpy as np
-import tensorflow as tf
 
+from jaxprompt.data.libraries import tf
 from jaxprompt.data.task import Task
 
 

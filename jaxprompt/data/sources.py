@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import seqio
-import tensorflow as tf
 
 from jaxprompt.bundled import resolve
+from jaxprompt.data.libraries import seqio, tf
 
 Features = dict[str, Any]
 """A row: feature name -> a text, a number, a list of texts, or features again."""

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from t5.data import postprocessors, preprocessors
-from t5.evaluation import metrics
-from tensorflow_datasets.text import glue
 
 from jaxprompt.data import files, sources
+from jaxprompt.data.libraries import t5_metrics as metrics
+from jaxprompt.data.libraries import t5_postprocessors as postprocessors
+from jaxprompt.data.libraries import t5_preprocessors as preprocessors
+from jaxprompt.data.libraries import tfds_glue as glue
 from jaxprompt.data.official import UNLABELLED, OfficialTask
 from jaxprompt.data.strict_json import quoted
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from jaxtyping import Int
 
 from jaxprompt.data import sources, stsb
+from jaxprompt.data.libraries import tf
 from jaxprompt.data.pipeline import ROW_NUMBERS, Lengths, model_features
 from jaxprompt.data.rows import INPUTS, RowBatch, sorted_batches
 from jaxprompt.data.task import Task

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from t5.evaluation import metrics
-from tensorflow_datasets.text import super_glue
-
 from jaxprompt.data import files, sources
 from jaxprompt.data.classification import LabelledRows, label_task
+from jaxprompt.data.libraries import t5_metrics as metrics
+from jaxprompt.data.libraries import tfds_super_glue as super_glue
 from jaxprompt.data.multirc import MULTIRC
 from jaxprompt.data.official import JSONL, OfficialTask, Spec
 from jaxprompt.data.record import RECORD

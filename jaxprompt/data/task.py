@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import seqio
-import tensorflow as tf
 from jaxtyping import Int
 
 from jaxprompt.data import files, glue, official, qa, sources, superglue
 from jaxprompt.data.causal_vocabulary import CausalVocabulary
+from jaxprompt.data.libraries import seqio, tf
 from jaxprompt.data.vocabulary import decode
 
 OFFICIAL_TASKS: dict[str, official.Spec] = {

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import sentencepiece
-import seqio
-import tensorflow as tf
 import tokenizers
 
 from jaxprompt.data.causal_vocabulary import load_causal_vocabulary
+from jaxprompt.data.libraries import seqio, tf
 
 Vocabulary = seqio.Vocabulary
 """What the other rooms call it; only this one imports seqio."""

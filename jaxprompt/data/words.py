@@ -3,8 +3,9 @@
 import re
 
 import numpy as np
-import seqio
 from jaxtyping import Bool
+
+from jaxprompt.data.libraries import seqio
 
 _SENTINEL = re.compile(r"<extra_id_\d+>")
 

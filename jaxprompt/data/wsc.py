@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-from t5.data import postprocessors, preprocessors
-from t5.evaluation import metrics
-from tensorflow_datasets.text import super_glue
-
 from jaxprompt.data import files, sources
 from jaxprompt.data.fields import field_label, field_number, field_row
+from jaxprompt.data.libraries import t5_metrics as metrics
+from jaxprompt.data.libraries import t5_postprocessors as postprocessors
+from jaxprompt.data.libraries import t5_preprocessors as preprocessors
+from jaxprompt.data.libraries import tf
+from jaxprompt.data.libraries import tfds_super_glue as super_glue
 from jaxprompt.data.official import JSONL, UNLABELLED, OfficialTask
 from jaxprompt.data.strict_json import quoted
 
