@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"jaxprompt: {error}", file=sys.stderr)
         return 1
 
-    from jaxprompt.train.loop import Stopped
+    from jaxprompt.train.stopped import Stopped
 
     try:
         status = flags.command(flags)

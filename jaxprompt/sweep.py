@@ -68,7 +68,7 @@ def sweep(files: Sequence[str], settings: Sequence[str], workdir: Path) -> list[
             before the first one trains; what only the weights and rows tell, later.
         FileNotFoundError: If the model or the data of any run is missing, likewise.
         FloatingPointError: If a loss is not finite.
-        train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
+        train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     experiment, planned = plan_sweep(files, settings, workdir)
     _check_files(planned)

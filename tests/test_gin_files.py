@@ -9,7 +9,7 @@ from jaxprompt.configure import configure
 from jaxprompt.data.task import task_names
 from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.sweep import plan_sweep
-from jaxprompt.train.loop import Pace
+from jaxprompt.train.pace import Pace
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RUN = "gin/runs/prompt_tuning.gin"

@@ -21,7 +21,7 @@ from jaxprompt.config.tasks import (
 )
 from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.models.t5_config import T5Config
-from jaxprompt.train.loop import Pace
+from jaxprompt.train.pace import Pace
 
 CONFIGURABLES = (
     Model,

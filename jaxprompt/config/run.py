@@ -13,8 +13,8 @@ from jaxprompt.config.settings import (
     Tokenizer,
 )
 from jaxprompt.config.tasks import TextTask
-from jaxprompt.train.loop import Pace
 from jaxprompt.train.optimizer import MASKS
+from jaxprompt.train.pace import Pace
 
 VOCABULARY = "vocabulary"
 """What a run trains that makes a SentencePiece model, and no weights."""

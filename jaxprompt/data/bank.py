@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.batches import Position, train_batches
+from jaxprompt.data.batches import train_batches
 from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.position import Position
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
 

@@ -11,24 +11,9 @@ from jaxtyping import Int
 
 from jaxprompt.data.libraries import tf
 from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, to_batch
+from jaxprompt.data.position import START, Position
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
-
-
-@dataclasses.dataclass(frozen=True)
-class Position:
-    """Where in the endless order of batches to go on.
-
-    Attributes:
-        epoch: Passes over the split that are behind.
-        batch: Batches of this epoch that are behind; all of them is the next epoch.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-
-
-START = Position()
 
 
 def shuffled_rows(count: int, seed: int, epoch: int) -> Int[np.ndarray, " rows"]:

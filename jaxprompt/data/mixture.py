@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.batches import Position, shuffled_rows, train_batches
+from jaxprompt.data.batches import shuffled_rows, train_batches
 from jaxprompt.data.libraries import tf
 from jaxprompt.data.pipeline import Lengths, model_features, to_batch
+from jaxprompt.data.position import Position
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxprompt.data.batches import Position, shuffled_rows
+from jaxprompt.data.batches import shuffled_rows
+from jaxprompt.data.position import Position
 
 
 class ExampleNumber(NamedTuple):

@@ -13,10 +13,10 @@ import optax
 
 from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run
 from jaxprompt.data.bank import Member, bank_batches
-from jaxprompt.data.batches import Position
 from jaxprompt.data.digest import data_hashes
 from jaxprompt.data.mixture import mixed_batches
 from jaxprompt.data.order import examples_of
+from jaxprompt.data.position import Position
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.shapes import Batch, Params
@@ -109,7 +109,7 @@ def fit_best(
         OSError: If a checkpoint cannot be written.
         ValueError: If every checkpoint is damaged, a best one is when it is read, or
             the data or the model changed since the run started.
-        train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
+        train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     run, pace, members = ready.run, ready.run.pace, ready.run.num_members
     train_step = make_train_step(

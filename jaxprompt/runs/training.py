@@ -56,7 +56,7 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
         FileNotFoundError: If a file is missing.
         FloatingPointError: If the loss is not finite.
         OSError: If the workdir cannot be written any more.
-        train.loop.Stopped: After SIGTERM or SIGINT, once the state is saved.
+        train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     check_workdir(workdir, config)
     finished = read_result(workdir)

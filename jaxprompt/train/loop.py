@@ -12,13 +12,15 @@ import jax
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from jaxprompt.data.batches import Position
+from jaxprompt.data.position import Position
 from jaxprompt.data.rows import padding_share
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.metrics import MetricLog
+from jaxprompt.train.pace import Pace
 from jaxprompt.train.progress import Progress
 from jaxprompt.train.step import TrainState, TrainStep
+from jaxprompt.train.stopped import Stopped
 
 Positions = tuple[Position, ...]
 """Where in the data each member of the bank is."""
@@ -34,40 +36,6 @@ class Validation(NamedTuple):
 
     scores: Sequence[float]
     scalars: Mapping[str, float]
-
-
-class Stopped(Exception):
-    """A signal asked the run to stop; its state is saved.
-
-    Attributes:
-        signal: The signal's number.
-    """
-
-    def __init__(self, number: int, step: int, saved: bool):
-        where = "its state is saved" if saved else "nothing was saved"
-        name = signal.Signals(number).name
-        super().__init__(f"stopped by {name} after step {step}: {where}")
-        self.signal = number
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How long a run lasts and how often it does what besides steps; all in steps.
-
-    Attributes:
-        steps: Length of the run.
-        log_every: Between lines of the log, each a mean over these steps.
-        evaluate_every: Between evaluations; 0 for none.
-        checkpoint_every: Between checkpoints; every evaluation saves one too.
-        patience: Evaluations without a better score after which the run stops early,
-            each member of a bank for itself; 0 for never.
-    """
-
-    steps: int
-    log_every: int = 10
-    evaluate_every: int = 0
-    checkpoint_every: int = 1000
-    patience: int = 0
 
 
 def _name_batch(state: TrainState, positions: Positions) -> str:

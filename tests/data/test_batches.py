@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.batches import Lengths, Position, train_batches, truncated_share
+from jaxprompt.data.batches import Lengths, train_batches, truncated_share
+from jaxprompt.data.position import Position
 from jaxprompt.data.task import Task, load_task
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import seqio
 
-from jaxprompt.data.batches import Position
 from jaxprompt.data.mixture import mixed_batches
 from jaxprompt.data.own import file_task
 from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.position import Position
 
 LENGTHS = Lengths(12, 4)
 SIZES = {"short": 5, "long": 11}

@@ -6,11 +6,12 @@ import json
 import pytest
 import seqio
 
-from jaxprompt.data.batches import Position, train_batches
+from jaxprompt.data.batches import train_batches
 from jaxprompt.data.mixture import NO_PROMPT, mixed_batches
 from jaxprompt.data.order import examples_of
 from jaxprompt.data.own import file_task
 from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.position import Position
 
 LENGTHS = Lengths(12, 4)
 SIZES = [7, 11]

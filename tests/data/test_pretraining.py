@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.batches import Position, train_batches, truncated_share
+from jaxprompt.data.batches import train_batches, truncated_share
 from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, stack
+from jaxprompt.data.position import Position
 from jaxprompt.data.pretraining import DENOISING, text_task
 from jaxprompt.data.skills import SKILLS
 from jaxprompt.data.tokenizer import train_vocabulary, write_vocabulary

@@ -32,7 +32,7 @@ from jaxprompt.runs import (
     predict,
     train,
 )
-from jaxprompt.train.loop import Pace
+from jaxprompt.train.pace import Pace
 
 MINI = "bundled:mini"
 

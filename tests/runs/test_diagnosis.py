@@ -26,7 +26,7 @@ from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.runs.diagnosis import diagnose
-from jaxprompt.train.loop import Pace
+from jaxprompt.train.pace import Pace
 
 TASK = OfficialTask(
     name="qqp",

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from tiny import draw_examples, draw_prompt, one_each
 
-from jaxprompt.data.batches import Position
+from jaxprompt.data.position import Position
 from jaxprompt.train.checkpoint import Checkpoints
-from jaxprompt.train.loop import Pace, Stopped, Validation, fit
+from jaxprompt.train.loop import Validation, fit
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.optimizer import adafactor, train_only
+from jaxprompt.train.pace import Pace
 from jaxprompt.train.progress import MemberProgress, Progress
 from jaxprompt.train.step import TrainState, init_state, make_train_step
+from jaxprompt.train.stopped import Stopped
 
 
 @jax.tree_util.register_dataclass

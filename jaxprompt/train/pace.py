@@ -1,0 +1,23 @@
+"""How long a run lasts, and how often it logs, evaluates and saves."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long a run lasts and how often it does what besides steps; all in steps.
+
+    Attributes:
+        steps: Length of the run.
+        log_every: Between lines of the log, each a mean over these steps.
+        evaluate_every: Between evaluations; 0 for none.
+        checkpoint_every: Between checkpoints; every evaluation saves one too.
+        patience: Evaluations without a better score after which the run stops early,
+            each member of a bank for itself; 0 for never.
+    """
+
+    steps: int
+    log_every: int = 10
+    evaluate_every: int = 0
+    checkpoint_every: int = 1000
+    patience: int = 0
