@@ -12,7 +12,7 @@ from jaxprompt.config.tasks import (
     TextTask,
 )
 from jaxprompt.data.tokenizer import LAYOUTS
-from jaxprompt.evaluate.score import METHODS as EVALUATION_METHODS
+from jaxprompt.evaluate.methods import METHODS as EVALUATION_METHODS
 from jaxprompt.models.architecture import Config
 from jaxprompt.models.quantise import check_quantisation
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
@@ -263,7 +263,7 @@ class Evaluation:
     """How a prompt is scored; see `evaluate.score.make_predict`.
 
     Attributes:
-        method: One of `evaluate.score.METHODS`, or "loss": nothing is decoded.
+        method: One of `evaluate.methods.METHODS`, or "loss": nothing is decoded.
         beams: Sequences that "beam" keeps.
         alpha: Its brevity penalty.
         top_p: Probability of the tokens that "nucleus" draws from.

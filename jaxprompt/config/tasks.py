@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pretraining import text_task
-from jaxprompt.data.quiz import quiz_task
-from jaxprompt.data.task import Task, load_task
 from jaxprompt.data.text import Text, read_text
+
+if TYPE_CHECKING:
+    from jaxprompt.data.task import Task
+
+# How a task is read is imported when it is: with it come seqio and TensorFlow.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,10 @@ class OfficialTask:
         """What results call the task."""
         return self.title or self.name
 
-    def load(self, vocabulary: Any) -> Task:
+    def load(self, vocabulary: Any) -> "Task":
         """Reads and checks the task's files."""
+        from jaxprompt.data.task import load_task
+
         return load_task(
             self.name,
             vocabulary=vocabulary,
@@ -76,8 +79,10 @@ class OwnTask:
         """What results call the task."""
         return self.name
 
-    def load(self, vocabulary: Any) -> Task:
+    def load(self, vocabulary: Any) -> "Task":
         """Reads and checks the files."""
+        from jaxprompt.data.own import file_task
+
         return file_task(
             self.name,
             files=self.files if isinstance(self.files, str) else dict(self.files),
@@ -112,8 +117,10 @@ class QuizTask:
         """What results call the task."""
         return self.name
 
-    def load(self, vocabulary: Any) -> Task:
+    def load(self, vocabulary: Any) -> "Task":
         """Finds the files; they are read when a split is first used."""
+        from jaxprompt.data.quiz import quiz_task
+
         if self.data_dir is None:
             raise ValueError(
                 f"task {self.name} has no DATA_DIR: give the folder of "
@@ -169,8 +176,10 @@ class TextTask:
         """What results call the task."""
         return self.name
 
-    def load(self, vocabulary: Any) -> Task:
+    def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its text is read when a split is first used."""
+        from jaxprompt.data.pretraining import text_task
+
         return text_task(
             self.name,
             self.folder,

@@ -4,17 +4,17 @@ import dataclasses
 import functools
 import hashlib
 import math
-import string
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxprompt.data import sources
-from jaxprompt.data.files import Row, check_file, field_text, read_rows
+from jaxprompt.data.files import Row, check_file, read_rows
 from jaxprompt.data.libraries import seqio, t5_metrics
 from jaxprompt.data.libraries import t5_postprocessors as postprocessors
 from jaxprompt.data.strict_json import quoted, shown_names
 from jaxprompt.data.task import Task, make_task
+from jaxprompt.data.template import Template
 
 MetricFn = Callable[..., Any]
 
@@ -107,35 +107,6 @@ def file_task(
         postprocess_fn=None if words is None else _class_index(words),
         metric_fns=_metric_fns(metrics, words),
     )
-
-
-class Template:
-    """Text with "{field}" for the value of a row's field; "{{" is a brace."""
-
-    def __init__(self, text: str):
-        """Parses a template.
-
-        Raises:
-            ValueError: If braces do not match, or name no field.
-        """
-        try:
-            parts = list(string.Formatter().parse(text))
-        except ValueError as err:
-            raise ValueError(f"template {text!r}: {err}: write {{field}}") from err
-        for _, name, spec, conversion in parts:
-            if name is not None and (not name or spec or conversion):
-                raise ValueError(
-                    f"template {text!r}: braces hold a field's name and nothing else: "
-                    "write {field}, and {{ for a brace"
-                )
-        self._parts = [(literal, name) for literal, name, _, _ in parts]
-
-    def fill(self, row: Row) -> str:
-        """Returns the text of a row; ValueError if a field is missing."""
-        return "".join(
-            literal + (field_text(row, name) if name else "")
-            for literal, name in self._parts
-        )
 
 
 @dataclasses.dataclass(frozen=True)

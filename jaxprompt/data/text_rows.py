@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.data.files import Row, read_rows
-from jaxprompt.data.own import Template
+from jaxprompt.data.template import Template
 
 
 def read_row_texts(path: Path, row_text: str) -> list[str]:

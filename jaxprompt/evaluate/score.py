@@ -14,13 +14,12 @@ from jaxprompt.data.evaluation import EvaluationSet, Scores
 from jaxprompt.data.rows import Progress
 from jaxprompt.data.task import Task
 from jaxprompt.evaluate.decode import beam, greedy, nucleus
+from jaxprompt.evaluate.methods import METHODS
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.evaluate.vote import majority_vote
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
-
-METHODS = ("greedy", "beam", "nucleus", "rank")
 
 Predict = Callable[..., np.ndarray]
 """From the joined tree and a batch to target ids, [B, L].

@@ -1,0 +1,3 @@
+"""The names of the ways to predict."""
+
+METHODS = ("greedy", "beam", "nucleus", "rank")
