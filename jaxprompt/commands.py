@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 DEFAULTS = "gin/runs/prompt_tuning.gin"
 
 # What a command needs is imported when it runs, so that --help does not wait for JAX.
+# A name of `runs` that reads data brings TensorFlow, so what tells mistakes in gin
+# files and in paths comes first.
 
 
 def train(flags: argparse.Namespace) -> None:
@@ -44,7 +46,8 @@ def evaluate(flags: argparse.Namespace) -> None:
             " one by one"
         )
     (file,) = flags.prompt
-    runs.evaluate(_run_of_prompt(flags, file), Path(file), **options)
+    run = _run_of_prompt(flags, file)
+    runs.evaluate(run, Path(file), **options)
 
 
 def predict(flags: argparse.Namespace) -> None:
@@ -52,8 +55,9 @@ def predict(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
 
     files = runs.find_prompts(flags.prompt)
+    run_of = {file: _run_of_prompt(flags, file) for file in files}
     runs.predict(
-        {file: _run_of_prompt(flags, file) for file in files},
+        run_of,
         source=flags.input,
         output=flags.output,
         overwrite=flags.overwrite,
@@ -65,8 +69,9 @@ def inspect(flags: argparse.Namespace) -> None:
     """Reads a prompt."""
     from jaxprompt import runs
 
+    run = _run_of_prompt(flags, flags.prompt)
     runs.inspect(
-        _run_of_prompt(flags, flags.prompt),
+        run,
         Path(flags.prompt),
         neighbours=flags.neighbours,
         metric=flags.metric,
@@ -101,8 +106,9 @@ def submit(flags: argparse.Namespace) -> None:
     """Writes a leaderboard's file."""
     from jaxprompt import runs
 
+    run = _run_of_prompt(flags, flags.prompt)
     runs.submit(
-        _run_of_prompt(flags, flags.prompt),
+        run,
         Path(flags.prompt),
         split=flags.split,
         output=Path(flags.output),

@@ -1,16 +1,18 @@
 """Which rows of an embedding table are words, not padding, sentinels or controls."""
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool
 
-from jaxprompt.data.libraries import seqio
+if TYPE_CHECKING:
+    from jaxprompt.data.libraries import seqio
 
 _SENTINEL = re.compile(r"<extra_id_\d+>")
 
 
-def word_rows(vocabulary: seqio.Vocabulary, rows: int) -> Bool[np.ndarray, "V"]:
+def word_rows(vocabulary: "seqio.Vocabulary", rows: int) -> Bool[np.ndarray, "V"]:
     """Finds the rows that stand for a piece of text.
 
     The others are padding, end-of-sequence, the unknown piece, the sentinels of span

@@ -11,7 +11,6 @@ import optax
 
 from jaxprompt.bundled import resolve
 from jaxprompt.config import VOCABULARY, Run
-from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.models import gpt2_sizes, t5_sizes
@@ -20,7 +19,7 @@ from jaxprompt.models.backbone import find_checkpoint
 from jaxprompt.models.quantise import quantise
 from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.runs.fitting import make_optimizer
+from jaxprompt.runs.optimizer import make_optimizer
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
     DATA,
@@ -77,6 +76,8 @@ def sizes_of(run: Run) -> Config:
         architecture = model.architecture
         if model.vocabulary is None:
             return architecture
+        from jaxprompt.data.vocabulary import load_vocabulary
+
         vocabulary = load_vocabulary(model.vocabulary, causal=architecture.causal)
         return architecture.for_vocabulary(vocabulary.vocab_size)
     if model.name is None:

@@ -1,14 +1,40 @@
-"""What a user does: train, evaluate, predict, submit, inspect, gather, share."""
+"""What a user does: train, evaluate, predict, submit, inspect, gather, share.
 
-from jaxprompt.runs.diagnosis import diagnose
-from jaxprompt.runs.evaluation import evaluate, evaluate_ensemble, find_prompts
-from jaxprompt.runs.gathering import gather
-from jaxprompt.runs.inspection import inspect
-from jaxprompt.runs.interchange import export_prompt, import_prompt
-from jaxprompt.runs.prediction import predict
-from jaxprompt.runs.sharing import find_shared, pull, push
-from jaxprompt.runs.submission import submit
-from jaxprompt.runs.training import train
+Each is imported when it is first used: most need no TensorFlow, and a mistake in a gin
+file is told before those that do are there.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxprompt.runs.diagnosis import diagnose
+    from jaxprompt.runs.evaluation import evaluate, evaluate_ensemble
+    from jaxprompt.runs.gathering import gather
+    from jaxprompt.runs.inspection import inspect
+    from jaxprompt.runs.interchange import export_prompt, import_prompt
+    from jaxprompt.runs.prediction import predict
+    from jaxprompt.runs.prompt_files import find_prompts
+    from jaxprompt.runs.sharing import find_shared, pull, push
+    from jaxprompt.runs.submission import submit
+    from jaxprompt.runs.training import train
+
+_HOME_OF = {
+    "diagnose": "diagnosis",
+    "evaluate": "evaluation",
+    "evaluate_ensemble": "evaluation",
+    "export_prompt": "interchange",
+    "find_prompts": "prompt_files",
+    "find_shared": "sharing",
+    "gather": "gathering",
+    "import_prompt": "interchange",
+    "inspect": "inspection",
+    "predict": "prediction",
+    "pull": "sharing",
+    "push": "sharing",
+    "submit": "submission",
+    "train": "training",
+}
 
 __all__ = [
     "diagnose",
@@ -26,3 +52,9 @@ __all__ = [
     "submit",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'jaxprompt.runs' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"jaxprompt.runs.{_HOME_OF[name]}"), name)

@@ -34,7 +34,7 @@ from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.runs.fitting import make_optimizer
+from jaxprompt.runs.optimizer import make_optimizer
 from jaxprompt.runs.output import check_output, write_json
 from jaxprompt.runs.prepare import Ready, prepare
 from jaxprompt.shapes import Batch

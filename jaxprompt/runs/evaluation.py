@@ -120,35 +120,6 @@ def evaluate_ensemble(
     return _show(result, output)
 
 
-def find_prompts(names: Sequence[str]) -> list[Path]:
-    """Lists prompt files; of a folder, such as a bank's, by task and seed.
-
-    Args:
-        names: Files, and folders of .safetensors files.
-
-    Raises:
-        FileNotFoundError: If a name is neither, or a folder holds none.
-    """
-    found: list[Path] = []
-    for name in names:
-        path = Path(name)
-        if not path.is_dir():
-            found.append(path)
-            continue
-        files = list(path.glob("*.safetensors"))
-        if not files:
-            raise FileNotFoundError(
-                f"no *.safetensors in folder {path}: check the path"
-            )
-        found += sorted(files, key=_task_and_seed)
-    return found
-
-
-def _task_and_seed(file: Path) -> tuple[str, int, str]:
-    _, provenance = load_prompt(file)
-    return provenance.task, provenance.seed or 0, file.name
-
-
 def _show(result: dict[str, Any], output: Path | None) -> dict[str, Any]:
     print(result_table(result))
     if output is not None:

@@ -1,4 +1,4 @@
-"""Training in a workdir: the optimizer, the resumed state, the best step kept."""
+"""Training in a workdir: the resumed state, the best step kept."""
 
 import functools
 import sys
@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import optax
 
-from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run
+from jaxprompt.config import OfficialTask, OwnTask, QuizTask
 from jaxprompt.data.bank import Member, bank_batches
 from jaxprompt.data.digest import data_hashes
 from jaxprompt.data.mixture import mixed_batches
@@ -24,15 +24,7 @@ from jaxprompt.sharding import fetch, host_share
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.loop import Positions, Validation, fit
 from jaxprompt.train.metrics import MetricLog
-from jaxprompt.train.optimizer import (
-    MASKS,
-    adafactor,
-    adamw,
-    clipped,
-    embeddings_at,
-    make_schedule,
-    train_only,
-)
+from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.progress import MemberProgress, Progress
 from jaxprompt.train.step import TrainState, init_state, make_train_step
 
@@ -52,42 +44,6 @@ class Best(NamedTuple):
     seconds: float
 
 
-def make_optimizer(run: Run) -> optax.GradientTransformationExtraArgs:
-    """Makes the run's optimizer, which changes nothing but what trains.
-
-    Args:
-        run: The configuration.
-
-    Raises:
-        ValueError: If a number is out of range.
-    """
-    settings = run.optimizer
-    schedule = make_schedule(
-        settings.schedule,
-        settings.learning_rate,
-        steps=run.pace.steps,
-        warmup=settings.warmup,
-    )
-    if settings.kind == "adamw":
-        tx = adamw(
-            schedule,
-            weight_decay=settings.weight_decay,
-            beta1=settings.beta1,
-            beta2=settings.beta2,
-            epsilon=settings.epsilon,
-        )
-    else:
-        tx = adafactor(
-            schedule,
-            weight_decay=settings.weight_decay,
-            decay_rate=settings.decay_rate,
-            decay_offset=settings.decay_offset,
-            parameter_scale=settings.parameter_scale,
-        )
-    tx = embeddings_at(tx, settings.embedding_share)
-    return train_only(clipped(tx, settings.clip_norm), MASKS[run.trains])
-
-
 def fit_best(
     ready: Ready,
     start: Prompt,
@@ -100,7 +56,7 @@ def fit_best(
     Args:
         ready: What is trained, and on what.
         start: The bank to start from; empty where the model trains.
-        tx: From `make_optimizer`.
+        tx: From `runs.optimizer.make_optimizer`.
         validate: From the joined tree to each member's score.
         workdir: Folder of the run, which gets checkpoints and logs.
 

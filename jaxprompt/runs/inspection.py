@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxprompt.config import OfficialTask, OwnTask, Run
-from jaxprompt.data.task import OFFICIAL_TASKS
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import Provenance, check_backbone, load_prompt, load_start
@@ -17,7 +16,6 @@ from jaxprompt.report.nearest import METRICS
 from jaxprompt.report.reading import Reading, findings, read_prompt, read_rows, to_json
 from jaxprompt.report.table import table
 from jaxprompt.runs.output import check_output, write_json
-from jaxprompt.runs.prepare import vocabulary_of
 
 
 def inspect(
@@ -69,6 +67,9 @@ def inspect(
     if without_model:
         reading = read_rows(prompt, start)
     else:
+        # Only the model's words need what reads data.
+        from jaxprompt.runs.prepare import vocabulary_of
+
         checkpoint = _find_model(run, provenance, another_backbone)
         words, started = _words_of(run, provenance)
         reading = read_prompt(
@@ -128,6 +129,8 @@ def _words_of(
     The task's files need not be there. The latter are for class-label initialisation,
     where the file has no start.
     """
+    from jaxprompt.data.task import OFFICIAL_TASKS
+
     tasks = [task for task in run.data.tasks if task.label == provenance.task]
     labels: list[str] = []
     # A bank has several tasks; a prompt saved by plain Python may name none of them.

@@ -18,7 +18,6 @@ from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.nearest import SoftToken
 from jaxprompt.report.prompt_card import CardPrompt, prompt_card
 from jaxprompt.report.reading import read_prompt
-from jaxprompt.runs.prepare import vocabulary_of
 
 NEIGHBOURS = 5
 """Words shown for each soft token."""
@@ -107,6 +106,8 @@ def _find_model(run: Run | None, provenance: Provenance) -> Checkpoint | None:
 def _read_words(checkpoint: Checkpoint | None, prompt: Prompt) -> Sequence[SoftToken]:
     if checkpoint is None or checkpoint.vocabulary is None:
         return ()
+    from jaxprompt.runs.prepare import vocabulary_of
+
     table = np.concatenate([*read_table(checkpoint)])
     vocabulary = vocabulary_of(checkpoint)
     return read_prompt(table, prompt, vocabulary, NEIGHBOURS).tokens

@@ -12,8 +12,9 @@ from jaxprompt.data.tokenizer import write_vocabulary
 from jaxprompt.models.backbone import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack
-from jaxprompt.runs.fitting import fit_best, make_optimizer
+from jaxprompt.runs.fitting import fit_best
 from jaxprompt.runs.measured import Measured, result_of
+from jaxprompt.runs.optimizer import make_optimizer
 from jaxprompt.runs.prepare import Ready, prepare
 from jaxprompt.runs.publish import write_model_card, write_run_page
 from jaxprompt.runs.results import make_report, result_table

@@ -13,7 +13,7 @@ from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.plan.program import PUBLISHED, make_program, sizes_of
 from jaxprompt.prompts.prompt import make_prompt, stack
-from jaxprompt.runs.fitting import make_optimizer
+from jaxprompt.runs.optimizer import make_optimizer
 from jaxprompt.sharding import make_mesh, place
 from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.step import init_state

@@ -1,0 +1,71 @@
+"""What a command imports: TensorFlow only where it reads data."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from jaxprompt.prompts.file import Provenance, write_prompt
+from jaxprompt.prompts.prompt import make_prompt
+
+RUN = "gin/runs/prompt_tuning.gin"
+
+COMMANDS = {
+    "doctor --help": "usage: jaxprompt doctor",
+    "train --workdir": "expected one argument",
+    "train --gin_file=nofile.gin --workdir=run": "no gin file nofile.gin",
+    f"train --gin_file={RUN} --gin.STEPS='many' --workdir=run": "Pace.steps is 'many'",
+    "evaluate --prompt=absent.safetensors": "no prompt file at absent.safetensors",
+    "predict --prompt=absent.safetensors": "no prompt file at absent.safetensors",
+    "submit --prompt=absent.safetensors --output=x": "no prompt file at absent.safete",
+    "doctor --gin_file=nofile.gin": "no gin file nofile.gin",
+    "plan --topology=unheard-of": "no TPU slice 'unheard-of'",
+    "export own.safetensors --format=google --output=own.npy": "wrote own.npy",
+    "import absent.npy --backbone=x --output=y": "no prompt file at absent.npy",
+    "import own.npy --backbone=x --output=taken.safetensors": "wrote taken.safetensors",
+    "inspect --without_model --prompt=own.safetensors": "mean norm 2.8",
+    "report absent --output=runs.html": "no folder absent",
+    "push --prompt=own.safetensors --repo=a/b/c": "repository 'a/b/c'",
+    "pull a/b/c --output=y": "repository 'a/b/c'",
+}
+"""Commands that read no data, and a part of what they say."""
+
+PROGRAM = """
+import contextlib, io, sys
+from jaxprompt.cli import main
+
+for command in sys.argv[1:]:
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+        with contextlib.suppress(SystemExit):
+            main(command.split())
+    heavy = [name for name in ("tensorflow", "seqio", "t5") if name in sys.modules]
+    print(repr((command, heavy, told.getvalue())))
+"""
+
+
+def test_commands_that_read_no_data_import_no_tensorflow(tmp_path: Path):
+    prompt = make_prompt(jnp.ones((4, 8)))
+    where = Provenance(
+        backbone="bundled:mini",
+        revision=None,
+        fingerprint="0" * 16,
+        length=4,
+        width=8,
+        task="own",
+    )
+    write_prompt(tmp_path / "own.safetensors", prompt, where)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *COMMANDS],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert not done.stderr
+    lines = [ast.literal_eval(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(COMMANDS)
+    for command, heavy, told in lines:
+        assert COMMANDS[command] in told
+        assert not heavy, f"{command} imports {', '.join(heavy)}"
