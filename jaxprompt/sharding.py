@@ -9,23 +9,33 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxprompt.parameters import KINDS, PROMPT, Kind
+
 DATA, MODEL = "data", "model"
 
 Rules: TypeAlias = Sequence[tuple[str, jax.P]]
 """(pattern over the whole path, spec); the first match wins, no match is an error."""
 
+
+def _spec_of(kind: Kind) -> jax.P:
+    if kind.split is None:
+        return jax.P()
+    return jax.P(*(MODEL if axis == kind.split else None for axis in kind.axes.split()))
+
+
 RULES: Rules = (
-    # Trainable leaves are small: every device holds all of them.
-    (r"(^|.*/)prompt(/.*)?", jax.P()),
-    # The frozen model: heads and feed-forward columns over the model axis, and the rows
-    # of both vocabulary matrices too. Stacked leaves carry the layer axis N first. An
-    # int8 matrix is two leaves, split alike.
-    (r".*embedding(/values|/scale)?", jax.P(MODEL, None)),
-    (r".*logits(/values|/scale)?", jax.P(None, MODEL)),
-    (r".*/(query|key|value|gate|up)(/values|/scale)?", jax.P(None, None, MODEL)),
-    (r".*/(out|down)(/values|/scale)?", jax.P(None, MODEL, None)),
-    (r".*(norm|norm/scale|bias|positions)", jax.P()),
+    (r"(^|.*/)prompt(/.*)?", _spec_of(PROMPT)),
+    *(
+        # An int8 matrix is two leaves, split alike.
+        (
+            rf"(.*/)?{name}{'' if kind.summed is None else '(/values|/scale)?'}",
+            _spec_of(kind),
+        )
+        for name, kind in KINDS.items()
+    ),
 )
+"""Of every model: heads and feed-forward columns over the model axis, and the rows of
+both vocabulary matrices too; see `parameters`."""
 
 
 def _also_over_data(spec: jax.P) -> jax.P:

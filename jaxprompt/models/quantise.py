@@ -7,7 +7,6 @@ stack for the way back. The product here keeps the int8 values and casts them ag
 
 import dataclasses
 import functools
-import re
 from typing import Any, TypeVar
 
 import jax
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Int8
 
+from jaxprompt.parameters import kind_of
 from jaxprompt.shapes import Params
 
 QUANTISATIONS = ("none", "int8")
@@ -25,9 +25,6 @@ LEVELS = 127
 
 Source: Jacob et al. 2018, sec. 3 (arXiv:1712.05877): weights in [-127, 127].
 """
-
-# Vectors, and what is added rather than multiplied: a hundredth of the weights.
-_KEPT = re.compile(r".*(norm|norm/scale|bias|positions)")
 
 HostOrDevice = TypeVar("HostOrDevice", jax.Array, np.ndarray)
 
@@ -97,9 +94,7 @@ def summed_axis(name: str) -> int | None:
     Args:
         name: Path of the leaf, as "encoder/layers/ffn/up".
     """
-    if _KEPT.fullmatch(name):
-        return None
-    return -1 if name.endswith("embedding") else -2
+    return kind_of(name).summed_axis
 
 
 def scale_of(matrix: HostOrDevice, axis: int) -> HostOrDevice:

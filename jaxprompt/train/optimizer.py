@@ -1,12 +1,13 @@
 """The optimizers, their learning rates, and the one mask that says what trains."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import optax
 from jaxtyping import Array, Bool
+
+from jaxprompt.parameters import TABLE, Kind, kind_of
 
 FREEZE: Mapping[str, bool] = {"model": True, "prompt": False}
 """Prompt tuning: read by the optimizer, the step, the checkpoint and the report."""
@@ -119,7 +120,7 @@ def adamw(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
 ) -> optax.GradientTransformation:
-    """Makes Adam with decoupled weight decay, which spares norms and position biases.
+    """Makes Adam with decoupled weight decay, which spares norms and biases.
 
     Args:
         learning_rate: Rate or schedule.
@@ -129,7 +130,8 @@ def adamw(
         epsilon: Added to the root of the second moment.
 
     Returns:
-        The optimizer, of one prompt or of the model.
+        The optimizer, of one prompt or of the model, in a tree with the names of
+        `parameters`.
 
     Source: Loshchilov and Hutter 2019, algorithm 2 (arXiv:1711.05101).
     """
@@ -145,12 +147,11 @@ def adamw(
 
 def _decays(params: optax.Params) -> Any:
     """Says of each leaf whether weight decay applies to it."""
+    return jax.tree.map_with_path(lambda path, _: _kind_at(path).decays, params)
 
-    def decays(path: Any, _: Array) -> bool:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return re.search(r"(norm|bias)$", name) is None
 
-    return jax.tree_util.tree_map_with_path(decays, params)
+def _kind_at(path: jax.tree_util.KeyPath) -> Kind:
+    return kind_of(jax.tree_util.keystr(path, simple=True, separator="/"))
 
 
 def clipped(
@@ -189,7 +190,7 @@ def embeddings_at(
         raise ValueError(f"embedding share {share}: use a share from 0 to 1")
 
     def is_table(path: jax.tree_util.KeyPath, _: object) -> bool:
-        return "embedding" in jax.tree_util.keystr(path)
+        return _kind_at(path) is TABLE
 
     def only_tables(params: optax.Params) -> optax.Params:
         return jax.tree.map_with_path(is_table, params)

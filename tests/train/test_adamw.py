@@ -26,17 +26,18 @@ def test_adamw_follows_its_formulas():
     draw = np.random.default_rng(0)
     weights, grads = draw.normal(size=(3, 4)), draw.normal(size=(20, 3, 4))
     tx = adamw(0.01, weight_decay=0.1, beta1=0.8, beta2=0.95, epsilon=1e-6)
-    ours = jnp.asarray(weights, jnp.float32)
+    ours = {"prompt": jnp.asarray(weights, jnp.float32)}
     state = tx.init(ours)
     first, second = np.zeros((3, 4)), np.zeros((3, 4))
     for step, grad in enumerate(grads, start=1):
-        updates, state = tx.update(jnp.asarray(grad, jnp.float32), state, ours)
+        grads_of = {"prompt": jnp.asarray(grad, jnp.float32)}
+        updates, state = tx.update(grads_of, state, ours)
         ours = optax.apply_updates(ours, updates)
         first, second = 0.8 * first + 0.2 * grad, 0.95 * second + 0.05 * grad**2
         change = first / (1 - 0.8**step)
         change /= np.sqrt(second / (1 - 0.95**step)) + 1e-6
         weights = weights - 0.01 * (change + 0.1 * weights)
-    np.testing.assert_allclose(ours, weights, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ours["prompt"], weights, rtol=1e-4, atol=1e-6)
 
 
 def test_weight_decay_spares_norms_and_position_biases(tiny):

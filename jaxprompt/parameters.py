@@ -1,0 +1,108 @@
+"""What each parameter of a model is: to the optimizer, to int8 and to the mesh."""
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a parameter is; the axes are those of `shapes`, N first where stacked.
+
+    Attributes:
+        axes: Its axes in order, as "N D F"; empty where they do not matter, as the
+            parameter is a vector for each layer, or whole on every device.
+        split: The axis that the model axis of a mesh divides; None for none.
+        summed: The axis that products with it sum over, for which int8 has one scale;
+            None for what is never multiplied as a matrix and stays as it is.
+        decays: Whether weight decay applies to it.
+    """
+
+    axes: str = ""
+    split: str | None = None
+    summed: str | None = None
+    decays: bool = False
+
+    @property
+    def summed_axis(self) -> int | None:
+        """The axis `summed`, counted from the end, as -1."""
+        if self.summed is None:
+            return None
+        axes = self.axes.split()
+        return axes.index(self.summed) - len(axes)
+
+
+TABLE = Kind("V D", split="V", summed="D", decays=True)
+"""The embedding table."""
+
+OUTPUT = Kind("D V", split="V", summed="D", decays=True)
+"""An output matrix of its own."""
+
+INTO = Kind("N D F", split="F", summed="D", decays=True)
+"""A matrix from the model's width into heads, or into the feed-forward layer."""
+
+OUT_OF = Kind("N F D", split="F", summed="F", decays=True)
+"""A matrix from heads, or from the feed-forward layer, back to the model's width."""
+
+POSITIONS = Kind("S D", decays=True)
+"""A table of positions, which is added."""
+
+NORM = Kind()
+"""The scale or the bias of a norm."""
+
+BIAS = Kind()
+"""What is added to a product, or to the scores of attention."""
+
+PROMPT = Kind(decays=True)
+"""What trains beside a model: small, so every device holds all of it."""
+
+_MATRICES = {
+    **dict.fromkeys(("query", "key", "value", "gate", "up"), INTO),
+    **dict.fromkeys(("out", "down"), OUT_OF),
+}
+
+T5: Mapping[str, Kind] = {
+    "embedding": TABLE,
+    "logits": OUTPUT,
+    "relative_bias": BIAS,
+    **dict.fromkeys(("attention_norm", "cross_norm", "ffn_norm", "final_norm"), NORM),
+    **_MATRICES,
+}
+"""Every parameter of a T5, by the end of its path."""
+
+GPT2: Mapping[str, Kind] = {
+    "embedding": TABLE,
+    "positions": POSITIONS,
+    **{
+        f"{norm}/{part}": NORM
+        for norm in ("attention_norm", "ffn_norm", "final_norm")
+        for part in ("scale", "bias")
+    },
+    **_MATRICES,
+    **{f"{matrix}_bias": BIAS for matrix in _MATRICES},
+}
+"""Every parameter of a GPT-2, by the end of its path."""
+
+KINDS: Mapping[str, Kind] = {**T5, **GPT2}
+"""Those of all families: one name means one thing in all of them."""
+
+
+def kind_of(path: str) -> Kind:
+    """Returns what a parameter is.
+
+    Args:
+        path: Its place in the tree of the params or in the joined tree, as
+            "model/encoder/layers/ffn/up".
+
+    Raises:
+        ValueError: If no family has such a parameter.
+    """
+    keys = path.split("/")
+    if "prompt" in keys:
+        return PROMPT
+    for length in (2, 1):
+        end = "/".join(keys[-length:])
+        if end in KINDS:
+            return KINDS[end]
+    raise ValueError(
+        f"no family has a parameter {path!r}: say what it is in jaxprompt/parameters.py"
+    )
