@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         startup.use_compilation_cache()
+        startup.leave_out_absent_tpu()
         if is_distributed(flags):
             startup.join_hosts(
                 flags.coordinator_address, flags.num_processes, flags.process_id

@@ -1,10 +1,14 @@
-"""What a process does before anything else with JAX: join its hosts, find its cache."""
+"""What a process does first: find its cache and its devices, join its hosts."""
 
+import contextlib
+import importlib
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
 import jax
+from jax.extend import backend
 
 
 def use_compilation_cache() -> None:
@@ -22,6 +26,51 @@ def use_compilation_cache() -> None:
     )
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def load_triton() -> None:
+    """Imports Triton, where it is installed, if TensorFlow is not imported yet.
+
+    Both bring LLVM. Triton's start, which PyTorch's compiler and PEFT cause, ends a
+    process that holds TensorFlow 2.21 with a segmentation fault; TensorFlow starts
+    well behind Triton. Seen with Triton 3.8 of PyTorch 2.14.1 for CUDA.
+    """
+    if "tensorflow" not in sys.modules and importlib.util.find_spec("triton"):
+        # A Triton that cannot be imported now cannot be imported later.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("triton")
+
+
+def has_tpu(root: Path = Path("/")) -> bool:
+    """Whether this machine may have a TPU: a PCI device of Google's, or a device file.
+
+    Google's network cards and disks on the PCI bus do not count.
+
+    Args:
+        root: Where /sys and /dev are.
+    """
+    for vendor in root.glob("sys/bus/pci/devices/*/vendor"):
+        kind = (vendor.parent / "class").read_text().strip()
+        network_or_disk = kind.startswith(("0x01", "0x02"))
+        if vendor.read_text().strip() == "0x1ae0" and not network_or_disk:
+            return True
+    files = ("dev/accel[0-9]*", "dev/vfio/[0-9]*")
+    return any(any(root.glob(pattern)) for pattern in files)
+
+
+def leave_out_absent_tpu() -> None:
+    """Keeps JAX from starting libtpu, installed for `plan`, where there is no TPU.
+
+    It would print errors and hold /tmp/libtpu_lockfile. JAX still chooses among all
+    other platforms. JAX_PLATFORMS and JAX_FORCE_TPU_INIT win.
+    """
+    chosen = jax.config.values["jax_platforms"] or "JAX_FORCE_TPU_INIT" in os.environ
+    if not chosen and not has_tpu():
+        backend.register_backend_factory("tpu", _no_tpu, priority=0, fail_quietly=True)
+
+
+def _no_tpu() -> None:
+    raise RuntimeError("this machine has no TPU")
 
 
 def join_hosts(

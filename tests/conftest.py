@@ -11,6 +11,10 @@ import jax
 import pytest
 from tiny import Tiny, make_tiny
 
+from jaxprompt.startup import load_triton
+
+load_triton()  # Test files may import seqio or PEFT first.
+
 os.environ["TQDM_DISABLE"] = "1"
 # Two thirds of the tests' time would be compiling. What was compiled once serves the
 # other worker, the processes that tests start, and the next `make test`.

@@ -1,9 +1,14 @@
-"""Compiled programs are kept for the next process, where JAX's settings say nothing."""
+"""How a process starts: its cache of programs, Triton before TensorFlow, no TPU."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from jaxprompt.startup import has_tpu
 
 PROGRAM = """
 import sys
@@ -45,3 +50,74 @@ def test_jaxs_own_settings_win(tmp_path: Path):
     compile_once(tmp_path, JAX_COMPILATION_CACHE_DIR=str(other))
     assert list(other.iterdir())
     assert not (tmp_path / "jaxprompt").exists()
+
+
+def in_process(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("JAX_")
+    }
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_data_room_imports_triton_before_tensorflow(tmp_path: Path):
+    for name in ("triton", "tensorflow"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "triton" / "__init__.py").write_text("print('triton')")
+    (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('then')")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = in_process("import jaxprompt.data.task", PYTHONPATH=path)
+    assert done.stdout.split() == ["triton"]
+    assert done.stderr.strip().endswith("then")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None,
+    reason="no Triton: PyTorch for CUDA brings it",
+)
+def test_a_process_that_read_data_survives_triton():
+    done = in_process("import jaxprompt.data.libraries; import triton")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("vendor", "kind", "file", "found"),
+    [
+        ("0x1ae0", "0xff0000", "", True),  # A TPU on the PCI bus.
+        ("0x1ae0", "0x020000", "", False),  # Google's network card.
+        ("0x1ae0", "0x010802", "", False),  # Google's disk.
+        ("0x10de", "0x030200", "", False),  # A GPU.
+        ("0x8086", "0x060000", "dev/vfio/vfio", False),
+        ("0x8086", "0x060000", "dev/vfio/0", True),
+        ("0x8086", "0x060000", "dev/accel0", True),
+    ],
+)
+def test_a_tpu_is_seen_by_its_devices(
+    tmp_path: Path, vendor: str, kind: str, file: str, found: bool
+):
+    device = tmp_path / "sys/bus/pci/devices/0000:00:04.0"
+    device.mkdir(parents=True)
+    (device / "vendor").write_text(f"{vendor}\n")
+    (device / "class").write_text(f"{kind}\n")
+    if file:
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    assert has_tpu(tmp_path) is found
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None or has_tpu(),
+    reason="needs libtpu, which `plan` brings, and no TPU",
+)
+def test_libtpu_without_a_tpu_is_left_alone():
+    done = in_process(
+        "from jaxprompt.startup import leave_out_absent_tpu;"
+        "leave_out_absent_tpu(); import jax; print(jax.default_backend());"
+        "print('libtpu.so' in open('/proc/self/maps').read())"
+    )
+    assert done.stdout.split() == ["cpu", "False"]
+    assert not done.stderr

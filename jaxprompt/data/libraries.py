@@ -9,6 +9,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from jaxprompt.startup import load_triton
+
 
 @contextlib.contextmanager
 def _quiet_start() -> Iterator[None]:
@@ -30,6 +32,8 @@ def _quiet_start() -> Iterator[None]:
             os.dup2(screen, 2)
             os.close(screen)
 
+
+load_triton()
 
 with _quiet_start():
     import seqio
