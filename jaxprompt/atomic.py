@@ -6,6 +6,8 @@ from pathlib import Path
 
 import jax
 
+from jaxprompt.quoting import quoted_path
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file so that no reader, and no crash, ever sees half of it.
@@ -20,7 +22,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         FileNotFoundError: If the folder does not exist.
     """
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"no folder {path.parent} for {path.name}: make it")
+        raise FileNotFoundError(
+            f"no folder {quoted_path(path.parent)} for {path.name}: make it"
+        )
     if jax.process_index() > 0:
         return
     # In the same folder: a rename is atomic within one file system only.

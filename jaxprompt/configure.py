@@ -14,7 +14,8 @@ from gin import config_parser
 
 from jaxprompt.config import CONFIGURABLES, Run, Sweep
 from jaxprompt.config.run import MOST_SEEDS
-from jaxprompt.field_types import check_value, shown
+from jaxprompt.field_types import check_value
+from jaxprompt.quoting import cut, quoted, quoted_path, visible
 
 _PACKAGE = Path(__file__).parent
 _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
@@ -207,7 +208,7 @@ def _find(file: str) -> Path:
         if os.path.isfile(folder / file):
             return folder / file
     looked = ", ".join(str(folder.absolute()) for folder in _FOLDERS)
-    raise FileNotFoundError(f"no gin file {shown(file)[1:-1]}: looked in {looked}")
+    raise FileNotFoundError(f"no gin file {quoted_path(file)}: looked in {looked}")
 
 
 def _text_of(path: Path) -> str:
@@ -256,7 +257,7 @@ def _check_name(name: str) -> None:
     own = name.rpartition("/")[2].removeprefix("jaxprompt.")
     if own not in _configurables:
         raise ValueError(
-            f"No configurable matching {_cut(name)!r}: there are "
+            f"No configurable matching {quoted(name)}: there are "
             f"{', '.join(_configurables)}"
         )
 
@@ -292,22 +293,23 @@ def _check(text: str, where: str, depth: int) -> set[str]:
 def _set(setting: str, names: Iterable[str]) -> None:
     """Applies one "NAME=value" of the command line."""
     name, equals, value = setting.partition("=")
-    asked = f"--gin.{_cut(name)}"
+    said, said_value = (cut(visible(text), most=100) for text in (name, value))
+    asked = f"--gin.{said}"
     if not equals:
         raise ValueError(f"{asked} has no value: write {asked}=VALUE")
     if "." not in name and name not in names:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {sorted(names)}"
-        raise ValueError(f"no name {_cut(name)} in the gin files: {hint}")
+        raise ValueError(f"no name {said} in the gin files: {hint}")
     line = f"{name} = {value}"
     try:
         config_parser.ConfigParser(line, _NoReferences()).parse_statement()
     except _MALFORMED as error:
         raise ValueError(
-            f"{asked}={_cut(value)}: {_cut(value)} is not a value; text needs quotes "
-            f"of its own: {asked}=\"'{_cut(value)}'\""
+            f"{asked}={said_value}: {said_value} is not a value; text needs quotes of "
+            f"its own: {asked}=\"'{said_value}'\""
         ) from error
-    _read(line, f"{asked}={_cut(value)}")
+    _read(line, f"{asked}={said_value}")
 
 
 def _one_line(error: BaseException) -> str:
@@ -315,10 +317,4 @@ def _one_line(error: BaseException) -> str:
         return "values in values, or names that stand for each other, without an end"
     # gin names the configurable, and adds where it lies in memory.
     text = re.sub(r" \(<.*?>\)", "", " ".join(str(error).split()))
-    return _cut(text, most=1000)
-
-
-def _cut(text: str, most: int = 100) -> str:
-    """Returns what an error message shows of a text: one line, not too long."""
-    text = text if text.isprintable() else repr(text)[1:-1]
-    return text if len(text) <= most else f"{text[:most]}..."
+    return cut(visible(text), most=1000)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-_LONGEST = 60
-"""Characters of a value that an error message shows."""
+from jaxprompt.quoting import quoted
 
 _LARGEST = 2**63
 """Beyond it a whole number fits no array."""
@@ -30,19 +29,21 @@ def check_value(where: str, value: Any, hint: Any) -> None:
     """
     if isinstance(value, str) and hint == Sequence[str]:
         raise ValueError(
-            f"{where} is the text {shown(value)}: use a list of words, as "
-            f"[{shown(value)}]"
+            f"{where} is the text {quoted(value)}: use a list of words, as "
+            f"[{quoted(value)}]"
         )
     choices = [kind for kind in _choices(hint) if _fits(value, kind)]
     if not choices:
         raise ValueError(
-            f"{where} is {shown(value)}, of type {type(value).__name__}: it must be "
+            f"{where} is {quoted(value)}, of type {type(value).__name__}: it must be "
             f"{_described(hint)}"
         )
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} is {value}: it must be a finite number")
     if isinstance(value, int) and abs(value) >= _LARGEST:
-        raise ValueError(f"{where} is {shown(value)}: use a number of 63 bits or fewer")
+        raise ValueError(
+            f"{where} is {quoted(value)}: use a number of 63 bits or fewer"
+        )
     kind: Any = choices[0]
     items: Any = value
     if get_origin(kind) is Sequence:
@@ -53,16 +54,7 @@ def check_value(where: str, value: Any, hint: Any) -> None:
         for key, item in items.items():
             if type(key) is not int:
                 check_value(f"A key of {where}", key, of_key)
-            check_value(f"{where}[{shown(key)}]", item, of_value)
-
-
-def shown(value: Any) -> str:
-    """Returns a value as an error message shows it: on one line, not too long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no number of thousands of digits.
-        text = "a number of thousands of digits"
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+            check_value(f"{where}[{quoted(key)}]", item, of_value)
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:

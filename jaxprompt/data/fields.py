@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxprompt.data.files import Row, field_text
-from jaxprompt.data.strict_json import quoted, shown, shown_names
+from jaxprompt.quoting import listed, quoted
+from jaxprompt.strict_json import as_json
 
 _LARGEST = 2**31 - 1
 """Of a number of a row: TFDS keeps it in int32, and so does `sources.to_columns`."""
@@ -27,7 +28,7 @@ def field_label(row: Row, name: str, labels: Mapping[str, int]) -> int:
     label = field_text(row, name)
     if label not in labels:
         raise ValueError(
-            f"{row.where}: {name} {quoted(label)} is not one of {shown_names(labels)}"
+            f"{row.where}: {name} {quoted(label)} is not one of {listed(labels)}"
         )
     return labels[label]
 
@@ -84,14 +85,14 @@ def field_rows(row: Row, name: str) -> list[Row]:
     """
     values = _value(row, name)
     if not isinstance(values, list):
-        raise ValueError(f"{row.where}: {name} is {shown(values)}: use a list")
+        raise ValueError(f"{row.where}: {name} is {as_json(values)}: use a list")
     return [_row(x, f"{row.where}: {name}[{i}]") for i, x in enumerate(values)]
 
 
 def _value(row: Row, name: str) -> Any:
     if name not in row.fields:
         raise ValueError(
-            f"{row.where}: no field {name!r}: the row has {shown_names(row.fields)}"
+            f"{row.where}: no field {name!r}: the row has {listed(row.fields)}"
         )
     return row.fields[name]
 
@@ -99,6 +100,6 @@ def _value(row: Row, name: str) -> Any:
 def _row(value: Any, where: str) -> Row:
     if not isinstance(value, dict):
         raise ValueError(
-            f'{where} is {shown(value)}: use an object, {{"field": value, ...}}'
+            f'{where} is {as_json(value)}: use an object, {{"field": value, ...}}'
         )
     return Row(where, value)

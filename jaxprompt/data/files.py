@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprompt.data.strict_json import NotJson, parse_json, shown, shown_names
+from jaxprompt.quoting import listed, quoted_path
+from jaxprompt.strict_json import (
+    NotJson,
+    NotUtf8,
+    as_json,
+    decode_utf8,
+    parse_json,
+)
 
 
 class Row(NamedTuple):
@@ -64,29 +71,14 @@ def check_file(path: Path) -> None:
         )
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(path):
-        # Whole, to be looked at and pasted, unless no file could be called so.
-        name = str(path) if len(str(path)) < 1000 else shown(str(path))
-        raise FileNotFoundError(f"{name}: no such file")
+        raise FileNotFoundError(f"{quoted_path(path)}: no such file")
 
 
 def _read_text(path: Path) -> str:
-    data = path.read_bytes()
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as err:
-        raise ValueError(f"{path}:{_line_of(err)}: {_not_utf8(err)}") from err
-
-
-def _line_of(err: UnicodeDecodeError) -> int:
-    return err.object[: err.start].count(b"\n") + 1
-
-
-def _not_utf8(err: UnicodeDecodeError) -> str:
-    utf_16 = err.object[:2] in (b"\xff\xfe", b"\xfe\xff")
-    return (
-        f"byte 0x{err.object[err.start]:02x} is not UTF-8: convert the file, for "
-        f"example with iconv -f {'UTF-16' if utf_16 else 'WINDOWS-1252'} -t UTF-8"
-    )
+        return decode_utf8(path.read_bytes())
+    except NotUtf8 as err:
+        raise ValueError(f"{path}:{err.line}: {err.reason}") from err
 
 
 def split_lines(text: str) -> Iterable[str]:
@@ -108,13 +100,10 @@ def stream_lines(stream: io.TextIOWrapper, where: str) -> Iterable[str]:
     Raises:
         ValueError: If it is not UTF-8; names the line.
     """
-    data = bytes(stream.buffer.read())
     try:
-        return split_lines(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as err:
-        raise ValueError(
-            f"{where}: not UTF-8: line {_line_of(err)}: {_not_utf8(err)}"
-        ) from err
+        return split_lines(decode_utf8(bytes(stream.buffer.read())))
+    except NotUtf8 as err:
+        raise ValueError(f"{where}: not UTF-8: line {err.line}: {err.reason}") from err
 
 
 def read_jsonl(lines: Iterable[str], where: str | Path) -> Iterator[Row]:
@@ -166,14 +155,14 @@ def field_text(row: Row, name: str) -> str:
     """
     if name not in row.fields:
         raise ValueError(
-            f"{row.where}: no field {name!r}: the row has {shown_names(row.fields)}"
+            f"{row.where}: no field {name!r}: the row has {listed(row.fields)}"
         )
     value = row.fields[name]
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float):
         raise ValueError(
-            f"{row.where}: field {name!r} is {shown(value)}: use a text or a number"
+            f"{row.where}: field {name!r} is {as_json(value)}: use a text or a number"
         )
     return str(value)
 
@@ -218,7 +207,7 @@ def _with_header(
     repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
         raise ValueError(
-            f"{path}:{line}: the header names {shown_names(repeated)} more than once"
+            f"{path}:{line}: the header names {listed(repeated)} more than once"
         )
     blank = None
     for line, cells in numbered:
@@ -236,6 +225,6 @@ def _with_header(
         if len(cells) != len(header):
             raise ValueError(
                 f"{path}:{line}: {len(cells)} columns, but the header has "
-                f"{len(header)}: {shown_names(header)}"
+                f"{len(header)}: {listed(header)}"
             )
         yield Row(f"{path}:{line}", dict(zip(header, cells, strict=True)))

@@ -12,9 +12,9 @@ from jaxprompt.data import sources
 from jaxprompt.data.files import Row, check_file, read_rows
 from jaxprompt.data.libraries import seqio, t5_metrics
 from jaxprompt.data.libraries import t5_postprocessors as postprocessors
-from jaxprompt.data.strict_json import quoted, shown_names
 from jaxprompt.data.task import Task, make_task
 from jaxprompt.data.template import Template
+from jaxprompt.quoting import listed, quoted
 
 MetricFn = Callable[..., Any]
 
@@ -131,7 +131,7 @@ class _RowFormat:
         if value not in self.labels:
             raise ValueError(
                 f"{row.where}: label {quoted(value)} is not one of "
-                f"{shown_names(self.labels)}"
+                f"{listed(self.labels)}"
             )
         return self.labels[value]
 

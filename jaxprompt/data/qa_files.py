@@ -9,7 +9,8 @@ from pathlib import Path
 from jaxprompt.data.fields import field_rows
 from jaxprompt.data.files import Row, field_text, read_jsonl
 from jaxprompt.data.sources import Features
-from jaxprompt.data.strict_json import NotJson, parse_json, quoted, shown
+from jaxprompt.quoting import quoted
+from jaxprompt.strict_json import NotJson, NotUtf8, as_json, decode_utf8, parse_json
 
 
 def squad_row(
@@ -45,10 +46,8 @@ def read_squad(path: Path) -> list[Features]:
             place.
     """
     try:
-        content = parse_json(path.read_bytes().decode("utf-8-sig"), several_lines=True)
-    except UnicodeDecodeError as err:
-        raise ValueError(f"{path}: not JSON: {err}") from err
-    except NotJson as err:
+        content = parse_json(decode_utf8(path.read_bytes()), several_lines=True)
+    except (NotJson, NotUtf8) as err:
         raise ValueError(f"{path}: not JSON: {err.reason}") from err
     if not isinstance(content, dict):
         raise ValueError(
@@ -120,7 +119,9 @@ def _check_rows(rows: Sequence[Features], path: Path) -> None:
 def _texts(row: Row, name: str) -> list[str]:
     found = row.fields.get(name)
     if not isinstance(found, list) or not all(isinstance(x, str) for x in found):
-        raise ValueError(f"{row.where}: {name} is {shown(found)}: use a list of texts")
+        raise ValueError(
+            f"{row.where}: {name} is {as_json(found)}: use a list of texts"
+        )
     return found
 
 

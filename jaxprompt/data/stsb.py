@@ -13,7 +13,7 @@ from jaxprompt.data.libraries import t5_postprocessors as postprocessors
 from jaxprompt.data.libraries import t5_preprocessors as preprocessors
 from jaxprompt.data.libraries import tfds_glue as glue
 from jaxprompt.data.official import UNLABELLED, OfficialTask
-from jaxprompt.data.strict_json import quoted
+from jaxprompt.quoting import quoted
 
 TEXTS = ("sentence1", "sentence2")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jaxprompt.data.text_rows import read_row_texts, row_passages
+from jaxprompt.quoting import quoted_path
 
 Passage = tuple[str, ...]
 """Consecutive sentences, or rows, of one file, each on one line."""
@@ -128,8 +129,8 @@ def _files(folder: Path) -> dict[str, Path]:
     paths = sorted(path for path in folder.rglob("*.txt") if path.is_file())
     if not paths:
         raise FileNotFoundError(
-            f"no *.txt file below {folder}: give another folder, or a .jsonl file by "
-            "its name"
+            f"no *.txt file below {quoted_path(folder)}: give another folder, or a "
+            ".jsonl file by its name"
         )
     return {path.relative_to(folder).as_posix(): path for path in paths}
 

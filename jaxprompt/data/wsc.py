@@ -12,7 +12,7 @@ from jaxprompt.data.libraries import t5_preprocessors as preprocessors
 from jaxprompt.data.libraries import tf
 from jaxprompt.data.libraries import tfds_super_glue as super_glue
 from jaxprompt.data.official import JSONL, UNLABELLED, OfficialTask
-from jaxprompt.data.strict_json import quoted
+from jaxprompt.quoting import quoted
 
 SPLIT_BY_AUTHORS = ("Kamenev and Zinoviev", "Kamenev, Zinoviev, and Stalin")
 """Referents whose names do not stand together in the text."""

@@ -10,6 +10,8 @@ import safetensors.numpy
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
+from jaxprompt.quoting import listed, quoted_path
+
 _KINDS = ("float32", "float16", "bfloat16")
 
 _LOADED = "torch.load('{path}', map_location='cpu', weights_only=True)"
@@ -65,10 +67,9 @@ def read_tensor(path: Path, tensor: str, otherwise: str) -> np.ndarray:
         with safe_open(path, framework="numpy") as file:
             names = sorted(file.keys())
             if names != [tensor]:
-                few = ", ".join(map(_shown, names[:5])) or "nothing"
                 raise ValueError(
-                    f"{path} holds {few}, where one tensor {tensor!r} should be: "
-                    f"{otherwise}"
+                    f"{path} holds {listed(names, most=5)}, where one tensor "
+                    f"{tensor!r} should be: {otherwise}"
                 )
             try:
                 return file.get_tensor(tensor)
@@ -162,12 +163,9 @@ def round_rows(rows: np.ndarray, dtype: str) -> tuple[np.ndarray, tuple[str, ...
     )
 
 
-def _shown(name: str) -> str:
-    """Returns a name as an error message shows it: on one line, not too long."""
-    return (name if name.isprintable() else ascii(name))[:60]
-
-
 def _check_there(path: Path) -> None:
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"no prompt file at {str(path)[:300]}: check the path")
+        raise FileNotFoundError(
+            f"no prompt file at {quoted_path(path)}: check the path"
+        )

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from jaxprompt.quoting import quoted_path
+
 
 @contextlib.contextmanager
 def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
@@ -41,7 +43,9 @@ def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
 def check_replaceable(path: Path, names: Collection[str]) -> None:
     """Refuses a place where `new_folder` would not put these files."""
     if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"no folder {path.parent} for {path.name}: make it")
+        raise FileNotFoundError(
+            f"no folder {quoted_path(path.parent)} for {path.name}: make it"
+        )
     if not path.exists():
         return
     if not path.is_dir() or path.is_symlink():

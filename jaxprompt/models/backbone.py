@@ -21,6 +21,7 @@ from jaxprompt.models.weights.checkpoint import (
     read_params,
 )
 from jaxprompt.models.weights.hugging_face import save
+from jaxprompt.quoting import quoted_path
 from jaxprompt.shapes import Params
 
 __all__ = ["Backbone", "Cache", "find_checkpoint", "load", "open_backbone", "save"]
@@ -213,7 +214,7 @@ def find_checkpoint(
         ValueError: If the files are those of neither a T5 nor a GPT-2.
     """
     if vocabulary is not None and not Path(vocabulary).exists():
-        raise FileNotFoundError(f"no vocabulary at {vocabulary}")
+        raise FileNotFoundError(f"no vocabulary at {quoted_path(vocabulary)}")
     folder, commit = _find_folder(str(name), revision)
     if t5x.is_checkpoint(folder):
         checkpoint = t5x.open_checkpoint(folder)
@@ -318,7 +319,7 @@ def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
             )
         return folder, None
     if name.startswith((".", "/", "~")):
-        raise FileNotFoundError(f"no model folder at {name}")
+        raise FileNotFoundError(f"no model folder at {quoted_path(name)}")
     try:
         snapshot = huggingface_hub.snapshot_download(
             name, revision=revision, allow_patterns=list(_WANTED)
@@ -326,8 +327,8 @@ def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
     # The Hub's client raises many kinds: no such name, no network, offline, no disk.
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as err:
         raise FileNotFoundError(
-            f"no model folder at {name}, and {name!r} could not be had from the Hub: "
-            f"{err}"
+            f"no model folder at {quoted_path(name)}, and {name!r} could not be had "
+            f"from the Hub: {err}"
         ) from err
     # The cache names a snapshot's folder by its commit.
     return Path(snapshot), Path(snapshot).name

@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from jaxprompt.models import layers
+from jaxprompt.quoting import quoted
 
 _ROW_MULTIPLE = 128
 
@@ -50,16 +51,20 @@ class GPT2Config:
             value = getattr(self, field.name)
             least = 0 if field.name == "vocab_size" else 1
             if field.type is int and (not isinstance(value, int) or value < least):
-                raise ValueError(f"GPT-2 {field.name} {value!r} is no positive integer")
+                raise ValueError(
+                    f"GPT-2 {field.name} {quoted(value)} is no positive integer"
+                )
         if not isinstance(self.norm_epsilon, (int, float)):
-            raise ValueError(f"GPT-2 norm_epsilon {self.norm_epsilon!r} is no number")
+            raise ValueError(
+                f"GPT-2 norm_epsilon {quoted(self.norm_epsilon)} is no number"
+            )
         if self.width % self.heads:
             raise ValueError(
                 f"GPT-2 width {self.width} is not divisible by {self.heads} heads"
             )
         if self.activation not in layers.ACTIVATIONS:
             raise ValueError(
-                f"GPT-2 activation {self.activation!r} is none of "
+                f"GPT-2 activation {quoted(self.activation)} is none of "
                 f"{', '.join(layers.ACTIVATIONS)}"
             )
 

@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from jaxprompt.models import layers
+from jaxprompt.quoting import quoted
 
 _ROW_MULTIPLE = 128
 
@@ -55,9 +56,13 @@ class T5Config:
             value = getattr(self, field.name)
             least = 0 if field.name == "vocab_rows" else 1
             if field.type is int and (not isinstance(value, int) or value < least):
-                raise ValueError(f"T5 {field.name} {value!r} is no positive integer")
+                raise ValueError(
+                    f"T5 {field.name} {quoted(value)} is no positive integer"
+                )
         if not isinstance(self.norm_epsilon, (int, float)):
-            raise ValueError(f"T5 norm_epsilon {self.norm_epsilon!r} is no number")
+            raise ValueError(
+                f"T5 norm_epsilon {quoted(self.norm_epsilon)} is no number"
+            )
         if self.buckets < 4 or self.max_distance < self.buckets:
             raise ValueError(
                 f"T5 buckets {self.buckets}, max_distance {self.max_distance}: the "
@@ -65,7 +70,7 @@ class T5Config:
             )
         if self.activation not in layers.ACTIVATIONS:
             raise ValueError(
-                f"T5 activation {self.activation!r} is none of "
+                f"T5 activation {quoted(self.activation)} is none of "
                 f"{', '.join(layers.ACTIVATIONS)}"
             )
 

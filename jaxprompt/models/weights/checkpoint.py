@@ -20,6 +20,7 @@ from jaxprompt.models.quantise import (
 )
 from jaxprompt.models.quantise import quantise as quantise_matrices
 from jaxprompt.models.weights.source import Source, Tensors
+from jaxprompt.quoting import listed
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import RULES, Rules, shardings
 
@@ -217,7 +218,7 @@ def _check_cover(checkpoint: Checkpoint) -> None:
     ]
     family = "GPT-2" if checkpoint.config.causal else "T5"
     problems = [
-        f"{len(names)} of {total} tensors {what}: {_shown(names)}"
+        f"{len(names)} of {total} tensors {what}: {listed(names, _SHOWN)}"
         for names, total, what in (
             (missing, len(expected), "are missing"),
             (extra, len(found), f"have no place in {family}"),
@@ -230,11 +231,6 @@ def _check_cover(checkpoint: Checkpoint) -> None:
             f"{checkpoint.folder} does not hold this {family}: {'; '.join(problems)}. "
             f"Take config and weights from one {family} checkpoint"
         )
-
-
-def _shown(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _name(path: Any) -> str:

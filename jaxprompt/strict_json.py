@@ -1,15 +1,15 @@
 """JSON that means one thing: what parsers read in different ways is refused."""
 
+import collections
 import json
 import re
-from collections.abc import Iterable
+import unicodedata
 from typing import Any
+
+from jaxprompt.quoting import cut, quoted
 
 _DEEPEST = 100
 """Levels of lists and objects: far more than any row has, and few enough to recurse."""
-
-_LONGEST, _MOST = 60, 20
-"""Characters of a value, and names of a list, that an error message shows."""
 
 # Half of a pair that stands for one character: no text, and no UTF-8.
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
@@ -27,12 +27,34 @@ class NotJson(ValueError):
         self.reason = reason
 
 
-def parse_json(text: str, *, several_lines: bool = False) -> Any:
+class NotUtf8(ValueError):
+    """Bytes of another encoding than UTF-8.
+
+    Attributes:
+        line: The line of the first byte that is not UTF-8, from 1.
+        reason: What is wrong, and the command that converts the file.
+    """
+
+    def __init__(self, err: UnicodeDecodeError):
+        utf_16 = err.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+        self.line = err.object[: err.start].count(b"\n") + 1
+        self.reason = (
+            f"byte 0x{err.object[err.start]:02x} is not UTF-8: convert the file, for "
+            f"example with iconv -f {'UTF-16' if utf_16 else 'WINDOWS-1252'} -t UTF-8"
+        )
+        super().__init__(self.reason)
+
+
+def parse_json(
+    text: str, *, several_lines: bool = False, undefined: bool = False
+) -> Any:
     """Parses JSON, and refuses what would be changed or lost by it.
 
     Args:
         text: One JSON text.
         several_lines: Whether an error tells the line too.
+        undefined: Whether NaN and Infinity are read, which Python writes for a metric
+            that is not defined, such as a correlation with a constant.
 
     Returns:
         Its value, which `json.dumps` writes as JSON again.
@@ -46,7 +68,7 @@ def parse_json(text: str, *, several_lines: bool = False) -> Any:
             text,
             object_pairs_hook=_object,
             parse_float=_finite,
-            parse_constant=_no_constant,
+            parse_constant=float if undefined else _no_constant,
         )
     except NotJson:
         raise
@@ -70,35 +92,49 @@ def parse_json(text: str, *, several_lines: bool = False) -> Any:
     return value
 
 
-def shown(value: Any) -> str:
+def as_json(value: Any) -> str:
     """Returns a JSON value as an error message shows it: on one line, not too long."""
     return cut(json.dumps(value))
 
 
-def quoted(text: str) -> str:
-    """Returns a text in quotes as an error message shows it, likewise."""
-    return cut(repr(text))
+def printable_json(text: str) -> str:
+    """Escapes in JSON text what a terminal would obey or hide: it says the same.
+
+    Args:
+        text: JSON of one line each, as `json.dumps` writes it without an indent.
+    """
+    return "".join(x if _is_seen(x) else json.dumps(x)[1:-1] for x in text)
 
 
-def shown_names(names: Iterable[str]) -> str:
-    """Returns names of fields or labels as an error message lists them, likewise."""
-    known = list(names)
-    listed = [cut(x if x.isprintable() else repr(x)) for x in known[:_MOST]]
-    if len(known) > _MOST:
-        listed.append(f"{len(known) - _MOST} more")
-    return ", ".join(listed) or "no fields"
+def _is_seen(character: str) -> bool:
+    # Spaces of any width are text; a line end is no part of a JSON string.
+    return (
+        character.isprintable()
+        or character == "\n"
+        or unicodedata.category(character) == "Zs"
+    )
 
 
-def cut(text: str) -> str:
-    """Returns the start of a text that is too long for an error message."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+def decode_utf8(data: bytes) -> str:
+    """Decodes a file that should be UTF-8, with or without a byte-order mark.
+
+    Args:
+        data: The whole file, or its first part.
+
+    Raises:
+        NotUtf8: If it is in another encoding; says which it may be, and the fix.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise NotUtf8(err) from err
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = collections.Counter(name for name, _ in pairs)
+        twice, _ = counts.most_common(1)[0]
         raise NotJson(f"the key {quoted(twice)} stands twice in one object")
     return found
 
