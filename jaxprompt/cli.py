@@ -1,11 +1,11 @@
 """The command `jaxprompt`: starts what its flags say, and tells mistakes in a line."""
 
-import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxprompt.flags import is_distributed, make_parser
+from jaxprompt.interrupts import Interrupted, interruptible
+from jaxprompt.terminal import say
 
 PACKAGE = Path(__file__).parent
 
@@ -15,13 +15,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Args:
         arguments: The command line without the program's name; None takes this
-            process's.
+            process's, which ends after it.
 
     Returns:
         The exit status: 0 done; 1 a mistake in what was asked, told in one line, or
         something wrong that `doctor` found; 2 a mistake in the flags; 143 or 130
-        stopped by a signal, the state saved.
+        stopped by SIGTERM or SIGINT, at whatever moment, told in one line.
     """
+    try:
+        with interruptible(ends_process=arguments is None):
+            return _run(arguments)
+    except Interrupted as stop:
+        _tell(str(stop))
+        return 128 + stop.signal
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    # Imported when signals are heard, and JAX after the flags are read, so that --help
+    # does not wait for it.
+    from jaxprompt.flags import is_distributed, make_parser
+
     parser = make_parser()
     flags, rest = parser.parse_known_args(arguments)
     settings = [argument for argument in rest if argument.startswith("--gin.")]
@@ -32,7 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown arguments: {' '.join(unknown)}")
     flags.settings = [setting.removeprefix("--gin.") for setting in settings]
 
-    # Imported after the flags are read, so that --help does not wait for JAX.
     from jaxprompt import startup
 
     try:
@@ -43,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 flags.coordinator_address, flags.num_processes, flags.process_id
             )
     except ValueError as error:
-        print(f"jaxprompt: {error}", file=sys.stderr)
+        _tell(str(error))
         return 1
 
     from jaxprompt.train.stopped import Stopped
@@ -51,21 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = flags.command(flags)
     except Stopped as stopped:
-        print(f"jaxprompt: {stopped}; the same command resumes", file=sys.stderr)
+        _tell(f"{stopped}; the same command resumes")
         return 128 + stopped.signal
     except (ValueError, OSError, FloatingPointError) as error:
         # A disk, a name or a permission may fail anywhere; that is no bug either.
         if not isinstance(error, OSError) and not _is_ours(error):
             raise
-        print(f"jaxprompt: {_one_line(str(error))}", file=sys.stderr)
+        _tell(str(error))
         return 1
     return status or 0
 
 
-def _one_line(text: str) -> str:
-    """Shows a message that may hold a user's own characters on one line."""
-    joined = " ".join(text.split())
-    return joined if joined.isprintable() else ascii(joined)[1:-1]
+def _tell(message: str) -> None:
+    """Prints a message, which may hold text of files and users, as one line."""
+    lines = (line.strip() for line in message.split("\n"))
+    say(f"jaxprompt: {' '.join(filter(None, lines))}", problem=True)
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -24,7 +24,7 @@ def _quiet_start() -> Iterator[None]:
         os.dup2(notes.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             notes.seek(0)
             os.write(screen, notes.read())
             raise

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from jaxprompt.data.position import Position
 from jaxprompt.data.rows import padding_share
+from jaxprompt.interrupts import Interrupted
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.metrics import MetricLog
@@ -149,7 +150,7 @@ def fit(
                 seconds = time.perf_counter() - start
                 progress = dataclasses.replace(progress, seconds=seconds)
                 checkpoints.save(state, progress)
-            if received and not last:
+            if received:
                 raise Stopped(received, step, saved=checkpoints is not None)
     return state, progress
 
@@ -252,9 +253,12 @@ class _StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self._received:  # Asked twice: stop at once, without saving.
-            raise KeyboardInterrupt
+            raise Interrupted(number)
         self._received = number
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self._received and kind is None:
+            # It came while the last state was saved: whoever was there before hears it.
+            signal.raise_signal(self._received)

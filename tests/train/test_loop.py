@@ -13,6 +13,7 @@ import pytest
 from tiny import draw_examples, draw_prompt, one_each
 
 from jaxprompt.data.position import Position
+from jaxprompt.interrupts import Interrupted, interruptible
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.loop import Validation, fit
 from jaxprompt.train.metrics import MetricLog
@@ -291,15 +292,34 @@ def test_a_second_signal_does_not_wait(folder):
     assert folder.kept() == [2, 4]
 
 
-def test_a_signal_in_the_last_step_lets_the_run_end(folder):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_last_step_saves_and_stops_too(folder, number):
+    """What follows the training, the scores, may take as long as it did."""
+
     def batches(position):
         for batch, after in counting(position):
             if batch.number == 4:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
             yield batch, after
 
-    state, _ = folder.fit(Pace(steps=5), batches=batches)
-    assert int(state.step) == 5
+    with pytest.raises(Stopped, match=f"{number.name} after step 5: .* is saved"):
+        folder.fit(Pace(steps=5), batches=batches)
+    assert folder.kept() == [5]
+    state, _ = folder.fit(Pace(steps=5))
+    assert float(state.trained["seen"]) == seen_after(5)
+
+
+def test_a_signal_while_the_last_state_is_saved_is_heard(folder, monkeypatch):
+    save = Checkpoints.save
+
+    def interrupted(checkpoints, state, progress):
+        save(checkpoints, state, progress)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Checkpoints, "save", interrupted)
+    with pytest.raises(Interrupted, match="SIGTERM"), interruptible(ends_process=False):
+        folder.fit(Pace(steps=5))
+    assert folder.kept() == [5]
 
 
 class Killed(Exception):

@@ -1,0 +1,80 @@
+"""SIGINT and SIGTERM at any moment of a command: one quiet line, and 130 or 143."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from jaxprompt.interrupts import Interrupted, interruptible
+
+PROGRAM = """
+import signal, sys
+
+module, number, *sys.argv[1:] = sys.argv[1:]
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            sys.meta_path.remove(self)
+            signal.raise_signal(int(number))
+
+sys.meta_path.insert(0, Finder())
+from jaxprompt.cli import main
+sys.exit(main())
+"""
+"""Sends itself a signal when it is about to import a module."""
+
+
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        ("jaxprompt.flags", signal.SIGINT),
+        ("jax._src.core", signal.SIGTERM),
+        ("tensorflow.python.ops.math_ops", signal.SIGINT),
+        ("jaxprompt.runs.diagnosis", signal.SIGTERM),
+    ],
+)
+def test_a_signal_during_start_up(module: str, number: signal.Signals):
+    command = [sys.executable, "-c", PROGRAM, module, str(int(number)), "doctor"]
+    command += ["--gin_file=gin/runs/prompt_tuning.gin", "--gin_file=gin/tasks/own.gin"]
+    command += ["--gin.MODEL='bundled:nano'"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr == f"jaxprompt: stopped by {number.name}\n"
+    assert done.stdout == ""
+    assert done.returncode == 128 + number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_signals_mean_afterwards_what_they_meant_before(number):
+    before = signal.getsignal(number)
+    with (
+        pytest.raises(Interrupted, match=f"stopped by {number.name}") as stop,
+        interruptible(ends_process=False),
+    ):
+        os.kill(os.getpid(), number)
+    assert stop.value.signal == number
+    assert signal.getsignal(number) is before
+
+
+def test_another_error_that_a_signal_became_is_the_signal():
+    @interruptible(ends_process=False)
+    def start_up() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as stop:  # As an extension module does it.
+            raise ImportError("initialization failed") from stop
+
+    with pytest.raises(Interrupted, match="SIGINT"):
+        start_up()
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible(ends_process=False):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
