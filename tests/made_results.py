@@ -24,6 +24,38 @@ def made_member(task: str = "rte", seed: int = 0, score: float = 60.0, **more: A
     }
 
 
+def made_loss(**more: Any) -> dict[str, Any]:
+    """What a run tells that is measured by its loss; `more` changes it."""
+    losses = {"loss": 2.5, "other_input_loss": 3.0, "unigram_entropy": 6.5}
+    losses["accuracy"] = 0.5
+    return {
+        "task": "text",
+        "split": "validation",
+        "examples": 10,
+        "metric": "loss",
+        "score": -2.5,
+        **losses,
+        "objectives": {"prefix_lm": {"rate": 1.0, **losses}},
+        "backbone": "t5-small",
+        "seed": 0,
+        **more,
+    }
+
+
+def made_vocabulary(**more: Any) -> dict[str, Any]:
+    """What a run tells that trains a vocabulary; `more` changes it."""
+    return {
+        "trains": "vocabulary",
+        "task": "text",
+        "pieces": 1000,
+        "sentinels": 100,
+        "tokens_per_word": 1.5,
+        "unknown": 0.001,
+        "seconds": 2.5,
+        **more,
+    }
+
+
 def made_result(*members: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The result of a run: flat with one member; with several their vote too."""
     whole = {"trains": "prompt", "backbone": members[0]["backbone"], "seconds": 90.5}
@@ -41,5 +73,6 @@ def made_result(*members: dict[str, Any], **more: Any) -> dict[str, Any]:
             names = {"task": task, "metric": "f1+accuracy", "members": len(scores)}
             votes.append({**names, **vote, "metrics": {}})
     first = {name: members[0][name] for name in ("task", "split", "metric")}
-    head = {**first, "score": 60.0, "steps": 300, **whole}
+    means = {"score": 60.0, "majority": 50.0, "untuned": 12.5}
+    head = {**first, **means, "steps": 300, **whole}
     return {**head, "members": list(members), "votes": votes, **more}

@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ import sentencepiece
 import tokenizers
 
 from jaxprompt.data.libraries import seqio, tf
+from jaxprompt.json_file import read_json_object
+from jaxprompt.strict_json import as_json
 
 _END_OF_TEXT = "<|endoftext|>"
 _SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
@@ -168,10 +169,12 @@ def _sentencepiece(path: Path) -> Pieces:
 def _lower_cases(config: Path) -> bool:
     if not config.is_file():
         return False
-    try:
-        return bool(json.loads(config.read_text("utf-8")).get("do_lower_case", False))
-    except (ValueError, AttributeError) as err:
-        raise ValueError(f"{config}: no JSON object") from err
+    lower = read_json_object(config, "fetch it again").get("do_lower_case", False)
+    if not isinstance(lower, bool):
+        raise ValueError(
+            f"{config}: do_lower_case is {as_json(lower)}: it must be true or false"
+        )
+    return lower
 
 
 def _byte_level(path: Path) -> Pieces:

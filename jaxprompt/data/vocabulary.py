@@ -1,7 +1,6 @@
 """A backbone's vocabulary: text <-> ids, by SentencePiece or a tokenizer.json."""
 
 import functools
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import tokenizers
 
 from jaxprompt.data.causal_vocabulary import load_causal_vocabulary
 from jaxprompt.data.libraries import seqio, tf
+from jaxprompt.json_file import read_json_object
+from jaxprompt.strict_json import as_json
 
 Vocabulary = seqio.Vocabulary
 """What the other rooms call it; only this one imports seqio."""
@@ -88,12 +89,14 @@ def _extra_ids(path: Path, pieces: sentencepiece.SentencePieceProcessor) -> int:
     config = path.with_name("tokenizer_config.json")
     if not config.is_file():
         return DEFAULT_EXTRA_IDS
-    try:
-        return int(json.loads(config.read_text("utf-8"))["extra_ids"])
-    except KeyError:
-        return DEFAULT_EXTRA_IDS
-    except (ValueError, TypeError) as err:
-        raise ValueError(f"{config}: no JSON object with a number extra_ids") from err
+    extra_ids = read_json_object(config, "fetch it again").get(
+        "extra_ids", DEFAULT_EXTRA_IDS
+    )
+    if type(extra_ids) is not int or extra_ids < 0:
+        raise ValueError(
+            f"{config}: extra_ids is {as_json(extra_ids)}: it must be a whole number"
+        )
+    return extra_ids
 
 
 def _check_special_ids(path: Path, pad_id: int | None, eos_id: int | None) -> None:

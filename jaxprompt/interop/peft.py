@@ -19,9 +19,11 @@ from jaxprompt.interop.arrays import (
 )
 from jaxprompt.interop.exchange import Given, Taken
 from jaxprompt.interop.folder import new_folder
+from jaxprompt.json_file import read_json_object
 from jaxprompt.models.backbone import find_checkpoint
 from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.quoting import quoted, quoted_path
 
 CONFIG, WEIGHTS, PICKLE = (
     "adapter_config.json",
@@ -57,7 +59,7 @@ def read(path: Path) -> Taken:
     # Not Path.is_dir, which fails on a name that is too long.
     if not os.path.isdir(path):
         raise FileNotFoundError(
-            f"no folder {str(path)[:300]}: name the one that holds {CONFIG} and "
+            f"no folder {quoted_path(path)}: name the one that holds {CONFIG} and "
             f"{WEIGHTS}"
         )
     config = _read_config(path / CONFIG)
@@ -74,7 +76,7 @@ def read(path: Path) -> Taken:
     if len(rows) not in lengths or width not in (None, rows.shape[1]):
         raise ValueError(
             f"{path}: {TENSOR} is {list(rows.shape)}, but {CONFIG} says "
-            f"num_virtual_tokens {length}, token_dim {_shown(width)}: take both from "
+            f"num_virtual_tokens {length}, token_dim {quoted(width)}: take both from "
             "one adapter"
         )
     notes = ()
@@ -146,32 +148,25 @@ def _sizes(name: str, width: int, chosen: str) -> dict[str, int]:
 
 def _read_config(path: Path) -> Mapping[str, Any]:
     """Reads the config; refuses what is no soft prompt."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no {path.name} in {path.parent}: is it an adapter?")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} holds no JSON object: is it an adapter's?")
+    config = read_json_object(path, "give the folder of an adapter")
     if config.get("peft_type") != _TYPE:
         raise ValueError(
-            f"{path}: peft_type {_shown(config.get('peft_type'))} is no soft prompt "
+            f"{path}: peft_type {quoted(config.get('peft_type'))} is no soft prompt "
             f"that can be read here: only {_TYPE} can"
         )
     if config.get("task_type") not in (_SEQUENCES, _CAUSAL):
         raise ValueError(
-            f"{path}: task_type {_shown(config.get('task_type'))}: only {_SEQUENCES}, "
+            f"{path}: task_type {quoted(config.get('task_type'))}: only {_SEQUENCES}, "
             f"a prompt of T5's encoder, and {_CAUSAL}, can be read here"
         )
     if config.get("modules_to_save"):
         raise ValueError(
-            f"{path}: modules_to_save {_shown(config['modules_to_save'])}: a prompt "
+            f"{path}: modules_to_save {quoted(config['modules_to_save'])}: a prompt "
             "file cannot hold trained parts of the model"
         )
     length = config.get("num_virtual_tokens")
     if type(length) is not int or length < 1:
-        raise ValueError(f"{path}: num_virtual_tokens {_shown(length)} is no length")
+        raise ValueError(f"{path}: num_virtual_tokens {quoted(length)} is no length")
     _check_name(config.get("base_model_name_or_path"), path)
     return config
 
@@ -182,11 +177,6 @@ def _check_name(name: Any, path: Path) -> None:
         return
     if not isinstance(name, str) or any("\ud800" <= x <= "\udfff" for x in name):
         raise ValueError(
-            f"{path}: base_model_name_or_path {_shown(name)} is no text: give the name "
+            f"{path}: base_model_name_or_path {quoted(name)} is no text: give the name "
             "of the model"
         )
-
-
-def _shown(value: Any) -> str:
-    """Returns a value as an error message shows it: on one line, not too long."""
-    return ascii(value)[:80]

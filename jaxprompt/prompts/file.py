@@ -13,8 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.json_file import parse_json_object
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.prompt import Prompt, make_prompt
+from jaxprompt.quoting import cut, quoted_path, visible
 
 _PROMPT, _START, _HEADER = "prompt", "start", "jaxprompt"
 _PACKAGES = ("jaxprompt", "jax", "flax", "optax", "seqio", "t5")
@@ -155,6 +157,11 @@ def _only_rows(bank: Prompt, what: str) -> np.ndarray:
             "each member of unstack(bank) to a file of its own"
         )
     rows = np.ascontiguousarray(np.asarray(bank.rows[0], np.float32))
+    if not rows.size:
+        raise ValueError(
+            f"the {what} is {list(rows.shape)}, of no rows: a prompt file holds one "
+            "row or more"
+        )
     if not np.isfinite(rows).all():
         raise ValueError(
             f"the {what} holds numbers that are not finite, so no model can use it: "
@@ -178,14 +185,16 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
     """
     tensors, header = _read(path)
     rows = tensors[_PROMPT]
+    where, fix = f"{path}: its {_HEADER} header", "the file is damaged"
+    # A score that is not defined is NaN.
+    fields = parse_json_object(header, where, fix, undefined=True)
     try:
-        provenance = Provenance(**json.loads(header))
+        provenance = Provenance(**fields)
         _check_fields(provenance)
-    # Of json, ValueError and RecursionError: many digits, deep lists, half characters.
-    except (TypeError, ValueError, RecursionError) as error:
+    except TypeError as error:
+        said = cut(visible(str(error)), most=200)
         raise ValueError(
-            f"{path}: its {_HEADER} header cannot be read ({error}): the file is "
-            "damaged, or written by a newer version"
+            f"{where} cannot be read ({said}): {fix}, or written by a newer version"
         ) from error
     if (provenance.length, provenance.width) != rows.shape:
         raise ValueError(
@@ -196,7 +205,7 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
 
 
 def _check_fields(provenance: Provenance) -> None:
-    """Raises TypeError or ValueError where a header holds what no run writes."""
+    """Raises TypeError where a header holds what no run writes."""
     hints = get_type_hints(Provenance)
     for name, value in vars(provenance).items():
         kinds = get_args(hints[name]) or (hints[name],)
@@ -209,8 +218,6 @@ def _check_fields(provenance: Provenance) -> None:
             fits = type(value) in kinds or (type(value) is int and float in kinds)
         if not fits:
             raise TypeError(f"{name} is of type {type(value).__name__}")
-    # Half a surrogate pair is no text: it could not even be printed.
-    json.dumps(vars(provenance), ensure_ascii=False).encode()
 
 
 def load_start(path: str | Path) -> Prompt | None:
@@ -243,7 +250,9 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], str]:
     """Reads the prompt, the start if there is one, and the header, unparsed."""
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"no prompt file at {path}: check the path")
+        raise FileNotFoundError(
+            f"no prompt file at {quoted_path(path)}: check the path"
+        )
     try:
         with safe_open(path, framework="numpy") as file:
             header = (file.metadata() or {}).get(_HEADER)
@@ -259,7 +268,8 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], str]:
             "prompt.safetensors of a run"
         )
     for name, rows in tensors.items():
-        if rows.ndim != 2 or rows.dtype != np.float32 or not np.isfinite(rows).all():
+        sound = rows.ndim == 2 and rows.size > 0 and rows.dtype == np.float32
+        if not sound or not np.isfinite(rows).all():
             raise _wrong(path, name, f"{rows.dtype} {rows.shape}")
     return tensors, header
 
@@ -274,8 +284,8 @@ def _tensor(file: Any, name: str, path: str | Path) -> np.ndarray:
 
 def _wrong(path: str | Path, name: str, found: str) -> ValueError:
     return ValueError(
-        f"{path}: the {name} is {found}, but it must be finite float32 [P, D]: the "
-        "file is damaged"
+        f"{path}: the {name} is {found}, but it must be finite float32 [P, D] of one "
+        "row or more: the file is damaged"
     )
 
 

@@ -1,7 +1,6 @@
 """The curves of a run, from its metrics.jsonl: SVG for a page, PNG for a model card."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from jaxprompt.report.drawing import (
     style,
     svg_element,
 )
+from jaxprompt.train.metrics import read_log
 
 _NATS = "nats per target token"
 
@@ -72,18 +72,8 @@ def read_curves(path: Path) -> dict[str, Curve]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line is no line of such a log.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no log {path}: name the metrics.jsonl of a run")
     points: dict[str, list[tuple[int, float]]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            scalars = json.loads(line)
-            step = int(scalars.pop("step"))
-        except (AttributeError, KeyError, TypeError, ValueError) as err:
-            raise ValueError(
-                f"{path}:{number}: not a JSON object with a step: name the "
-                "metrics.jsonl of a run"
-            ) from err
+    for step, scalars in read_log(path):
         for name, value in scalars.items():
             if value is not None:
                 points.setdefault(name, []).append((step, float(value)))

@@ -1,14 +1,14 @@
 """One page of many finished runs: results table, plot, ensembles, learning curves."""
 
-import json
 import os
 import re
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxprompt.config import LOSS, VOCABULARY
+from jaxprompt.quoting import quoted_path
 from jaxprompt.report.curves import read_curves
 from jaxprompt.report.results import (
     FILES,
@@ -17,36 +17,13 @@ from jaxprompt.report.results import (
     superglue_rows,
     write_results,
 )
-from jaxprompt.report.rows import members_of
 from jaxprompt.report.summary import RunFacts, write_summary
 from jaxprompt.runs.bindings import resolve_bindings
 from jaxprompt.runs.methods import Finished, name_methods
 from jaxprompt.runs.output import check_output
+from jaxprompt.runs.result_file import read_result_file
 from jaxprompt.runs.workdir import CONFIG, METRICS, PAGE, RESULT
-
-_Fields = dict[str, type | tuple[type, ...]]
-
-_NUMBER = (int, float)
-
-_MEMBER: _Fields = {
-    "task": str,
-    "metric": str,
-    "backbone": str,
-    "seed": int,
-    "score": _NUMBER,
-    "metrics": dict,
-}
-"""What a page needs of each member of a result, and the type of it."""
-
-_VOTE: _Fields = {
-    "task": str,
-    "metric": str,
-    "members": int,
-    "average": _NUMBER,
-    "best": _NUMBER,
-    "vote": _NUMBER,
-}
-"""Likewise, of each vote."""
+from jaxprompt.terminal import say, say_lines
 
 
 def gather(folders: Sequence[Path], output: Path, *, overwrite: bool = False) -> Path:
@@ -97,7 +74,8 @@ def gather(folders: Sequence[Path], output: Path, *, overwrite: bool = False) ->
     title = f"Results of {', '.join(folder.resolve().name for folder in folders)}"
     made = write_results(output.parent, rows, title=title)
     write_summary(output, rows, facts, title=title, settings=settings)
-    print(f"{results_table(rows)}\nwrote {', '.join(map(str, [output, *made]))}")
+    say_lines(results_table(rows))
+    say(f"wrote {', '.join(map(str, [output, *made]))}")
     return output
 
 
@@ -106,22 +84,23 @@ def _read_results(folders: Sequence[Path]) -> dict[Path, dict[str, Any]]:
     found: dict[Path, dict[str, Any]] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise FileNotFoundError(f"no folder {folder}: name a run's, or one of runs")
+            raise FileNotFoundError(
+                f"no folder {quoted_path(folder)}: name a run's, or one of runs"
+            )
         paths = sorted(folder.resolve().rglob(RESULT), key=_by_number)
         if not paths:
             raise ValueError(
-                f"no run below {folder}: no folder there has a {RESULT}, which a run "
-                "writes when it is finished"
+                f"no run below {quoted_path(folder)}: no folder there has a {RESULT}, "
+                "which a run writes when it is finished"
             )
         for path in sorted(folder.resolve().rglob(CONFIG), key=_by_number):
             if not (path.parent / RESULT).exists():
-                print(f"left out {path.parent}: it is not finished")
+                say(f"left out {path.parent}: it is not finished")
         for path in paths:
-            result = _read_result(path)
+            result = read_result_file(path)
             if result.get("trains") == VOCABULARY or result.get("metric") == LOSS:
-                print(f"left out {path.parent}: pre-training has no score on a task")
+                say(f"left out {path.parent}: pre-training has no score on a task")
             else:
-                _check_result(path, result)
                 found[path.parent] = result
     if not found:
         raise ValueError(
@@ -135,43 +114,6 @@ def _by_number(path: Path) -> list[tuple[int, str]]:
     """Orders names as people do: length_20 comes before length_100."""
     parts = re.split(r"(\d+)", str(path))
     return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
-
-
-def _read_result(path: Path) -> dict[str, Any]:
-    try:
-        result = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is not JSON: {error}. Delete it and train again, or leave its "
-            "folder out"
-        ) from error
-    if not isinstance(result, dict):
-        raise ValueError(
-            f"{path} holds {type(result).__name__} and no result of a run: leave its "
-            "folder out"
-        )
-    return result
-
-
-def _check_result(path: Path, result: Mapping[str, Any]) -> None:
-    members = members_of(result)
-    if not isinstance(members, list) or not members:
-        raise ValueError(f"{path}: members is {members!r}: it must list one or more")
-    lists = {"member": (members, _MEMBER), "vote": (result.get("votes", []), _VOTE)}
-    for name, (entries, fields) in lists.items():
-        for number, entry in enumerate(entries):
-            for field, kind in fields.items():
-                value = entry.get(field) if isinstance(entry, dict) else None
-                if not isinstance(value, kind):
-                    raise ValueError(
-                        f"{path}: {field} of {name} {number} is {value!r}, not "
-                        f"{_kind_name(kind)}: this is no result of a run, so leave its "
-                        "folder out"
-                    )
-
-
-def _kind_name(kind: type | tuple[type, ...]) -> str:
-    return "a number" if isinstance(kind, tuple) else f"of type {kind.__name__}"
 
 
 def _root(folders: Sequence[Path], found: Sequence[Path]) -> Path:

@@ -1,6 +1,5 @@
 """Sharing prompts on the Hugging Face Hub: push with a model card, pull verified."""
 
-import json
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,12 @@ from jaxprompt.interop import hub, peft
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import check_replaceable, new_folder
 from jaxprompt.prompts.file import Provenance, load_prompt
+from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.output import check_output
+from jaxprompt.runs.result_file import read_result_file
 from jaxprompt.runs.sharing_card import Source, make_card
 from jaxprompt.runs.workdir import CONFIG, PAGE, PROMPT, PROMPTS, RESULT
+from jaxprompt.terminal import say
 
 _TOP = tuple({pattern.partition("/")[0] for pattern in hub.PATTERNS})
 """What may lie in the folder of a pulled prompt."""
@@ -35,14 +37,18 @@ def find_shared(name: str) -> list[Path]:
     path = Path(name)
     if not path.is_dir():
         if not path.is_file():
-            raise FileNotFoundError(f"no prompt file at {path}: check the path")
+            raise FileNotFoundError(
+                f"no prompt file at {quoted_path(path)}: check the path"
+            )
         return [path]
     if (path / PROMPT).is_file():
         return [path / PROMPT]
     folder = path / PROMPTS if (path / PROMPTS).is_dir() else path
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise FileNotFoundError(f"no *.safetensors in folder {folder}: check the path")
+        raise FileNotFoundError(
+            f"no *.safetensors in folder {quoted_path(folder)}: check the path"
+        )
     return files
 
 
@@ -75,7 +81,9 @@ def push(
     """
     hub.check_repository(repository)
     folder = _folder_of_run(files[0])
-    result = _read_result(folder / RESULT)
+    result = None
+    if (folder / RESULT).is_file():
+        result = read_result_file(folder / RESULT)
     sources = _read_sources(files, folder, result)
     contents = {source.file: source.path.read_bytes() for source in sources}
     for source in sources:
@@ -90,7 +98,7 @@ def push(
     _announce(plan)
     number = f"{len(sources)} prompts" if len(sources) > 1 else "A prompt"
     commit = hub.upload(plan, f"{number} for {sources[0].provenance.backbone}")
-    print(f"wrote {plan.url}, commit {commit[:12]}")
+    say(f"wrote {plan.url}, commit {commit[:12]}")
     return commit
 
 
@@ -131,14 +139,14 @@ def pull(
             (folder / name).write_bytes(content)
         loaded = [_load(repository, folder, name) for name in prompts]
     if found.left_out:
-        print(f"left out, as no part of a prompt: {', '.join(found.left_out)}")
+        say(f"left out, as no part of a prompt: {', '.join(found.left_out)}")
     for name, provenance in zip(prompts, loaded, strict=True):
-        print(
+        say(
             f"{output / name}: {provenance.length} soft tokens for "
             f"{provenance.backbone}, task {provenance.task or 'not known'}"
         )
-    print(f"wrote {output} from {repository}, commit {found.commit[:12]}; score it by")
-    print(f"jaxprompt evaluate {_flags(output, prompts, loaded[0])}")
+    say(f"wrote {output} from {repository}, commit {found.commit[:12]}; score it by")
+    say(f"jaxprompt evaluate {_flags(output, prompts, loaded[0])}")
     return found.commit
 
 
@@ -162,18 +170,6 @@ def _load(repository: str, folder: Path, name: str) -> Provenance:
 def _folder_of_run(file: Path) -> Path:
     folder = file.absolute().parent
     return folder.parent if folder.name == PROMPTS else folder
-
-
-def _read_result(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(result, dict):
-        raise ValueError(f"{path} holds no JSON object: is it a run's?")
-    return result
 
 
 def _read_sources(
@@ -239,8 +235,8 @@ def _announce(plan: hub.Upload) -> None:
     kind = "a new " if plan.head is None else ""
     kind += "private " if plan.private else "public " * (plan.head is None)
     branch = f", branch {plan.branch}" if plan.branch else ""
-    print(f"to {kind}repository {plan.url}{branch}:")
+    say(f"to {kind}repository {plan.url}{branch}:")
     for name, content in plan.files.items():
-        print(f"  {name} ({len(content):,} bytes)")
+        say(f"  {name} ({len(content):,} bytes)")
     for name in plan.removed:
-        print(f"  {name} is removed")
+        say(f"  {name} is removed")

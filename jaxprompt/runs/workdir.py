@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +12,9 @@ import jax
 from jax.experimental import multihost_utils
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.output import write_json
+from jaxprompt.runs.result_file import read_result_file
 
 PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"
@@ -46,7 +47,7 @@ def check_workdir(workdir: Path, config: str) -> None:
     if not nearest.is_dir():
         is_it = nearest == workdir.absolute()
         what = "is a file" if is_it else f"is below {nearest}, which is a file"
-        raise ValueError(f"workdir {workdir} {what}: name a folder")
+        raise ValueError(f"workdir {quoted_path(workdir)} {what}: name a folder")
     path = workdir / CONFIG
     if not path.exists():
         return
@@ -201,9 +202,9 @@ def _bindings(config: str) -> dict[str, str]:
 
 
 def read_result(workdir: Path) -> dict[str, Any] | None:
-    """Returns the result of a finished run, or None."""
+    """Returns the result of a finished run, or None; see `read_result_file`."""
     path = workdir / RESULT
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return read_result_file(path) if path.exists() else None
 
 
 def write_result(workdir: Path, result: Mapping[str, Any]) -> Path:

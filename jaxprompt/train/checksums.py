@@ -4,11 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.json_file import read_json_object
 
 NAME = "sha256.json"
-"""File in the folder of a checkpoint; see `_text_of`."""
+"""File in the folder of a checkpoint; see `_checksums_of`."""
 
 
 def write_checksums(folder: Path) -> None:
@@ -22,7 +24,8 @@ def write_checksums(folder: Path) -> None:
     """
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     found = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
-    write_atomically(folder / NAME, _text_of(found).encode())
+    text = json.dumps(_checksums_of(found), indent=1)
+    write_atomically(folder / NAME, text.encode())
 
 
 def find_damage(folder: Path) -> str | None:
@@ -35,14 +38,13 @@ def find_damage(folder: Path) -> str | None:
         What is wrong first, in a few words that name the file; None if nothing is.
     """
     try:
-        text = (folder / NAME).read_text(encoding="utf-8")
-        expected = json.loads(text)["files"]
-        changed = text != _text_of(expected)
+        found = read_json_object(folder / NAME, "")
     except FileNotFoundError:
         return f"{NAME} is missing" if folder.is_dir() else "its folder is missing"
-    except (OSError, ValueError, TypeError, KeyError):  # Not text, not JSON, not ours.
-        changed, expected = True, {}
-    if changed:
+    except ValueError:
+        return f"{NAME} is not what was saved"
+    expected = found.get("files")
+    if not isinstance(expected, dict) or found != _checksums_of(expected):
         return f"{NAME} is not what was saved"
     for name, digest in expected.items():
         try:
@@ -56,10 +58,10 @@ def find_damage(folder: Path) -> str | None:
     return None
 
 
-def _text_of(files: Mapping[str, str]) -> str:
-    """Returns JSON: "files", name below the folder -> SHA-256; "sha256" of those."""
+def _checksums_of(files: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns "files", name below the folder -> SHA-256, and "sha256" of those."""
     own = hashlib.sha256(json.dumps(files).encode()).hexdigest()
-    return json.dumps({"files": files, "sha256": own}, indent=1)
+    return {"files": files, "sha256": own}
 
 
 def _sha256(path: Path) -> str:

@@ -2,10 +2,13 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.quoting import quoted
+from jaxprompt.strict_json import NotJson, NotUtf8, as_json, decode_utf8, parse_json
 
 
 class MetricLog:
@@ -21,8 +24,11 @@ class MetricLog:
 
         path = workdir / "metrics.jsonl"
         if path.exists():
-            lines = [line for line in path.read_text().splitlines() if _whole(line)]
-            kept = [line for line in lines if json.loads(line)["step"] <= first_step]
+            kept = [
+                json.dumps({"step": step, **scalars})
+                for step, scalars in read_log(path, whole=False)
+                if step <= first_step
+            ]
             write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
         self._lines = path.open("a", encoding="utf-8")
         self._board = metric_writers.SummaryWriter(str(workdir / "tensorboard"))
@@ -48,6 +54,47 @@ class MetricLog:
         self._board.close()
 
 
-def _whole(line: str) -> bool:
-    """Whether a line was written to its end: the last one of a killed run may not."""
-    return line.startswith("{") and line.endswith("}")
+def read_log(
+    path: Path, *, whole: bool = True
+) -> Iterator[tuple[int, dict[str, float | None]]]:
+    """Reads what a run has logged.
+
+    Args:
+        path: Its metrics.jsonl.
+        whole: Whether the last line must be whole: that of a killed run may not be,
+            and is left out.
+
+    Yields:
+        Steps taken, and the scalars after them by name; None was not finite.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is no line of such a log; names it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no log {path}: name the metrics.jsonl of a run")
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        last = number == len(lines)
+        if last and (not line or not (whole or line.endswith(b"}"))):
+            return
+        try:
+            scalars = parse_json(decode_utf8(line))
+        except (NotUtf8, NotJson) as err:
+            raise _no_line(path, number, err.reason) from err
+        if not isinstance(scalars, dict):
+            raise _no_line(path, number, f"a JSON {type(scalars).__name__}")
+        step = scalars.pop("step", None)
+        if type(step) is not int:
+            raise _no_line(path, number, f"step is {as_json(step)}")
+        for name, value in scalars.items():
+            if type(value) not in (int, float, NoneType):
+                raise _no_line(path, number, f"{quoted(name)} is {as_json(value)}")
+        yield step, scalars
+
+
+def _no_line(path: Path, number: int, reason: str) -> ValueError:
+    return ValueError(
+        f"{path}:{number}: not a JSON object with a step and numbers ({reason}): name "
+        "the metrics.jsonl of a run, or delete it, and the run has no curves"
+    )

@@ -59,8 +59,16 @@ def test_sentinels(spiece: Path, tmp_path: Path):
 
 def test_malformed_tokenizer_config(spiece: Path, tmp_path: Path):
     path = Path(shutil.copy(spiece, tmp_path))
-    path.with_name("tokenizer_config.json").write_text("[")
-    with pytest.raises(ValueError, match=r"tokenizer_config.json: no JSON object with"):
+    config = path.with_name("tokenizer_config.json")
+    config.write_text("[")
+    with pytest.raises(
+        ValueError, match=r"tokenizer_config\.json is not JSON: .*fetch"
+    ):
+        load_vocabulary(path)
+    config.write_text('{"extra_ids": "7"}')
+    with pytest.raises(
+        ValueError, match=r'extra_ids is "7": it must be a whole number'
+    ):
         load_vocabulary(path)
 
 

@@ -162,12 +162,21 @@ def test_tensors_of_other_programs_are_refused(path):
         np.zeros(16, np.float32),
         np.zeros((3, 16), np.float16),
         np.full((3, 16), np.inf, np.float32),
+        np.zeros((0, 16), np.float32),
+        np.zeros((3, 0), np.float32),
     ],
 )
 def test_damaged_rows_are_refused(path, rows):
     write(path, rows)
     with pytest.raises(ValueError, match="must be finite float32"):
         load_prompt(path)
+
+
+def test_a_prompt_of_no_rows_is_not_written(tiny, path):
+    empty = make_prompt(jnp.zeros((0, tiny.backbone.width)))
+    with pytest.raises(ValueError, match=r"the prompt is \[0, 16\], of no rows"):
+        save_prompt(path, empty, tiny.backbone)
+    assert not path.exists()
 
 
 def test_a_damaged_header_is_refused(path):
@@ -179,7 +188,7 @@ def test_a_damaged_header_is_refused(path):
         load_prompt(path)
     for text in ("{", "[]", "null", "3"):
         write(path, jaxprompt=text)
-        with pytest.raises(ValueError, match="header cannot be read"):
+        with pytest.raises(ValueError, match=r"header (is not|holds no) JSON"):
             load_prompt(path)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_results import made_member, made_result
+from made_results import made_loss, made_member, made_result, made_vocabulary
 
 from jaxprompt.runs.gathering import gather
 
@@ -100,8 +100,8 @@ def test_folders_of_runs_and_of_other_folders_can_be_mixed(runs: Path, tmp_path:
 def test_pre_training_and_unfinished_runs_are_left_out_with_a_word(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    write_run(runs / "pretrain", {"trains": "model", "metric": "loss", "score": -1.0})
-    write_run(runs / "tokenizer", {"trains": "vocabulary", "task": "text"})
+    write_run(runs / "pretrain", {"trains": "model", **made_loss()})
+    write_run(runs / "tokenizer", made_vocabulary())
     write_run(runs / "killed", {}).joinpath("result.json").unlink()
     gather([runs], tmp_path / "page.html")
     lines = capsys.readouterr().out.splitlines()[:3]
@@ -153,8 +153,8 @@ def test_what_is_no_run_is_named(runs: Path, tmp_path: Path):
     ("content", "message"),
     [
         ("{", r"model/result\.json is not JSON: .* train again"),
-        ("[]", r"model/result\.json holds list and no result of a run"),
-        ("{}", r"model/result\.json: task of member 0 is None, not of type str"),
+        ("[]", r"model/result\.json holds no JSON object but a list"),
+        ("{}", r"model/result\.json: task of member 0 is None, not a text"),
         ('{"members": []}', r"result\.json: members is \[\]: it must list one or more"),
         ('{"members": [3]}', r"result\.json: task of member 0 is None"),
         (

@@ -14,6 +14,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxprompt.json_file import read_json_object
 from jaxprompt.models.architecture import Config
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
@@ -22,11 +23,7 @@ from jaxprompt.models.t5 import T5
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.models.weights import hugging_face_gpt2
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_chunks, shapes_of
-from jaxprompt.models.weights.hugging_face_config import (
-    read_config,
-    read_json,
-    settings_of,
-)
+from jaxprompt.models.weights.hugging_face_config import read_config, settings_of
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.shapes import Params
 
@@ -52,7 +49,10 @@ def open_checkpoint(folder: Path, name: str, revision: str | None) -> Checkpoint
         ValueError: If the config is neither a T5's nor a GPT-2's, a file cannot be
             read, or a tensor is missing, extra or misshapen.
     """
-    settings = read_json(folder / "config.json")
+    settings = read_json_object(
+        folder / "config.json",
+        "give a Hugging Face folder, a T5X checkpoint folder, or a Hub name",
+    )
     causal = settings.get("model_type") == "gpt2"
     kind = "AutoModelForCausalLM" if causal else "AutoModelForSeq2SeqLM"
     tensors = _Safetensors(_weight_files(folder, name, revision, kind))
@@ -259,9 +259,10 @@ def _weight_files(
     if single.is_file():
         return [single]
     if index.is_file():
-        shards = read_json(index).get("weight_map")
+        shards = read_json_object(index, "fetch it again").get("weight_map")
         if not isinstance(shards, dict) or not shards:
             raise ValueError(f"{index} has no weight_map: fetch it again")
+        # "..", too, is a name of its own for pathlib.
         strange = [s for s in map(str, shards.values()) if Path(s).name != s]
         if strange:
             raise ValueError(

@@ -1,11 +1,11 @@
 """T5's config.json of Hugging Face, read raw and written for every version."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxprompt.models.t5_config import T5Config
+from jaxprompt.quoting import quoted
 
 _SIZES = {
     "vocab_rows": "vocab_size",
@@ -34,17 +34,19 @@ def read_config(settings: Mapping[str, Any], path: Path, *, tied: bool) -> T5Con
     model_type = settings.get("model_type")
     if model_type not in ("t5", "mt5"):
         raise ValueError(
-            f"{path}: model_type {model_type!r} is neither t5 nor mt5 nor gpt2"
+            f"{path}: model_type {quoted(model_type)} is neither t5 nor mt5 nor gpt2"
         )
     missing = [key for key in _SIZES.values() if key not in settings]
     if missing:
         raise ValueError(f"{path}: no {', '.join(missing)}: is this a whole config?")
+    if settings["vocab_size"] == 0:  # Only a model that is trained anew may leave it.
+        raise ValueError(f"{path}: vocab_size 0: is this a whole config?")
     projection = settings.get(
         "feed_forward_proj", "relu" if model_type == "t5" else "gated-gelu"
     )
     if not isinstance(projection, str) or projection.count("-") > 1:
         raise ValueError(
-            f"{path}: feed_forward_proj {projection!r}: write gated-gelu or relu"
+            f"{path}: feed_forward_proj {quoted(projection)}: write gated-gelu or relu"
         )
     activation = settings.get("dense_act_fn", projection.split("-")[-1])
     if projection == "gated-gelu" and "dense_act_fn" not in settings:
@@ -70,27 +72,6 @@ def read_config(settings: Mapping[str, Any], path: Path, *, tied: bool) -> T5Con
         )
     except (TypeError, ValueError) as err:
         raise ValueError(f"{path}: {err}") from err
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds anything else.
-    """
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as err:
-        raise FileNotFoundError(
-            f"no {path.name} in {path.parent}: give a Hugging Face folder, a T5X "
-            "checkpoint folder, or a Hub name"
-        ) from err
-    except ValueError as err:
-        raise ValueError(f"{path} is not JSON: {err}") from err
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} holds no JSON object")
-    return settings
 
 
 def settings_of(config: T5Config, dtype: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.models.weights.source import Source
+from jaxprompt.quoting import quoted
 
 EMBEDDING = "wte.weight"
 HEAD = "lm_head.weight"
@@ -56,12 +57,14 @@ def read_config(settings: Mapping[str, Any], path: Path) -> GPT2Config:
     for name, required in _REQUIRED.items():
         if settings.get(name, required) is not required:
             raise ValueError(
-                f"{path}: {name} {settings[name]!r}: only GPT-2 models with "
+                f"{path}: {name} {quoted(settings[name])}: only GPT-2 models with "
                 f"{name} {required} can be read"
             )
     missing = [key for key in _SIZES.values() if key not in settings]
     if missing:
         raise ValueError(f"{path}: no {', '.join(missing)}: is this a whole config?")
+    if settings["vocab_size"] == 0:  # Only a model that is trained anew may leave it.
+        raise ValueError(f"{path}: vocab_size 0: is this a whole config?")
     activation = settings.get("activation_function", "gelu_new")
     # What transformers takes where a config does not say.
     end_of_text = 50256
