@@ -132,9 +132,10 @@ def plan(flags: argparse.Namespace) -> None:
     jax.config.update("jax_platforms", "cpu")
     from jaxprompt.configure import configure
     from jaxprompt.plan import plan
+    from jaxprompt.terminal import say_lines
 
     run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
-    print(plan(run, flags.topology, step=flags.step, search=flags.search))
+    say_lines(plan(run, flags.topology, step=flags.step, search=flags.search))
 
 
 def report(flags: argparse.Namespace) -> None:

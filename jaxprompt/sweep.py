@@ -21,6 +21,7 @@ from jaxprompt.report.summary import RunFacts, write_summary
 from jaxprompt.runs import train
 from jaxprompt.runs.prepare import vocabulary_of
 from jaxprompt.runs.workdir import METRICS, PAGE, check_workdir, read_result
+from jaxprompt.terminal import say, say_lines
 
 
 class PlannedRun(NamedTuple):
@@ -74,7 +75,7 @@ def sweep(files: Sequence[str], settings: Sequence[str], workdir: Path) -> list[
     _check_files(planned)
     results: list[dict[str, Any]] = []
     for number, one in enumerate(planned, start=1):
-        print(f"run {number} of {len(planned)}: {one.title}")
+        say(f"run {number} of {len(planned)}: {one.title}")
         results.append(train(one.run, one.folder, config=one.config))
     return _write(experiment, planned, results, workdir)
 
@@ -201,7 +202,8 @@ def _write(
         },
     )
     written = ", ".join(map(str, [page, *made]))
-    print(f"{results_table(rows, axis)}\nwrote {written}")
+    say_lines(results_table(rows, axis))
+    say(f"wrote {written}")
     return rows
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
+from jaxprompt.quoting import visible
+
 
 @contextlib.contextmanager
 def example_bar(
@@ -23,7 +25,11 @@ def example_bar(
     """
     paddings: list[float] = []
     with tqdm(
-        total=total, desc=description, unit="ex", leave=leave, dynamic_ncols=True
+        total=total,
+        desc=visible(description),
+        unit="ex",
+        leave=leave,
+        dynamic_ncols=True,
     ) as bar:
 
         def advance(examples: int, padding: float) -> None:

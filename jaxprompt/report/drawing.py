@@ -11,6 +11,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxprompt.quoting import visible
+
 COLOURS = ("#2f7ed8", "#d4700a", "#775566", "#7700ff", "#99aa77", "#dd88bb")
 """Told apart by every eye, colour-blind or not, and legible on white and on black."""
 
@@ -54,17 +56,22 @@ def style(axes: Axes, ink: str, *, title: str = "", x: str = "", y: str = "") ->
     """
     axes.set_facecolor("none")
     # A "$" in the name of a task is no formula.
-    axes.set_title(title, color=ink, parse_math=False)
-    axes.set_xlabel(x, color=ink, parse_math=False)
-    axes.set_ylabel(y, color=ink, parse_math=False)
+    axes.set_title(_visible_lines(title), color=ink, parse_math=False)
+    axes.set_xlabel(_visible_lines(x), color=ink, parse_math=False)
+    axes.set_ylabel(_visible_lines(y), color=ink, parse_math=False)
     axes.tick_params(colors=ink)
     axes.spines[:].set_edgecolor(ink)
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def _visible_lines(text: str) -> str:
+    """Shows what is not printable in text whose lines are wrapped already."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def wrap(text: str, width: int) -> str:
-    """Breaks a long label into lines of so many characters."""
-    return "\n".join(textwrap.wrap(text, width)) or text
+    """Breaks a long label into lines of so many characters, all of them seen."""
+    return "\n".join(textwrap.wrap(visible(text), width)) or visible(text)
 
 
 def add_legend_below(figure: Figure, handles: Mapping[str, Any], ink: str) -> None:
@@ -115,7 +122,9 @@ def svg_element(figure: Figure, *, name: str, label: str) -> str:
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     # Several figures share one page, so each has identifiers of its own.
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
+    return svg.replace(
+        "<svg", f'<svg role="img" aria-label="{html.escape(visible(label))}"', 1
+    )
 
 
 def svg_file(figure: Figure, *, name: str) -> bytes:

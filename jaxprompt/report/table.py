@@ -1,6 +1,8 @@
-"""Plain tables for the terminal, which are also Markdown."""
+"""Plain tables for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from jaxprompt.quoting import visible
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -8,15 +10,39 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
     Args:
         header: Names of the columns.
-        rows: Cells; None is shown as "-".
+        rows: Cells; None is shown as "-", and what is not printable as
+            `quoting.visible` does.
 
     Returns:
-        Lines of Markdown, aligned, without a newline at the end.
+        Aligned lines, without a newline at the end.
     """
-    texts = [[_cell(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
+    # A bar would end a cell where a table is pasted into a page.
+    return lay_out(header, rows, lambda cell: visible(str(cell)).replace("|", "\\|"))
+
+
+def lay_out(
+    header: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    show: Callable[[object], str],
+) -> str:
+    """Lays out a table; see `table`.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells.
+        show: From a cell to its text, on one line, without a bar of its own.
+    """
+
+    def cell(value: object) -> str:
+        if value is None:
+            return "-"
+        return show(f"{value:.1f}" if isinstance(value, float) else value)
+
+    names = [show(name) for name in header]
+    texts = [[cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *texts, strict=True)]
     right = [
-        all(cell is None or isinstance(cell, int | float) for cell in column)
+        all(value is None or isinstance(value, int | float) for value in column)
         for column in zip(*rows, strict=True)
     ] or [False] * len(header)
 
@@ -31,13 +57,4 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         "-" * (width - 1) + (":" if to_right else "-")
         for width, to_right in zip(widths, right, strict=True)
     ]
-    return "\n".join([line(header), line(rule), *map(line, texts)])
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    # A cell is one line, and a bar would end it.
-    return " ".join(str(value).splitlines()).replace("|", "\\|")
+    return "\n".join([line(names), line(rule), *map(line, texts)])

@@ -39,6 +39,7 @@ from jaxprompt.runs.output import check_output, write_json
 from jaxprompt.runs.prepare import Ready, prepare
 from jaxprompt.shapes import Batch
 from jaxprompt.sharding import DATA
+from jaxprompt.terminal import say, say_lines
 
 _ROWS = 8
 """Training rows that the model, the gradients and the rates are looked at with."""
@@ -98,7 +99,7 @@ def diagnose(
         ready = prepare(run, trained=[provenance], **options)
     is_trained = prompt_file is not None
     findings = list(_examine(ready, prompt, start, is_trained=is_trained))
-    print(lay_out(findings))
+    say_lines(lay_out(findings))
     content = {
         "backbone": ready.backbone.name,
         "task": run.data.task_name,
@@ -108,7 +109,7 @@ def diagnose(
     }
     if output is not None:
         write_json(output, content)
-        print(f"wrote {output}")
+        say(f"wrote {output}")
     return content
 
 

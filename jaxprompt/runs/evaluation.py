@@ -12,6 +12,7 @@ from jaxprompt.runs.output import check_output, write_json
 from jaxprompt.runs.prepare import prepare
 from jaxprompt.runs.results import make_report, result_table
 from jaxprompt.runs.score_report import ScoreReport
+from jaxprompt.terminal import say, say_lines
 
 
 def evaluate(
@@ -121,8 +122,8 @@ def evaluate_ensemble(
 
 
 def _show(result: dict[str, Any], output: Path | None) -> dict[str, Any]:
-    print(result_table(result))
+    say_lines(result_table(result))
     if output is not None:
         write_json(output, result)
-        print(f"wrote {output}")
+        say(f"wrote {output}")
     return result

@@ -1,7 +1,6 @@
 """Training in a workdir: the resumed state, the best step kept."""
 
 import functools
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch, host_share
+from jaxprompt.terminal import say
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.loop import Positions, Validation, fit
 from jaxprompt.train.metrics import MetricLog
@@ -81,11 +81,11 @@ def fit_best(
     first_host = jax.process_index() == 0
     checkpoints = Checkpoints(workdir / "checkpoints", inputs=_inputs(ready))
     for note in checkpoints.notes if first_host else ():
-        print(f"jaxprompt: {note}", file=sys.stderr)
+        say(f"jaxprompt: {note}", problem=True)
     if (saved := checkpoints.latest(state)) is not None:
         state, progress = saved
-        print(f"resuming after step {int(state.step)} of {pace.steps}")
-    print(
+        say(f"resuming after step {int(state.step)} of {pace.steps}")
+    say(
         f"training {run.data.task_name}{_bank(members)} for {pace.steps} steps into "
         f"{workdir}"
     )

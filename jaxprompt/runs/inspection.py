@@ -16,6 +16,7 @@ from jaxprompt.report.nearest import METRICS
 from jaxprompt.report.reading import Reading, findings, read_prompt, read_rows, to_json
 from jaxprompt.report.table import table
 from jaxprompt.runs.output import check_output, write_json
+from jaxprompt.terminal import say, say_lines
 
 
 def inspect(
@@ -82,12 +83,13 @@ def inspect(
             label_words=label_words or words,
             started=started,
         )
-    print(f"{_token_table(reading)}\n")
-    print("\n".join(findings(reading)))
+    say_lines(f"{_token_table(reading)}\n")
+    for finding in findings(reading):
+        say(finding)
     content = {"provenance": facts, **to_json(reading)}
     if output is not None:
         write_json(output, content)
-        print(f"wrote {output}")
+        say(f"wrote {output}")
     return content
 
 
@@ -95,7 +97,8 @@ def _print_provenance(facts: dict[str, Any]) -> None:
     versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
     shown = {**facts, "versions": versions}
     del shown["config"]
-    print(table(["field", "value"], [[k, str(v)] for k, v in shown.items()]) + "\n")
+    rows = [[name, str(value)] for name, value in shown.items()]
+    say_lines(table(["field", "value"], rows) + "\n")
 
 
 def _find_model(run: Run, provenance: Provenance, another: bool) -> Checkpoint:

@@ -9,6 +9,7 @@ from jaxprompt.interop.forms import find_form
 from jaxprompt.prompts.file import Provenance, load_prompt, write_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.output import check_output
+from jaxprompt.terminal import say
 
 
 def import_prompt(
@@ -54,7 +55,7 @@ def import_prompt(
     prompts = _pick(taken.prompts, row, source)
     tasks = _task_names(task, len(prompts))
     for note in taken.notes:
-        print(note)
+        say(note)
 
     def provenance_of(prompt: Prompt, task: str) -> Provenance:
         return Provenance(
@@ -76,7 +77,7 @@ def import_prompt(
                 f"{output} is a folder: name a file, as prompt.safetensors"
             )
         write_prompt(output, prompt, provenance_of(prompt, tasks[0]))
-        print(
+        say(
             f"wrote {output}: {prompt.length} soft tokens of width {prompt.width} for "
             f"{backbone}"
         )
@@ -88,7 +89,7 @@ def import_prompt(
     with new_folder(output, files.keys()) as folder:
         for file, (prompt, name) in files.items():
             write_prompt(folder / file, prompt, provenance_of(prompt, name))
-    print(f"wrote {output}: {', '.join(files)} for {backbone}")
+    say(f"wrote {output}: {', '.join(files)} for {backbone}")
 
 
 def _pick(prompts: Sequence[Prompt], row: int | None, source: Path) -> Sequence[Prompt]:
@@ -172,6 +173,6 @@ def export_prompt(
         backbone=backbone,
     )
     for note in known.write(output, given):
-        print(note)
+        say(note)
     number = f"{len(prompts)} prompts" if len(prompts) > 1 else "a prompt"
-    print(f"wrote {output}, {number} for {backbones[0]} in the form {form}")
+    say(f"wrote {output}, {number} for {backbones[0]} in the form {form}")

@@ -14,8 +14,10 @@ from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.t5 import T5
 from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.prompts.file import check_backbone, load_prompt
+from jaxprompt.report.markdown import code
 from jaxprompt.runs.output import check_output
 from jaxprompt.runs.prepare import prepare
+from jaxprompt.terminal import say
 
 
 def export_model(
@@ -79,7 +81,7 @@ def export_model(
     )
     params = ready.join(prompt)
     write_program(output, backbone, params, answering, provenance, _text_format(run))
-    print(
+    say(
         f"wrote {output}: {provenance.backbone} with the prompt of {prompt_file}; "
         "its README.md says how to run it"
     )
@@ -119,14 +121,14 @@ def export_prefix(
     check_backbone(provenance, backbone, override=another_backbone)
     model = read_params(checkpoint, "float32", None)
     write_prefix(output, backbone, model, prompt, str(run.model.name))
-    print(f"wrote {output}: the prompt of {prompt_file} as a prefix of {backbone.name}")
+    say(f"wrote {output}: the prompt of {prompt_file} as a prefix of {backbone.name}")
 
 
 def _text_format(run: Run) -> str:
     """Says how the task writes its inputs, where the configuration does."""
     task = run.data.task
     if isinstance(task, OwnTask):
-        return f"They were formatted by `{task.inputs}`."
+        return f"They were formatted by {code(task.inputs)}."
     if isinstance(task, OfficialTask):
         name = "" if task.keep_task_name else ", without the task's name in front"
         return f"They were formatted as T5's task {task.name}{name}."

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.quoting import quoted_path
 
 
 def check_output(output: Path | None, overwrite: bool) -> None:
@@ -22,9 +23,13 @@ def check_output(output: Path | None, overwrite: bool) -> None:
     if "\0" in str(output):
         raise ValueError(f"{str(output)!r} names no file: it holds a NUL")
     if output.exists() and not overwrite:
-        raise ValueError(f"{output} exists: name another file, or say --overwrite")
+        raise ValueError(
+            f"{quoted_path(output)} exists: name another file, or say --overwrite"
+        )
     if not output.absolute().parent.is_dir():
-        raise ValueError(f"no folder {output.absolute().parent} for {output.name}")
+        raise ValueError(
+            f"no folder {quoted_path(output.absolute().parent)} for {output.name}"
+        )
 
 
 def write_json(path: Path, content: Any) -> None:

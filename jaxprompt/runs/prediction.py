@@ -19,9 +19,12 @@ from jaxprompt.data.task import Task
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.prompts.file import Provenance, load_prompt
 from jaxprompt.prompts.prompt import Prompt, lengthen, stack
+from jaxprompt.quoting import quoted_path
 from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output
 from jaxprompt.runs.prepare import Ready, prepare
+from jaxprompt.strict_json import printable_json
+from jaxprompt.terminal import say
 
 PROMPT_FIELD = "prompt"
 """Where a row says which of several prompts answers it."""
@@ -105,10 +108,10 @@ def predict(
     if target is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # Whatever the terminal's is.
-        sys.stdout.writelines(lines)
+        sys.stdout.writelines(map(printable_json, lines))
     else:
         write_atomically(target, "".join(lines).encode())
-        print(f"wrote {len(lines)} answers to {target}")
+        say(f"wrote {len(lines)} answers to {target}")
 
 
 def _answer(
@@ -238,6 +241,6 @@ def _all_rows(source: str) -> list[dict[str, Any]]:
     if source == "-":
         return list(read_jsonl(sys.stdin, "standard input"))
     if not Path(source).is_file():
-        raise FileNotFoundError(f"no input file {source}: check the path")
+        raise FileNotFoundError(f"no input file {quoted_path(source)}: check the path")
     with Path(source).open(encoding="utf-8") as file:
         return list(read_jsonl(file, source))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxprompt.prompts.file import load_prompt
+from jaxprompt.quoting import quoted_path
 
 
 def find_prompts(names: Sequence[str]) -> list[Path]:
@@ -24,7 +25,7 @@ def find_prompts(names: Sequence[str]) -> list[Path]:
         files = list(path.glob("*.safetensors"))
         if not files:
             raise FileNotFoundError(
-                f"no *.safetensors in folder {path}: check the path"
+                f"no *.safetensors in folder {quoted_path(path)}: check the path"
             )
         found += sorted(files, key=_task_and_seed)
     return found

@@ -15,6 +15,7 @@ from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output
 from jaxprompt.runs.prepare import prepare
+from jaxprompt.terminal import say
 
 
 def submit(
@@ -69,9 +70,9 @@ def submit(
         ids = predict_rows(lambda batch: answer(params, batch), batches, rows, advance)
     made = submission(task_name, task, split, task.decode(ids))
     write_atomically(target, made.text.encode())
-    print(f"wrote {rows} answers to {target}")
+    say(f"wrote {rows} answers to {target}")
     if made.illegal:
-        print(
+        say(
             f"{made.illegal} predictions are no answer of the task: they were replaced "
             "by its first label"
         )

@@ -33,6 +33,7 @@ from jaxprompt.runs.workdir import (
 )
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import fetch
+from jaxprompt.terminal import say, say_lines
 
 
 def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
@@ -62,7 +63,8 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     check_workdir(workdir, config)
     finished = read_result(workdir)
     if finished is not None:
-        print(f"{workdir} holds a finished run:\n{result_table(finished)}")
+        say(f"{workdir} holds a finished run:")
+        say_lines(result_table(finished))
         return finished
     check_writable(workdir)
     train_it = _train_vocabulary if run.trains == VOCABULARY else _train_weights
@@ -73,7 +75,8 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     finally:
         release_workdir(workdir)
     files = ", ".join(map(str, made))
-    print(f"{result_table(result)}\nwrote {files} and {record}")
+    say_lines(result_table(result))
+    say(f"wrote {files} and {record}")
     return result
 
 
@@ -187,7 +190,7 @@ def _report_truncation(ready: Ready) -> dict[str, float]:
         share = truncated_share(task, split, lengths)
         inputs, targets = max(inputs, share.inputs), max(targets, share.targets)
         if share.inputs or share.targets:
-            print(
+            say(
                 f"{settings.label}: cut to length, of {share.examples} {split} examples"
                 f" looked at: {share.inputs:.1%} of the inputs ({lengths.inputs} "
                 f"tokens), {share.targets:.1%} of the targets ({lengths.targets})"

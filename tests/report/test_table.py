@@ -1,4 +1,4 @@
-"""Tables read well in a terminal and are Markdown."""
+"""Tables read well in a terminal, whatever their cells hold."""
 
 from jaxprompt.report.table import table
 
@@ -15,10 +15,10 @@ def test_text_stands_left_and_numbers_right_with_one_decimal():
 
 def test_a_cell_stays_one_cell():
     assert table(["a|b"[:1]], [["x|y"], ["two\nlines"]]).splitlines() == [
-        "| a         |",
-        "| --------- |",
-        "| x\\|y      |",
-        "| two lines |",
+        "| a          |",
+        "| ---------- |",
+        "| x\\|y       |",
+        "| two\\nlines |",
     ]
 
 
