@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from jaxprompt.prompts.file import Provenance
+from jaxprompt.report.markdown import markdown
 
 _ABOUT = """\
 # {task}: {backbone} with a soft prompt
@@ -100,8 +101,8 @@ def readme(
         tokenizer=tokenizer, load=load, encode=encode, last=inputs - 1, answer=answer
     )
     return _ABOUT.format(
-        task=provenance.task or "A task",
-        backbone=provenance.backbone,
+        task=markdown(provenance.task or "A task"),
+        backbone=markdown(provenance.backbone),
         prompt_length=provenance.length,
         tokenizer=tokenizer,
         code=code,

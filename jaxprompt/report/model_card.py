@@ -3,21 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
-from jaxprompt.report.table import table
+from jaxprompt.report.markdown import fenced, markdown_table, render_markdown
 
 PICTURE = "losses.png"
 """The curves, beside the card."""
-
-# Markdown, not HTML: escaping would show in code and tables.
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("jaxprompt.report"),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
 
 
 def model_card(
@@ -52,7 +41,8 @@ def model_card(
         [name.replace("_", " "), *(f"{nats:.3f}" for nats in _nats(measured))]
         for name, measured in result["objectives"].items()
     ]
-    return _TEMPLATES.get_template("model_card.md.j2").render(
+    return render_markdown(
+        "model_card.md.j2",
         result=result,
         name=name,
         seed=seed,
@@ -60,13 +50,17 @@ def model_card(
         license=license,
         languages=languages,
         picture=PICTURE,
-        losses=table(["objective", "own input", "other input", "unigram"], losses),
-        architecture=table(
+        losses=markdown_table(
+            ["objective", "own input", "other input", "unigram"], losses
+        ),
+        architecture=markdown_table(
             ["size", "value"],
             [[key, str(value)] for key, value in architecture.items()],
         ),
-        texts=table(["file", "SHA-256"], [[*item] for item in result["text"].items()]),
-        config=config.strip(),
+        texts=markdown_table(
+            ["file", "SHA-256"], [[*item] for item in result["text"].items()]
+        ),
+        config=fenced(config, "gin"),
     )
 
 

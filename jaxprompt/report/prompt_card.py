@@ -5,20 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
-
 from jaxprompt.prompts.file import Provenance
-from jaxprompt.report.nearest import SoftToken
-from jaxprompt.report.table import table
-
-# Markdown, not HTML: escaping would show in code and tables.
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("jaxprompt.report"),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
+from jaxprompt.report.markdown import (
+    code,
+    fenced,
+    markdown_table,
+    render_markdown,
 )
+from jaxprompt.report.nearest import SoftToken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +62,8 @@ def prompt_card(
     members = [prompt.member for prompt in prompts if prompt.member is not None]
     base = hub_name(provenance)
     tasks = list(dict.fromkeys(filter(None, (p.provenance.task for p in prompts))))
-    config = provenance.config.strip()
-    return _TEMPLATES.get_template("prompt_card.md.j2").render(
+    return render_markdown(
+        "prompt_card.md.j2",
         repository=repository,
         name=repository.rpartition("/")[2],
         prompts=prompts,
@@ -77,6 +71,7 @@ def prompt_card(
         base=base,
         bundled=provenance.backbone.startswith("bundled:"),
         tasks=", ".join(tasks),
+        place=_place_of(provenance, base),
         index=_model_index(repository, members),
         scores=_scores(_with_shift(members)) if members else "",
         spread=_spread(prompts, result) if members else [],
@@ -84,8 +79,7 @@ def prompt_card(
         chosen_on=chosen_on,
         data=_facts(data),
         training=_facts(training),
-        config=config,
-        fence=_fence(config),
+        config=fenced(provenance.config, "gin") if provenance.config.strip() else "",
         words=[_words(prompt) for prompt in prompts if prompt.tokens],
         versions=", ".join(f"{k} {v}" for k, v in provenance.versions.items()),
     )
@@ -98,6 +92,11 @@ def hub_name(provenance: Provenance) -> str:
     """
     known = provenance.revision is not None or "/" in provenance.backbone
     return provenance.backbone if known else ""
+
+
+def _place_of(provenance: Provenance, base: str) -> str:
+    """Returns what `from_pretrained` loads, or words in the place of a folder."""
+    return base or f"path/to/{provenance.backbone.removeprefix('bundled:')}"
 
 
 def _model_index(
@@ -168,7 +167,9 @@ def _scores(members: Sequence[Mapping[str, Any]]) -> str:
         for name, cells in columns.items()
         if any(cell is not None for cell in cells)
     }
-    return table(list(kept), [[*cells] for cells in zip(*kept.values(), strict=True)])
+    return markdown_table(
+        list(kept), [[*cells] for cells in zip(*kept.values(), strict=True)]
+    )
 
 
 def _spread(
@@ -211,25 +212,16 @@ def _spread(
 def _facts(facts: Mapping[str, str] | None) -> str:
     if not facts:
         return ""
-    return table(["what", "value"], [[name, value] for name, value in facts.items()])
+    return markdown_table(
+        ["what", "value"], [[name, value] for name, value in facts.items()]
+    )
 
 
 def _words(prompt: CardPrompt) -> tuple[str, str]:
     rows = [
-        [str(place), f"{token.norm:.1f}", _code(str(token))]
+        [str(place), f"{token.norm:.1f}", code(str(token))]
         for place, token in enumerate(prompt.tokens)
     ]
-    return prompt.file, table(["soft token", "norm", "nearest words (cosine)"], rows)
-
-
-def _code(text: str) -> str:
-    """Quotes text, so that none of a vocabulary's words is read as Markdown."""
-    return f"`` {text} ``" if "`" in text else f"`{text}`"
-
-
-def _fence(text: str) -> str:
-    """Returns a fence that no line of the text ends."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return fence
+    return prompt.file, markdown_table(
+        ["soft token", "norm", "nearest words (cosine)"], rows
+    )

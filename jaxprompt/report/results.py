@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.report.drawing import png_file, svg_file
+from jaxprompt.report.markdown import markdown, markdown_table
 from jaxprompt.report.result_plot import draw_results
 from jaxprompt.report.rows import Row, rows_of, superglue_rows
 from jaxprompt.report.table import table
@@ -92,7 +93,7 @@ def keep_known(columns: Mapping[str, Sequence[Any]]) -> Cells:
 
 
 def results_table(rows: Sequence[Row], axis: str = "") -> str:
-    """Lays out rows as Markdown, in columns that some row has a value for.
+    """Lays out rows for the terminal, in columns that some row has a value for.
 
     Args:
         rows: One or more.
@@ -128,11 +129,13 @@ def write_results(
         FileNotFoundError: If there is no such folder.
     """
     check_rows(rows, axis)
-    text = f"# {title}\n\n{results_table(rows, axis)}\n\n{_note(rows)}\n\n"
+    heading = markdown(title)
+    shown = markdown_table(*result_cells(rows, axis))
+    text = f"# {heading}\n\n{shown}\n\n{_note(rows)}\n\n"
     figure = draw_results(rows, title=title, axis=axis)
     contents = (
         _csv(rows, axis).encode(),
-        f"{text}![{title}]({FILES[2]})\n".encode(),
+        f"{text}![{heading}]({FILES[2]})\n".encode(),
         png_file(figure),
         svg_file(figure, name="results"),
     )
@@ -144,7 +147,7 @@ def write_results(
 
 def _note(rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(row.backbone for row in rows))
-    return f"{NOTE} Backbone: {names[0]}." if len(names) == 1 else NOTE
+    return f"{NOTE} Backbone: {markdown(names[0])}." if len(names) == 1 else NOTE
 
 
 def _csv(rows: Sequence[Row], axis: str) -> str:
