@@ -46,6 +46,7 @@ FILE_FAULTS: dict[str, Fault] = {
     "a pickle for a model": hostile.pickle_for_model,
     "a cut, flipped or absurd prompt file": hostile.damage_prompt,
     "a cut, flipped or absurd model file": hostile.damage_model,
+    "a cut, nested or recoded JSON file": hostile.damage_json,
     "a path for the name of a repository": hostile.name_repositories,
     "an output folder of other things, or a link": hostile.replace_through_a_link,
 }

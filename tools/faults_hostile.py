@@ -118,6 +118,26 @@ def damage_model(setting: Setting, folder: Path, draw: random.Random) -> None:
     expect(not (folder / "run").exists(), "it made a workdir")
 
 
+def damage_json(setting: Setting, folder: Path, draw: random.Random) -> None:
+    """Cuts, nests and recodes a model's config.json and a run's result.json."""
+    weights = (setting.model / "model.safetensors").read_bytes()
+    config = (setting.model / "config.json").read_text()
+    for number, content in enumerate(_damaged_json(config, draw)):
+        model = _copy_model(setting, folder / f"model-{number}", weights=weights)
+        (model / "config.json").write_bytes(content)
+        done = _train(setting.gin, folder, f"--gin.MODEL={str(model)!r}")
+        done.expect_refusal("config.json")
+    expect(not (folder / "run").exists(), "it made a workdir")
+    finished, page = folder / "finished", folder / "page.html"
+    finished.mkdir()
+    result = (setting.whole / "result.json").read_text()
+    for content in _damaged_json(result, draw):
+        (finished / "result.json").write_bytes(content)
+        done = call("report", str(finished), f"--output={page}")
+        done.expect_refusal("result.json")
+    expect(not page.exists(), "it wrote a page")
+
+
 REPOSITORIES = ("../../x", "/etc/passwd", "me/../x", "me/..", "C:\\me/x", "me/x\n/y")
 """Names that are no repository's."""
 
@@ -176,6 +196,19 @@ def _damaged(whole: bytes, draw: random.Random) -> list[bytes]:
         struct.pack("<Q", 2**64 - 1) + whole[8:],
         struct.pack("<Q", len(header)) + header + bytes(8),
         np.random.default_rng(draw.randrange(2**32)).bytes(4096),
+    ]
+
+
+def _damaged_json(whole: str, draw: random.Random) -> list[bytes]:
+    """Returns what is left of a JSON object, or pretends to be one."""
+    return [
+        b"",
+        whole[: draw.randrange(1, len(whole.rstrip()))].encode(),
+        whole.encode("utf-16"),
+        f"[{whole}]".encode(),
+        whole.replace("{", '{"x": "\xe9", ', 1).encode("latin-1"),
+        whole.replace("{", '{"x": 1, "x": 2, ', 1).encode(),
+        whole.replace("{", '{"x": ' + "[" * 100_000, 1).encode(),
     ]
 
 
