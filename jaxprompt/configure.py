@@ -16,6 +16,7 @@ from jaxprompt.config import CONFIGURABLES, Run, Sweep
 from jaxprompt.config.run import MOST_SEEDS
 from jaxprompt.field_types import check_value
 from jaxprompt.quoting import cut, quoted, quoted_path, visible
+from jaxprompt.utf8 import read_utf8
 
 _PACKAGE = Path(__file__).parent
 _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
@@ -158,7 +159,7 @@ def _load(files: Sequence[str], settings: Sequence[str], start: str = "") -> Non
         names |= _read(start, "the configuration stored with the prompt")
     for file in files:
         path = _find(file)
-        names |= _read(_text_of(path), str(path))
+        names |= _read(read_utf8(path), str(path))
     if not names:
         raise ValueError(
             "no configuration: give at least --gin_file=gin/runs/prompt_tuning.gin and "
@@ -211,14 +212,6 @@ def _find(file: str) -> Path:
     raise FileNotFoundError(f"no gin file {quoted_path(file)}: looked in {looked}")
 
 
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}:{line}: not UTF-8: convert the file") from error
-
-
 def _read(text: str, where: str) -> set[str]:
     """Parses gin text after a check; returns the names (macros) that it sets."""
     names = _check(text, where, depth=0)
@@ -234,7 +227,7 @@ def _with_includes(text: str, depth: int = 0) -> str:
     if depth > _MOST_INCLUDES:  # As in a text value, which `_check` does not look into.
         raise ValueError("a line of a text begins with include: write it otherwise")
     return _INCLUDE.sub(
-        lambda found: _with_includes(_text_of(_find(found[2])), depth + 1), text
+        lambda found: _with_includes(read_utf8(_find(found[2])), depth + 1), text
     )
 
 
@@ -279,7 +272,7 @@ def _check(text: str, where: str, depth: int) -> set[str]:
                 )
             case config_parser.IncludeStatement():
                 path = _find(statement.filename)
-                names |= _check(_text_of(path), str(path), depth + 1)
+                names |= _check(read_utf8(path), str(path), depth + 1)
             case config_parser.BindingStatement() if not statement.arg_name:
                 names.add(statement.selector)
             case config_parser.BindingStatement():

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.quoting import quoted_path
-from jaxprompt.strict_json import NotJson, NotUtf8, decode_utf8, parse_json
+from jaxprompt.strict_json import NotJson, parse_json
+from jaxprompt.utf8 import NotUtf8, decode_utf8
 
 LARGEST = 2**26
 """Bytes: several times what the index of the largest models takes."""

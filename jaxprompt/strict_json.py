@@ -27,24 +27,6 @@ class NotJson(ValueError):
         self.reason = reason
 
 
-class NotUtf8(ValueError):
-    """Bytes of another encoding than UTF-8.
-
-    Attributes:
-        line: The line of the first byte that is not UTF-8, from 1.
-        reason: What is wrong, and the command that converts the file.
-    """
-
-    def __init__(self, err: UnicodeDecodeError):
-        utf_16 = err.object[:2] in (b"\xff\xfe", b"\xfe\xff")
-        self.line = err.object[: err.start].count(b"\n") + 1
-        self.reason = (
-            f"byte 0x{err.object[err.start]:02x} is not UTF-8: convert the file, for "
-            f"example with iconv -f {'UTF-16' if utf_16 else 'WINDOWS-1252'} -t UTF-8"
-        )
-        super().__init__(self.reason)
-
-
 def parse_json(
     text: str, *, several_lines: bool = False, undefined: bool = False
 ) -> Any:
@@ -113,21 +95,6 @@ def _is_seen(character: str) -> bool:
         or character == "\n"
         or unicodedata.category(character) == "Zs"
     )
-
-
-def decode_utf8(data: bytes) -> str:
-    """Decodes a file that should be UTF-8, with or without a byte-order mark.
-
-    Args:
-        data: The whole file, or its first part.
-
-    Raises:
-        NotUtf8: If it is in another encoding; says which it may be, and the fix.
-    """
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as err:
-        raise NotUtf8(err) from err
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,13 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprompt.quoting import listed, quoted_path
-from jaxprompt.strict_json import (
-    NotJson,
-    NotUtf8,
-    as_json,
-    decode_utf8,
-    parse_json,
-)
+from jaxprompt.strict_json import NotJson, as_json, parse_json
+from jaxprompt.utf8 import NotUtf8, decode_utf8, read_utf8
 
 
 class Row(NamedTuple):
@@ -53,7 +48,7 @@ def read_rows(path: str | Path, *, skip_short: bool = False) -> list[Row]:
     path = Path(path)
     check_file(path)
     if path.suffix == ".jsonl":
-        rows = list(read_jsonl(split_lines(_read_text(path)), path))
+        rows = list(read_jsonl(split_lines(read_utf8(path)), path))
     elif path.suffix == ".csv":
         rows = list(_read_csv(path))
     else:
@@ -72,13 +67,6 @@ def check_file(path: Path) -> None:
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{quoted_path(path)}: no such file")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return decode_utf8(path.read_bytes())
-    except NotUtf8 as err:
-        raise ValueError(f"{path}:{err.line}: {err.reason}") from err
 
 
 def split_lines(text: str) -> Iterable[str]:
@@ -168,13 +156,13 @@ def field_text(row: Row, name: str) -> str:
 
 
 def _read_tsv(path: Path, skip_short: bool) -> Iterator[Row]:
-    lines = (line.rstrip("\n") for line in split_lines(_read_text(path)))
+    lines = (line.rstrip("\n") for line in split_lines(read_utf8(path)))
     cells = ((n, line.split("\t") if line else []) for n, line in enumerate(lines, 1))
     return _with_header(path, cells, skip_short)
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
-    text = _read_text(path)
+    text = read_utf8(path)
     # csv itself must see the line ends: a quoted field may hold some.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     # csv takes a field of 131,072 characters for an error; a text may be longer.

@@ -10,7 +10,8 @@ from jaxprompt.data.fields import field_rows
 from jaxprompt.data.files import Row, field_text, read_jsonl
 from jaxprompt.data.sources import Features
 from jaxprompt.quoting import quoted
-from jaxprompt.strict_json import NotJson, NotUtf8, as_json, decode_utf8, parse_json
+from jaxprompt.strict_json import NotJson, as_json, parse_json
+from jaxprompt.utf8 import NotUtf8, decode_utf8
 
 
 def squad_row(

@@ -24,6 +24,7 @@ from jaxprompt.runs.output import check_output
 from jaxprompt.runs.result_file import read_result_file
 from jaxprompt.runs.workdir import CONFIG, METRICS, PAGE, RESULT
 from jaxprompt.terminal import say, say_lines
+from jaxprompt.utf8 import read_utf8
 
 
 def gather(folders: Sequence[Path], output: Path, *, overwrite: bool = False) -> Path:
@@ -127,7 +128,7 @@ def _settings(folder: Path) -> dict[str, str]:
     path = folder / CONFIG
     if not path.exists():
         return {}
-    return resolve_bindings(path.read_text(encoding="utf-8"))
+    return resolve_bindings(read_utf8(path))
 
 
 def _facts(folder: Path, run: Finished, method: str, output: Path) -> RunFacts:

@@ -15,6 +15,7 @@ from jaxprompt.atomic import write_atomically
 from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.output import write_json
 from jaxprompt.runs.result_file import read_result_file
+from jaxprompt.utf8 import read_utf8
 
 PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"
@@ -51,7 +52,7 @@ def check_workdir(workdir: Path, config: str) -> None:
     path = workdir / CONFIG
     if not path.exists():
         return
-    there = path.read_text(encoding="utf-8")
+    there = read_utf8(path)
     if there == config:
         return
     old, new = _bindings(there), _bindings(config)

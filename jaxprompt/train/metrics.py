@@ -8,7 +8,8 @@ from types import NoneType
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.quoting import quoted
-from jaxprompt.strict_json import NotJson, NotUtf8, as_json, decode_utf8, parse_json
+from jaxprompt.strict_json import NotJson, as_json, parse_json
+from jaxprompt.utf8 import NotUtf8, decode_utf8
 
 
 class MetricLog:
