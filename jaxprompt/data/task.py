@@ -11,9 +11,8 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxprompt.data import files, glue, official, qa, sources, superglue
-from jaxprompt.data.causal_vocabulary import CausalVocabulary
 from jaxprompt.data.libraries import seqio, tf
-from jaxprompt.data.vocabulary import decode
+from jaxprompt.data.vocabulary import decode, is_causal
 
 OFFICIAL_TASKS: dict[str, official.Spec] = {
     **glue.TASKS,
@@ -101,7 +100,7 @@ class Task:
     @property
     def causal(self) -> bool:
         """Whether it is tokenised for a decoder-only model."""
-        return isinstance(self.vocabulary, CausalVocabulary)
+        return is_causal(self.vocabulary)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -216,7 +215,7 @@ def make_task(
     if not re.fullmatch(r"[\w.:]+", name):
         raise ValueError(f'task name {name!r}: use letters, digits, "_", "." and ":"')
     # A decoder goes on from its input, which therefore does not end.
-    causal = isinstance(vocabulary, CausalVocabulary)
+    causal = is_causal(vocabulary)
     inputs = seqio.Feature(vocabulary=vocabulary, add_eos=not causal)
     targets = seqio.Feature(vocabulary=vocabulary, add_eos=True)
     seqio_task = seqio.Task(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import safetensors.numpy
 from jaxtyping import Array, Int
 
+from jaxprompt.data.vocabulary_files import find_vocabulary, read_vocabulary
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.interop.folder import new_folder
@@ -23,7 +23,6 @@ from jaxprompt.shapes import Params, unpacked_batch
 
 PROGRAM, WEIGHTS, README = "predict.stablehlo", "weights.safetensors", "README.md"
 PLATFORMS = ("cpu", "cuda", "tpu")
-_VOCABULARIES = ("spiece.model", "tokenizer.json")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ def write_program(
         FileNotFoundError: If the parent folder does not exist.
         ValueError: If the folder holds other files.
     """
-    vocabulary = vocabulary_file(backbone)
+    vocabulary, pieces = vocabulary_file(backbone)
     tensors = flatten(params)
     program = export_program(backbone, params, answering)
     header = {"jaxprompt": json.dumps(dataclasses.asdict(provenance), sort_keys=True)}
@@ -85,7 +84,7 @@ def write_program(
         method=answering.method,
         inputs=answering.inputs,
         labels=answering.labels,
-        vocabulary=vocabulary.name,
+        vocabulary=vocabulary,
         text_format=text_format,
     )
     with new_folder(path, file_names(backbone)) as folder:
@@ -95,26 +94,35 @@ def write_program(
             folder / WEIGHTS,
             metadata=header,
         )
-        shutil.copyfile(vocabulary, folder / vocabulary.name)
+        (folder / vocabulary).write_bytes(pieces)
         (folder / README).write_text(text, encoding="utf-8")
 
 
 def file_names(backbone: T5) -> set[str]:
     """Returns the names of the files that `write_program` writes."""
-    return {PROGRAM, WEIGHTS, README, vocabulary_file(backbone).name}
+    return {PROGRAM, WEIGHTS, README, vocabulary_file(backbone)[0]}
 
 
-def vocabulary_file(backbone: T5) -> Path:
-    """Returns the spiece.model or tokenizer.json of a backbone.
+def vocabulary_file(backbone: T5) -> tuple[str, bytes]:
+    """Makes a file that alone is the backbone's vocabulary.
+
+    Returns:
+        ("tokenizer.json", its content) of a model's own tokenizer, with its added
+        tokens, and without truncation and padding; ("spiece.model", its content) where
+        the vocabulary is a SentencePiece model that lies alone.
 
     Raises:
-        FileNotFoundError: If it has none.
+        FileNotFoundError: If the backbone has no vocabulary.
     """
-    path = Path(backbone.vocabulary or "")
-    for file in (path, *(path / name for name in _VOCABULARIES)):
-        if file.is_file():
-            return file
-    raise FileNotFoundError(f"no {' or '.join(_VOCABULARIES)} at {path}: give one")
+    if backbone.vocabulary is None:
+        raise FileNotFoundError(
+            "the model has no spiece.model or tokenizer.json: give one"
+        )
+    path = find_vocabulary(backbone.vocabulary)
+    pieces = read_vocabulary(path.absolute())
+    if pieces.tokenizer_json is not None:
+        return "tokenizer.json", pieces.tokenizer_json().encode()
+    return "spiece.model", path.read_bytes()
 
 
 def flatten(params: Params) -> dict[str, Any]:

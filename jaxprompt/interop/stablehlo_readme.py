@@ -53,7 +53,8 @@ inputs = np.array([row + [0] * (longest - len(row)) for row in rows], np.int32)
 
 _IDS = """\
 ids = np.asarray(jax.jit(predict)(weights, inputs))
-print([pieces.decode([i for i in row if 1 < i < {size}]) for row in ids.tolist()])"""
+rows = [[i for i in row if 1 < i < {size}] for row in ids.tolist()]
+print([{decode} for row in rows])"""
 
 _SCORES = """\
 scores, labels = np.asarray(jax.jit(predict)(weights, inputs)), {labels}
@@ -84,10 +85,12 @@ def readme(
         load = f'tokenizers.Tokenizer.from_file("{vocabulary}")'
         encode = "pieces.encode(text, add_special_tokens=False).ids"
         size = "pieces.get_vocab_size()"
+        decode = "pieces.decode(row, skip_special_tokens=False)"
     else:
         tokenizer = "sentencepiece"
         load = f'sentencepiece.SentencePieceProcessor(model_file="{vocabulary}")'
         encode, size = "pieces.encode(text)", "len(pieces)"
+        decode = "pieces.decode(row)"
     if method == "rank":
         answer = _SCORES.format(labels=list(labels))
         result = (
@@ -95,7 +98,7 @@ def readme(
             "label, in nats."
         )
     else:
-        answer = _IDS.format(size=size)
+        answer = _IDS.format(size=size, decode=decode)
         result = "The result is int32 [B, L]: the ids of the answer, 0 behind its end."
     code = _CODE.format(
         tokenizer=tokenizer, load=load, encode=encode, last=inputs - 1, answer=answer

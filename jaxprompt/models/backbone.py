@@ -34,6 +34,8 @@ _WANTED = (
     "spiece.model",
     "tokenizer.json",
     "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
     "vocab.json",
     "merges.txt",
 )
@@ -335,8 +337,8 @@ def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
 
 
 def _find_vocabulary(folder: Path) -> str | None:
-    if (folder / "spiece.model").is_file():
-        return str(folder / "spiece.model")
     fast = (folder / "tokenizer.json").is_file()
+    if not fast and (folder / "spiece.model").is_file():
+        return str(folder / "spiece.model")
     merged = all((folder / name).is_file() for name in ("vocab.json", "merges.txt"))
     return str(folder) if fast or merged else None

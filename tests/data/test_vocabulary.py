@@ -9,7 +9,7 @@ import seqio
 import tensorflow as tf
 import tokenizers
 
-from jaxprompt.data.vocabulary import TokenizerVocabulary, decode, load_vocabulary
+from jaxprompt.data.vocabulary import decode, load_vocabulary
 
 TEXTS = (
     "sentence: a kettle sings, loudly; twice.",
@@ -21,10 +21,10 @@ TEXTS = (
 
 def test_t5_ids_are_the_same_from_both_files(shared: Path):
     folder = shared / "data" / "vocab" / "t5"
-    pieces = load_vocabulary(folder)
+    pieces = load_vocabulary(folder / "spiece.model", extra_ids=100)
     fast = load_vocabulary(folder / "tokenizer.json")
-    assert isinstance(pieces, seqio.SentencePieceVocabulary)
-    assert isinstance(fast, TokenizerVocabulary)
+    assert pieces.pieces.tokenizer_json is None
+    assert fast.pieces.tokenizer_json is not None
     assert pieces.vocab_size == fast.vocab_size == 32100
     assert (pieces.eos_id, pieces.unk_id) == (fast.eos_id, fast.unk_id) == (1, 2)
     rows = (shared / "data/glue/SST-2/dev.tsv").read_text("utf-8").splitlines()[1:]
@@ -72,6 +72,16 @@ def test_malformed_tokenizer_config(spiece: Path, tmp_path: Path):
         load_vocabulary(path)
 
 
+def test_a_model_that_lies_alone_is_read_as_seqio_reads_it(spiece: Path):
+    theirs = seqio.SentencePieceVocabulary(str(spiece), extra_ids=100)
+    ours = load_vocabulary(spiece)
+    assert ours.vocab_size == theirs.vocab_size
+    for text in (*TEXTS, "a <extra_id_3> b", "a<extra_id_3>b", "</s> \u65e5\u672c"):
+        ids = list(theirs.encode(text))
+        assert list(ours.encode(text)) == ids
+        assert ours.decode(ids) == theirs.decode(ids)
+
+
 def test_sentinels_in_the_model_are_not_added_again(spiece: Path, tmp_path: Path):
     # As in mT5: the file that seqio makes of a model and 100 sentinels.
     path = tmp_path / "spiece.model"
@@ -83,7 +93,7 @@ def test_sentinels_in_the_model_are_not_added_again(spiece: Path, tmp_path: Path
 def test_missing_vocabulary(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"no vocabulary at .*spiece.model"):
         load_vocabulary(tmp_path / "nothing")
-    with pytest.raises(FileNotFoundError, match=r"spiece.model or tokenizer.json"):
+    with pytest.raises(FileNotFoundError, match=r"tokenizer.json or spiece.model"):
         load_vocabulary(tmp_path)
 
 
@@ -92,7 +102,7 @@ def test_wrong_files(tmp_path: Path):
     with pytest.raises(ValueError, match="not a SentencePiece model"):
         load_vocabulary(tmp_path / "spiece.model")
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"not a tokenizer.json"):
+    with pytest.raises(ValueError, match=r"tokenizer.json: not a tokenizer"):
         load_vocabulary(tmp_path / "tokenizer.json")
 
 

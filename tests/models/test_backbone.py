@@ -79,10 +79,10 @@ def test_a_folder_has_no_revisions(golden):
 def test_a_vocabulary_is_found_or_given(golden, tmp_path):
     folder = golden("t5_1_1").folder
     assert find_checkpoint(folder).vocabulary is None
-    (folder / "tokenizer.json").write_text("{}")
-    assert find_checkpoint(folder).vocabulary == str(folder)
     (folder / "spiece.model").write_bytes(b"pieces")
     assert find_checkpoint(folder).vocabulary == str(folder / "spiece.model")
+    (folder / "tokenizer.json").write_text("{}")
+    assert find_checkpoint(folder).vocabulary == str(folder)
     given = find_checkpoint(folder, vocabulary=str(tmp_path))
     assert given.vocabulary == str(tmp_path)
     with pytest.raises(FileNotFoundError, match="no vocabulary at nowhere"):

@@ -108,7 +108,7 @@ def test_its_readme_writes_what_greedy_search_writes_here(
     assert {path.name for path in folder.iterdir()} == {
         "README.md",
         "predict.stablehlo",
-        "spiece.model",
+        "tokenizer.json",
         "weights.safetensors",
     }
     ids, printed = run_readme(folder, "ids")

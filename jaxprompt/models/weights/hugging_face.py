@@ -34,6 +34,12 @@ _COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 # Left over from TensorFlow in the 1.0 checkpoints; no T5 has ever used it.
 _UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 _HEAD = "lm_head.weight"
+_TOKENIZERS = ("spiece.model", "tokenizer.json", "vocab.json", "merges.txt")
+_TOKENIZER_SETTINGS = (
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+)
 
 
 def open_checkpoint(folder: Path, name: str, revision: str | None) -> Checkpoint:
@@ -185,16 +191,9 @@ def _vocabulary_files(vocabulary: str | None) -> list[tuple[Path, str]]:
     path = Path(vocabulary)
     if path.is_file():
         name = "tokenizer.json" if path.suffix == ".json" else "spiece.model"
-        # It says how many sentinels stand behind the pieces.
-        config = path.with_name("tokenizer_config.json")
-        return [(path, name), *([(config, config.name)] if config.is_file() else [])]
-    names = (
-        "spiece.model",
-        "tokenizer.json",
-        "vocab.json",
-        "merges.txt",
-        "tokenizer_config.json",
-    )
+        beside = [(path.with_name(name), name) for name in _TOKENIZER_SETTINGS]
+        return [(path, name), *((at, name) for at, name in beside if at.is_file())]
+    names = (*_TOKENIZERS, *_TOKENIZER_SETTINGS)
     return [(path / name, name) for name in names if (path / name).is_file()]
 
 

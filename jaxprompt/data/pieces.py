@@ -1,0 +1,51 @@
+"""A model's own vocabulary in plain Python: text <-> its own ids."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.json_file import read_json_object
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """A vocabulary with the ids that its model gives them.
+
+    Attributes:
+        size: How many ids there are.
+        end: Id of end-of-sequence.
+        unknown: Id of what the vocabulary lacks; None where bytes are pieces.
+        encode: From a text to its ids, without end-of-sequence and without any other
+            token that the text does not hold.
+        decode: From ids to their text.
+        name: From an id to how its token is written.
+        tokenizer_json: Returns the content of a tokenizer.json that encodes and decodes
+            in the same way; None where there is only a SentencePiece model.
+    """
+
+    size: int
+    end: int
+    unknown: int | None
+    encode: Callable[[str], list[int]]
+    decode: Callable[[list[int]], str]
+    name: Callable[[int], str]
+    tokenizer_json: Callable[[], str] | None = None
+
+
+def check_t5_ids(path: Path, pad: int | None, end: int | None) -> int:
+    """Returns the id of end-of-sequence; ValueError if this is no T5's vocabulary."""
+    if pad != 0:
+        raise ValueError(f"{path}: padding has id {pad}, not 0: not a T5 vocabulary")
+    if end is None or end < 0:
+        raise ValueError(f"{path}: no end-of-sequence piece: not a T5 vocabulary")
+    return end
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Reads a JSON object; an absent file is an empty one.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
+    return read_json_object(path, "fetch it again") if path.is_file() else {}

@@ -1,0 +1,177 @@
+"""The model's own tokenizer counts: the ids and the texts are AutoTokenizer's."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+import tokenizers
+import transformers
+
+from jaxprompt.data.vocabulary import load_vocabulary
+
+ADDED = ["<new>", "[card]"]
+AWKWARD = [
+    "a kettle sings on the stove",
+    "film<extra_id_0>rain",
+    "(<extra_id_0>) [<extra_id_1>].",
+    "<extra_id_0> <extra_id_1><extra_id_2>",
+    "film<new>rain",
+    "[card](<new>)  [card]",
+    "<NEW> [ card ]",
+    "  two  spaces  ",
+    " leading",
+    "trailing ",
+    "",
+    " ",
+    "a\nb",
+    "a\n\n b\n",
+    "a\tb",
+    "caf\u00e9 cafe\u0301",
+    "\U0001f642 rain \U0001f469\u200d\U0001f373",
+    "\u0645\u0631\u062d\u0628\u0627 film \u05e9\u05dc\u05d5\u05dd",
+    "\u200fx\u200by\u00a0z",
+    "\u65e5\u672c\u8a9e",
+    "a < b {x} \u00bd",
+    "<unk> film",
+    "\x00 film",
+]
+KINDS = ["t5", "mt5", "flan", "gpt2"]
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content), "utf-8")
+
+
+def write_added(folder: Path, size: int, added: list[str]) -> None:
+    tokens = {token: size + place for place, token in enumerate(added)}
+    write_json(folder / "added_tokens.json", tokens)
+
+
+def make_t5(folder: Path, spiece: Path, added: list[str]) -> None:
+    """As T5 is published: spiece.model and tokenizer.json."""
+    shutil.copy(spiece, folder)
+    write_json(folder / "config.json", {"model_type": "t5"})
+    tokenizer = transformers.T5Tokenizer.from_pretrained(str(folder))
+    tokenizer.add_tokens(added)
+    tokenizer.save_pretrained(str(folder))
+
+
+def make_flan(folder: Path, spiece: Path, added: list[str]) -> None:
+    """As Flan is: special_tokens_map.json too, and the class of an older version."""
+    make_t5(folder, spiece, added)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["tokenizer_class"] = "T5TokenizerFast"
+    write_json(folder / "tokenizer_config.json", settings)
+    names = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    write_json(folder / "special_tokens_map.json", names)
+    (folder / "spiece.model").unlink()
+
+
+def make_mt5(folder: Path, spiece: Path, added: list[str]) -> None:
+    """As mT5 is: spiece.model alone with its settings, and no sentinels behind it."""
+    shutil.copy(spiece, folder)
+    write_json(folder / "config.json", {"model_type": "mt5"})
+    settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "eos_token": "</s>"}
+    write_json(folder / "tokenizer_config.json", settings)
+    if added:
+        write_added(folder, load_vocabulary(spiece, extra_ids=0).vocab_size, added)
+
+
+def make_gpt2(folder: Path, _: Path, added: list[str]) -> None:
+    """As GPT-2 was published first: vocab.json and merges.txt."""
+    tokenizer = tokenizers.ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(
+        ["a kettle sings on the stove, film rain"] * 20,
+        vocab_size=290,
+        special_tokens=["<|endoftext|>"],
+        show_progress=False,
+    )
+    tokenizer.save_model(str(folder))
+    write_json(folder / "config.json", {"model_type": "gpt2"})
+    if added:
+        size = tokenizer.get_vocab_size()
+        write_added(folder, size, added)
+
+
+MAKERS = {"t5": make_t5, "mt5": make_mt5, "flan": make_flan, "gpt2": make_gpt2}
+
+
+def check_agrees(folder: Path, *, causal: bool, texts: list[str] = AWKWARD) -> Any:
+    vocabulary = load_vocabulary(folder, causal=causal)
+    theirs: Any = transformers.AutoTokenizer.from_pretrained(str(folder))
+    up = int(causal)
+    assert vocabulary.vocab_size == len(theirs) + up
+    assert vocabulary.eos_id == theirs.eos_token_id + up
+    for text in texts:
+        ids = theirs.encode(text, add_special_tokens=False)
+        found = list(vocabulary.encode(text))
+        assert found == [number + up for number in ids], text
+        assert vocabulary.decode(found) == theirs.decode(ids), text
+    return vocabulary
+
+
+@pytest.mark.parametrize("added", [[], ADDED], ids=["plain", "added"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_awkward_texts_are_cut_and_written_as_by_autotokenizer(
+    kind: str, added: list[str], spiece: Path, tmp_path: Path
+):
+    MAKERS[kind](tmp_path, spiece, added)
+    vocabulary = check_agrees(tmp_path, causal=kind == "gpt2")
+    for token in added:
+        # Between letters too, a token that was added is one id.
+        ids = vocabulary.encode(f"film{token}rain")
+        assert vocabulary.vocab_size - len(added) <= max(ids)
+        assert vocabulary.decode([max(ids)]) == token
+
+
+@pytest.mark.parametrize("folder", ["vocab/t5", "vocab/gpt2", "nano"])
+def test_published_tokenizers_agree(folder: str, shared: Path, tmp_path: Path):
+    nano = folder == "nano"
+    source = shared / ("backbones/t5-nano-lm-adapt" if nano else f"data/{folder}")
+    for file in source.iterdir():
+        if file.suffix in (".json", ".model") and file.name != "encoder.json":
+            shutil.copy(file, tmp_path)
+    causal = folder == "vocab/gpt2"
+    write_json(tmp_path / "config.json", {"model_type": "gpt2" if causal else "t5"})
+    rows = (shared / "data/glue/SST-2/dev.tsv").read_text("utf-8").splitlines()[1:200]
+    check_agrees(tmp_path, causal=causal, texts=[*AWKWARD, *rows])
+
+
+def test_pytorch_stays_away(spiece: Path, tmp_path: Path):
+    make_t5(tmp_path, spiece, ADDED)
+    code = (
+        "import sys\n"
+        "from jaxprompt.data.vocabulary import load_vocabulary\n"
+        "assert 'transformers' not in sys.modules\n"
+        f"print(load_vocabulary({str(tmp_path)!r}).encode('rain')[0] > 0)\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "True\n"
+    assert "PyTorch" not in done.stderr
+
+
+def test_a_class_of_the_file_that_is_no_tokenizer_is_not_called(
+    spiece: Path, tmp_path: Path
+):
+    make_t5(tmp_path, spiece, [])
+    ids = load_vocabulary(tmp_path).encode("a kettle")
+    again = tmp_path / "again"
+    shutil.copytree(tmp_path, again, ignore=shutil.ignore_patterns("again"))
+    write_json(again / "tokenizer_config.json", {"tokenizer_class": "T5Model"})
+    assert load_vocabulary(again).encode("a kettle") == ids
+
+
+def test_a_folder_that_transformers_cannot_read_is_named(tmp_path: Path):
+    write_json(tmp_path / "tokenizer_config.json", ["no object"])
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"tokenizer_config\.json"):
+        load_vocabulary(tmp_path)
