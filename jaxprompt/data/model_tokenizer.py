@@ -24,6 +24,10 @@ _ENDS = ("<|endoftext|>", "</s>")
 def read_tokenizer(path: Path, *, causal: bool) -> Pieces:
     """Reads a tokenizer as transformers' AutoTokenizer does.
 
+    Text is encoded whole and bare: the truncation and the padding that a tokenizer.json
+    may hold, the tokens that its post-processor adds, and the random merges of
+    byte-pair dropout are left out.
+
     PyTorch, which AutoTokenizer imports where it is installed, is not needed and not
     imported.
 
@@ -42,6 +46,10 @@ def read_tokenizer(path: Path, *, causal: bool) -> Pieces:
     if backend is None:
         kind = type(tokenizer).__name__
         raise ValueError(f"{path}: {kind} has no form of the tokenizers library")
+    backend.no_truncation()
+    backend.no_padding()
+    if getattr(backend.model, "dropout", None):
+        backend.model.dropout = None
 
     def find(names: Sequence[str | None]) -> int | None:
         ids = (backend.token_to_id(name) for name in names if name)

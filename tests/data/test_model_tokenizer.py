@@ -142,6 +142,46 @@ def test_published_tokenizers_agree(folder: str, shared: Path, tmp_path: Path):
     check_agrees(tmp_path, causal=causal, texts=[*AWKWARD, *rows])
 
 
+@pytest.mark.parametrize("kind", ["t5", "gpt2"])
+def test_what_a_tokenizer_json_was_last_used_for_changes_nothing(
+    kind: str, spiece: Path, tmp_path: Path
+):
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "used").mkdir()
+    causal = kind == "gpt2"
+    MAKERS[kind](tmp_path / "plain", spiece, ADDED)
+    MAKERS[kind](tmp_path / "used", spiece, ADDED)
+    path = tmp_path / "used" / "tokenizer.json"
+    if not path.is_file():
+        transformers.GPT2Tokenizer.from_pretrained(str(path.parent)).save_pretrained(
+            str(path.parent)
+        )
+    used = tokenizers.Tokenizer.from_file(str(path))
+    used.enable_truncation(max_length=3)
+    used.enable_padding(length=8, pad_id=0, pad_token="<pad>")
+    used.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[card] $A [card]", special_tokens=[("[card]", 5)]
+    )
+    used.save(str(path))
+    plain = load_vocabulary(tmp_path / "plain", causal=causal)
+    found = load_vocabulary(tmp_path / "used", causal=causal)
+    alone = shutil.copy(path, tmp_path / "alone.json")
+    by_itself = load_vocabulary(alone, causal=causal)
+    for text in ("rain", "a kettle sings on the stove and nobody minds the rain"):
+        ids = list(plain.encode(text))
+        assert list(found.encode(text)) == ids
+        assert list(by_itself.encode(text)) == ids
+        assert list(found.encode_tf(tf.constant(text)).numpy()) == ids
+
+
+def test_byte_pair_dropout_of_training_is_off(tmp_path: Path):
+    vocabulary = {"<|endoftext|>": 0, "a": 1, "b": 2, "ab": 3}
+    model = tokenizers.models.BPE(vocabulary, [("a", "b")], dropout=0.9)
+    tokenizers.Tokenizer(model).save(str(tmp_path / "tokenizer.json"))
+    pieces = load_vocabulary(tmp_path, causal=True)
+    assert {tuple(pieces.encode("ab")) for _ in range(20)} == {(3 + 1,)}
+
+
 def test_pytorch_stays_away(spiece: Path, tmp_path: Path):
     make_t5(tmp_path, spiece, ADDED)
     code = (
