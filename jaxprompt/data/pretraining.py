@@ -14,6 +14,7 @@ from jaxprompt.data.libraries import t5_preprocessors as t5
 from jaxprompt.data.skills import SKILLS, Corpus
 from jaxprompt.data.task import Part, Task, make_task
 from jaxprompt.data.text import TRAIN, VALIDATION, Text, read_text
+from jaxprompt.data.vocabulary import rowless, rowless_note
 
 DENOISING = ("span_corruption", "high_corruption", "prefix_lm", "deshuffle")
 """Objectives on tokens; those of `skills.SKILLS` are on words."""
@@ -305,6 +306,9 @@ def _check_sentinels(vocabulary: seqio.Vocabulary, objectives: Iterable[str]) ->
             "the vocabulary is none: use a vocabulary with <extra_id_0>, or other "
             "objectives"
         )
+    if spans and last in rowless(vocabulary):
+        note = rowless_note(vocabulary)
+        raise ValueError(f"{', '.join(sorted(spans))} needs sentinels; {note}")
 
 
 def _check(

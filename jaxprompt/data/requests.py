@@ -11,7 +11,7 @@ from jaxprompt.data import files, pipeline, sources
 from jaxprompt.data.libraries import tf
 from jaxprompt.data.rows import RowBatch, sorted_batches
 from jaxprompt.data.task import Task, make_task
-from jaxprompt.data.vocabulary import decode
+from jaxprompt.data.vocabulary import decode, rowless
 
 __all__ = ["decode", "read_jsonl", "request_batches", "request_rows"]
 
@@ -90,9 +90,14 @@ def request_rows(
         row is its line's, from 0.
 
     Raises:
-        ValueError: If a field is missing; names file and line.
+        ValueError: If a field is missing, or a text holds a token without a row in
+            the model's table; names file and line.
     """
     texts = _input_texts(task, rows, where)
+    if rowless(task.vocabulary):
+        for line, text in zip(rows, texts, strict=True):
+            decoded = text.decode() if isinstance(text, bytes) else text
+            task.check_text(decoded, f"{where}:{line}")
     examples = sources.to_columns([{"inputs": text, "targets": ""} for text in texts])
     plain = make_task(
         task.name,

@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from jaxprompt.data import files, glue, official, qa, sources, superglue
 from jaxprompt.data.libraries import seqio, tf
-from jaxprompt.data.vocabulary import decode, is_causal
+from jaxprompt.data.vocabulary import decode, is_causal, rowless
 
 OFFICIAL_TASKS: dict[str, official.Spec] = {
     **glue.TASKS,
@@ -123,6 +123,29 @@ class Task:
                 f"split {split!r} of task {self.name} has no labels: train and "
                 "evaluate on another split, or predict"
             )
+
+    def check_tokens(self, split: str) -> None:
+        """Raises ValueError if a text holds a token without a row in the model's table.
+
+        Only where the vocabulary has such tokens are the texts of the split read.
+        """
+        if not rowless(self.vocabulary):
+            return
+        rows = tf.data.Dataset.range(self.num_examples(split))
+        examples: Any = self.source.select(split, rows)
+        for preprocess in self.formats:
+            examples = preprocess(examples)
+        for number, example in enumerate(examples.as_numpy_iterator()):
+            where = f"example {number} of split {split!r} of task {self.name}"
+            for name in ("inputs", "targets"):
+                self.check_text(example[name].decode(), where)
+
+    def check_text(self, text: str, where: str) -> None:
+        """Raises ValueError, which says where, if a token of the text has no row."""
+        try:
+            self.vocabulary.encode(text)
+        except ValueError as err:
+            raise ValueError(f"{where}: {err}") from err
 
     def decode(self, ids: Int[np.ndarray, "B L"]) -> list[str]:
         """Turns target ids into texts.

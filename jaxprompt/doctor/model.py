@@ -144,7 +144,10 @@ def sentinel_ids(vocabulary: Any) -> list[int]:
     found = []
     for number in range(_SENTINELS):
         piece = f"<extra_id_{number}>"
-        ids = vocabulary.encode(piece)
+        try:
+            ids = vocabulary.encode(piece)
+        except ValueError:  # The model's table has no row for it.
+            continue
         if len(ids) != 1 or vocabulary.decode(ids).strip() != piece:
             break
         found.append(int(ids[0]))

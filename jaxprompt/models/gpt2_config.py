@@ -82,6 +82,11 @@ class GPT2Config:
         """
         return -(-(1 + self.vocab_size) // _ROW_MULTIPLE) * _ROW_MULTIPLE
 
+    @property
+    def text_rows(self) -> int:
+        """Ids of text that the table has a row for: those up to `vocab_size`."""
+        return 1 + self.vocab_size
+
     def for_vocabulary(self, size: int) -> "GPT2Config":
         """Sets the size of the vocabulary where it is 0, and checks it.
 

@@ -74,6 +74,11 @@ class T5Config:
                 f"{', '.join(layers.ACTIVATIONS)}"
             )
 
+    @property
+    def text_rows(self) -> int:
+        """Ids of text that the embedding table has a row for: all of its rows."""
+        return self.vocab_rows
+
     def for_vocabulary(self, size: int) -> "T5Config":
         """Sets the rows of the embedding table where they are 0, and checks them.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Sequence
 
 import jax
@@ -14,7 +15,7 @@ from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.pretraining import TextSource
 from jaxprompt.data.shots import words_before
 from jaxprompt.data.task import Task
-from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary
+from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary, rowless_note
 from jaxprompt.evaluate.score import Predict, make_predict
 from jaxprompt.models.architecture import Config, Model, make_backbone
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
@@ -306,6 +307,7 @@ def _check_task(task: Task, run: Run, splits: Sequence[str]) -> None:
     for split in splits:
         task.num_examples(split)
         task.check_labelled(split)
+        task.check_tokens(split)
     if task.labels is not None or run.evaluation.method == "rank":
         task.label_ids(run.data.target_length)
 
@@ -347,10 +349,21 @@ def _vocabulary_of_new(run: Run) -> str:
 
 
 def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
-    """Loads a checkpoint's vocabulary; ValueError if it has none."""
+    """Loads a checkpoint's vocabulary, and notes tokens that have no row.
+
+    Raises:
+        ValueError: If it has none.
+    """
     if checkpoint.vocabulary is None:
         raise ValueError(
             f"{checkpoint.name} has no vocabulary: give its spiece.model, as "
             "--gin.VOCABULARY=\"'spiece.model'\""
         )
-    return load_vocabulary(checkpoint.vocabulary, causal=checkpoint.config.causal)
+    config = checkpoint.config
+    vocabulary = load_vocabulary(
+        checkpoint.vocabulary, causal=config.causal, rows=config.text_rows
+    )
+    note = rowless_note(vocabulary)
+    if note:
+        print(f"jaxprompt: {checkpoint.name}: {note}", file=sys.stderr)
+    return vocabulary
