@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Sequence
 
 import jax
@@ -36,6 +35,7 @@ from jaxprompt.sharding import (
     place_batch,
     place_whole_batch,
 )
+from jaxprompt.terminal import say
 
 _SHORT_INPUT = 16
 """Tokens of a short example: as many of these fill a packed row."""
@@ -365,5 +365,5 @@ def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
     )
     note = rowless_note(vocabulary)
     if note:
-        print(f"jaxprompt: {checkpoint.name}: {note}", file=sys.stderr)
+        say(f"jaxprompt: {checkpoint.name}: {note}", problem=True)
     return vocabulary

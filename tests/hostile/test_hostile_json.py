@@ -1,5 +1,6 @@
 """Every small JSON file that is read, damaged in every way: one error that names it."""
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 from made_results import made_loss, made_member, made_result, made_vocabulary
 
 from jaxprompt.bundled import resolve
-from jaxprompt.data.causal_vocabulary import load_causal_vocabulary
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.interop import peft
 from jaxprompt.json_file import LARGEST, read_json_object
@@ -111,7 +111,9 @@ READERS = {
             "causal",
             Reader(
                 "tokenizer_config.json",
-                lambda folder: _beside_pieces(folder, load_causal_vocabulary),
+                lambda folder: _beside_pieces(
+                    folder, functools.partial(load_vocabulary, causal=True)
+                ),
             ),
         ),
         ("", Reader("tokenizer.json", load_vocabulary)),
