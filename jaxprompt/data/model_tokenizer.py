@@ -90,7 +90,8 @@ def _open(path: Path) -> Any:
         return kind.from_pretrained(str(path.parent), local_files_only=True)
     except Exception as err:
         # The Rust library raises plain exceptions, transformers of many kinds.
-        raise ValueError(f"{path}: not a tokenizer: {err}") from err
+        reason = " ".join(str(err).split())
+        raise ValueError(f"{path}: not a tokenizer: {reason}") from err
 
 
 def _class_name(path: Path) -> str | None:
