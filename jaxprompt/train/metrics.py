@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType
@@ -9,14 +10,15 @@ from types import NoneType
 from jaxprompt.atomic import write_atomically
 from jaxprompt.quoting import quoted
 from jaxprompt.strict_json import NotJson, as_json, parse_json
+from jaxprompt.train.event_files import cut_event_files
 from jaxprompt.utf8 import NotUtf8, decode_utf8
 
 
 class MetricLog:
     """Writes scalars by step to WORKDIR/metrics.jsonl and to TensorBoard files.
 
-    A resumed run starts where its checkpoint is: later lines are dropped first, so
-    that no step is told twice.
+    A resumed run starts where its checkpoint is: what was told of later steps is
+    dropped first, in both, so that no step is told twice.
     """
 
     def __init__(self, workdir: Path, first_step: int):
@@ -31,8 +33,11 @@ class MetricLog:
                 if step <= first_step
             ]
             write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
+        board = workdir / "tensorboard"
+        board.mkdir(exist_ok=True)  # TensorFlow would set a mode of its own.
+        cut_event_files(board, first_step)
         self._lines = path.open("a", encoding="utf-8")
-        self._board = metric_writers.SummaryWriter(str(workdir / "tensorboard"))
+        self._board = metric_writers.SummaryWriter(str(board))
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes one line, and flushes it.
@@ -48,6 +53,11 @@ class MetricLog:
         self._lines.write(json.dumps({"step": step, **finite}) + "\n")
         self._lines.flush()
         self._board.write_scalars(step, scalars)
+
+    def sync(self) -> None:
+        """Returns when all that was written is on disk, where a crash leaves it."""
+        os.fsync(self._lines.fileno())
+        self._board.flush()
 
     def close(self) -> None:
         """Flushes and closes both files."""
