@@ -19,7 +19,7 @@ from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.pace import Pace
-from jaxprompt.train.progress import Progress
+from jaxprompt.train.progress import Progress, Window
 from jaxprompt.train.step import TrainState, TrainStep
 from jaxprompt.train.stopped import Stopped
 
@@ -103,7 +103,7 @@ def fit(
             f"{kept}"
         )
 
-    window = _Window(batch_size, broken)
+    window = _OpenWindow(progress.window, batch_size, broken)
     stream = batches(progress.positions)
     bar = tqdm(
         total=pace.steps * batch_size,
@@ -125,7 +125,7 @@ def fit(
             last = step == pace.steps
             scores: Sequence[float] = ()
             if _due(step, pace.log_every) or last:
-                scalars = window.mean(step)
+                scalars = window.close(step)
                 bar.set_postfix(_short(scalars, progress))
                 if log:
                     log.write(step, scalars)
@@ -146,9 +146,13 @@ def fit(
             if checkpoints and (
                 scores or stop or last or _due(step, pace.checkpoint_every)
             ):
-                window.check(step)
-                seconds = time.perf_counter() - start
-                progress = dataclasses.replace(progress, seconds=seconds)
+                progress = dataclasses.replace(
+                    progress,
+                    seconds=time.perf_counter() - start,
+                    window=window.check(step),
+                )
+                if log:  # The checkpoint says that it was told up to here.
+                    log.sync()
                 checkpoints.save(state, progress)
             if received:
                 raise Stopped(received, step, saved=checkpoints is not None)
@@ -172,19 +176,20 @@ def _short(scalars: Mapping[str, float], progress: Progress) -> dict[str, str]:
     return shown
 
 
-class _Window:
-    """The metrics since the last line of the log.
+class _OpenWindow:
+    """The window of the log that is being filled.
 
-    They stay on the device until their mean is asked for: fetching each would make
+    The metrics stay on the device until they are asked for: fetching each would make
     every step wait for the one before.
     """
 
-    def __init__(self, batch_size: int, broken: Callable[..., Exception]):
+    def __init__(
+        self, before: Window, batch_size: int, broken: Callable[..., Exception]
+    ):
+        self._window = before
         self._batch_size = batch_size
         self._broken = broken
-        self._metrics: list[Mapping[str, jax.Array]] = []
-        self._positions: list[Positions] = []
-        self._paddings: list[float] = []
+        self._pending: list[tuple[Mapping[str, jax.Array], float, Positions]] = []
         self.restart()
 
     def restart(self) -> None:
@@ -194,31 +199,29 @@ class _Window:
     def add(
         self, metrics: Mapping[str, jax.Array], padding: float, positions: Positions
     ) -> None:
-        self._metrics.append(metrics)
-        self._positions.append(positions)
-        self._paddings.append(padding)
+        self._pending.append((metrics, padding, positions))
         self._counted += 1
 
-    def check(self, step: int) -> list[dict[str, float]]:
+    def check(self, step: int) -> Window:
         """Fetches what was added; raises FloatingPointError if it is not finite."""
-        fetched = jax.device_get(self._metrics)
+        fetched = jax.device_get([metrics for metrics, _, _ in self._pending])
+        first = step - len(fetched) + 1
         for index, metrics in enumerate(fetched):
+            _, padding, positions = self._pending[index]
             # A finite loss with another gradient leaves a prompt that is not finite.
             if not all(map(math.isfinite, metrics.values())):
-                at = step - len(fetched) + index + 1
-                raise self._broken(at, metrics, self._positions[index])
-        return fetched
+                raise self._broken(first + index, metrics, positions)
+            told = {name: float(value) for name, value in metrics.items()}
+            self._window = self._window.added({**told, "padding": padding})
+        self._pending = []
+        return self._window
 
-    def mean(self, step: int) -> dict[str, float]:
-        fetched = self.check(step)
+    def close(self, step: int) -> dict[str, float]:
+        """Returns the means, and begins the next window."""
+        scalars = self.check(step).means()
         seconds = time.perf_counter() - self._start
-        scalars = {
-            name: float(sum(m[name] for m in fetched) / len(fetched))
-            for name in fetched[0]
-        }
         scalars["examples_per_second"] = self._counted * self._batch_size / seconds
-        scalars["padding"] = sum(self._paddings) / len(self._paddings)
-        self._metrics, self._positions, self._paddings = [], [], []
+        self._window = Window()
         self.restart()
         return scalars
 

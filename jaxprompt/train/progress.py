@@ -1,4 +1,4 @@
-"""What a run knows besides its state: where its data is, and its best so far."""
+"""What a run knows besides its state: its place in the data, its best, its window."""
 
 import dataclasses
 import math
@@ -36,16 +36,41 @@ class MemberProgress:
 
 
 @dataclasses.dataclass(frozen=True)
+class Window:
+    """The steps since the last line of the log, whose means the next line tells.
+
+    Attributes:
+        steps: How many steps there are.
+        sums: Name of a metric -> its sum over these steps, added up step by step, so
+            that a window which is saved halfway has the bits of one that is not.
+    """
+
+    steps: int = 0
+    sums: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def added(self, metrics: Mapping[str, float]) -> "Window":
+        """Returns the window with the metrics of one more step."""
+        sums = {name: self.sums.get(name, 0.0) + x for name, x in metrics.items()}
+        return Window(self.steps + 1, sums)
+
+    def means(self) -> dict[str, float]:
+        """Returns the mean of each metric; empty before the first step."""
+        return {name: total / self.steps for name, total in self.sums.items()}
+
+
+@dataclasses.dataclass(frozen=True)
 class Progress:
     """What a run knows besides its state; saved with each checkpoint.
 
     Attributes:
         members: Of each member of the bank; of the model, where that trains.
         seconds: Time spent training and evaluating, over all the processes of the run.
+        window: The steps that no line of the log tells of yet.
     """
 
     members: tuple[MemberProgress, ...] = (MemberProgress(),)
     seconds: float = 0.0
+    window: Window = Window()
 
     @property
     def positions(self) -> tuple[Position, ...]:
@@ -84,9 +109,13 @@ class Progress:
 
 
 def read_progress(saved: Mapping[str, Any]) -> Progress:
-    """Returns the progress that `dataclasses.asdict` has taken apart."""
+    """Returns the progress that `dataclasses.asdict` has taken apart.
+
+    Checkpoints of version 0.1.0 have no window: the first line of the log after one of
+    them tells the means of the steps since then alone.
+    """
     members = [
         MemberProgress(**{**member, "position": Position(**member["position"])})
         for member in saved["members"]
     ]
-    return Progress(tuple(members), saved["seconds"])
+    return Progress(tuple(members), saved["seconds"], Window(**saved.get("window", {})))
