@@ -1,7 +1,10 @@
-"""Atomic writes: a file is whole, or it is not there."""
+"""Atomic writes: a file or folder is whole, or it is not there."""
 
+import contextlib
 import os
-import tempfile
+import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -12,7 +15,8 @@ from jaxprompt.quoting import quoted_path
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file so that no reader, and no crash, ever sees half of it.
 
-    Of many hosts that share a folder, the first writes for all.
+    Of many hosts that share a folder, the first writes for all. The file's mode is what
+    the process's umask gives a new file; a link is replaced, not followed.
 
     Args:
         path: Where to write; an existing file is replaced.
@@ -27,15 +31,59 @@ def write_atomically(path: Path, content: bytes) -> None:
         )
     if jax.process_index() > 0:
         return
-    # In the same folder: a rename is atomic within one file system only.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = _name_beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def write_folder(path: Path) -> Iterator[Path]:
+    """Makes a folder at once, when the body of the `with` has filled it.
+
+    Its modes, and those of all that the body writes, are what the process's umask gives
+    to new folders and files.
+
+    Args:
+        path: The folder to be; one that is there is replaced.
+
+    Yields:
+        An empty folder beside `path`, for the body to fill.
+    """
+    scratch = _name_beside(path)
+    scratch.mkdir()
+    mode = scratch.stat().st_mode & 0o777
+    try:
+        yield scratch
+        # What comes from temporary or read-only files has modes of its own.
+        for entry in (scratch, *scratch.rglob("*")):
+            entry.chmod(mode if entry.is_dir() else mode & 0o666)
+        _rename(scratch, path)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _name_beside(path: Path) -> Path:
+    # In the same folder: a rename is atomic within one file system only.
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+def _rename(scratch: Path, path: Path) -> None:
+    if not path.exists():
+        os.rename(scratch, path)
+        return
+    old = scratch.with_name(f"{scratch.name}.old")
+    os.rename(path, old)
+    try:
+        os.rename(scratch, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old)

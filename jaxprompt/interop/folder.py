@@ -1,12 +1,10 @@
 """A folder that is whole or not there: written beside its place, then renamed."""
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from jaxprompt.atomic import write_folder
 from jaxprompt.quoting import quoted_path
 
 
@@ -28,16 +26,8 @@ def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
     """
     path = path.absolute()
     check_replaceable(path, names)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with write_folder(path) as scratch:
         yield scratch
-        # What comes from temporary or read-only files has modes of its own.
-        for entry in (scratch, *scratch.rglob("*")):
-            entry.chmod(0o755 if entry.is_dir() else 0o644)
-        _rename(scratch, path)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
 
 
 def check_replaceable(path: Path, names: Collection[str]) -> None:
@@ -46,7 +36,7 @@ def check_replaceable(path: Path, names: Collection[str]) -> None:
         raise FileNotFoundError(
             f"no folder {quoted_path(path.parent)} for {path.name}: make it"
         )
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return
     if not path.is_dir() or path.is_symlink():
         raise ValueError(f"{path} is no folder of files: name another place")
@@ -57,17 +47,3 @@ def check_replaceable(path: Path, names: Collection[str]) -> None:
             f"{path} holds {others[0]}, which is no part of this export: name a new "
             "folder"
         )
-
-
-def _rename(scratch: Path, path: Path) -> None:
-    if not path.exists():
-        os.rename(scratch, path)
-        return
-    old = scratch.with_name(f"{scratch.name}.old")
-    os.rename(path, old)
-    try:
-        os.rename(scratch, path)
-    except BaseException:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old)

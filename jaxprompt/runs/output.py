@@ -16,12 +16,14 @@ def check_output(output: Path | None, overwrite: bool) -> None:
         overwrite: Whether it may exist.
 
     Raises:
-        ValueError: If it exists against that, or its folder does not.
+        ValueError: If it exists against that, is a link, or its folder does not exist.
     """
     if output is None:
         return
     if "\0" in str(output):
         raise ValueError(f"{str(output)!r} names no file: it holds a NUL")
+    if output.is_symlink():
+        raise ValueError(f"{output} is a link to {output.readlink()}: name that file")
     if output.exists() and not overwrite:
         raise ValueError(
             f"{quoted_path(output)} exists: name another file, or say --overwrite"

@@ -19,8 +19,23 @@ from jaxprompt.utf8 import read_utf8
 
 PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"
-PAGE, METRICS = "report.html", "metrics.jsonl"
+PAGE, METRICS, BOARD = "report.html", "metrics.jsonl", "tensorboard"
+CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
+
+_WRITTEN = (
+    PROMPT,
+    PROMPTS,
+    MODEL,
+    RESULT,
+    CONFIG,
+    PAGE,
+    METRICS,
+    BOARD,
+    CHECKPOINTS,
+    LOCK,
+)
+"""What a run writes in its workdir."""
 
 _REFUSALS = {
     errno.ENOSPC: "make room there",
@@ -74,8 +89,16 @@ def check_writable(workdir: Path) -> None:
         workdir: The folder, which need not exist.
 
     Raises:
-        ValueError: If it, or the nearest folder above that exists, is not writable.
+        ValueError: If it, or the nearest folder above that exists, is not writable; or
+            if something in it is a link that the run would write through.
     """
+    for name in _WRITTEN:
+        path = workdir / name
+        if path.is_symlink():
+            raise ValueError(
+                f"{path} is a link to {path.readlink()}, and a run writes through none:"
+                " remove the link, or use another workdir"
+            )
     nearest = _nearest(workdir)
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(
@@ -159,7 +182,7 @@ def claim_workdir(workdir: Path, config: str) -> None:
 def _lock(workdir: Path) -> None:
     path = workdir / LOCK
     # Not closed before the run ends: the system lets go of it even after SIGKILL.
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as err:

@@ -1,10 +1,8 @@
 """T5 and GPT-2 in Hugging Face folders: config.json and safetensors, in and out."""
 
 import json
-import os
 import shlex
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxprompt.atomic import write_folder
 from jaxprompt.json_file import read_json_object
 from jaxprompt.models.architecture import Config
 from jaxprompt.models.gpt2 import GPT2
@@ -154,12 +153,10 @@ def save(folder: str | Path, backbone: T5 | GPT2, params: Params) -> None:
     if sizes != expected:
         wrong = sorted(path for path, _ in sizes.items() ^ expected.items())
         raise ValueError(f"params do not fit {backbone.name}: see {wrong[0]}")
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         raise FileExistsError(f"{folder} is there already: save to a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        scratch.chmod(0o755)
+    with write_folder(folder) as scratch:
         settings, sources = _written(backbone.config, str(params["embedding"].dtype))
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
         (scratch / "config.json").write_text(text, encoding="utf-8")
@@ -170,10 +167,6 @@ def save(folder: str | Path, backbone: T5 | GPT2, params: Params) -> None:
         )
         for source, name in _vocabulary_files(backbone.vocabulary):
             shutil.copyfile(source, scratch / name)
-        os.rename(scratch, folder)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
 
 
 def _written(config: Config, dtype: str) -> tuple[dict[str, Any], dict[str, Source]]:
