@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprompt.config import Run, Sweep
+from jaxprompt.config import VOCABULARY, Run, Sweep
 from jaxprompt.configure import configure_seeds, configure_sweep
 from jaxprompt.models.backbone import find_checkpoint
 from jaxprompt.report.curves import read_curves
@@ -19,6 +19,7 @@ from jaxprompt.report.results import (
 )
 from jaxprompt.report.summary import RunFacts, write_summary
 from jaxprompt.runs import train
+from jaxprompt.runs.optimizer import make_optimizer
 from jaxprompt.runs.prepare import vocabulary_of
 from jaxprompt.runs.workdir import METRICS, PAGE, check_workdir, read_result
 from jaxprompt.terminal import say, say_lines
@@ -108,6 +109,9 @@ def plan_sweep(
                 runs = configure_seeds(
                     files if file is None else [*files, file], [*settings, *chosen]
                 )
+                for run, _ in runs:
+                    if run.trains != VOCABULARY:
+                        make_optimizer(run)  # Refuses a schedule longer than the run.
             except ValueError as error:
                 raise ValueError(f"arm {arm}: {error}") from error
             for run, config in runs:

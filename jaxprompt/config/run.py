@@ -65,8 +65,11 @@ class Run:
             raise ValueError(f"seeds {self.seeds!r}: a number of prompts, 1 or more")
         if self.seeds > MOST_SEEDS:
             raise ValueError(f"{self.seeds} seeds: use at most {MOST_SEEDS} in one run")
-        if self.seed < 0:
-            raise ValueError(f"seed {self.seed}: use 0 or more")
+        if not 0 <= self.seed <= 2**32 - self.seeds:
+            raise ValueError(
+                f"seed {self.seed}, seeds {self.seeds}: use 0 or more, and none from "
+                "2**32 on, which JAX would not tell from a smaller one"
+            )
         if self.trains != "prompt" and self.seeds > 1:
             raise ValueError(
                 f"{self.seeds} seeds where {self.trains!r} trains: only prompts fit on "

@@ -11,8 +11,10 @@ from jaxprompt.config.tasks import (
     TaskGroup,
     TextTask,
 )
+from jaxprompt.data.lengths import Lengths
 from jaxprompt.data.tokenizer import LAYOUTS
 from jaxprompt.evaluate.methods import METHODS as EVALUATION_METHODS
+from jaxprompt.evaluate.methods import check_method
 from jaxprompt.models.architecture import Config
 from jaxprompt.models.quantise import check_quantisation
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
@@ -63,6 +65,10 @@ class Model:
 
     def __post_init__(self) -> None:
         check_quantisation(self.quantise)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"dropout {self.dropout}: use a rate from 0, for none, to below 1"
+            )
         if self.name is not None and self.architecture is not None:
             raise ValueError(
                 f"model {self.name!r} and an architecture: give a name for a model "
@@ -99,6 +105,8 @@ class Tokenizer:
             raise ValueError(
                 f"unknown layout {self.layout!r}: use one of {list(LAYOUTS)}"
             )
+        if self.sentinels < 0:
+            raise ValueError(f"{self.sentinels} sentinels: use 0, for none, or more")
         if self.layout == "rinna" and self.sentinels:
             raise ValueError(
                 f"{self.sentinels} sentinels in a vocabulary of layout 'rinna': a "
@@ -137,6 +145,7 @@ class Data:
     shift_split: str = "validation"
 
     def __post_init__(self) -> None:
+        Lengths(self.input_length, self.target_length)  # It refuses those below 1.
         for task in self.shift_to:
             if not isinstance(task, OfficialTask | OwnTask):
                 raise ValueError(
@@ -256,6 +265,20 @@ class Optimizer:
             raise ValueError(
                 f"unknown optimizer {self.kind!r}: use one of {list(OPTIMIZERS)}"
             )
+        if self.accumulate < 1:
+            raise ValueError(
+                f"accumulate {self.accumulate}: a batch has 1 or more microbatches"
+            )
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and self.epsilon > 0):
+            raise ValueError(
+                f"beta1 {self.beta1}, beta2 {self.beta2}, epsilon {self.epsilon}: use "
+                "decays from 0 to below 1, and an epsilon above 0"
+            )
+        if min(self.weight_decay, self.z_loss) < 0:
+            raise ValueError(
+                f"weight decay {self.weight_decay}, z_loss {self.z_loss}: use 0, for "
+                "none, or more"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,4 +333,17 @@ class Evaluation:
             raise ValueError(
                 f"unknown method {self.method!r}: use one of "
                 f"{[*EVALUATION_METHODS, LOSS]}"
+            )
+        if self.num_examples is not None and self.num_examples < 1:
+            raise ValueError(
+                f"num_examples {self.num_examples}: use 1 or more, or None for all"
+            )
+        if self.method != LOSS:
+            check_method(
+                self.method,
+                length=self.decode_length or 1,
+                beams=self.beams,
+                alpha=self.alpha,
+                top_p=self.top_p,
+                temperature=self.temperature,
             )

@@ -1,7 +1,6 @@
 """Examples -> rows through seqio: trim, put the soft ids, pad or pack, convert."""
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from absl import logging
 from jaxtyping import Int
 
 from jaxprompt.data.converter import make_converter
+from jaxprompt.data.lengths import Lengths
 from jaxprompt.data.libraries import seqio, tf
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
@@ -21,33 +21,6 @@ MEMBERS = "members"
 
 ROW_NUMBERS = "row_numbers"
 """The feature that says where each row stands in its split or file, int32 [rows]."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Lengths:
-    """The longest text of an example, in tokens.
-
-    End-of-sequence counts and is never cut. Soft tokens do not count: the model sees
-    T = P + inputs source tokens.
-
-    Attributes:
-        inputs: Source tokens of text.
-        targets: Target tokens L.
-    """
-
-    inputs: int
-    targets: int
-
-    def __post_init__(self) -> None:
-        if min(self.inputs, self.targets) < 1:
-            raise ValueError(
-                f"lengths inputs={self.inputs}, targets={self.targets}: both must be "
-                "1 or more, to hold the end-of-sequence"
-            )
-
-    def of_rows(self, soft_ids: Int[np.ndarray, " P"]) -> dict[str, int]:
-        """Returns the widths of a row: {"inputs": T, "targets": L}."""
-        return {"inputs": len(soft_ids) + self.inputs, "targets": self.targets}
 
 
 def run_task(

@@ -14,7 +14,7 @@ from jaxprompt.data.evaluation import EvaluationSet, Scores
 from jaxprompt.data.rows import Progress
 from jaxprompt.data.task import Task
 from jaxprompt.evaluate.decode import beam, greedy, nucleus
-from jaxprompt.evaluate.methods import METHODS
+from jaxprompt.evaluate.methods import check_method
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.evaluate.vote import majority_vote
 from jaxprompt.models.backbone import Backbone
@@ -67,18 +67,14 @@ def make_predict(
         ValueError: If the method is unknown, a number is out of range, or "rank" is
             for a task without labels.
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}: use one of {list(METHODS)}")
-    if length < 1 or beams < 1 or alpha < 0:
-        raise ValueError(
-            f"target length {length}, beams {beams}, alpha {alpha}: use a length and "
-            "beams of 1 or more, and an alpha of 0 or more"
-        )
-    if not (0 < top_p <= 1 and 0 < temperature < float("inf")):
-        raise ValueError(
-            f"top_p {top_p}, temperature {temperature}: use a probability above 0, up "
-            "to 1, and a temperature above 0"
-        )
+    check_method(
+        method,
+        length=length,
+        beams=beams,
+        alpha=alpha,
+        top_p=top_p,
+        temperature=temperature,
+    )
     if method == "rank":
         all_ids = task.label_ids(length)
         label_ids = jnp.asarray(all_ids[:, : np.count_nonzero(all_ids, axis=1).max()])

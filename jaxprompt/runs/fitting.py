@@ -16,9 +16,11 @@ from jaxprompt.data.digest import data_hashes
 from jaxprompt.data.mixture import mixed_batches
 from jaxprompt.data.order import examples_of
 from jaxprompt.data.position import Position
+from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.runs.prepare import Ready
-from jaxprompt.shapes import Batch, Params
+from jaxprompt.runs.workdir import CHECKPOINTS
+from jaxprompt.shapes import Batch, Params, unpacked_batch
 from jaxprompt.sharding import fetch, host_share
 from jaxprompt.terminal import say
 from jaxprompt.train.checkpoint import Checkpoints
@@ -42,6 +44,30 @@ class Best(NamedTuple):
     params: Params
     steps: tuple[int, ...]
     seconds: float
+
+
+def check_training(ready: Ready, start: Prompt) -> None:
+    """Refuses what the first step would fail on; writes nothing, and computes nothing.
+
+    Args:
+        ready: What is to be trained, and on what.
+        start: The bank to start from; empty where the model trains.
+
+    Raises:
+        ValueError: If the training split does not fill a batch, or a row of the run's
+            lengths does not fit in the model.
+    """
+    run = ready.run
+    starts = tuple(Position() for _ in range(run.num_members))
+    stream = _batches(ready, start.length)(starts)
+    if run.data.pack:  # Only packing tells how many rows there are.
+        next(stream)
+    widths = ready.training_lengths(start.length).of_rows(ready.soft_ids(start.length))
+    rows = unpacked_batch(
+        *(np.zeros((run.batch_size, width), np.int32) for width in widths.values())
+    )
+    logits = functools.partial(prompted_logits, ready.backbone)
+    jax.eval_shape(logits, ready.join(start), rows)
 
 
 def fit_best(
@@ -79,7 +105,7 @@ def fit_best(
     state, frozen = init_state(ready.join(start), tx, MASKS[run.trains])
     progress = Progress(tuple(MemberProgress() for _ in range(members)))
     first_host = jax.process_index() == 0
-    checkpoints = Checkpoints(workdir / "checkpoints", inputs=_inputs(ready))
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, inputs=_inputs(ready))
     for note in checkpoints.notes if first_host else ():
         say(f"jaxprompt: {note}", problem=True)
     if (saved := checkpoints.latest(state)) is not None:
@@ -129,6 +155,7 @@ def _batches(
         tasks = ready.tasks
 
         def of_model(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
+            # Not by `yield`: data that does not fit is told when this is called.
             batches = mixed_batches(
                 tasks,
                 data.train_split,
@@ -139,8 +166,7 @@ def _batches(
                 pack=data.pack,
                 shard=shard,
             )
-            for batch, position in batches:
-                yield batch, (position,)
+            return ((batch, (position,)) for batch, position in batches)
 
         return of_model
     bank = [Member(ready.tasks[place], seed) for place, seed in ready.members]

@@ -39,6 +39,10 @@ class ScoreReport:
             split: The split.
             prompt_length: Prompt length P, in tokens; 0 where the model is tuned.
             members: (number of the task, seed) of each prompt; None for the run's.
+
+        Raises:
+            ValueError: If the run's method or its baselines do not fit a task, so that
+                nothing is trained that could not be scored.
         """
         self._ready = ready
         self._split = split
@@ -46,6 +50,9 @@ class ScoreReport:
         if members is None and ready.run.trains == "model":
             members = [(place, ready.run.seed) for place in range(len(ready.tasks))]
         self._members = ready.members if members is None else list(members)
+        for task in ready.tasks:
+            ready.predict(task)
+            ready.hand_written_prompt(task)
         self._rows = [
             self._tokenise(task, split, prompt_length) for task in ready.tasks
         ]

@@ -1,6 +1,5 @@
 """Training a prompt, a model or a vocabulary, and what is kept of it."""
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from jaxprompt.data.tokenizer import write_vocabulary
 from jaxprompt.models.backbone import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack
-from jaxprompt.runs.fitting import fit_best
+from jaxprompt.runs.fitting import check_training, fit_best
 from jaxprompt.runs.measured import Measured, result_of
 from jaxprompt.runs.optimizer import make_optimizer
 from jaxprompt.runs.prepare import Ready, prepare
@@ -54,7 +53,7 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
         The content of result.json.
 
     Raises:
-        ValueError: If anything in `run` does not fit, before any device work.
+        ValueError: If anything in `run` does not fit; nothing is written then.
         FileNotFoundError: If a file is missing.
         FloatingPointError: If the loss is not finite.
         OSError: If the workdir cannot be written any more.
@@ -100,13 +99,17 @@ def _train_weights(
     splits = dict.fromkeys((data.train_split, data.validation_split, split))
     ready = prepare(run, splits=tuple(splits))
     start = ready.start_prompt()
-    claim_workdir(workdir, config)
     truncated = _report_truncation(ready)
-    # Cached: the two splits may be one.
-    reports = functools.cache(lambda split: make_report(ready, split, start.length))
-    validate = reports(data.validation_split).validate
+    reports = {
+        name: make_report(ready, name, start.length)
+        for name in dict.fromkeys((data.validation_split, split))
+    }
+    check_training(ready, start)
+    # Only now: a mistake that any of these has found leaves nothing behind.
+    claim_workdir(workdir, config)
+    validate = reports[data.validation_split].validate
     best = fit_best(ready, start, tx, validate, workdir)
-    measured = reports(split).measure(best.params)
+    measured = reports[split].measure(best.params)
     if run.trains == "prompt":
         members = zip(measured.members, _prompt_files(ready), best.steps, strict=True)
         for member, file, step in members:

@@ -51,6 +51,9 @@ _REFUSALS = {
 def check_workdir(workdir: Path, config: str) -> None:
     """Refuses a folder that is not this run's; writes nothing.
 
+    A folder is a run's from its first checkpoint on. What a process left there that
+    failed before is replaced by the next run, whatever its configuration.
+
     Args:
         workdir: The folder, which need not exist.
         config: The run's configuration as gin text.
@@ -65,7 +68,7 @@ def check_workdir(workdir: Path, config: str) -> None:
         what = "is a file" if is_it else f"is below {nearest}, which is a file"
         raise ValueError(f"workdir {quoted_path(workdir)} {what}: name a folder")
     path = workdir / CONFIG
-    if not path.exists():
+    if not path.exists() or not _is_claimed(workdir):
         return
     there = read_utf8(path)
     if there == config:
@@ -79,6 +82,15 @@ def check_workdir(workdir: Path, config: str) -> None:
     raise ValueError(
         f"workdir {workdir} holds a run of another configuration: "
         f"{'; '.join(changes)}. Use another workdir, or the old values to resume it"
+    )
+
+
+def _is_claimed(workdir: Path) -> bool:
+    """Whether a run has left what it could go on from, or what it has made."""
+    made = (RESULT, PROMPT, PROMPTS, MODEL)
+    steps = (path.name for path in (workdir / CHECKPOINTS).glob("[0-9]*"))
+    return any((workdir / name).exists() for name in made) or any(
+        step.isdecimal() for step in steps
     )
 
 
@@ -151,15 +163,17 @@ def _refusal(err: Exception) -> int | None:
 def claim_workdir(workdir: Path, config: str) -> None:
     """Makes the folder of a run and writes its configuration there.
 
-    The folder is this process's until it ends, however it ends.
+    The folder is this process's until it ends, however it ends. It is looked at once
+    more, for another run may have been there since `check_workdir`.
 
     Args:
         workdir: The folder; its parents are made too.
         config: The run's configuration as gin text.
 
     Raises:
-        ValueError: If another process trains there; if the folder cannot be made; or if
-            of several hosts one does not see what another wrote.
+        ValueError: If another process trains there; if the folder cannot be made or
+            has become another run's; or if of several hosts one does not see what
+            another wrote.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -169,6 +183,11 @@ def claim_workdir(workdir: Path, config: str) -> None:
         ) from err
     if jax.process_index() == 0:
         _lock(workdir)
+        try:
+            check_workdir(workdir, config)
+        except ValueError:
+            release_workdir(workdir)
+            raise
     write_atomically(workdir / CONFIG, config.encode())
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("workdir claimed")

@@ -21,3 +21,13 @@ class Pace:
     evaluate_every: int = 0
     checkpoint_every: int = 1000
     patience: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"{self.steps} steps: a run has 1 or more")
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 0:
+                raise ValueError(
+                    f"{field.name} {getattr(self, field.name)}: use 0, for never, or "
+                    "more"
+                )

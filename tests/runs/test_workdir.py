@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.runs.workdir import claim_workdir, release_workdir
+from jaxprompt.runs.workdir import (
+    check_workdir,
+    check_writable,
+    claim_workdir,
+    release_workdir,
+)
 
 HOLD = """
 import sys
@@ -47,3 +52,48 @@ def test_a_folder_is_released_for_the_next_run_of_this_process(tmp_path: Path):
         release_workdir(tmp_path)
     release_workdir(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["operative_config.gin"]
+
+
+def test_what_another_run_did_since_the_first_look_is_seen(tmp_path: Path):
+    # Two commands that start together: the second is still reading its data.
+    check_workdir(tmp_path, "SEED = 1")
+    claim_workdir(tmp_path, "SEED = 0")
+    (tmp_path / "checkpoints" / "2").mkdir(parents=True)
+    release_workdir(tmp_path)
+    with pytest.raises(ValueError, match="SEED was 0 and is 1"):
+        claim_workdir(tmp_path, "SEED = 1")
+    assert (tmp_path / "operative_config.gin").read_text() == "SEED = 0"
+    claim_workdir(tmp_path, "SEED = 0")  # The refused one holds no lock.
+    release_workdir(tmp_path)
+
+
+@pytest.mark.parametrize("left", ["checkpoints/2", "result.json", "prompt.safetensors"])
+def test_a_folder_is_a_runs_from_its_first_checkpoint_on(tmp_path: Path, left: str):
+    claim_workdir(tmp_path, "SEED = 0")
+    release_workdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "metrics.jsonl").touch()
+    check_workdir(tmp_path, "SEED = 1")
+    (tmp_path / left).mkdir()
+    with pytest.raises(ValueError, match="SEED was 0 and is 1"):
+        check_workdir(tmp_path, "SEED = 1")
+
+
+@pytest.mark.parametrize(
+    "name", ["tensorboard", "checkpoints", "prompts", "model", "metrics.jsonl", ".lock"]
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_run_writes_through_no_link(tmp_path: Path, name: str, there: bool):
+    elsewhere, workdir = tmp_path / "elsewhere", tmp_path / "run"
+    workdir.mkdir()
+    if there:
+        elsewhere.mkdir()
+    (workdir / name).symlink_to(elsewhere)
+    with pytest.raises(ValueError, match=f"{name} is a link to .*elsewhere, and a run"):
+        check_writable(workdir)
+
+
+def test_a_workdir_may_itself_be_a_link(tmp_path: Path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    check_writable(tmp_path / "run")
