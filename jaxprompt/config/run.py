@@ -107,6 +107,16 @@ class Run:
         """How many prompts train; 1 where it is the model."""
         return self.seeds * len(self.data.tasks) if self.trains == "prompt" else 1
 
+    @property
+    def chosen_on(self) -> str:
+        """The split that chooses the best step; empty where no step is validated."""
+        return self.data.validation_split if self.pace.evaluate_every else ""
+
+    @property
+    def timed(self) -> str:
+        """What the seconds of its result are spent on, in words."""
+        return "training and validation" if self.chosen_on else "training"
+
     def of_member(self, task: str, seed: int) -> "Run":
         """Returns the run of one member alone.
 

@@ -60,7 +60,7 @@ def _member_cells(result: Mapping[str, Any]) -> Cells:
         "task": "task",
         "seed": "seed",
         "score": "score",
-        "best step": "steps",
+        "step": "steps",
         "illegal %": "illegal",
         "file": "file",
     }

@@ -90,8 +90,8 @@ def make_panels(
 
     Of several tasks, or of a bank, each task has a plot with one curve for each seed.
 
-    Where the validation loss was measured with each row's own encoder input and with
-    another row's, both are plotted, for each objective: a model whose two curves are
+    Where the validation loss was measured with each row's own input and with another
+    row's, both are plotted, for each objective: an encoder-decoder whose two curves are
     close ignores its encoder, so that no prompt can steer it.
 
     Args:
@@ -120,7 +120,7 @@ def _loss_panel(objective: str, own: Curve, other: Curve) -> Panel:
         f"validation_{objective}",
         f"Validation loss: {objective.replace('_', ' ')}",
         _NATS,
-        {"own encoder input": own, "another row's encoder input": other},
+        {"own input": own, "another row's input": other},
         gap=True,
     )
 

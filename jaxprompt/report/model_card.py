@@ -16,6 +16,7 @@ def model_card(
     architecture: Mapping[str, object],
     config: str,
     seed: int,
+    causal: bool = False,
     start: str | None = None,
     license: str = "unknown",
     languages: Sequence[str] = (),
@@ -27,9 +28,10 @@ def model_card(
             "seconds", "text" (file -> SHA-256), and "objectives" (name -> "loss",
             "other_input_loss" and "unigram_entropy", in nats per target token).
         name: What the model is called.
-        architecture: Sizes and switches of the T5: name -> value.
+        architecture: Sizes and switches of the model: name -> value.
         config: The run as gin text.
         seed: Of the weights, the order of the data and the dropout.
+        causal: Whether it is a GPT-2; a T5 otherwise.
         start: The model whose weights training started from; None for random ones.
         license: Identifier of the Hub for the licence of the weights.
         languages: Codes of the text's languages, as "en".
@@ -46,6 +48,7 @@ def model_card(
         result=result,
         name=name,
         seed=seed,
+        causal=causal,
         start=start,
         license=license,
         languages=languages,

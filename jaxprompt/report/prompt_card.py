@@ -74,6 +74,7 @@ def prompt_card(
         place=_place_of(provenance, base),
         index=_model_index(repository, members),
         scores=_scores(_with_shift(members)) if members else "",
+        by_loss=not any(member.get("metrics") for member in members),
         spread=_spread(prompts, result) if members else [],
         flattered=bool(chosen_on) and any(m["split"] == chosen_on for m in members),
         chosen_on=chosen_on,

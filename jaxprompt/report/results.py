@@ -35,7 +35,7 @@ Cells = tuple[list[str], list[list[object]]]
 NOTE = (
     "A score is the mean of the task's metrics, in points. Mean and std are the mean "
     "and the sample standard deviation of the scores over seeds. Baselines: majority "
-    "is the most frequent class of the split that is scored, untuned the frozen model "
+    "is the most frequent answer of the split that is scored, untuned the frozen model "
     "alone, and hand-written the same behind a prompt in words. Vote is the majority "
     "vote of the seeds. An illegal answer is none of the task's label words."
 )

@@ -12,7 +12,7 @@ from jaxprompt.report.ensembles import ensemble_cells
 from jaxprompt.report.html import render
 from jaxprompt.report.result_plot import draw_results
 from jaxprompt.report.results import NOTE, Cells, check_rows, result_cells
-from jaxprompt.report.rows import Row, members_of
+from jaxprompt.report.rows import SUPERGLUE_TITLE, Row, members_of
 
 _WIDTH, _HEIGHT = 96, 24
 """Size of a small curve, in units of its drawing."""
@@ -66,6 +66,7 @@ def write_summary(
     check_rows(rows, axis)
     results = [run.result for run in runs]
     methods = [run.method for run in runs]
+    votes = ensemble_cells(results, methods)
     page = render(
         "summary.html.j2",
         title=title,
@@ -76,7 +77,8 @@ def write_summary(
             draw_results(rows, axis=axis, ink=INK), name="results", label=title
         ),
         settings=_setting_cells(settings or {}),
-        ensembles=ensemble_cells(results, methods),
+        ensembles=votes,
+        of_superglue=any(SUPERGLUE_TITLE in cells for cells in votes[1]),
         runs=[line for run in runs for line in _lines(run)],
     )
     write_atomically(path, page)

@@ -93,6 +93,7 @@ def write_model_card(
         architecture=dataclasses.asdict(ready.backbone.config),
         config=config,
         seed=ready.run.seed,
+        causal=ready.backbone.config.causal,
         start=ready.run.model.name,
         license=text.license,
         languages=text.languages,
@@ -137,24 +138,29 @@ def _facts(
     ready: Ready, prompt: Prompt, result: Mapping[str, Any]
 ) -> dict[str, object]:
     run, backbone = ready.run, ready.backbone
-    facts: dict[str, object] = {
-        "backbone": f"{backbone.name}, fingerprint {backbone.fingerprint[:12]}"
-    }
+    # A model that started from random weights has no fingerprint.
+    known = f", fingerprint {backbone.fingerprint[:12]}" * bool(backbone.fingerprint)
+    facts: dict[str, object] = {"backbone": f"{backbone.name}{known}"}
     if prompt.length:
         bank = f"{prompt.members} prompts, each of " if prompt.members > 1 else ""
         start = f"initialised by {run.prompt.init}"
         facts["prompt"] = f"{bank}{prompt.length} tokens, {start}"
     steps = f"{result['steps']} of {run.pace.steps}"
+    if run.chosen_on:
+        steps += f", the best on the {run.chosen_on} split"
+        steps += ", each member's own" * (prompt.members > 1)
+    else:
+        steps += ", the last: no step was validated"
     versions = installed_versions().items()
     return {
         **facts,
         "optimizer": (
             f"learning rate {run.optimizer.learning_rate}, schedule "
             f"{run.optimizer.schedule}, batches of {run.batch_size}"
+            + (" for each member" if prompt.members > 1 else "")
         ),
-        "step": f"{steps}, the best on the {run.data.validation_split} split"
-        + (", each member's own" if prompt.members > 1 else ""),
-        "time": f"{result['seconds']} seconds of training and validation",
+        "step": steps,
+        "time": f"{result['seconds']} seconds of {run.timed}",
         "seed": run.seed,
         "versions": ", ".join(f"{name} {version}" for name, version in versions),
     }

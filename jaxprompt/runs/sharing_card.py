@@ -80,7 +80,7 @@ def make_card(
         result=result,
         data=None if run is None else _data(run, sources),
         training=None if run is None else _training(run, result),
-        chosen_on="" if run is None else run.data.validation_split,
+        chosen_on="" if run is None else run.chosen_on,
     )
 
 
@@ -123,8 +123,9 @@ def _data(run: Run, sources: Sequence[Source]) -> dict[str, str]:
     data = run.data
     return {
         **facts,
-        "splits": f"{data.train_split} to train, {data.validation_split} to choose the "
-        f"best step, {data.scored_split} for the scores",
+        "splits": f"{data.train_split} to train, "
+        + (f"{run.chosen_on} to choose the best step, " if run.chosen_on else "")
+        + f"{data.scored_split} for the scores",
         "lengths": f"texts of up to {data.input_length} tokens, answers of up to "
         f"{data.target_length}",
     }
@@ -156,11 +157,13 @@ def _training(run: Run, result: Mapping[str, Any] | None) -> dict[str, str]:
         "initialisation": run.prompt.init,
         "optimizer": f"{optimizer.kind}, learning rate {optimizer.learning_rate}, "
         f"schedule {optimizer.schedule}, weight decay {optimizer.weight_decay}",
-        "steps": f"{run.pace.steps} at most, validated every {run.pace.evaluate_every}",
+        "steps": f"{run.pace.steps} at most, validated every {run.pace.evaluate_every}"
+        if run.chosen_on
+        else f"{run.pace.steps}, none validated",
         "batch": f"{run.batch_size} rows",
         "numbers": run.model.dtype,
         "scored by": run.evaluation.method,
     }
     if result is not None and "seconds" in result:
-        facts["time"] = f"{result['seconds']:,.0f} seconds of training and validation"
+        facts["time"] = f"{result['seconds']:,.0f} seconds of {run.timed}"
     return facts

@@ -37,7 +37,7 @@ def test_means_members_and_votes_are_tables(tmp_path: Path):
     rows = table_rows(text)
     assert rows[1][:6] == ["rte", "f1+accuracy", "prompt tuning", "2", "60.5", "0.7"]
     assert ["cb", "f1+accuracy", "2", "60.5", "61.0", "61.5"] in rows
-    assert rows[-5] == ["task", "seed", "score", "best step", "illegal %", "file"]
+    assert rows[-5] == ["task", "seed", "score", "step", "illegal %", "file"]
     last = ["cb", "1", "61.0", "300", "2.0", "prompts/cb-1.safetensors"]
     assert rows[-1] == last
 
@@ -67,7 +67,7 @@ def test_a_model_for_several_tasks_has_no_votes_and_no_files(tmp_path: Path):
     assert headings(text) == ["Results", "Members"]
     assert "2 tasks of one model" in text
     assert table_rows(text)[1][2] == "multi-task model tuning"
-    assert ["task", "seed", "score", "best step", "illegal %"] in table_rows(text)
+    assert ["task", "seed", "score", "step", "illegal %"] in table_rows(text)
 
 
 def test_the_page_stands_alone_and_is_the_same_every_time(tmp_path: Path):

@@ -70,7 +70,7 @@ def test_pre_training_shows_the_loss_with_its_own_and_with_anothers_encoder_inpu
     for panel in panels:
         assert [*panel.curves.values()] == [FALLING, FLAT]
         svg = to_svg(panel)
-        assert {"own encoder input", "another row's encoder input"} <= {*letters(svg)}
+        assert {"own input", "another row's input"} <= {*letters(svg)}
         assert "fill-opacity: 0.2" in svg, "the gap is shaded"
 
 

@@ -74,5 +74,15 @@ def test_recipe_seed_and_data_are_told():
     assert "starting from the weights of other" in card(start="other")
 
 
+def test_a_gpt2_is_not_called_a_t5():
+    text = card(causal=True)
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert header["pipeline_tag"] == "text-generation"
+    assert header["tags"][0] == "gpt2"
+    assert "A GPT-2 with 1,234,567 parameters" in text
+    assert "T5" not in text
+    assert "encoder" not in text
+
+
 def test_equal_runs_have_equal_cards():
     assert card() == card()

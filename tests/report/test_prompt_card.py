@@ -120,6 +120,16 @@ def test_a_score_on_the_split_that_chose_the_step_is_said_to_flatter():
     assert "flatters" not in one()
 
 
+def test_a_loss_is_not_called_points_and_has_no_baselines():
+    member = {"task": "text", "split": "validation", "examples": 40, "metric": "loss"}
+    member |= {"score": -3.5, "loss": 3.5, "seed": 0}
+    text = prompt_card("me/text", [prompt(member)])
+    assert "in nats per target token" in text
+    for words in ("in points", "majority", "untuned", "Illegal"):
+        assert words not in text
+    assert "in points" in one()
+
+
 def test_what_is_not_known_is_not_made_up():
     bare = prompt(
         revision=None, fingerprint="", task="", seed=None, step=0, init="", config=""

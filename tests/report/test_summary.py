@@ -8,6 +8,7 @@ import pytest
 from made_results import made_member, made_result
 from pages import check_page, headings, table_rows
 
+from jaxprompt.evaluate.aggregate import SUPERGLUE
 from jaxprompt.report.curves import Curve
 from jaxprompt.report.rows import rows_of
 from jaxprompt.report.summary import RunFacts, small_curve, write_summary
@@ -55,7 +56,7 @@ def test_every_member_of_every_run_has_a_line(tmp_path: Path):
     assert "alone</a>" not in text
 
 
-RUN_HEADER = ["task", "method", "seed", "score", "best step", "seconds", "illegal %"]
+RUN_HEADER = ["task", "method", "seed", "score", "step", "seconds", "illegal %"]
 RUN_HEADER += ["training loss", "validation score"]
 
 
@@ -73,6 +74,15 @@ def test_the_table_the_plot_and_the_votes_are_there(tmp_path: Path):
     assert ["rte", "f1+accuracy", "2", "62.0", "64.0", "64.5"] in rows
     assert '<svg role="img" aria-label="A comparison"' in text
     assert ">majority class</text>" in text
+
+
+def test_superglue_is_spoken_of_only_where_its_mean_is_shown(tmp_path: Path):
+    about = "Of SuperGLUE it is the mean of each task's best."
+    assert about not in both(tmp_path)
+    eight = made_result(
+        *(made_member(task, seed) for task in SUPERGLUE for seed in (0, 1))
+    )
+    assert about in page(tmp_path, RunFacts("bank", "prompts", eight))
 
 
 def test_parts_that_runs_lack_leave_no_empty_heading(tmp_path: Path):

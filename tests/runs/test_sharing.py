@@ -140,6 +140,19 @@ def test_the_card_is_filled_from_the_run(hub: Hub, run: Path):
     assert [line.count("(0.") for line in near if "`" in line] == [5, 5, 5]
 
 
+def test_a_step_that_no_validation_chose_is_not_said_to_be_the_best(
+    hub: Hub, tmp_path: Path, nano: T5, config: str
+):
+    config = config.replace("EVALUATE_EVERY = 1000", "EVALUATE_EVERY = 0")
+    run = make_run(tmp_path / "run", nano, config, [61.0])
+    assert command("push", f"--prompt={run}", "--repo=me/rte") == 0
+    text = hub.files("me/rte")["README.md"].decode()
+    assert "train to train, validation for the scores" in text
+    assert "30000, none validated" in text
+    for words in ("best", "flatters", "training and validation"):
+        assert words not in text
+
+
 def test_without_its_model_the_card_has_no_words(
     hub: Hub, tmp_path: Path, nano: T5, config: str
 ):
