@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from typing import Any
 import jax
 import numpy as np
 from make_skills import SKILLS, draw_sentence, make_vocabulary
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.util.tensor_util import make_ndarray
 
 from jaxprompt.cli import main
 from jaxprompt.models.backbone import save
@@ -26,6 +29,12 @@ from jaxprompt.shapes import Params
 STEPS = 32
 LIMIT = 600
 """Seconds that a process may take."""
+
+UMASK = 0o027
+"""Of the run that nothing disturbs."""
+
+SPEED = "examples_per_second"
+"""What the log holds beside that which the run decides."""
 
 UNKNOWN = 2
 """Id of every word that the vocabulary lacks: the id of no word that the data has."""
@@ -63,7 +72,7 @@ DROPOUT = 0.1
 STEPS = {steps}
 EVALUATE_EVERY = 8
 CHECKPOINT_EVERY = 2
-Pace.log_every = 1
+Pace.log_every = 3
 """
 
 
@@ -119,24 +128,48 @@ class Setting:
     def expect_same_end(self, workdir: Path) -> None:
         """Raises Lost unless a run ended with the bytes of the undisturbed one.
 
-        Its results and its curve must be the same too, but for the time it took.
+        Its result, its curves and its page must be the same too, but for the time it
+        took and its own place.
         """
         made, whole = workdir / "prompt.safetensors", self.whole / "prompt.safetensors"
         expect(made.exists(), f"{workdir} has no prompt.safetensors")
         expect(made.read_bytes() == whole.read_bytes(), "its prompt has other bytes")
-        results, curve = read_outcome(workdir)
-        whole_results, whole_curve = read_outcome(self.whole)
-        expect(results == whole_results, f"its results are others: {results}")
-        expect(curve == whole_curve, f"its losses are others: {curve}")
+        outcome = read_outcome(workdir)
+        for name, expected in read_outcome(self.whole).items():
+            found = outcome[name]
+            expect(found == expected, f"its {name} is another: {found} != {expected}")
 
 
-def read_outcome(workdir: Path) -> tuple[dict[str, Any], list[tuple[int, float]]]:
-    """Reads a run's results, without the time, and its losses: (step, loss)."""
+def read_outcome(workdir: Path) -> dict[str, Any]:
+    """Reads what a run left, without speeds, times and the place of its workdir."""
     results = json.loads((workdir / "result.json").read_text())
     del results["seconds"]
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    points = [json.loads(line) for line in lines]
-    return results, [(x["step"], x["loss"]) for x in points if "loss" in x]
+    page = (workdir / "report.html").read_text().replace(str(workdir), "WORKDIR")
+    return {
+        "result.json": results,
+        "metrics.jsonl": [
+            {name: x for name, x in json.loads(line).items() if name != SPEED}
+            for line in lines
+        ],
+        "report.html": re.sub(r"[\d.]+ seconds of", "SECONDS of", page),
+        "tensorboard": _read_events(workdir / "tensorboard"),
+    }
+
+
+def _read_events(folder: Path) -> list[tuple[str, int, float]]:
+    """Reads TensorBoard's scalars: (name, step, value) of each event, sorted."""
+    events = [
+        event
+        for path in folder.iterdir()
+        for event in LegacyEventFileLoader(str(path)).Load()
+    ]
+    return sorted(
+        (value.tag, event.step, make_ndarray(value.tensor).item())
+        for event in events
+        for value in event.summary.value
+        if value.tag != SPEED
+    )
 
 
 def make_setting(folder: Path) -> Setting:
@@ -150,7 +183,7 @@ def make_setting(folder: Path) -> Setting:
     write_model(setting.model)
     write_data(setting.data)
     write_gin(setting.gin, setting.model, setting.data)
-    with start(setting.gin, setting.whole) as whole:
+    with start(setting.gin, setting.whole, umask=UMASK) as whole:
         half = stop_after(setting.gin, setting.stopped, 13, signal.SIGTERM)
         done = finish(whole)
     expect(done.status == 0, f"the undisturbed run failed: {done.errors}")
@@ -222,6 +255,7 @@ def start(
     workdir: Path,
     *flags: str,
     inside: Sequence[str] = (),
+    umask: int = -1,
 ) -> Iterator[subprocess.Popen[str]]:
     """Starts a process that trains, which does not outlive the `with`.
 
@@ -230,6 +264,7 @@ def start(
         workdir: The run's folder.
         *flags: Of the command line, besides.
         inside: A command that starts the other one.
+        umask: The process's umask; -1 for this one's.
     """
     command = [sys.executable, "-m", "jaxprompt", "train", f"--gin_file={gin}"]
     process = subprocess.Popen(
@@ -237,6 +272,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        umask=umask,
         env={**os.environ, "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"},
     )
     try:
@@ -279,7 +315,8 @@ def wait_for(workdir: Path, step: int, process: subprocess.Popen[str]) -> None:
     while process.poll() is None:
         # A process that resumes writes the lines of the one before anew.
         if path.exists() and path.stat().st_mtime_ns != before:
-            logged = path.read_text().count('"loss"')
+            steps = re.findall(r'"step": (\d+),.*"loss"', path.read_text())
+            logged = int(steps[-1]) if steps else 0
             first = logged if first is None else min(first, logged)
             if logged >= step and logged > first:
                 return

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fault_table import FILE_FAULTS, PROCESS_FAULTS
 from faults_damage import CannotTry
-from faults_setting import Setting, make_setting
+from faults_setting import UMASK, Setting, make_setting
 
 SEED = 1
 
@@ -42,6 +42,12 @@ def tried(
 
 def _cases(request: pytest.FixtureRequest) -> list[pytest.Function]:
     return [item for item in request.session.items if hasattr(item, "callspec")]
+
+
+def test_all_that_a_run_writes_has_the_mode_that_its_umask_gives(setting: Setting):
+    modes = {path: path.stat().st_mode & 0o777 for path in setting.whole.rglob("*")}
+    usual = {path: (0o777 if path.is_dir() else 0o666) & ~UMASK for path in modes}
+    assert modes == usual
 
 
 @pytest.mark.parametrize("fault", FILE_FAULTS)
