@@ -23,7 +23,8 @@ def check_output(output: Path | None, overwrite: bool) -> None:
     if "\0" in str(output):
         raise ValueError(f"{str(output)!r} names no file: it holds a NUL")
     if output.is_symlink():
-        raise ValueError(f"{output} is a link to {output.readlink()}: name that file")
+        target = quoted_path(output.readlink())
+        raise ValueError(f"{quoted_path(output)} is a link to {target}: name that file")
     if output.exists() and not overwrite:
         raise ValueError(
             f"{quoted_path(output)} exists: name another file, or say --overwrite"

@@ -108,8 +108,8 @@ def check_writable(workdir: Path) -> None:
         path = workdir / name
         if path.is_symlink():
             raise ValueError(
-                f"{path} is a link to {path.readlink()}, and a run writes through none:"
-                " remove the link, or use another workdir"
+                f"{quoted_path(path)} is a link to {quoted_path(path.readlink())}, and "
+                "a run writes through none: remove the link, or use another workdir"
             )
     nearest = _nearest(workdir)
     if not os.access(nearest, os.W_OK | os.X_OK):
