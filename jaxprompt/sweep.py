@@ -20,7 +20,7 @@ from jaxprompt.report.results import (
 from jaxprompt.report.summary import RunFacts, write_summary
 from jaxprompt.runs import train
 from jaxprompt.runs.optimizer import make_optimizer
-from jaxprompt.runs.prepare import vocabulary_of
+from jaxprompt.runs.prepare import check_files, vocabulary_of
 from jaxprompt.runs.workdir import METRICS, PAGE, check_workdir, read_result
 from jaxprompt.terminal import say, say_lines
 
@@ -164,8 +164,9 @@ def _check_files(planned: Sequence[PlannedRun]) -> None:
             )
         try:
             words = found(model.name, model.revision, model.vocabulary)
-            for task in (*data.tasks, *data.shift_to):
-                task.load(words)
+            check_files([task.load(words) for task in data.tasks], data.splits)
+            shift_to = [task.load(words) for task in data.shift_to]
+            check_files(shift_to, [data.shift_split])
         except (ValueError, FileNotFoundError) as error:
             # Whatever kind of ValueError it is: some take more than a text.
             missing = isinstance(error, FileNotFoundError)

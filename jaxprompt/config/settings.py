@@ -160,6 +160,12 @@ class Data:
             )
 
     @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that training reads, each once."""
+        named = (self.train_split, self.validation_split, self.scored_split)
+        return tuple(dict.fromkeys(named))
+
+    @property
     def scored_split(self) -> str:
         """The split that a finished run is scored on."""
         return self.test_split or self.validation_split

@@ -38,7 +38,7 @@ class OfficialTask:
         return self.title or self.name
 
     def load(self, vocabulary: Any) -> "Task":
-        """Reads and checks the task's files."""
+        """Makes the task; its files are looked for when a split is first used."""
         from jaxprompt.data.task import load_task
 
         return load_task(
@@ -80,7 +80,7 @@ class OwnTask:
         return self.name
 
     def load(self, vocabulary: Any) -> "Task":
-        """Reads and checks the files."""
+        """Makes the task; its files are looked for when a split is first used."""
         from jaxprompt.data.own import file_task
 
         return file_task(
@@ -118,15 +118,9 @@ class QuizTask:
         return self.name
 
     def load(self, vocabulary: Any) -> "Task":
-        """Finds the files; they are read when a split is first used."""
+        """Makes the task; its files are looked for when a split is first used."""
         from jaxprompt.data.quiz import quiz_task
 
-        if self.data_dir is None:
-            raise ValueError(
-                f"task {self.name} has no DATA_DIR: give the folder of "
-                "aio_02_train.jsonl and aio_02_dev_v1.0.jsonl, as "
-                "--gin.DATA_DIR=\"'aio'\""
-            )
         return quiz_task(
             self.name,
             self.data_dir,

@@ -46,7 +46,8 @@ def read_rows(path: str | Path, *, skip_short: bool = False) -> list[Row]:
             or there is no row.
     """
     path = Path(path)
-    check_file(path)
+    check_extension(path)
+    check_exists(path)
     if path.suffix == ".jsonl":
         rows = list(read_jsonl(split_lines(read_utf8(path)), path))
     elif path.suffix == ".csv":
@@ -58,12 +59,16 @@ def read_rows(path: str | Path, *, skip_short: bool = False) -> list[Row]:
     return rows
 
 
-def check_file(path: Path) -> None:
-    """Raises an error unless `read_rows` knows the extension and the file is there."""
+def check_extension(path: Path) -> None:
+    """Raises ValueError unless `read_rows` knows the extension."""
     if path.suffix not in (".jsonl", ".csv", ".tsv"):
         raise ValueError(
             f"{path}: unknown extension {path.suffix!r}: use .jsonl, .csv or .tsv"
         )
+
+
+def check_exists(path: Path) -> None:
+    """Raises FileNotFoundError unless the file is there."""
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{quoted_path(path)}: no such file")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.data import sources
-from jaxprompt.data.files import Row, check_file, read_rows
+from jaxprompt.data.files import Row, check_extension, read_rows
 from jaxprompt.data.libraries import seqio, t5_metrics
 from jaxprompt.data.libraries import t5_postprocessors as postprocessors
 from jaxprompt.data.task import Task, make_task
@@ -86,11 +86,11 @@ def file_task(
         metrics: Names out of `LABEL_METRICS` with labels, `METRICS` without.
 
     Returns:
-        The task. Rows are read, and validated, when a split is first used.
+        The task. A split's file is looked for, and its rows are validated, when the
+        split is first used: without any file the task still answers requests.
 
     Raises:
         ValueError: If an argument or, later, a row is malformed.
-        FileNotFoundError: If a file is not there.
     """
     row_format = _RowFormat(
         Template(inputs),
@@ -100,7 +100,7 @@ def file_task(
     words = None if labels is None else tuple(dict.fromkeys(labels.values()))
     return make_task(
         name,
-        sources.TableSource(name, _readers(files, row_format, share, seed)),
+        sources.TableSource(name, _finder(files, row_format, share, seed)),
         vocabulary=vocabulary,
         read_request=row_format.read_request,
         labels=words,
@@ -136,12 +136,12 @@ class _RowFormat:
         return self.labels[value]
 
 
-def _readers(
+def _finder(
     files: str | Path | Mapping[str, str | Path],
     row_format: _RowFormat,
     share: Mapping[str, float] | None,
     seed: int,
-) -> dict[str, Callable[[], sources.Columns]]:
+) -> Callable[[], dict[str, sources.SplitRows]]:
     if isinstance(files, Mapping):
         if share is not None:
             raise ValueError("share divides one file, but files names one per split")
@@ -149,13 +149,15 @@ def _readers(
             raise ValueError("files is empty: name a file for each split")
         paths = {split: Path(path) for split, path in files.items()}
         for path in paths.values():
-            check_file(path)
-        return {
-            split: lambda path=path: sources.to_columns(row_format.read(path))
+            check_extension(path)
+        return lambda: {
+            split: sources.SplitRows(
+                lambda path=path: sources.to_columns(row_format.read(path)), path
+            )
             for split, path in paths.items()
         }
     path, share = Path(files), {"train": 1.0} if share is None else share
-    check_file(path)
+    check_extension(path)
     if (
         not share
         or min(share.values()) <= 0
@@ -173,7 +175,10 @@ def _readers(
             )
         return sources.to_columns(mine)
 
-    return {split: functools.partial(read, split) for split in share}
+    return lambda: {
+        split: sources.SplitRows(functools.partial(read, split), path)
+        for split in share
+    }
 
 
 def _split_of(number: int, share: Mapping[str, float], seed: int) -> str:

@@ -144,11 +144,13 @@ class TextSource(sources.TableSource):
             rates: Objective -> how often, in proportion.
             seed: Of the training split.
         """
-        readers = {
-            split: functools.partial(self._fitting, split)
-            for split in (TRAIN, VALIDATION)
-        }
-        super().__init__(task_name, readers)
+        super().__init__(
+            task_name,
+            lambda: {
+                split: sources.SplitRows(functools.partial(self._fitting, split))
+                for split in (TRAIN, VALIDATION)
+            },
+        )
         self._text = text
         self._corpus = corpus
         self._names = tuple(rates)

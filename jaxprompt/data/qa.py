@@ -53,20 +53,18 @@ class QuestionTask:
 
     def source(self, data_dir: str | Path | None) -> sources.TableSource:
         """Makes the source: the files below `data_dir`, or TFDS if that is None."""
+        return sources.TableSource(self.name, functools.partial(self._find, data_dir))
+
+    def _find(self, data_dir: str | Path | None) -> dict[str, sources.SplitRows]:
         if data_dir is None:
-            read = {
-                split: functools.partial(self._tfds_rows, name)
+            return {
+                split: _in_order(functools.partial(self._tfds_rows, name))
                 for split, name in self.tfds_splits.items()
             }
-        else:
-            read = {
-                split: functools.partial(self.read_file, path)
-                for split, path in self._find_files(Path(resolve(data_dir))).items()
-            }
-        readers = {
-            split: functools.partial(_in_order, rows) for split, rows in read.items()
+        return {
+            split: _in_order(functools.partial(self.read_file, path), path)
+            for split, path in self._find_files(Path(resolve(data_dir))).items()
         }
-        return sources.TableSource(self.name, readers)
 
     def formats(self, keep_task_name: bool) -> tuple[Callable[..., Any], ...]:
         """Returns t5's format of SQuAD, which has no task name that could be kept."""
@@ -100,9 +98,15 @@ class QuestionTask:
         )
 
 
-def _in_order(read: Callable[[], list[sources.Features]]) -> sources.Columns:
-    # TFDS mixes rows and keeps no number of them: ids alone give a common order.
-    return sources.to_columns(sorted(read(), key=lambda row: row["id"]))
+def _in_order(
+    read: Callable[[], list[sources.Features]], file: Path | None = None
+) -> sources.SplitRows:
+    """Sorts what is read: TFDS mixes rows, and ids alone give a common order."""
+
+    def columns() -> sources.Columns:
+        return sources.to_columns(sorted(read(), key=lambda row: row["id"]))
+
+    return sources.SplitRows(columns, file)
 
 
 def _squad_from_tfds(row: sources.Features) -> sources.Features:

@@ -31,7 +31,7 @@ _FOLDERS = (".", "aio", "AIO", "jaqket", "JAQKET")
 
 def quiz_task(
     name: str,
-    data_dir: str | Path,
+    data_dir: str | Path | None,
     *,
     vocabulary: seqio.Vocabulary,
     loss: str = ANSWER,
@@ -44,7 +44,8 @@ def quiz_task(
 
     Args:
         name: Letters, digits, "_", "." and ":".
-        data_dir: Folder of the official files, or the folder above "aio".
+        data_dir: Folder of the official files, or the folder above "aio"; None for a
+            task that answers requests alone.
         vocabulary: The backbone's vocabulary.
         loss: What a training example has its loss on: "answer"; or "full_text", the
             question too, as in the original: inputs "", targets
@@ -52,11 +53,11 @@ def quiz_task(
         separator: Text between question and answer; best a single id.
 
     Returns:
-        The task. Its score is the normalised exact match with any of the answers.
+        The task. Its score is the normalised exact match with any of the answers. Its
+        files are looked for when a split is first used.
 
     Raises:
         ValueError: If the loss is unknown, or the separator empty.
-        FileNotFoundError: If none of the files is there.
     """
     if loss not in LOSSES:
         raise ValueError(f"unknown loss {loss!r}: use one of {list(LOSSES)}")
@@ -65,13 +66,24 @@ def quiz_task(
             f"separator {separator!r} has no characters: use {SEPARATOR!r}, or a text "
             "that stands in no question"
         )
-    readers = {
-        split: functools.partial(
-            _columns, path, whole=loss == FULL_TEXT and split == "train"
-        )
-        for split, path in _find(name, Path(resolve(data_dir))).items()
-    }
-    source = sources.TableSource(name, readers)
+
+    def find() -> dict[str, sources.SplitRows]:
+        if data_dir is None:
+            raise ValueError(
+                f"task {name} has no DATA_DIR: give the folder of "
+                f"{' and '.join(FILES.values())}, as --gin.DATA_DIR=\"'aio'\""
+            )
+        return {
+            split: sources.SplitRows(
+                functools.partial(
+                    _columns, path, whole=loss == FULL_TEXT and split == "train"
+                ),
+                path,
+            )
+            for split, path in _find(name, Path(resolve(data_dir))).items()
+        }
+
+    source = sources.TableSource(name, find)
 
     def make(behind: str, postprocess_fn: Callable[..., Any]) -> Task:
         return make_task(

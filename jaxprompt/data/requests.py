@@ -101,7 +101,9 @@ def request_rows(
     examples = sources.to_columns([{"inputs": text, "targets": ""} for text in texts])
     plain = make_task(
         task.name,
-        sources.TableSource(task.name, {"requests": lambda: examples}),
+        sources.TableSource(
+            task.name, lambda: {"requests": sources.SplitRows(lambda: examples)}
+        ),
         vocabulary=task.vocabulary,
         read_request=task.read_request,
     )

@@ -1,18 +1,20 @@
 """Where rows come from: official files in a folder, or TFDS; the same rows either way.
 
 Rows are validated in Python and held in memory, so that a malformed row is one clear
-error before training starts, and any row can be picked by its number.
+error before training starts, and any row can be picked by its number. Nothing is looked
+for before a split is asked for: a task answers rows of a user without any files.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxprompt.bundled import resolve
+from jaxprompt.data.files import check_exists
 from jaxprompt.data.libraries import seqio, tf
 
 Features = dict[str, Any]
@@ -31,25 +33,53 @@ FOLDERS = (".", "glue", "GLUE", "glue_data", "superglue", "super_glue", "SuperGL
 """Where inside DATA_DIR the official folders may lie."""
 
 
+class SplitRows(NamedTuple):
+    """The rows of a split, which are still to be read.
+
+    Attributes:
+        read: Reads and validates them.
+        file: The file that holds them; None where they lie in no single file.
+    """
+
+    read: Callable[[], Columns]
+    file: Path | None = None
+
+
 class TableSource(seqio.DataSource):
     """A seqio source whose rows are in memory, read split by split on first use."""
 
-    def __init__(self, task_name: str, readers: Mapping[str, Callable[[], Columns]]):
-        """Makes a source.
+    def __init__(self, task_name: str, find: Callable[[], Mapping[str, SplitRows]]):
+        """Makes a source, and looks for none of its files.
 
         Args:
             task_name: For error messages.
-            readers: Split -> function that reads and validates its rows.
+            find: Returns the splits that are there, and the rows of each; called when
+                the source is first asked for its splits, or for one of them.
         """
         super().__init__(
-            splits=tuple(readers),
+            splits=(),  # See the property.
             caching_permitted=False,
             performs_internal_shuffling=True,
         )
         self._task_name = task_name
-        self._readers = {
-            split: functools.cache(reader) for split, reader in readers.items()
-        }
+        self._find = functools.cache(find)
+        self._columns: dict[str, Columns] = {}
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """The splits that are there; FileNotFoundError if no file of the task is."""
+        return tuple(self._find())
+
+    def check(self, split: str) -> None:
+        """Checks that a split is there, and reads no row of it.
+
+        Raises:
+            ValueError: If the task has no such split.
+            FileNotFoundError: If the split's file is missing.
+        """
+        file = self._rows_of(split).file
+        if file is not None:
+            check_exists(file)
 
     @property
     def supports_arbitrary_sharding(self) -> bool:
@@ -62,12 +92,18 @@ class TableSource(seqio.DataSource):
 
     def columns(self, split: str) -> Columns:
         """Returns every row of a split; reads it if this has not happened yet."""
-        if split not in self._readers:
+        if split not in self._columns:
+            self._columns[split] = self._rows_of(split).read()
+        return self._columns[split]
+
+    def _rows_of(self, split: str) -> SplitRows:
+        found = self._find()
+        if split not in found:
             raise ValueError(
                 f"no split {split!r} in task {self._task_name}: it has "
-                f"{', '.join(self._readers)}"
+                f"{', '.join(found)}"
             )
-        return self._readers[split]()
+        return found[split]
 
     @property
     def hashes(self) -> Mapping[str, str]:
@@ -195,35 +231,32 @@ class Origin:
             choose: From a split's rows to its examples, where these are others.
 
         Returns:
-            The same rows in the same order either way; read on first use.
-
-        Raises:
-            FileNotFoundError: If none of the files is there.
+            The same rows in the same order either way; looked for on first use, when
+            it is a FileNotFoundError if none of the files is there.
         """
-        if data_dir is None:
-            rows = {
-                split: functools.partial(self._tfds_rows, split) for split in self.files
-            }
-            places: dict[str, str | Path] = dict.fromkeys(self.files, "TFDS")
-        else:
-            paths = find_files(task_name, resolve(data_dir), self.folder, self.files)
-            rows = {
-                split: functools.partial(read_file, path, split)
-                for split, path in paths.items()
-            }
-            places = dict(paths)
 
-        def columns(split: str) -> Columns:
-            found = rows[split]()
+        def read(split: str, file: Path | None = None) -> Columns:
+            found = self._tfds_rows(split) if file is None else read_file(file, split)
             if not found:
                 raise ValueError(
-                    f"{places[split]}: no examples of task {task_name} for split "
+                    f"{file or 'TFDS'}: no examples of task {task_name} for split "
                     f"{split!r}: give the whole file"
                 )
             return to_columns(found if choose is None else choose(found, split))
 
-        readers = {split: functools.partial(columns, split) for split in rows}
-        return TableSource(task_name, readers)
+        def find() -> dict[str, SplitRows]:
+            if data_dir is None:
+                return {
+                    split: SplitRows(functools.partial(read, split))
+                    for split in self.files
+                }
+            files = find_files(task_name, resolve(data_dir), self.folder, self.files)
+            return {
+                split: SplitRows(functools.partial(read, split, file), file)
+                for split, file in files.items()
+            }
+
+        return TableSource(task_name, find)
 
     def _tfds_rows(self, split: str) -> list[Features]:
         rows = read_tfds(self.tfds_name, self.tfds_splits.get(split, split))

@@ -107,6 +107,15 @@ class Task:
         """The splits that are there."""
         return tuple(self.source.splits)
 
+    def check_split(self, split: str) -> None:
+        """Checks that a split is there, and reads no row of it.
+
+        Raises:
+            ValueError: If the task has no such split.
+            FileNotFoundError: If the split's file is missing.
+        """
+        self.source.check(split)
+
     def num_examples(self, split: str) -> int:
         """Returns the rows of a split; reads and validates all of them."""
         return self.source.num_input_examples(split)
@@ -277,9 +286,10 @@ def load_task(
     keep_task_name: bool = False,
     label_words: Mapping[str, str] | None = None,
 ) -> Task:
-    """Loads an official task in t5's text-to-text format.
+    """Makes an official task in t5's text-to-text format.
 
-    Rows are read, and validated, when a split is first used.
+    A split's file is looked for, and its rows are validated, when the split is first
+    used: without any file the task still answers requests.
 
     Args:
         name: One of `task_names()`.
@@ -295,7 +305,6 @@ def load_task(
 
     Raises:
         ValueError: If there is no such task, or the label words are not of its labels.
-        FileNotFoundError: If the files are not there.
 
     Source: no task name in the input: Lester et al. 2021, sec. 3 (arXiv:2104.08691).
     """

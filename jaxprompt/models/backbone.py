@@ -216,7 +216,10 @@ def find_checkpoint(
         ValueError: If the files are those of neither a T5 nor a GPT-2.
     """
     if vocabulary is not None and not Path(vocabulary).exists():
-        raise FileNotFoundError(f"no vocabulary at {quoted_path(vocabulary)}")
+        raise FileNotFoundError(
+            f"no vocabulary at {quoted_path(vocabulary)}: name one that is there by "
+            "--gin.VOCABULARY, or with None take the one beside the model"
+        )
     folder, commit = _find_folder(str(name), revision)
     if t5x.is_checkpoint(folder):
         checkpoint = t5x.open_checkpoint(folder)

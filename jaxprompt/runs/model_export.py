@@ -55,9 +55,7 @@ def export_model(
             "not: use another, as --gin.METHOD=\"'greedy'\""
         )
     prompt, provenance = load_prompt(prompt_file)
-    ready = prepare(
-        run, splits=(), trained=[provenance], another_backbone=another_backbone
-    )
+    ready = prepare(run, trained=[provenance], another_backbone=another_backbone)
     backbone = ready.backbone
     if not isinstance(backbone, T5):
         raise ValueError(

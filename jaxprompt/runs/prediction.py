@@ -86,7 +86,6 @@ def predict(
     first = next(iter(runs.values()))
     ready = prepare(
         first,
-        splits=(),
         trained=[provenance for _, provenance in loaded.values()],
         another_backbone=another_backbone,
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -209,16 +209,24 @@ class Ready:
 def prepare(
     run: Run,
     *,
-    splits: Sequence[str],
+    splits: Sequence[str] = (),
+    answered: Sequence[str] = (),
     trained: Sequence[Provenance] = (),
     another_backbone: bool = False,
 ) -> Ready:
     """Checks all that can be checked without the weights, and loads these last.
 
+    Without splits no file of the task is looked for: a prompt answers a user's rows
+    wherever its model is.
+
     Args:
         run: The configuration.
-        splits: Splits of the task whose files are read and checked.
-        trained: Where the prompts that are to be used come from.
+        splits: Splits to train or to score on: all their files are looked for, then
+            their rows are read and checked, which must have labels. With any, the same
+            holds for the tasks of the domain shift.
+        answered: Splits to answer alone, whose rows need no labels.
+        trained: Where the prompts that are to be used come from; empty for a run that
+            is to train.
         another_backbone: Allows a model that they were not trained on.
 
     Returns:
@@ -237,12 +245,14 @@ def prepare(
     if run.data.task is None:
         raise ValueError("no task: give one, as --gin_file=gin/tasks/sst2.gin")
     mesh = make_mesh(run.model.mesh_data, run.model.mesh_model)
-    check_batch_size(run.batch_size, mesh, run.optimizer.accumulate)
+    if not trained:
+        # A prompt answers on other devices than it was trained on.
+        check_batch_size(run.batch_size, mesh, run.optimizer.accumulate)
     check_batch_size(run.evaluation.batch_size, mesh)
     if architecture is not None:
         causal = architecture.causal
         vocabulary = load_vocabulary(_vocabulary_of_new(run), causal=causal)
-        tasks, shift_to = _load_tasks(run, vocabulary, splits)
+        tasks, shift_to = _load_tasks(run, vocabulary, splits, answered)
         backbone, model = _new_model(run, architecture, tasks[0], mesh)
         return Ready(run, tasks, mesh, backbone, model, shift_to)
     checkpoint = find_checkpoint(
@@ -250,7 +260,8 @@ def prepare(
         revision=run.model.revision,
         vocabulary=run.model.vocabulary,
     )
-    tasks, shift_to = _load_tasks(run, vocabulary_of(checkpoint), splits)
+    vocabulary = vocabulary_of(checkpoint)
+    tasks, shift_to = _load_tasks(run, vocabulary, splits, answered)
     backbone = open_backbone(
         checkpoint,
         dtype=run.model.dtype,
@@ -275,17 +286,38 @@ def _rules(run: Run) -> Rules:
 
 
 def _load_tasks(
-    run: Run, vocabulary: Vocabulary, splits: Sequence[str]
+    run: Run, vocabulary: Vocabulary, splits: Sequence[str], answered: Sequence[str]
 ) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
-    """Loads and checks the tasks, and those of the domain shift."""
+    """Loads and checks the tasks, and those of the domain shift where any is scored."""
     tasks = tuple(task.load(vocabulary) for task in run.data.tasks)
+    shifts = run.data.shift_to if splits else ()
+    shift_to = tuple(task.load(vocabulary) for task in shifts)
+    # Examples in front of an input are training examples, whatever split is scored.
+    shots = (run.data.train_split,) if splits and run.evaluation.shots else ()
+    check_files(tasks, (*splits, *answered, *shots))
+    check_files(shift_to, [run.data.shift_split])
     for task in tasks:
-        _check_task(task, run, splits)
-    shift_to = tuple(task.load(vocabulary) for task in run.data.shift_to)
-    for task in shift_to if splits else ():
+        _check_task(task, run, splits, answered)
+    for task in shift_to:
         _check_task(task, run, [run.data.shift_split])
         _check_bridge(tasks, task)
     return tasks, shift_to
+
+
+def check_files(tasks: Sequence[Task], splits: Iterable[str]) -> None:
+    """Looks for the files of all tasks, which takes no time, and reads none.
+
+    Args:
+        tasks: The tasks.
+        splits: The splits of each that are needed.
+
+    Raises:
+        ValueError: If a task has no such split.
+        FileNotFoundError: If a file is missing.
+    """
+    for task in tasks:
+        for split in splits:
+            task.check_split(split)
 
 
 def _check_bridge(tasks: Sequence[Task], other: Task) -> None:
@@ -302,10 +334,13 @@ def _answers(task: Task) -> str:
     return "in free text" if task.labels is None else " or ".join(task.labels)
 
 
-def _check_task(task: Task, run: Run, splits: Sequence[str]) -> None:
+def _check_task(
+    task: Task, run: Run, splits: Sequence[str], answered: Sequence[str] = ()
+) -> None:
     """Reads the splits, and checks that the labels fit."""
-    for split in splits:
+    for split in (*splits, *answered):
         task.num_examples(split)
+    for split in splits:
         task.check_labelled(split)
         task.check_tokens(split)
     if task.labels is not None or run.evaluation.method == "rank":

@@ -53,7 +53,10 @@ def submit(
     check_output(target, overwrite)
     prompt, provenance = load_prompt(prompt_file)
     ready = prepare(
-        run, splits=(), trained=[provenance], another_backbone=another_backbone
+        run,
+        answered=(split,),
+        trained=[provenance],
+        another_backbone=another_backbone,
     )
     task = ready.task
     rows = task.num_examples(split)

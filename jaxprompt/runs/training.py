@@ -96,8 +96,7 @@ def _train_weights(
     """Returns the result and the files that it wrote."""
     tx = make_optimizer(run)
     data, split = run.data, run.data.scored_split
-    splits = dict.fromkeys((data.train_split, data.validation_split, split))
-    ready = prepare(run, splits=tuple(splits))
+    ready = prepare(run, splits=data.splits)
     start = ready.start_prompt()
     truncated = _report_truncation(ready)
     reports = {

@@ -8,7 +8,7 @@ import seqio
 from jaxprompt.data.digest import data_hashes
 from jaxprompt.data.own import file_task
 from jaxprompt.data.pretraining import text_task
-from jaxprompt.data.sources import TableSource, to_columns
+from jaxprompt.data.sources import SplitRows, TableSource, to_columns
 from jaxprompt.data.task import make_task
 
 ROWS = [{"text": f"row {n}", "answer": "yes" if n % 2 else "no"} for n in range(4)]
@@ -53,7 +53,9 @@ def test_lists_and_numbers_count(tmp_path):
         rows = [{"inputs": "a", "targets": "b", "idx": 0, **features}] * 2
         task = make_task(
             "lists",
-            TableSource("lists", {"train": lambda: to_columns(rows)}),
+            TableSource(
+                "lists", lambda: {"train": SplitRows(lambda: to_columns(rows))}
+            ),
             vocabulary=seqio.ByteVocabulary(),
             read_request=lambda row, number: {},
         )

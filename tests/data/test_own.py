@@ -209,8 +209,11 @@ def test_errors_of_shares(tmp_path: Path, vocabulary, share: dict, message: str)
 
 def test_errors_of_files(tmp_path: Path, vocabulary):
     path = write(tmp_path / "rows.jsonl", ROWS[:5])
-    with pytest.raises(FileNotFoundError, match=r"gone.csv: no such file"):
-        make({"train": path, "test": tmp_path / "gone.csv"}, vocabulary)
+    task = make({"train": path, "test": tmp_path / "gone.csv"}, vocabulary)
+    assert task.num_examples("train") == 5
+    for use in (task.check_split, task.num_examples):
+        with pytest.raises(FileNotFoundError, match=r"gone.csv: no such file"):
+            use("test")
     with pytest.raises(ValueError, match=r"unknown extension '.xlsx'"):
         make(tmp_path / "rows.xlsx", vocabulary)
     with pytest.raises(ValueError, match="files is empty"):

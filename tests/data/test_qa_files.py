@@ -16,9 +16,13 @@ def test_files_that_are_not_there(tmp_path: Path, vocabulary):
         match=r"no files of task squad .*looked for train-v1\.1\.json, dev-v1\.1\.json "
         r"in .*/squad, .*/SQuAD, ",
     ):
-        load_task("squad", vocabulary=vocabulary, data_dir=tmp_path)
+        load_task("squad", vocabulary=vocabulary, data_dir=tmp_path).check_split(
+            "train"
+        )
     with pytest.raises(FileNotFoundError, match=r"RACE\.jsonl\.gz, RACE\.jsonl in"):
-        load_task("mrqa_race", vocabulary=vocabulary, data_dir=tmp_path)
+        load_task("mrqa_race", vocabulary=vocabulary, data_dir=tmp_path).check_split(
+            "test"
+        )
 
 
 def qas(**changes: object) -> dict[str, Any]:

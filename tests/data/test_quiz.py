@@ -227,13 +227,13 @@ def test_a_malformed_row_is_one_clear_error(tmp_path, vocabulary, row, says):
 
 def test_a_mistake_in_the_settings_is_one_clear_error(folder, tmp_path, vocabulary):
     with pytest.raises(FileNotFoundError, match=r"aio_02_train\.jsonl, aio_02_dev"):
-        quiz_task("q", tmp_path, vocabulary=vocabulary)
+        quiz_task("q", tmp_path, vocabulary=vocabulary).check_split("train")
     with pytest.raises(ValueError, match="unknown loss 'all': use one of"):
         quiz_task("q", folder, vocabulary=vocabulary, loss="all")
     with pytest.raises(ValueError, match="separator '' has no characters"):
         quiz_task("q", folder, vocabulary=vocabulary, separator="")
     with pytest.raises(ValueError, match="jaqket has no DATA_DIR"):
-        QuizTask().load(vocabulary)
+        QuizTask().load(vocabulary).check_split("train")
 
 
 def test_the_official_files_are_read_whole(shared, vocabulary):

@@ -158,6 +158,11 @@ def test_the_learned_prompt_can_be_read_and_asked(
     assert main(["predict", *arguments]) == 0
     (answer,) = capsys.readouterr().out.splitlines()
     assert json.loads(answer)
+    # The questions that it was trained on may be gone.
+    assert main(["predict", *arguments, "--gin.DATA_DIR='nowhere'"]) == 0
+    assert capsys.readouterr().out.splitlines() == [answer]
+    assert main(["predict", *arguments, "--gin.DATA_DIR=None"]) == 0
+    assert capsys.readouterr().out.splitlines() == [answer]
 
 
 @pytest.mark.parametrize("loss", ["answer", "full_text"])
