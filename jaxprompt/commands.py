@@ -60,6 +60,8 @@ def predict(flags: argparse.Namespace) -> None:
         run_of,
         source=flags.input,
         output=flags.output,
+        prompt_field=flags.prompt_field,
+        answer_field=flags.answer_field,
         overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,
     )

@@ -33,13 +33,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--output", metavar="FILE", help="also write the scores, as JSON"
     )
 
-    predict = add("predict", "Answer JSONL rows with a prompt file.", commands.predict)
-    predict.add_argument(
-        "--input", default="-", metavar="FILE", help="JSONL rows; - for standard input"
-    )
-    predict.add_argument(
-        "--output", default="-", metavar="FILE", help="JSONL answers; - for the screen"
-    )
+    predict = add("predict", "Answer rows with a prompt file.", commands.predict)
+    _add_rows(predict)
 
     inspect = add(
         "inspect",
@@ -72,7 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         metavar="FILE",
         help="a prompt.safetensors; of several, or of a folder of them, each row names "
-        'its own by "prompt": the file\'s name without its ending',
+        "its own: the file's name without its ending",
     )
     inspect.add_argument(
         "--prompt", required=True, metavar="FILE", help="a prompt.safetensors"
@@ -135,6 +130,34 @@ def make_parser() -> argparse.ArgumentParser:
     for sub in (evaluate, predict, inspect, doctor, submit):
         _add_overwrite(sub)
     return parser
+
+
+def _add_rows(predict: argparse.ArgumentParser) -> None:
+    predict.add_argument(
+        "--input",
+        default="-",
+        metavar="FILE",
+        help="rows: a .csv or .tsv file, any other of JSON lines; - for JSON lines "
+        "from standard input",
+    )
+    predict.add_argument(
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="answers, by the ending likewise; - for JSON lines on the screen",
+    )
+    predict.add_argument(
+        "--prompt_field",
+        metavar="NAME",
+        help='field in which a row names its prompt ("prompt" with several prompts; '
+        "with one, no field does)",
+    )
+    predict.add_argument(
+        "--answer_field",
+        default="prediction",
+        metavar="NAME",
+        help="field that gets the answer (default: %(default)s)",
+    )
 
 
 def _add_plan(command: argparse.ArgumentParser) -> None:

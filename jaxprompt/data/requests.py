@@ -1,22 +1,52 @@
 """Rows to predict -> batches, through the same format as training."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from jaxprompt.data import files, pipeline, sources
+from jaxprompt.data.answered import TABLES
 from jaxprompt.data.libraries import tf
 from jaxprompt.data.rows import RowBatch, sorted_batches
 from jaxprompt.data.task import Task, make_task
 from jaxprompt.data.vocabulary import decode, rowless
+from jaxprompt.quoting import quoted_path
 
-__all__ = ["decode", "read_jsonl", "request_batches", "request_rows"]
+__all__ = ["decode", "read_jsonl", "read_requests", "request_batches", "request_rows"]
 
 RAW = {"inputs"}
 """A row with this key alone is text to be used as it is."""
+
+
+def read_requests(source: str) -> list[files.Row]:
+    """Reads rows to predict.
+
+    Args:
+        source: A file: .csv and .tsv are read as for training, any other as JSON lines;
+            or "-" for JSON lines from standard input.
+
+    Returns:
+        The rows in order; none if JSON lines are empty.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a row is malformed, naming its line, or a table has no rows.
+    """
+    if source == "-":
+        return list(_read_objects(sys.stdin, "standard input"))
+    # Not Path.is_file, which fails on a name that is too long.
+    if not os.path.isfile(source):
+        raise FileNotFoundError(f"no input file {quoted_path(source)}: check the path")
+    if Path(source).suffix in TABLES:
+        return files.read_rows(source)
+    with Path(source).open(encoding="utf-8") as file:
+        return list(_read_objects(file, source))
 
 
 def read_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
@@ -32,11 +62,15 @@ def read_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: If a line is no JSON object; names the line.
     """
+    for row in _read_objects(lines, where):
+        yield row.fields
+
+
+def _read_objects(lines: Iterable[str], where: str) -> Iterator[files.Row]:
     if isinstance(lines, io.TextIOWrapper):
         lines = files.stream_lines(lines, where)
     try:
-        for row in files.read_jsonl(lines, where):
-            yield row.fields
+        yield from files.read_jsonl(lines, where)
     except UnicodeDecodeError as err:
         raise ValueError(f"{where}: not UTF-8: {err}") from err
 
@@ -62,42 +96,43 @@ def request_batches(
     Returns:
         The batches, for `data.rows.predict_rows`.
     """
-    numbered = dict(enumerate(rows, start=1))
+    numbered = {
+        number: files.Row(f"{where}:{number + 1}", dict(row))
+        for number, row in enumerate(rows)
+    }
     if not numbered:
         return iter(())
-    features = request_rows(task, numbered, lengths, soft_ids, where)
+    features = request_rows(task, numbered, lengths, soft_ids)
     return sorted_batches(features, batch_size)
 
 
 def request_rows(
     task: Task,
-    rows: Mapping[int, Mapping[str, Any]],
+    rows: Mapping[int, files.Row],
     lengths: pipeline.Lengths,
     soft_ids: Int[np.ndarray, " P"],
-    where: str = "requests",
 ) -> dict[str, np.ndarray]:
     """Formats rows as examples of the task, and tokenises them.
 
     Args:
         task: The task, whose fields a row must have; a label may be absent.
-        rows: Line number -> row, one or more. {"inputs": text} alone is taken as it is.
+        rows: Number of the row among all, from 0 -> row; one or more. {"inputs": text}
+            alone is taken as it is.
         lengths: Longest texts.
         soft_ids: int32 ids of the prompt [P]; empty for no prompt.
-        where: Name of the rows' file, for error messages.
 
     Returns:
-        Model features, [rows, ...] each, in the order of the rows; the number of a
-        row is its line's, from 0.
+        Model features and the numbers, [rows, ...] each, in the order of the rows.
 
     Raises:
         ValueError: If a field is missing, or a text holds a token without a row in
             the model's table; names file and line.
     """
-    texts = _input_texts(task, rows, where)
+    texts = _input_texts(task, [*rows.values()])
     if rowless(task.vocabulary):
-        for line, text in zip(rows, texts, strict=True):
+        for row, text in zip(rows.values(), texts, strict=True):
             decoded = text.decode() if isinstance(text, bytes) else text
-            task.check_text(decoded, f"{where}:{line}")
+            task.check_text(decoded, row.where)
     examples = sources.to_columns([{"inputs": text, "targets": ""} for text in texts])
     plain = make_task(
         task.name,
@@ -109,17 +144,14 @@ def request_rows(
     )
     order = tf.data.Dataset.range(len(texts))
     dataset = pipeline.model_features(plain, "requests", order, lengths, soft_ids)
-    numbers = np.fromiter(rows, np.int32) - 1  # From 0, as in a split.
+    numbers = np.fromiter(rows, np.int32)
     return {**pipeline.stack(dataset), pipeline.ROW_NUMBERS: numbers}
 
 
-def _input_texts(
-    task: Task, rows: Mapping[int, Mapping[str, Any]], where: str
-) -> list[str | bytes]:
-    numbered = [files.Row(f"{where}:{line}", dict(row)) for line, row in rows.items()]
+def _input_texts(task: Task, rows: Sequence[files.Row]) -> list[str | bytes]:
     texts: list[str | bytes] = [""] * len(rows)
     structured = {}
-    for i, row in enumerate(numbered):
+    for i, row in enumerate(rows):
         if row.fields.keys() == RAW:
             texts[i] = files.field_text(row, "inputs")
         else:

@@ -3,34 +3,34 @@
 import collections
 import dataclasses
 import io
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, Run
-from jaxprompt.data.requests import read_jsonl, request_rows
+from jaxprompt.data.answered import check_writable, write_answers
+from jaxprompt.data.files import Row
+from jaxprompt.data.requests import read_requests, request_rows
 from jaxprompt.data.rows import join_members, predict_rows, sorted_batches
 from jaxprompt.data.task import Task
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.prompts.file import Provenance, load_prompt
 from jaxprompt.prompts.prompt import Prompt, lengthen, stack
-from jaxprompt.quoting import quoted_path
 from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output
 from jaxprompt.runs.prepare import Ready, prepare
-from jaxprompt.strict_json import printable_json
+from jaxprompt.strict_json import as_json, printable_json
 from jaxprompt.terminal import say
 
 PROMPT_FIELD = "prompt"
-"""Where a row says which of several prompts answers it."""
+"""Where a row says which of several prompts answers it, unless told otherwise."""
 
 ANSWER_FIELD = "prediction"
-"""Where its answer stands."""
+"""Where its answer stands, unless told otherwise."""
 
 
 class Member(NamedTuple):
@@ -54,21 +54,29 @@ def predict(
     *,
     source: str = "-",
     output: str = "-",
+    prompt_field: str | None = None,
+    answer_field: str = ANSWER_FIELD,
     overwrite: bool = False,
     another_backbone: bool = False,
 ) -> None:
-    """Answers JSONL rows: each comes back, in order, with a "prediction" added.
+    """Answers rows: each comes back, in order, with its answer added.
 
     Rows that want different prompts share batches, and one compiled program, unless
     they are ranked by label words that differ.
 
     Args:
         runs: Prompt files, and of each its model, task and method: what the file says,
-            or a change of it. With several, a row names its own in the field "prompt",
-            by the file's name without its ending.
-        source: JSONL file of rows with the task's fields, labels not needed, or with
-            "inputs" alone; "-" for standard input.
-        output: JSONL file to write; "-" for standard output.
+            or a change of it. With several, a row names its own by the file's name
+            without its ending.
+        source: File of rows with the task's fields, labels not needed, or with
+            "inputs" alone, as `data.requests.read_requests` reads it; "-" for JSON
+            lines from standard input.
+        output: File to write: a table if it ends in .csv or .tsv, else JSON lines; "-"
+            for JSON lines on standard output.
+        prompt_field: The field in which a row names its prompt, which the task then
+            does not see. None takes "prompt" where there are several prompts, and no
+            field where there is one: its rows may have a field "prompt" like any other.
+        answer_field: The field that gets the answer; no row may have it.
         overwrite: Whether `output` may exist.
         another_backbone: Allows a model that the prompts were not trained on.
 
@@ -79,9 +87,13 @@ def predict(
     target = None if output == "-" else Path(output)
     check_output(target, overwrite)
     _check_runs(runs)
-    rows = _read_rows(source)
-    where = "standard input" if source == "-" else source
-    owners = _owners(rows, list(runs), where)
+    if prompt_field is None and len(runs) > 1:
+        prompt_field = PROMPT_FIELD
+    rows = read_requests(source)
+    _check_answer_field(rows, answer_field)
+    suffix = "" if target is None else target.suffix
+    check_writable(rows, suffix)
+    owners = _owners(rows, list(runs), prompt_field)
     loaded = {file: load_prompt(file) for file in runs}
     first = next(iter(runs.values()))
     ready = prepare(
@@ -99,26 +111,28 @@ def predict(
         Member(run, run.data.tasks[0].load(vocabulary), *loaded[file])
         for file, run in runs.items()
     ]
-    texts = _answer(ready, members, rows, owners, where)
-    lines = [
-        json.dumps({**row, ANSWER_FIELD: text}, ensure_ascii=False) + "\n"
-        for row, text in zip(rows, texts, strict=True)
-    ]
+    asked = [_without(row, prompt_field) for row in rows]
+    texts = _answer(ready, members, asked, owners)
+    written = write_answers(rows, texts, answer_field, suffix)
     if target is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # Whatever the terminal's is.
-        sys.stdout.writelines(map(printable_json, lines))
-    else:
-        write_atomically(target, "".join(lines).encode())
-        say(f"wrote {len(lines)} answers to {target}")
+        sys.stdout.write(printable_json(written.text))
+        return
+    write_atomically(target, written.text.encode())
+    say(f"wrote {len(rows)} answers to {target}")
+    if written.changed:
+        say(
+            f"{written.changed} answers held a tab or a line end, which a .tsv cannot: "
+            "there they are spaces, and a .csv or a .jsonl keeps them"
+        )
 
 
 def _answer(
     ready: Ready,
     members: Sequence[Member],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     owners: Sequence[int],
-    where: str,
 ) -> list[str]:
     """Answers each row behind its member's prompt; returns the texts in order."""
     longest = max(member.prompt.length for member in members)
@@ -134,12 +148,7 @@ def _answer(
     texts = [""] * len(rows)
     features = {
         owner: _tokenise(
-            ready,
-            members[owner],
-            rows,
-            numbers,
-            where,
-            several=len(members) > 1,
+            ready, members[owner], {number: rows[number] for number in numbers}
         )
         for owner, numbers in numbers_of.items()
     }
@@ -163,19 +172,12 @@ def _answer(
 def _tokenise(
     ready: Ready,
     member: Member,
-    rows: Sequence[Mapping[str, Any]],
-    numbers: Sequence[int],
-    where: str,
-    several: bool,
+    rows: Mapping[int, Row],
 ) -> dict[str, np.ndarray]:
-    """Tokenises a member's rows behind its soft tokens."""
+    """Tokenises a member's rows, by their numbers, behind its soft tokens."""
     lengths = dataclasses.replace(ready.lengths, inputs=member.run.data.input_length)
     soft_ids = ready.soft_ids(member.prompt.length)
-    own = {number + 1: dict(rows[number]) for number in numbers}
-    if several:
-        for row in own.values():
-            del row[PROMPT_FIELD]
-    return request_rows(member.task, own, lengths, soft_ids, where)
+    return request_rows(member.task, rows, lengths, soft_ids)
 
 
 def _check_runs(runs: Mapping[Path, Run]) -> None:
@@ -207,39 +209,34 @@ def _check_runs(runs: Mapping[Path, Run]) -> None:
 
 
 def _owners(
-    rows: Sequence[Mapping[str, Any]], files: list[Path], where: str
+    rows: Sequence[Row], files: list[Path], prompt_field: str | None
 ) -> list[int]:
     """Returns the number of each row's prompt."""
-    if len(files) == 1:
+    if prompt_field is None:
         return [0] * len(rows)
     places = {file.stem: place for place, file in enumerate(files)}
     owners = []
-    for line, row in enumerate(rows, start=1):
-        name = row.get(PROMPT_FIELD)
-        if name not in places:
+    for row in rows:
+        name = row.fields.get(prompt_field)
+        if not isinstance(name, str) or name not in places:
             raise ValueError(
-                f"{where}:{line}: {PROMPT_FIELD} is {name!r}: of several prompts each "
-                f"row names its own, one of {', '.join(places)}"
+                f"{row.where}: {prompt_field} is {as_json(name)}: each row names its "
+                f"prompt, one of {', '.join(places)}; --prompt_field says where"
             )
         owners.append(places[name])
     return owners
 
 
-def _read_rows(source: str) -> list[dict[str, Any]]:
-    rows = _all_rows(source)
-    for line, row in enumerate(rows, start=1):
-        if ANSWER_FIELD in row:
+def _without(row: Row, field: str | None) -> Row:
+    """Returns a row as its task sees it: without the name of its prompt."""
+    kept = {name: value for name, value in row.fields.items() if name != field}
+    return row._replace(fields=kept)
+
+
+def _check_answer_field(rows: Sequence[Row], field: str) -> None:
+    for row in rows:
+        if field in row.fields:
             raise ValueError(
-                f"{source}:{line}: it has a field {ANSWER_FIELD!r} already, which the "
-                "answer would replace: give it another name"
+                f"{row.where}: it has a field {field!r} already, which the answer "
+                "would replace: name another for the answer by --answer_field"
             )
-    return rows
-
-
-def _all_rows(source: str) -> list[dict[str, Any]]:
-    if source == "-":
-        return list(read_jsonl(sys.stdin, "standard input"))
-    if not Path(source).is_file():
-        raise FileNotFoundError(f"no input file {quoted_path(source)}: check the path")
-    with Path(source).open(encoding="utf-8") as file:
-        return list(read_jsonl(file, source))

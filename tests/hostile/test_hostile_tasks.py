@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.batches import Lengths
+from jaxprompt.data.files import Row
 from jaxprompt.data.own import file_task
 from jaxprompt.data.requests import request_rows
 from jaxprompt.data.rows import INPUTS
@@ -65,10 +66,10 @@ def test_requests_are_tokenised_once_each_and_in_order(
     # Every other row is raw text, of no field of the task.
     names = ["inputs" if place % 2 else "text" for place in range(len(asked))]
     rows = {
-        line: {name: text}
-        for line, (name, text) in enumerate(zip(names, asked, strict=True), start=1)
+        number: Row(f"asked.jsonl:{number + 1}", {name: text})
+        for number, (name, text) in enumerate(zip(names, asked, strict=True))
     }
-    found = request_rows(task, rows, Lengths(ROOM, 2), SOFT_IDS, "asked.jsonl")[INPUTS]
+    found = request_rows(task, rows, Lengths(ROOM, 2), SOFT_IDS)[INPUTS]
     assert len(found) == len(asked)
     for ids, text in zip(found, asked, strict=True):
         expected = [*SOFT_IDS, *vocabulary.encode(text)[: ROOM - 1], 1]

@@ -283,7 +283,7 @@ def test_a_row_that_names_no_prompt_is_refused(bank, tmp_path):
     rows = [{"prompt": "sst2-3", "sentence": "x"}, {"sentence": "y"}]
     source = write_rows(tmp_path / "rows.jsonl", rows)
     with pytest.raises(
-        ValueError, match=r"rows.jsonl:2: prompt is None: .* one of sst2-3, sst2-4"
+        ValueError, match=r"rows.jsonl:2: prompt is null: .* one of sst2-3, sst2-4"
     ):
         predict(runs, source=source)
     greedy = dataclasses.replace(BANK.evaluation, method="beam")

@@ -1,0 +1,135 @@
+"""`jaxprompt predict` on tables, and on rows with a user's own column names."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny import CONFIG, draw_prompt, make_tiny
+
+from jaxprompt.bundled import resolve
+from jaxprompt.cli import main
+from jaxprompt.configure import configure
+from jaxprompt.data.files import read_rows
+from jaxprompt.models.backbone import save
+from jaxprompt.prompts.file import save_prompt
+
+TEXTS = ["a fine film", 'he said "no, never"', "one line\nand another"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder with a random T5, and two prompts of a task over "text" and "prompt"."""
+    folder = tmp_path_factory.mktemp("prediction")
+    nano = Path(resolve("bundled:nano")) / "spiece.model"
+    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
+    backbone = dataclasses.replace(tiny.backbone, vocabulary=str(nano))
+    save(folder / "model", backbone, tiny.model)
+    files = ["gin/runs/prompt_tuning.gin", "gin/tasks/own.gin"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, inputs in (
+            ("one", "{text}"),
+            ("two", "{text}"),
+            ("mine", "{prompt}"),
+        ):
+            _, config = configure(
+                files,
+                [
+                    "MODEL='model'",
+                    "METHOD='rank'",
+                    "BATCH_SIZE=8",
+                    "INPUT_LENGTH=16",
+                    f"OwnTask.inputs={inputs!r}",
+                ],
+            )
+            save_prompt(
+                f"{name}.safetensors",
+                draw_prompt(len(name)),
+                backbone,
+                task="reviews",
+                config=config,
+            )
+        yield
+
+
+def predict(*flags: str) -> None:
+    assert main(["predict", "--overwrite", *flags]) == 0
+
+
+def write_jsonl(*rows: dict) -> None:
+    Path("asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def read_jsonl(path: str) -> list[dict]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def test_tables_are_answered_as_json_lines_are(capsys: pytest.CaptureFixture[str]):
+    write_jsonl(*({"text": text} for text in TEXTS))
+    predict("--prompt=one.safetensors", "--input=asked.jsonl", "--output=said.jsonl")
+    expected = read_jsonl("said.jsonl")
+    predict("--prompt=one.safetensors", "--input=asked.jsonl", "--output=said.csv")
+    assert [row.fields for row in read_rows("said.csv")] == expected
+    # The table of answers is a table of rows, once their field has another name.
+    table = ["--prompt=one.safetensors", "--input=said.csv", "--answer_field=again"]
+    predict(*table, "--output=again.csv")
+    assert [row.fields for row in read_rows("again.csv")] == [
+        {**row, "again": row["prediction"]} for row in expected
+    ]
+    capsys.readouterr()
+    predict(*table)
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["again"] for row in printed] == [row["prediction"] for row in expected]
+    Path("asked.tsv").write_text("text\tid\n" + 'he said "no, never"\t7\n')
+    predict("--prompt=one.safetensors", "--input=asked.tsv", "--output=said.tsv")
+    (row,) = read_rows("said.tsv")
+    assert row.fields == {**expected[1], "id": "7"}
+
+
+def test_a_column_may_be_called_prompt():
+    write_jsonl({"prompt": "a fine film"}, {"prompt": "two"})
+    one = ["--prompt=mine.safetensors", "--input=asked.jsonl", "--output=said.jsonl"]
+    predict(*one)
+    alone = read_jsonl("said.jsonl")
+    assert [row["prompt"] for row in alone] == ["a fine film", "two"]
+    # Of several prompts, another field can name a row's own.
+    write_jsonl(*({"prompt": row["prompt"], "by": "mine"} for row in alone))
+    predict(*one, "--prompt=two.safetensors", "--prompt_field=by")
+    assert read_jsonl("said.jsonl") == [
+        {"prompt": row["prompt"], "by": "mine", "prediction": row["prediction"]}
+        for row in alone
+    ]
+    write_jsonl({"text": "a fine film", "prompt": "one"})
+    predict(*one, "--prompt=one.safetensors", "--prompt=two.safetensors")
+    assert read_jsonl("said.jsonl")[0]["prompt"] == "one"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "flags", "message"),
+    [
+        ("bad.csv", 'text\n"a\nb"\n"c', [], "bad.csv:4: not CSV: unexpected end of"),
+        ("bad.csv", "text,n\na\n", [], "bad.csv:2: 1 columns, but the header has 2"),
+        ("bad.tsv", "txt\na\n", [], "bad.tsv:2: no field 'text': the row has txt"),
+        ("bad.csv", "text\n\nb\n", [], "bad.csv:2: blank line"),
+        ("bad.csv", "", [], "bad.csv: no rows: the file is empty"),
+        ("bad.csv", "text,prediction\na,b\n", [], "bad.csv:2: it has a field "
+         "'prediction' already, which the answer would replace: name another for the "
+         "answer by --answer_field"),
+        ("bad.csv", "text\na\n", ["--prompt_field=by"], "bad.csv:2: by is null: each "
+         "row names its prompt, one of one"),
+        ("bad.jsonl", '{"text": "a", "l": [1]}', ["--output=out.csv"], "bad.jsonl:1: "
+         "field 'l' is [1]: use a text or a number"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_with_their_line(
+    capsys: pytest.CaptureFixture[str], name, content, flags, message
+):
+    Path(name).write_text(content)
+    asked = ["predict", "--prompt=one.safetensors", f"--input={name}", *flags]
+    assert main(asked) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not Path("out.csv").exists()
