@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from jaxprompt.models import layers
+from jaxprompt.models.options import MOST, check_epsilon
 from jaxprompt.quoting import quoted
 
 _ROW_MULTIPLE = 128
@@ -55,14 +56,15 @@ class T5Config:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             least = 0 if field.name == "vocab_rows" else 1
-            if field.type is int and (not isinstance(value, int) or value < least):
+            if field.type is not int:
+                continue
+            if type(value) is not int or value < least:  # True is an int.
                 raise ValueError(
                     f"T5 {field.name} {quoted(value)} is no positive integer"
                 )
-        if not isinstance(self.norm_epsilon, (int, float)):
-            raise ValueError(
-                f"T5 norm_epsilon {quoted(self.norm_epsilon)} is no number"
-            )
+            if value > MOST:
+                raise ValueError(f"T5 {field.name} {value!s:.20} is above {MOST}")
+        check_epsilon("T5", self.norm_epsilon)
         if self.buckets < 4 or self.max_distance < self.buckets:
             raise ValueError(
                 f"T5 buckets {self.buckets}, max_distance {self.max_distance}: the "

@@ -22,7 +22,12 @@ from jaxprompt.models.t5 import T5
 from jaxprompt.models.t5_config import T5Config
 from jaxprompt.models.weights import hugging_face_gpt2
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_chunks, shapes_of
-from jaxprompt.models.weights.hugging_face_config import read_config, settings_of
+from jaxprompt.models.weights.hugging_face_config import (
+    read_config,
+    settings_of,
+    sizes_of,
+)
+from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.shapes import Params
 
@@ -67,6 +72,7 @@ def open_checkpoint(folder: Path, name: str, revision: str | None) -> Checkpoint
 def _open_t5(folder: Path, settings: Mapping[str, Any], tensors: Tensors) -> Checkpoint:
     tied = _HEAD not in tensors.shapes
     config = read_config(settings, folder / "config.json", tied=tied)
+    check_sizes(folder / "config.json", *sizes_of(config), tensors)
     sources = sources_of(config)
     copies = [copy for copy in _COPIES if copy in tensors.shapes]
     if _EMBEDDING not in tensors.shapes and copies:
@@ -81,7 +87,10 @@ def _open_gpt2(
 ) -> Checkpoint:
     config = hugging_face_gpt2.read_config(settings, folder / "config.json")
     names = tensors.shapes
-    sources = hugging_face_gpt2.sources_of(config, hugging_face_gpt2.prefix_of(names))
+    prefix = hugging_face_gpt2.prefix_of(names)
+    sizes, layers = hugging_face_gpt2.sizes_of(config, prefix)
+    check_sizes(folder / "config.json", sizes, layers, tensors)
+    sources = hugging_face_gpt2.sources_of(config, prefix)
     copies = [copy for copy in (hugging_face_gpt2.HEAD,) if copy in names]
     (original,) = sources["embedding"].names
     if original in names:
@@ -222,6 +231,7 @@ class _Safetensors:
     """The tensors of one or several .safetensors files, mapped into memory."""
 
     def __init__(self, files: list[Path]) -> None:
+        self.files = files
         self._slices: dict[str, Any] = {}
         for path in files:
             try:

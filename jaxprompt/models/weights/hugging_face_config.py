@@ -74,6 +74,28 @@ def read_config(settings: Mapping[str, Any], path: Path, *, tied: bool) -> T5Con
         raise ValueError(f"{path}: {err}") from err
 
 
+def sizes_of(config: T5Config) -> tuple[dict[str, int], dict[str, str]]:
+    """Returns what `weights.sizes.check_sizes` compares with the tensors.
+
+    Args:
+        config: From `read_config`.
+
+    Returns:
+        Sizes by the names of config.json, and where each stack's layers are.
+    """
+    sizes = {theirs: getattr(config, ours) for ours, theirs in _SIZES.items()}
+    sizes |= {
+        "num_decoder_layers": config.decoder_layers,
+        "num_heads * d_kv": config.heads * config.head_width,
+        "relative_attention_num_buckets": config.buckets,
+    }
+    layers = {
+        "num_layers": "encoder.block.",
+        "num_decoder_layers": "decoder.block.",
+    }
+    return sizes, layers
+
+
 def settings_of(config: T5Config, dtype: str) -> dict[str, Any]:
     """Returns what config.json says of a model; see `read_config`.
 

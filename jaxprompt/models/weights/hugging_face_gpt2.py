@@ -81,6 +81,20 @@ def read_config(settings: Mapping[str, Any], path: Path) -> GPT2Config:
         raise ValueError(f"{path}: {err}") from err
 
 
+def sizes_of(config: GPT2Config, prefix: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Returns what `weights.sizes.check_sizes` compares with the tensors.
+
+    Args:
+        config: From `read_config`.
+        prefix: From `prefix_of`.
+
+    Returns:
+        Sizes by the names of config.json, and where the layers are.
+    """
+    sizes = {theirs: getattr(config, ours) for ours, theirs in _SIZES.items()}
+    return {**sizes, "n_inner": config.ffn_width}, {"n_layer": f"{prefix}h."}
+
+
 def settings_of(config: GPT2Config, dtype: str) -> dict[str, Any]:
     """Returns what config.json says of a model; see `read_config`.
 

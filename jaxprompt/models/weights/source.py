@@ -1,7 +1,8 @@
 """Where one leaf of the params is stored: the names, and the way to its layout."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,11 @@ class Tensors(Protocol):
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of every tensor, by name."""
+        ...
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """All files that hold them."""
         ...
 
     def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:

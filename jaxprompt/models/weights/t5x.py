@@ -1,7 +1,9 @@
 """T5 in a T5X checkpoint folder: a msgpack index, large tensors beside it in zarr."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from jaxprompt.models.weights.t5x_index import (
     read_index,
 )
 
+# Bytes that a byte of gzip can stand for. Source: zlib's technical details.
+_MOST_PACKED = 1032
 _EMBEDDING = "token_embedder.embedding"
 _HEAD = "decoder.logits_dense.kernel"
 _BIAS = "encoder.relpos_bias.rel_embedding"
@@ -106,29 +110,73 @@ def _config(shapes: Mapping[str, tuple[int, ...]], folder: Path) -> T5Config:
             f"{folder} has no {', '.join(missing)}: it is no T5X checkpoint of a T5 "
             "with separate layers (scanned ones: convert them with T5X first)"
         )
+    for name in (_EMBEDDING, _BIAS, query, up):
+        if len(shapes[name]) != 2 or 0 in shapes[name]:
+            raise ValueError(
+                f"{folder}: {name} has shape {shapes[name]}, where a T5 has a matrix: "
+                "fetch the whole checkpoint folder again"
+            )
     (vocab_rows, width), (heads, buckets) = shapes[_EMBEDDING], shapes[_BIAS]
     tied = _HEAD not in shapes
-    return T5Config(
-        vocab_rows=vocab_rows,
-        width=width,
-        heads=heads,
-        head_width=shapes[query][1] // heads,
-        ffn_width=shapes[up][1],
-        encoder_layers=layer_count("encoder"),
-        decoder_layers=layer_count("decoder"),
-        gated=gated,
-        activation="gelu_new" if gated else "relu",
-        tied=tied,
-        scaled_logits=tied,
-        buckets=buckets,
+    try:
+        return T5Config(
+            vocab_rows=vocab_rows,
+            width=width,
+            heads=heads,
+            head_width=shapes[query][1] // heads,
+            ffn_width=shapes[up][1],
+            encoder_layers=layer_count("encoder"),
+            decoder_layers=layer_count("decoder"),
+            gated=gated,
+            activation="gelu_new" if gated else "relu",
+            tied=tied,
+            scaled_logits=tied,
+            buckets=buckets,
+        )
+    except ValueError as err:
+        raise ValueError(f"{folder}: {err}") from err
+
+
+def _check_files(name: str, array: Any, folder: Path) -> None:
+    """Refuses a zarr folder whose files cannot hold the shape that it claims.
+
+    A missing chunk would be read as zeros, which no weight that trained is.
+    """
+    found = [p for p in folder.rglob("*") if p.is_file() and not _is_metadata(p)]
+    wanted = math.prod(
+        -(-size // chunk)
+        for size, chunk in zip(
+            array.shape, array.chunk_layout.read_chunk.shape, strict=True
+        )
     )
+    if len(found) < wanted:
+        raise ValueError(
+            f"{folder} has {len(found)} files of the {wanted} that {name} of shape "
+            f"{tuple(array.shape)} has: fetch the whole checkpoint folder again"
+        )
+    claimed = math.prod(array.shape) * array.dtype.numpy_dtype.itemsize
+    held = _MOST_PACKED * sum(path.stat().st_size for path in found)
+    if claimed > held:
+        raise ValueError(
+            f"{folder}: {name} of shape {tuple(array.shape)} has {claimed} bytes, but "
+            f"its files unpack to {held} at most: fetch the whole checkpoint folder "
+            "again"
+        )
+
+
+def _is_metadata(path: Path) -> bool:
+    return path.name.startswith(".")
 
 
 class _T5XTensors:
     """Small tensors lie in the index itself, large ones in a zarr folder each."""
 
     def __init__(self, folder: Path) -> None:
+        self.files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         self._arrays = open_leaves(folder, read_index(folder))
+        for name, array in self._arrays.items():
+            if not isinstance(array, np.ndarray):
+                _check_files(name, array, folder / f"target.{name}")
         self.shapes = {name: tuple(array.shape) for name, array in self._arrays.items()}
 
     def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
