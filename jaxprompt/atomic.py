@@ -12,7 +12,7 @@ import jax
 from jaxprompt.quoting import quoted_path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, every_host: bool = False) -> None:
     """Writes a file so that no reader, and no crash, ever sees half of it.
 
     Of many hosts that share a folder, the first writes for all. The file's mode is what
@@ -21,6 +21,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Args:
         path: Where to write; an existing file is replaced.
         content: The whole file.
+        every_host: Whether each host writes, to a folder of its own; no device is then
+            looked for.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
@@ -29,7 +31,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise FileNotFoundError(
             f"no folder {quoted_path(path.parent)} for {path.name}: make it"
         )
-    if jax.process_index() > 0:
+    if not every_host and jax.process_index() > 0:
         return
     temporary = _name_beside(path)
     try:

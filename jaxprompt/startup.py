@@ -11,6 +11,16 @@ import jax
 from jax.extend import backend
 
 
+def cache_folder() -> Path:
+    """Returns the folder of what can be made again: ~/.cache/jaxprompt.
+
+    Raises:
+        RuntimeError: If the user has no home.
+    """
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return caches / "jaxprompt"
+
+
 def use_compilation_cache() -> None:
     """Keeps compiled programs for the next process, in ~/.cache/jaxprompt/compiled.
 
@@ -19,11 +29,8 @@ def use_compilation_cache() -> None:
     """
     if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     # A folder that cannot be written is JAX's to warn of; nothing depends on it.
-    jax.config.update(
-        "jax_compilation_cache_dir", str(caches / "jaxprompt" / "compiled")
-    )
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 

@@ -17,7 +17,7 @@ from jaxprompt.models.quantise import Table
 from jaxprompt.models.weights import hugging_face, t5x
 from jaxprompt.models.weights.checkpoint import (
     Checkpoint,
-    read_fingerprint,
+    read_fingerprints,
     read_params,
 )
 from jaxprompt.models.weights.hugging_face import save
@@ -82,6 +82,11 @@ class Backbone(Protocol):
         ...
 
     @property
+    def first_fingerprint(self) -> str:
+        """The same by the rule of version 1, which saw embeddings and norms only."""
+        ...
+
+    @property
     def vocabulary(self) -> str | None:
         """Path of `spiece.model`, or of a folder with another vocabulary's files."""
         ...
@@ -116,7 +121,7 @@ class Backbone(Protocol):
         ...
 
     def with_fingerprint(self, params: Params) -> "Backbone":
-        """Returns the same backbone with the fingerprint of these weights."""
+        """Returns the same backbone with the fingerprints of these weights."""
         ...
 
     def table(self, params: Params) -> Table:
@@ -285,7 +290,10 @@ def open_backbone(
     remat: Remat = "none",
     unroll: bool = False,
 ) -> Model:
-    """Makes the functions of a checkpoint, with its fingerprint, but no weights yet.
+    """Makes the functions of a checkpoint, with its fingerprints, but no weights yet.
+
+    The first time, that reads the whole checkpoint; its fingerprints are then kept in
+    ~/.cache/jaxprompt/fingerprints for as long as its files do not change.
 
     Args:
         checkpoint: From `find_checkpoint`.
@@ -310,8 +318,8 @@ def open_backbone(
         remat=remat,
         unroll=unroll,
     )
-    fingerprint = read_fingerprint(checkpoint)
-    return dataclasses.replace(backbone, fingerprint=fingerprint)
+    current, first = read_fingerprints(checkpoint)
+    return dataclasses.replace(backbone, fingerprint=current, first_fingerprint=first)
 
 
 def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:

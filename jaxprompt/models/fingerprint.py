@@ -1,12 +1,18 @@
-"""The identity of a checkpoint: one hash that its file format and dtype leave alone."""
+"""The identity of a checkpoint: a hash of every weight, whatever its file format."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from jaxprompt.shapes import Params
+
+VERSION = "2:"
+"""What a fingerprint of every weight begins with."""
 
 T5_LEAVES = (
     "embedding",
@@ -18,7 +24,7 @@ T5_LEAVES = (
     "decoder/layers/ffn_norm",
     "decoder/final_norm",
 )
-"""What is hashed of a T5, in this order: cheap to read, and all of it trains."""
+"""What version 1 hashed of a T5, in this order."""
 
 GPT2_LEAVES = (
     "embedding",
@@ -30,35 +36,123 @@ GPT2_LEAVES = (
     "final_norm/scale",
     "final_norm/bias",
 )
-"""What is hashed of a GPT-2; of the table, the rows that the checkpoint has."""
+"""What version 1 hashed of a GPT-2, in this order."""
+
+# Threads each hold a part of one tensor; more than a few wait for the disk.
+_MOST_THREADS = 8
+# Side of the squares by which a transposed matrix is copied: they fit a core's cache.
+_SQUARE = 256
 
 
-def fingerprint(
-    read: Callable[[str], Iterable[np.ndarray]], leaves: Sequence[str] = T5_LEAVES
-) -> str:
-    """Hashes the embedding table and the norms as little-endian float32.
+class Leaf(NamedTuple):
+    """One leaf of the params of a checkpoint.
+
+    Attributes:
+        path: Its place in the tree of the params, as "encoder/layers/ffn/up".
+        shape: Its shape, without rows that only our layout adds.
+        read: Gives its values in row-major order, in pieces of any size and dtype.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    read: Callable[[], Iterable[np.ndarray]]
+
+
+class Fingerprints(NamedTuple):
+    """What identifies a checkpoint now, and by the rule of earlier prompt files.
+
+    Attributes:
+        current: Of every weight; it begins with `VERSION`.
+        first: Of version 1, which saw the embeddings and the norms only.
+    """
+
+    current: str
+    first: str
+
+
+def fingerprint(leaves: Iterable[Leaf]) -> str:
+    """Hashes the name, the shape and every value of every leaf.
+
+    Equal are copies of one model in any file format, layout or dtype that hold the same
+    numbers: Hugging Face and T5X, whole or sharded files, float32 and a bfloat16 that
+    lost nothing. The dtype that a model is loaded in, int8 too, changes nothing, as the
+    stored values are hashed.
+
+    Different are copies whose numbers differ in any bit of float32: one rounded to
+    bfloat16 or float16, 0.0 and -0.0, or a table that has more or fewer rows,
+    padded ones included. config.json and the vocabulary are not hashed.
 
     Args:
-        read: Gives the pieces of one of the leaves, in order, in the stored dtype.
-        leaves: What is hashed, in this order.
+        leaves: All leaves, in any order.
 
     Returns:
-        SHA-256 in hexadecimal.
+        `VERSION` and a SHA-256 in hexadecimal: of a line for each leaf, in the order of
+        their paths, that says its path, its shape and the SHA-256 of its values as
+        little-endian float32 in row-major order.
     """
+    ordered = sorted(leaves, key=lambda leaf: leaf.path)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as threads:
+        digests = list(threads.map(lambda leaf: _sha256(leaf.read()), ordered))
+    lines = (
+        f"{leaf.path} {','.join(map(str, leaf.shape))} {digest}\n"
+        for leaf, digest in zip(ordered, digests, strict=True)
+    )
+    return VERSION + hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def is_of_every_weight(fingerprint: str) -> bool:
+    """Whether a fingerprint is of the current version, not of version 1."""
+    return fingerprint.startswith(VERSION)
+
+
+def first_fingerprint(leaves: Iterable[Leaf], hashed: Sequence[str]) -> str:
+    """Hashes the embeddings and the norms, as version 1 did.
+
+    Args:
+        leaves: As for `fingerprint`.
+        hashed: `T5_LEAVES` or `GPT2_LEAVES`.
+
+    Returns:
+        SHA-256 in hexadecimal of their values, one leaf behind the other.
+    """
+    by_path = {leaf.path: leaf for leaf in leaves}
+    return _sha256(piece for path in hashed for piece in by_path[path].read())
+
+
+def fingerprints_of_params(params: Params, hashed: Sequence[str]) -> Fingerprints:
+    """Hashes weights in memory; cast to another dtype, they hash otherwise.
+
+    Args:
+        params: The params, without rows that a checkpoint does not store.
+        hashed: As for `first_fingerprint`.
+    """
+
+    def leaf_of(path: tuple[object, ...], value: jax.Array) -> Leaf:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return Leaf(name, value.shape, lambda: [np.asarray(jax.device_get(value))])
+
+    leaves = [leaf_of(*item) for item in jax.tree.leaves_with_path(params)]
+    return Fingerprints(fingerprint(leaves), first_fingerprint(leaves, hashed))
+
+
+def _sha256(pieces: Iterable[np.ndarray]) -> str:
     digest = hashlib.sha256()
-    for leaf in leaves:
-        for piece in read(leaf):
-            digest.update(np.ascontiguousarray(piece, "<f4").tobytes())
+    for piece in pieces:
+        for part in _row_major(piece):
+            digest.update(part.data)
     return digest.hexdigest()
 
 
-def fingerprint_of_params(params: Params, leaves: Sequence[str] = T5_LEAVES) -> str:
-    """Hashes weights in memory; cast to another dtype, they hash otherwise."""
-
-    def read(leaf: str) -> Iterable[np.ndarray]:
-        value = params
-        for key in leaf.split("/"):
-            value = value[key]
-        return [np.asarray(jax.device_get(value))]
-
-    return fingerprint(read, leaves)
+def _row_major(piece: np.ndarray) -> Iterator[np.ndarray]:
+    """Gives the values as contiguous little-endian float32; NumPy is slow at `.T`."""
+    if piece.ndim != 2 or piece.flags.c_contiguous:
+        yield np.ascontiguousarray(piece, "<f4")
+        return
+    rows, columns = piece.shape
+    for start in range(0, rows, _SQUARE):
+        band = piece[start : start + _SQUARE]
+        part = np.empty(band.shape, "<f4")
+        for left in range(0, columns, _SQUARE):
+            square = slice(left, left + _SQUARE)
+            part[:, square] = band[:, square]
+        yield part

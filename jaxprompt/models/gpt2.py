@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models import layers
-from jaxprompt.models.fingerprint import GPT2_LEAVES, fingerprint_of_params
+from jaxprompt.models.fingerprint import GPT2_LEAVES, fingerprints_of_params
 from jaxprompt.models.gpt2_block import Block
 from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.models.gpt2_context import Context, Encoded, GPT2Cache
@@ -46,7 +46,8 @@ class GPT2:
         config: Sizes and switches.
         name: Hub name or folder name, for provenance.
         revision: Commit of the Hub repository; None for a folder.
-        fingerprint: SHA-256 of the checkpoint, from `fingerprint.fingerprint`.
+        fingerprint: Identity of the checkpoint, from `fingerprint.fingerprint`.
+        first_fingerprint: The same by the rule of version 1, for files that hold it.
         vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`, or
             with `vocab.json` and `merges.txt`.
         dtype: Dtype to compute in; logits, scores, softmax and norms are float32.
@@ -66,6 +67,7 @@ class GPT2:
     name: str = "gpt2"
     revision: str | None = None
     fingerprint: str = ""
+    first_fingerprint: str = ""
     vocabulary: str | None = None
     dtype: str = "float32"
     dropout: float = 0.0
@@ -102,11 +104,11 @@ class GPT2:
         return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
 
     def with_fingerprint(self, params: Params) -> "GPT2":
-        """Returns the same backbone with the fingerprint of these weights."""
+        """Returns the same backbone with the fingerprints of these weights."""
         own_rows = params["embedding"][1 : 1 + self.config.vocab_size]
         own = {**params, "embedding": own_rows}
-        fingerprint = fingerprint_of_params(own, GPT2_LEAVES)
-        return dataclasses.replace(self, fingerprint=fingerprint)
+        current, first = fingerprints_of_params(own, GPT2_LEAVES)
+        return dataclasses.replace(self, fingerprint=current, first_fingerprint=first)
 
     def table(self, params: Params) -> Table:
         """Returns the frozen embedding table, as it is stored."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models import layers
-from jaxprompt.models.fingerprint import fingerprint_of_params
+from jaxprompt.models.fingerprint import T5_LEAVES, fingerprints_of_params
 from jaxprompt.models.options import Remat, check_options, checkpointed
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import Int8Matrix, Table, multiply
@@ -36,7 +36,8 @@ class T5:
         config: Sizes and switches.
         name: Hub name or folder name, for provenance.
         revision: Commit of the Hub repository; None for a folder.
-        fingerprint: SHA-256 of the checkpoint, from `fingerprint.fingerprint`.
+        fingerprint: Identity of the checkpoint, from `fingerprint.fingerprint`.
+        first_fingerprint: The same by the rule of version 1, for files that hold it.
         vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`.
         dtype: Dtype to compute in; logits, scores, softmax and norms are float32.
         dropout: Share of features to drop where a `dropout_key` is given.
@@ -54,6 +55,7 @@ class T5:
     name: str = "t5"
     revision: str | None = None
     fingerprint: str = ""
+    first_fingerprint: str = ""
     vocabulary: str | None = None
     dtype: str = "float32"
     dropout: float = 0.0
@@ -117,8 +119,9 @@ class T5:
         return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
 
     def with_fingerprint(self, params: Params) -> "T5":
-        """Returns the same backbone with the fingerprint of these weights."""
-        return dataclasses.replace(self, fingerprint=fingerprint_of_params(params))
+        """Returns the same backbone with the fingerprints of these weights."""
+        current, first = fingerprints_of_params(params, T5_LEAVES)
+        return dataclasses.replace(self, fingerprint=current, first_fingerprint=first)
 
     def table(self, params: Params) -> Table:
         """Returns the frozen embedding table, as it is stored."""

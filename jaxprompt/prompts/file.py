@@ -15,6 +15,7 @@ from safetensors.numpy import save as to_bytes
 from jaxprompt.atomic import write_atomically
 from jaxprompt.json_file import parse_json_object
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.fingerprint import is_of_every_weight
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 from jaxprompt.quoting import cut, quoted_path, visible
 
@@ -40,8 +41,9 @@ class Provenance:
     Attributes:
         backbone: Name or folder of the frozen model that it was trained on.
         revision: Commit of the model on the Hub; None for a folder.
-        fingerprint: What `models.backbone.fingerprint` says of the model's weights;
-            empty if they were never seen, as of a prompt of another program.
+        fingerprint: Identity of the model's weights, from `models.fingerprint`; empty
+            if they were never seen, as of a prompt of another program. Without "2:" in
+            front it is of version 1, which saw the embeddings and the norms only.
         length: Prompt length P, in tokens.
         width: Model width D.
         task: Name of the task.
@@ -294,13 +296,17 @@ def check_backbone(
     backbone: Backbone,
     *,
     override: bool = False,
-) -> None:
+) -> str | None:
     """Refuses a prompt that was trained on other weights.
 
     Args:
         provenance: Where the prompt comes from.
         backbone: The model that it is about to steer.
         override: Allows another model of the same width.
+
+    Returns:
+        What the user should know of a prompt that is taken all the same: its
+        fingerprint is of version 1, which does not vouch for every weight. Else None.
 
     Raises:
         ValueError: If the widths differ; or, unless overridden, if the fingerprints do
@@ -312,17 +318,27 @@ def check_backbone(
             f"prompt was trained for {provenance.backbone}"
         )
     if override:
-        return
+        return None
     if not provenance.fingerprint:
         raise ValueError(
             f"this prompt was trained on {provenance.backbone}, but its file does not "
             f"say on which weights, so it cannot be verified that {backbone.name} is "
             "that model: say --another_backbone if it is"
         )
-    if provenance.fingerprint != backbone.fingerprint:
-        raise ValueError(
-            f"this prompt was trained on {provenance.backbone} (fingerprint "
-            f"{provenance.fingerprint[:12]}), but the model is {backbone.name} "
-            f"({backbone.fingerprint[:12]}): load the model that it was trained on, or "
-            "say --another_backbone to use it all the same"
+    if provenance.fingerprint == backbone.fingerprint:
+        return None
+    if provenance.fingerprint == backbone.first_fingerprint:
+        return (
+            f"this prompt's file has a fingerprint of version 1, which vouches for the "
+            f"embeddings and norms of {backbone.name} only: whether its other weights "
+            f"are those of {provenance.backbone} is not known"
         )
+    # One version on both sides, so that two hashes are compared in the message.
+    whole = is_of_every_weight(provenance.fingerprint)
+    found = backbone.fingerprint if whole else backbone.first_fingerprint
+    raise ValueError(
+        f"this prompt was trained on {provenance.backbone} (fingerprint "
+        f"{provenance.fingerprint[:12]}), but the model is {backbone.name} "
+        f"({found[:12]}): load the model that it was trained on, or say "
+        "--another_backbone to use it all the same"
+    )

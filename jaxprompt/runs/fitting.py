@@ -105,10 +105,15 @@ def fit_best(
     state, frozen = init_state(ready.join(start), tx, MASKS[run.trains])
     progress = Progress(tuple(MemberProgress() for _ in range(members)))
     first_host = jax.process_index() == 0
-    checkpoints = Checkpoints(workdir / CHECKPOINTS, inputs=_inputs(ready))
-    for note in checkpoints.notes if first_host else ():
-        say(f"jaxprompt: {note}", problem=True)
-    if (saved := checkpoints.latest(state)) is not None:
+    checkpoints = Checkpoints(
+        workdir / CHECKPOINTS, inputs=_inputs(ready), formerly=_formerly(ready)
+    )
+    try:
+        saved = checkpoints.latest(state)
+    finally:
+        for note in checkpoints.notes if first_host else ():
+            say(f"jaxprompt: {note}", problem=True)
+    if saved is not None:
         state, progress = saved
         say(f"resuming after step {int(state.step)} of {pace.steps}")
     say(
@@ -188,7 +193,7 @@ def _batches(
 
 def _inputs(ready: Ready) -> dict[str, str]:
     """Returns the hash of everything that the run reads, by a name for messages."""
-    run, data = ready.run, ready.run.data
+    data = ready.run.data
     splits = (data.train_split, data.validation_split, data.scored_split)
     read = [
         *((task, of, splits) for task, of in zip(data.tasks, ready.tasks, strict=True)),
@@ -203,8 +208,17 @@ def _inputs(ready: Ready) -> dict[str, str]:
             found[f"{name} of task {settings.label} ({_place_of(settings)})"] = digest
     # A new model is a function of the configuration.
     if ready.backbone.fingerprint:
-        found[f"the model {run.model.name}"] = ready.backbone.fingerprint
+        found[_name_of_model(ready)] = ready.backbone.fingerprint
     return found
+
+
+def _formerly(ready: Ready) -> dict[str, str]:
+    """Returns the hash of what earlier versions saw of the model, by the same name."""
+    return {_name_of_model(ready): ready.backbone.first_fingerprint}
+
+
+def _name_of_model(ready: Ready) -> str:
+    return f"the model {ready.run.model.name}"
 
 
 def _place_of(settings: Any) -> str:

@@ -11,11 +11,12 @@ from jaxtyping import Float
 from jaxprompt.config import OfficialTask, OwnTask, Run
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
-from jaxprompt.prompts.file import Provenance, check_backbone, load_prompt, load_start
+from jaxprompt.prompts.file import Provenance, load_prompt, load_start
 from jaxprompt.report.nearest import METRICS
 from jaxprompt.report.reading import Reading, findings, read_prompt, read_rows, to_json
 from jaxprompt.report.table import table
 from jaxprompt.runs.output import check_output, write_json
+from jaxprompt.runs.trained_on import check_prompts
 from jaxprompt.terminal import say, say_lines
 
 
@@ -115,7 +116,7 @@ def _find_model(run: Run, provenance: Provenance, another: bool) -> Checkpoint:
         raise FileNotFoundError(
             f"{reason}; --without_model tells what the prompt's file alone does"
         ) from error
-    check_backbone(provenance, open_backbone(checkpoint), override=another)
+    check_prompts([provenance], open_backbone(checkpoint), another_backbone=another)
     return checkpoint
 
 

@@ -13,10 +13,11 @@ from jaxprompt.models.backbone import find_checkpoint, open_backbone
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.t5 import T5
 from jaxprompt.models.weights.checkpoint import read_params
-from jaxprompt.prompts.file import check_backbone, load_prompt
+from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.markdown import code
 from jaxprompt.runs.output import check_output
 from jaxprompt.runs.prepare import prepare
+from jaxprompt.runs.trained_on import check_prompts
 from jaxprompt.terminal import say
 
 
@@ -116,7 +117,7 @@ def export_prefix(
             f"form peft_prefix for {backbone.name}, which has an encoder: there a "
             "prompt depends on the text behind it and is no prefix, so use peft"
         )
-    check_backbone(provenance, backbone, override=another_backbone)
+    check_prompts([provenance], backbone, another_backbone=another_backbone)
     model = read_params(checkpoint, "float32", None)
     write_prefix(output, backbone, model, prompt, str(run.model.name))
     say(f"wrote {output}: the prompt of {prompt_file} as a prefix of {backbone.name}")

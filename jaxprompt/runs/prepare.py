@@ -19,10 +19,11 @@ from jaxprompt.evaluate.score import Predict, make_predict
 from jaxprompt.models.architecture import Config, Model, make_backbone
 from jaxprompt.models.backbone import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params
-from jaxprompt.prompts.file import Provenance, check_backbone
+from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack
+from jaxprompt.runs.trained_on import check_prompts
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
     RULES,
@@ -268,8 +269,7 @@ def prepare(
         dropout=run.model.dropout,
         remat=run.model.remat,
     )
-    for provenance in trained:
-        check_backbone(provenance, backbone, override=another_backbone)
+    check_prompts(trained, backbone, another_backbone=another_backbone)
     backbone = dataclasses.replace(backbone, mesh=mesh)
     model = read_params(
         checkpoint,

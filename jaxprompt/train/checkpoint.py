@@ -42,22 +42,32 @@ class Checkpoints:
     frozen model is saved.
 
     Attributes:
-        notes: What was found damaged when the folder was opened, a line each.
+        notes: What was found damaged when the folder was opened, and what the last
+            checkpoint does not vouch for, a line each.
     """
 
-    def __init__(self, folder: Path, *, inputs: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        inputs: Mapping[str, str] | None = None,
+        formerly: Mapping[str, str] | None = None,
+    ):
         """Opens a folder, and removes the checkpoints that cannot be used.
 
         Args:
             folder: Where checkpoints are kept; made if needed.
             inputs: Name -> hash of everything that the run reads, as its data. To
                 resume with another hash is refused.
+            formerly: Name -> hash that earlier versions took of some of them, of a part
+                of what they hold: a run that has it is resumed, with a note.
 
         Raises:
             ValueError: If there are checkpoints, and each is damaged.
         """
         self._folder = folder.absolute()
         self._inputs = dict(inputs or {})
+        self._formerly = dict(formerly or {})
         self.notes = _drop_unusable(self._folder)
         self._checkpointer = ocp.training.Checkpointer(
             str(self._folder), cleanup_tmp_directories=True
@@ -200,7 +210,13 @@ class Checkpoints:
     def _check_inputs(self, saved: Mapping[str, str]) -> None:
         for name in sorted(saved.keys() | self._inputs.keys()):
             then, now = saved.get(name), self._inputs.get(name)
-            if then != now:
+            if then != now and then is not None and then == self._formerly.get(name):
+                self.notes.append(
+                    f"{name} is as it was when this run started as far as an earlier "
+                    "version looked: only a part of it was hashed then; from the next "
+                    "checkpoint on, all of it is"
+                )
+            elif then != now:
                 raise ValueError(
                     f"{name} changed since this run started (SHA-256 {_short(then)}, "
                     f"now {_short(now)}): put back what it was to resume, or train in "

@@ -220,7 +220,7 @@ def test_initial_weights_have_t5s_scales(example):
 
 def test_a_fingerprint_is_of_the_weights(example):
     backbone = example.backbone.with_fingerprint(example.params)
-    assert len(backbone.fingerprint) == 64
+    assert len(backbone.fingerprint) == 2 + 64
     norm = example.params["decoder"]["final_norm"]
     other = {
         **example.params,

@@ -48,8 +48,9 @@ def opened(tmp_path):
     """Opens the folder anew each time, as another process would."""
     managers = []
 
-    def open_folder(**inputs):
-        managers.append(Checkpoints(tmp_path / "checkpoints", inputs=inputs))
+    def open_folder(formerly=None, **inputs):
+        folder = tmp_path / "checkpoints"
+        managers.append(Checkpoints(folder, inputs=inputs, formerly=formerly))
         return managers[-1]
 
     yield open_folder
@@ -312,6 +313,22 @@ def test_other_inputs_are_refused_and_named(tiny, opened):
         opened(data="2" * 64, model="1" * 64).latest(state_of(tiny, 1, 0))
     with pytest.raises(ValueError, match=r"model changed .* now none"):
         opened(data="0" * 64).latest(state_of(tiny, 1, 0))
+
+
+def test_what_an_earlier_version_hashed_is_accepted_with_a_note(tiny, opened):
+    opened(model="1" * 64).save(state_of(tiny, 1, 7), Progress())
+    checkpoints = opened(formerly={"model": "1" * 64}, model="2:" + "5" * 64)
+    assert checkpoints.latest(state_of(tiny, 1, 0))
+    assert ["only a part of it was hashed" in note for note in checkpoints.notes] == [
+        True
+    ]
+    checkpoints.save(state_of(tiny, 1, 8), Progress())
+    with pytest.raises(
+        ValueError, match=r"model changed .*SHA-256 2:5555555555, now 2:"
+    ):
+        opened(formerly={"model": "1" * 64}, model="2:" + "6" * 64).latest(
+            state_of(tiny, 1, 0)
+        )
 
 
 def test_a_save_that_fails_is_told_and_leaves_the_ones_before(

@@ -1,6 +1,7 @@
 """Any checkpoint as a table of tensors, streamed leaf by leaf to where it will live."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.models.architecture import Config, make_backbone
-from jaxprompt.models.fingerprint import GPT2_LEAVES, T5_LEAVES, fingerprint
+from jaxprompt.models.fingerprint import (
+    GPT2_LEAVES,
+    T5_LEAVES,
+    Fingerprints,
+    Leaf,
+    fingerprint,
+    first_fingerprint,
+)
 from jaxprompt.models.quantise import (
     Int8Matrix,
     check_quantisation,
@@ -19,6 +27,7 @@ from jaxprompt.models.quantise import (
     to_int8,
 )
 from jaxprompt.models.quantise import quantise as quantise_matrices
+from jaxprompt.models.weights import fingerprint_cache
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.quoting import listed
 from jaxprompt.shapes import Params
@@ -26,6 +35,7 @@ from jaxprompt.sharding import RULES, Rules, shardings
 
 _SHOWN = 6  # Names in an error; a wrong config can misfit hundreds.
 _CHUNK_ROWS = 4096
+_CHUNK_COLUMNS = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +69,12 @@ class Checkpoint:
         _check_cover(self)
 
 
+@functools.cache
 def shapes_of(config: Config) -> Params:
-    """Returns the params of a model as `jax.ShapeDtypeStruct`s, without any device."""
+    """Returns the params of a model as `jax.ShapeDtypeStruct`s, without any device.
+
+    The tree is made once for each config: it is not to be changed.
+    """
     return jax.eval_shape(lambda: make_backbone(config).init(jax.random.key(0)))
 
 
@@ -171,15 +185,46 @@ def _sizes(index: tuple[slice, ...]) -> list[int]:
     return [part.stop - part.start for part in index]
 
 
-def read_fingerprint(checkpoint: Checkpoint) -> str:
-    """Hashes the stored values; see `models.fingerprint`."""
+def read_fingerprints(checkpoint: Checkpoint) -> Fingerprints:
+    """Hashes the stored values, unless it is known what these files hold."""
 
-    def read(leaf: str) -> Iterator[np.ndarray]:
-        source = checkpoint.sources[leaf]
-        for name in source.names:
-            yield from read_chunks(checkpoint.tensors, name)
+    def read() -> Fingerprints:
+        leaves = _stored_leaves(checkpoint)
+        hashed = GPT2_LEAVES if checkpoint.config.causal else T5_LEAVES
+        return Fingerprints(fingerprint(leaves), first_fingerprint(leaves, hashed))
 
-    return fingerprint(read, GPT2_LEAVES if checkpoint.config.causal else T5_LEAVES)
+    return fingerprint_cache.find(checkpoint.tensors.files, read)
+
+
+def _stored_leaves(checkpoint: Checkpoint) -> list[Leaf]:
+    """Lists the leaves as the checkpoint has them, without the rows that we add."""
+    found = []
+    shapes = shapes_of(checkpoint.config)
+    for path, whole in jax.tree_util.tree_leaves_with_path(shapes):
+        source = checkpoint.sources[_name(path)]
+        front, behind = source.padding
+        own = range(front, whole.shape[0] - behind)
+        read = functools.partial(_read_rows, checkpoint.tensors, source, whole, own)
+        found.append(Leaf(_name(path), (len(own), *whole.shape[1:]), read))
+    return found
+
+
+def _read_rows(
+    tensors: Tensors, source: Source, whole: jax.ShapeDtypeStruct, own: range
+) -> Iterator[np.ndarray]:
+    """Reads a leaf in row-major order, never more than one tensor of it at a time."""
+    rows = range(whole.shape[1]) if source.stacked else own
+    others = tuple(slice(0, size) for size in whole.shape[1 + source.stacked :])
+    # Rows of a transposed matrix are columns of its tensor.
+    size = _CHUNK_COLUMNS if source.transposed else _CHUNK_ROWS
+    chunks = [
+        slice(start, min(start + size, rows.stop))
+        for start in range(rows.start, rows.stop, size)
+    ]
+    for layer in own if source.stacked else [None]:
+        front = () if layer is None else (slice(layer, layer + 1),)
+        for chunk in chunks:
+            yield from source.read(tensors, (*front, chunk, *others))
 
 
 def read_table(checkpoint: Checkpoint) -> Iterator[np.ndarray]:

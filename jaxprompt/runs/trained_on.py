@@ -1,0 +1,28 @@
+"""Whether prompts were trained on a model, and what is not known of that."""
+
+from collections.abc import Sequence
+
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.prompts.file import Provenance, check_backbone
+from jaxprompt.terminal import say
+
+
+def check_prompts(
+    trained: Sequence[Provenance], backbone: Backbone, *, another_backbone: bool = False
+) -> None:
+    """Refuses prompts of another model, and tells what is not known of the others.
+
+    Args:
+        trained: Where the prompts come from.
+        backbone: The model, with its fingerprints.
+        another_backbone: Allows a model that they were not trained on.
+
+    Raises:
+        ValueError: As `prompts.file.check_backbone`.
+    """
+    notes = [
+        check_backbone(provenance, backbone, override=another_backbone)
+        for provenance in trained
+    ]
+    for note in dict.fromkeys(filter(None, notes)):  # A bank's are all the same.
+        say(f"jaxprompt: {note}", problem=True)
