@@ -4,13 +4,13 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from jaxprompt.data.libraries import tf
-from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, to_batch
+from jaxprompt.data.pipeline import Lengths, model_features, to_batch
 from jaxprompt.data.position import START, Position
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
@@ -19,20 +19,6 @@ from jaxprompt.shapes import Batch
 def shuffled_rows(count: int, seed: int, epoch: int) -> Int[np.ndarray, " rows"]:
     """Returns the order of the rows in an epoch."""
     return np.random.default_rng((seed, epoch)).permutation(count)
-
-
-class TruncatedShare(NamedTuple):
-    """How much of a split is cut.
-
-    Attributes:
-        inputs: Share of the examples whose inputs are cut, 0 to 1.
-        targets: Share of the examples whose targets are cut, 0 to 1.
-        examples: Examples looked at.
-    """
-
-    inputs: float
-    targets: float
-    examples: int
 
 
 def train_batches(
@@ -176,22 +162,3 @@ def _rows(
 
 def _arrays(dataset: tf.data.Dataset) -> Iterator[Any]:
     return dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
-
-
-def truncated_share(
-    task: Task, split: str, lengths: Lengths, limit: int = 10_000
-) -> TruncatedShare:
-    """Measures how many examples do not fit, on at most `limit` rows at random."""
-    num_examples = task.num_examples(split)
-    rows = sample_rows(num_examples, limit)
-    examples = task.seqio_task.replace(source=task.source.pick(split, rows))
-    dataset = examples.get_dataset(split=split, shuffle=False)
-    sizes = dataset.map(
-        lambda example: (tf.size(example["inputs"]), tf.size(example["targets"]))
-    )
-    inputs, targets = np.array(list(sizes.as_numpy_iterator())).T
-    return TruncatedShare(
-        inputs=float(np.mean(inputs > lengths.inputs)),
-        targets=float(np.mean(targets > lengths.targets)),
-        examples=len(inputs),
-    )

@@ -2,7 +2,9 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxprompt.data.converter import make_converter
+from jaxprompt.data.coverage import show_lost
 from jaxprompt.data.libraries import seqio
 from jaxprompt.data.pipeline import (
     ROW_NUMBERS,
@@ -28,6 +31,8 @@ from jaxprompt.data.rows import (
     sorted_batches,
 )
 from jaxprompt.data.task import Task
+from jaxprompt.data.writing import come_back
+from jaxprompt.quoting import listed, quoted
 from jaxprompt.shapes import Batch
 
 
@@ -84,7 +89,8 @@ class EvaluationSet:
         """
         task.check_labelled(split)
         rows = sample_rows(task.num_examples(split), num_examples)
-        self._task = task
+        self._task, self._split = task, split
+        self._numbers = list(map(int, rows.as_numpy_iterator()))
         self._evaluator = _evaluator(
             run_task(task, task.source.pick(split, rows), lengths, soft_ids),
             split,
@@ -189,12 +195,60 @@ class EvaluationSet:
         Ties go to the first label, or for free text to the first text met.
         """
         # The label words lead, so that a tie goes to the first of them.
-        counts = collections.Counter([*(self._task.labels or ()), *self.texts])
+        texts = [
+            text if written is None else written
+            for written, text in zip(self._written, self.texts, strict=True)
+        ]
+        counts = collections.Counter([*(self._task.labels or ()), *texts])
         text, _ = counts.most_common(1)[0]
         return self.score_texts([text] * self.num_examples)
 
+    def perfect(self) -> Scores:
+        """Scores, as its prediction, the target of each row as a model writes it."""
+        vocabulary = self._task.vocabulary
+        return self.score_texts(
+            [
+                come_back(vocabulary, text) if written is None else written
+                for written, text in zip(self._written, self.texts, strict=True)
+            ]
+        )
+
+    @functools.cached_property
+    def _written(self) -> list[str | None]:
+        return [self._task.written(text) for text in self.texts]
+
+    @functools.cached_property
+    def unwritable(self) -> float:
+        """Share of the targets that the vocabulary cannot write, 0 to 1."""
+        return float(np.mean([written is None for written in self._written]))
+
+    def limits(self) -> list[str]:
+        """Says in words why a score of this split may not mean what it seems to.
+
+        Returns:
+            A sentence each on targets that the vocabulary cannot write, or writes
+            otherwise than they are; on label words that no row has; on metrics that
+            right answers do not bring to 100; and on those that empty answers bring
+            above 0.
+        """
+        return [
+            *self._limits_of_texts(),
+            *self._limits_of_labels(),
+            *self._limits_of_metrics(),
+        ]
+
     def score_texts(self, predictions: Sequence[str]) -> Scores:
-        """Scores predicted texts, one for each row in order."""
+        """Scores predicted texts, one for each row in order.
+
+        Raises:
+            ValueError: If their number is not that of the rows, or a metric comes out
+                as no number.
+        """
+        if len(predictions) != self.num_examples:
+            raise ValueError(
+                f"{len(predictions)} predictions for {self.num_examples} rows of split "
+                f"{self._split!r}: predict every row once"
+            )
 
         def predict_fn(dataset: Any, model_feature_shapes: Any = None) -> Any:
             del dataset, model_feature_shapes
@@ -207,6 +261,13 @@ class EvaluationSet:
             )
         (values,) = future.result().values()
         metrics = {name: float(value) for name, value in values.items()}
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"metric {name} of task {self._task.name} on split "
+                    f"{self._split!r} is {value}, no number: it is not defined for "
+                    f"these {self.num_examples} rows, so use another metric"
+                )
         headline = self._task.headline or tuple(metrics)
         labels = self._task.labels
         illegal = [labels is not None and text not in labels for text in predictions]
@@ -217,6 +278,52 @@ class EvaluationSet:
             illegal=float(np.mean(illegal)),
             headline=self._task.headline,
         )
+
+    def _limits_of_texts(self) -> Iterator[str]:
+        triples = list(zip(self._numbers, self.texts, self._written, strict=True))
+        where = f"targets of split {self._split!r}"
+        lost = [(row, text) for row, text, written in triples if written is None]
+        if lost:
+            yield (
+                f"{len(lost)} of {len(triples)} {where} hold characters that the "
+                "vocabulary cannot write: no answer can equal them. The first: "
+                f"{show_lost(self._task, self._split, lost)}"
+            )
+        changed = [(a, b) for _, a, b in triples if b is not None and a != b]
+        if changed:
+            text, written = changed[0]
+            yield (
+                f"{len(changed)} of {len(triples)} {where} come back otherwise from "
+                f"the vocabulary, as {quoted(text)}, which it writes {quoted(written)}"
+            )
+
+    def _limits_of_labels(self) -> Iterator[str]:
+        absent = [x for x in self._task.labels or () if x not in set(self.texts)]
+        if absent:
+            yield (
+                f"no row of split {self._split!r} has the label {listed(absent)}, "
+                f"of {len(self._task.labels or ())} labels"
+            )
+
+    def _limits_of_metrics(self) -> Iterator[str]:
+        of_split = f"on split {self._split!r}"
+        if self._task.targets_are_right:
+            found = self.perfect().metrics
+            low = {name: x for name, x in found.items() if x < _HIGHEST - 1e-6}
+            if low:
+                yield f"right answers score {_listed(low)}, not 100, {of_split}"
+        found = self.score_texts([""] * self.num_examples).metrics
+        high = {name: x for name, x in found.items() if x > 1e-6}
+        if high:
+            yield f"empty answers score {_listed(high)}, not 0, {of_split}"
+
+
+_HIGHEST = 100.0
+"""Of every metric, on t5's scale."""
+
+
+def _listed(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in metrics.items())
 
 
 _NAMES = (f"evaluation_{number}" for number in itertools.count())

@@ -39,6 +39,11 @@ class Spec(Protocol):
         """Functions (targets, predictions) -> scores."""
         ...
 
+    @property
+    def targets_are_right(self) -> bool:
+        """Whether the target of every row is a right answer to it."""
+        ...
+
     def source(self, data_dir: str | Path | None) -> sources.TableSource:
         """Makes the source: the files below `data_dir`, or TFDS if that is None."""
         ...
@@ -71,6 +76,7 @@ class OfficialTask:
         label_words: The label words of t5's format in class order; None for free
             text.
         choose: From a split's rows to its examples, where these are others.
+        targets_are_right: Whether the target of every row is a right answer to it.
     """
 
     name: str
@@ -83,6 +89,7 @@ class OfficialTask:
     metric_fns: Sequence[Callable[..., Any]]
     label_words: tuple[str, ...] | None = None
     choose: sources.Choose | None = None
+    targets_are_right: bool = True
 
     def source(self, data_dir: str | Path | None) -> sources.TableSource:
         """Makes the source: the files below `data_dir`, or TFDS if that is None."""

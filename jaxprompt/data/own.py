@@ -14,6 +14,7 @@ from jaxprompt.data.libraries import seqio, t5_metrics
 from jaxprompt.data.libraries import t5_postprocessors as postprocessors
 from jaxprompt.data.task import Task, make_task
 from jaxprompt.data.template import Template
+from jaxprompt.data.writing import as_written
 from jaxprompt.quoting import listed, quoted
 
 MetricFn = Callable[..., Any]
@@ -32,6 +33,9 @@ METRICS: Mapping[str, MetricFn] = {
     "bleu": t5_metrics.bleu,
 }
 """Metrics of texts; of these, only accuracy suits a task with labels."""
+
+OF_SENTENCES = ("rouge",)
+"""Those of `METRICS` that take each line of a target for a sentence."""
 
 LABEL_METRICS: Mapping[str, Callable[[int], MetricFn]] = {
     "accuracy": lambda num_classes: t5_metrics.accuracy,
@@ -83,7 +87,9 @@ def file_task(
         share: Split -> share of the rows, 1 in sum. A row's split depends on its
             number and the seed alone, so rows that are added move no others.
         seed: Seed of that division.
-        metrics: Names out of `LABEL_METRICS` with labels, `METRICS` without.
+        metrics: Names out of `LABEL_METRICS` with labels, `METRICS` without. A target
+            that is free text is compared as the vocabulary writes it, so that an
+            answer with every token right is right; see `writing.as_written`.
 
     Returns:
         The task. A split's file is looked for, and its rows are validated, when the
@@ -105,8 +111,12 @@ def file_task(
         read_request=row_format.read_request,
         labels=words,
         postprocess_fn=None if words is None else _class_index(words),
-        metric_fns=_metric_fns(metrics, words),
+        metric_fns=_metric_fns(metrics, words, vocabulary),
     )
+
+
+_WHERE = "where"
+"""Of a row that was read: its file and line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +130,11 @@ class _RowFormat:
 
     def read(self, path: Path) -> list[dict[str, Any]]:
         return [
-            {**self.read_request(row, number), "targets": self._target(row)}
+            {
+                **self.read_request(row, number),
+                "targets": self._target(row),
+                _WHERE: row.where,
+            }
             for number, row in enumerate(read_rows(path))
         ]
 
@@ -151,9 +165,7 @@ def _finder(
         for path in paths.values():
             check_extension(path)
         return lambda: {
-            split: sources.SplitRows(
-                lambda path=path: sources.to_columns(row_format.read(path)), path
-            )
+            split: _split_rows(functools.partial(row_format.read, path), path)
             for split, path in paths.items()
         }
     path, share = Path(files), {"train": 1.0} if share is None else share
@@ -166,19 +178,29 @@ def _finder(
         raise ValueError(f"share {dict(share)}: use shares above 0, 1 in sum")
     rows = functools.cache(lambda: row_format.read(path))
 
-    def read(split: str) -> sources.Columns:
+    def read(split: str) -> list[dict[str, Any]]:
         mine = [row for row in rows() if _split_of(row["idx"], share, seed) == split]
         if not mine:
             raise ValueError(
                 f"{path}: none of {len(rows())} rows falls into split {split!r} with "
                 f"share {share[split]}: use a larger share"
             )
-        return sources.to_columns(mine)
+        return mine
 
     return lambda: {
-        split: sources.SplitRows(functools.partial(read, split), path)
-        for split in share
+        split: _split_rows(functools.partial(read, split), path) for split in share
     }
+
+
+def _split_rows(
+    read: Callable[[], list[dict[str, Any]]], path: Path
+) -> sources.SplitRows:
+    def columns() -> sources.Columns:
+        return sources.to_columns(
+            [{name: row[name] for name in row if name != _WHERE} for row in read()]
+        )
+
+    return sources.SplitRows(columns, path, lambda: [row[_WHERE] for row in read()])
 
 
 def _split_of(number: int, share: Mapping[str, float], seed: int) -> str:
@@ -199,7 +221,7 @@ def _class_index(labels: Sequence[str]) -> Callable[..., Any]:
 
 
 def _metric_fns(
-    names: Sequence[str], labels: Sequence[str] | None
+    names: Sequence[str], labels: Sequence[str] | None, vocabulary: seqio.Vocabulary
 ) -> list[Callable[..., Any]]:
     known = METRICS if labels is None else LABEL_METRICS
     kind = "free text" if labels is None else "labels"
@@ -211,10 +233,30 @@ def _metric_fns(
     if not names:
         raise ValueError(f"no metrics: use {', '.join(known)}")
     if labels is None:
-        return [METRICS[name] for name in names]
+        return [_of_written(name, vocabulary) for name in names]
     if "f1_score_with_invalid" in names and len(labels) != 2:
         raise ValueError(
             f"f1_score_with_invalid is for 2 labels, not {len(labels)}: use "
             "mean_multiclass_f1"
         )
     return [LABEL_METRICS[name](len(labels)) for name in names]
+
+
+def _of_written(name: str, vocabulary: seqio.Vocabulary) -> MetricFn:
+    """Makes a metric of texts compare targets as the vocabulary writes them.
+
+    A target that it cannot write stays as it is: no prediction equals it.
+    """
+    metric = METRICS[name]
+
+    def write(text: str) -> str:
+        written = as_written(vocabulary, text)
+        return text if written is None else written
+
+    def compare(targets: Sequence[str], predictions: Sequence[str]) -> Any:
+        if name in OF_SENTENCES:
+            lines = [map(write, target.split("\n")) for target in targets]
+            return metric(["\n".join(some) for some in lines], predictions)
+        return metric([write(target) for target in targets], predictions)
+
+    return compare

@@ -42,6 +42,11 @@ class QuestionTask:
         return None
 
     @property
+    def targets_are_right(self) -> bool:
+        """True: the target is the first of the answers."""
+        return True
+
+    @property
     def postprocess_fn(self) -> Callable[..., Any]:
         """A prediction is its text; a target is every answer that counts as right."""
         return postprocessors.qa

@@ -39,10 +39,12 @@ class SplitRows(NamedTuple):
     Attributes:
         read: Reads and validates them.
         file: The file that holds them; None where they lie in no single file.
+        places: Lists where each row stands, as "file:line"; None if it is not known.
     """
 
     read: Callable[[], Columns]
     file: Path | None = None
+    places: Callable[[], Sequence[str]] | None = None
 
 
 class TableSource(seqio.DataSource):
@@ -104,6 +106,11 @@ class TableSource(seqio.DataSource):
                 f"{', '.join(found)}"
             )
         return found[split]
+
+    def place(self, split: str, row: int) -> str:
+        """Returns where a row stands, for messages: its file and line if known."""
+        places = self._rows_of(split).places
+        return f"row {row + 1} of split {split!r}" if places is None else places()[row]
 
     @property
     def hashes(self) -> Mapping[str, str]:

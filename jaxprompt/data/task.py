@@ -13,6 +13,7 @@ from jaxtyping import Int
 from jaxprompt.data import files, glue, official, qa, sources, superglue
 from jaxprompt.data.libraries import seqio, tf
 from jaxprompt.data.vocabulary import decode, is_causal, rowless
+from jaxprompt.data.writing import as_written
 
 OFFICIAL_TASKS: dict[str, official.Spec] = {
     **glue.TASKS,
@@ -78,6 +79,7 @@ class Task:
         parts: Name -> what the task mixes; empty for a task of one kind.
         headline: Metrics whose mean is the score; empty for all.
         in_words: How a hand-written prompt asks; None if no other way.
+        targets_are_right: Whether the target of every row is a right answer to it.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Task:
     parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
     headline: tuple[str, ...] = ()
     in_words: InWords | None = None
+    targets_are_right: bool = True
 
     @property
     def asked_in_words(self) -> "Task":
@@ -173,6 +176,16 @@ class Task:
         words = dict(zip(written, labels, strict=True))
         return [words.get(text, text) for text in decode(self.vocabulary, ids)]
 
+    def written(self, text: str) -> str | None:
+        """Returns a target as it reads where a model answers every token of it.
+
+        None if the vocabulary lacks some of its characters, so that no answer can
+        equal it. A label word is itself, however it is written.
+        """
+        if text in (self.labels or ()):
+            return text
+        return as_written(self.vocabulary, text)
+
     def label_ids(self, length: int) -> np.ndarray:
         """Tokenises the label words.
 
@@ -183,8 +196,8 @@ class Task:
             int32 [C, L]: each label, end-of-sequence, then 0.
 
         Raises:
-            ValueError: If the task has no labels, one does not fit, or two have the
-                same ids.
+            ValueError: If the task has no labels, one does not fit, or the vocabulary
+                does not tell two apart.
         """
         if self.labels is None:
             raise ValueError(f"task {self.name} is free text: it has no label words")
@@ -197,7 +210,8 @@ class Task:
                     f"but the target length is {length}: use at least {len(ids)}"
                 )
             row[: len(ids)] = ids
-        if len(np.unique(rows, axis=0)) < len(rows):
+        written = {*decode(self.vocabulary, rows)}
+        if min(len(written), len(np.unique(rows, axis=0))) < len(rows):
             raise ValueError(
                 f"labels {', '.join(self.labels)} of task {self.name} are not told "
                 "apart by the vocabulary: use other label words"
@@ -222,6 +236,7 @@ def make_task(
     token_formats: Sequence[Callable[..., Any]] = (),
     start_words: Sequence[str] = (),
     parts: Mapping[str, Part] | None = None,
+    targets_are_right: bool = True,
 ) -> Task:
     """Puts a task together: format, tokenise, append end-of-sequence.
 
@@ -237,6 +252,7 @@ def make_task(
         token_formats: Preprocessors of what is tokenised, before end-of-sequence.
         start_words: See `Task`; by default the labels.
         parts: See `Task`.
+        targets_are_right: See `Task`.
 
     Returns:
         The task; it is not registered with seqio, so names never clash.
@@ -275,6 +291,7 @@ def make_task(
         read_request=read_request,
         start_words=tuple(start_words or labels or ()),
         parts=parts or {},
+        targets_are_right=targets_are_right,
     )
 
 
@@ -334,6 +351,7 @@ def load_task(
         postprocess_fn=postprocess_fn,
         metric_fns=spec.metric_fns,
         start_words=START_WORDS.get(name, ()),
+        targets_are_right=spec.targets_are_right,
     )
 
 

@@ -3,20 +3,25 @@
 import collections
 from collections.abc import Sequence
 
-from jaxprompt.data.batches import TruncatedShare
+from jaxprompt.data.coverage import Coverage
 from jaxprompt.data.evaluation import Scores
 from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.task import Task
 from jaxprompt.doctor.finding import Finding, skipped
 
-LABELS, TRUNCATION = "label words", "truncation"
+LABELS, TRUNCATION, UNKNOWN = "label words", "truncation", "unknown characters"
+REACH = "right answers"
 COLLAPSE, MAJORITY = "collapse", "majority"
 
 CUT, CUT_MUCH = 0.01, 0.5
-"""Share of the inputs that may be cut without a word, and as a warning."""
+"""Share of the inputs that may be cut, or have unknown characters, without a warning;
+and share that may be cut as a warning."""
 
 CUT_TARGETS = 0.1
-"""Share of the targets that may be cut as a warning: none of these can be right."""
+"""Share of the targets that may be cut as a warning: none of these can be right.
+
+The same share holds for targets with unknown characters.
+"""
 
 
 def check_labels(task: Task) -> Finding:
@@ -48,27 +53,61 @@ def check_labels(task: Task) -> Finding:
     return Finding(LABELS, "warning", longest, says)
 
 
-def check_truncation(share: TruncatedShare, lengths: Lengths) -> Finding:
+def check_truncation(share: Coverage, lengths: Lengths) -> Finding:
     """Judges how many training examples do not fit."""
-    worst = max(share.inputs, share.targets)
+    worst = max(share.cut_inputs, share.cut_targets)
     says = (
-        f"Of {share.examples} training examples {share.inputs:.1%} have their inputs "
-        f"cut, at {lengths.inputs} tokens, and {share.targets:.1%} their targets, at "
-        f"{lengths.targets}"
+        f"Of {share.examples} training examples {share.cut_inputs:.1%} have their "
+        f"inputs cut, at {lengths.inputs} tokens, and {share.cut_targets:.1%} their "
+        f"targets, at {lengths.targets}"
     )
     if worst <= CUT:
         return Finding(TRUNCATION, "ok", worst, f"{says}.")
     names = [
         name
         for name, cut in (
-            ("INPUT_LENGTH", share.inputs),
-            ("TARGET_LENGTH", share.targets),
+            ("INPUT_LENGTH", share.cut_inputs),
+            ("TARGET_LENGTH", share.cut_targets),
         )
         if cut > CUT
     ]
-    is_wrong = share.inputs > CUT_MUCH or share.targets > CUT_TARGETS
+    is_wrong = share.cut_inputs > CUT_MUCH or share.cut_targets > CUT_TARGETS
     says += f": what is cut off is never seen. Raise {' and '.join(names)}."
     return Finding(TRUNCATION, "wrong" if is_wrong else "warning", worst, says)
+
+
+def check_unknown(share: Coverage) -> Finding:
+    """Judges how many training examples hold characters that the vocabulary lacks."""
+    worst = max(share.unknown_inputs, share.unknown_targets)
+    says = (
+        f"Of {share.examples} training examples {share.unknown_inputs:.1%} have "
+        "characters in their inputs that the vocabulary lacks, and "
+        f"{share.unknown_targets:.1%} in their targets"
+    )
+    if share.shown:
+        says += f". The first: {share.shown}"
+    if share.unknown_inputs <= CUT and not share.unknown_targets:
+        return Finding(UNKNOWN, "ok", worst, f"{says}.")
+    says += (
+        ". The model reads <unk> in their place, and no answer can equal such "
+        "a target: write them in other words, or take a model whose vocabulary has "
+        "them."
+    )
+    is_wrong = share.unknown_targets > CUT_TARGETS
+    return Finding(UNKNOWN, "wrong" if is_wrong else "warning", worst, says)
+
+
+def check_reach(score: float, limits: Sequence[str]) -> Finding:
+    """Tells whether right answers score 100, and empty ones 0.
+
+    Args:
+        score: Of the true targets as a model would write them, 0 to 100.
+        limits: What `EvaluationSet.limits` says of the validation split.
+    """
+    if not limits:
+        return Finding(REACH, "ok", score, "Right answers score 100, empty ones 0.")
+    says = "; ".join(limits)
+    return Finding(REACH, "warning", score, f"{says[0].upper()}{says[1:]}.")
 
 
 def check_collapse(scores: Scores, targets: Sequence[str]) -> Finding:

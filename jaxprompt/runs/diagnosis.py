@@ -11,15 +11,19 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxprompt.config import LOSS, Run
-from jaxprompt.data.batches import train_batches, truncated_share
+from jaxprompt.data.batches import train_batches
+from jaxprompt.data.coverage import measure_coverage
 from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.doctor.answers import (
     COLLAPSE,
     MAJORITY,
+    REACH,
     check_collapse,
     check_labels,
     check_majority,
+    check_reach,
     check_truncation,
+    check_unknown,
 )
 from jaxprompt.doctor.case import Case
 from jaxprompt.doctor.finding import Finding, lay_out, skipped
@@ -51,7 +55,7 @@ _SAMPLE = 100
 """Validation rows that are scored."""
 
 _LOOKED_AT = 1000
-"""Training rows whose lengths are looked at."""
+"""Training rows whose lengths and characters are looked at."""
 
 
 def diagnose(
@@ -146,7 +150,7 @@ def _examine(
         *(check_adaptation, check_norms, check_effect, check_gradient),
     ]
     checks: list[Callable[[], list[Finding]]] = [
-        lambda: [check_labels(ready.task), _truncation(ready)],
+        lambda: [check_labels(ready.task), *_coverage(ready), _reach(ready)],
         *(functools.partial(_only, check, case) for check in of_case),
         lambda: [_rate(case, ready.run, start)],
         lambda: _scores(ready, case) if is_trained else _no_scores(),
@@ -159,10 +163,25 @@ def _only(check: Callable[[Case], Finding], case: Case) -> list[Finding]:
     return [check(case)]
 
 
-def _truncation(ready: Ready) -> Finding:
+def _coverage(ready: Ready) -> list[Finding]:
     split, lengths = ready.run.data.train_split, ready.lengths
-    share = truncated_share(ready.task, split, lengths, limit=_LOOKED_AT)
-    return check_truncation(share, lengths)
+    share = measure_coverage(ready.task, split, lengths, limit=_LOOKED_AT)
+    return [check_truncation(share, lengths), check_unknown(share)]
+
+
+def _reach(ready: Ready) -> Finding:
+    """Scores the true targets of the rows that the run is validated on."""
+    run = ready.run
+    if run.evaluation.method == LOSS:
+        return skipped(REACH, f"Method {LOSS!r} gives no answers to score.")
+    rows = EvaluationSet(
+        ready.task,
+        run.data.validation_split,
+        ready.lengths,
+        ready.soft_ids(0),
+        num_examples=run.evaluation.num_examples,
+    )
+    return check_reach(rows.perfect().score, rows.limits())
 
 
 def _make_case(ready: Ready, prompt: Prompt) -> Case:

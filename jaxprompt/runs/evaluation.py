@@ -7,6 +7,7 @@ from typing import Any
 from jaxprompt.config import LOSS, Run
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import stack
+from jaxprompt.runs.coverage import report_limits
 from jaxprompt.runs.measured import result_of
 from jaxprompt.runs.output import check_output, write_json
 from jaxprompt.runs.prepare import prepare
@@ -47,7 +48,9 @@ def evaluate(
     ready = prepare(
         run, splits=(split,), trained=[provenance], another_backbone=another_backbone
     )
-    measured = make_report(ready, split, prompt.length).measure(ready.join(prompt))
+    report = make_report(ready, split, prompt.length)
+    report_limits(report)
+    measured = report.measure(ready.join(prompt))
     result = result_of(measured, run.data.task_name)
     return _show(result, output)
 
@@ -114,6 +117,7 @@ def evaluate_ensemble(
         run, splits=(split,), trained=provenances, another_backbone=another_backbone
     )
     report = ScoreReport(ready, split, bank.length, members)
+    report_limits(report)
     measured = report.measure(ready.join(bank))
     files = [{"file": str(file)} for file in prompt_files]
     named = [m | f for m, f in zip(measured.members, files, strict=True)]

@@ -45,6 +45,10 @@ class LossReport:
         }
         self._measure = make_measure(ready.backbone, ready.place_batch)
 
+    def limits(self) -> list[str]:
+        """Returns nothing: a loss needs no answers, which could be out of reach."""
+        return []
+
     def validate(self, params: Params) -> Validation:
         """Measures a joined tree for the log; the score is the loss, negated."""
         mean, losses = self._losses(params, leave=False)

@@ -57,6 +57,14 @@ class ScoreReport:
             self._tokenise(task, split, prompt_length) for task in ready.tasks
         ]
 
+    def limits(self) -> list[str]:
+        """Says why scores may not mean what they seem to; see `EvaluationSet`."""
+        return [
+            f"{label}: {sentence}"
+            for label, rows in zip(self._labels, self._rows, strict=True)
+            for sentence in rows.limits()
+        ]
+
     def validate(self, params: Params) -> Validation:
         """Scores every member for the log; a tuned model has one score, their mean."""
         scores = self._score(self._rows, params, self._split, leave=False)
@@ -256,6 +264,7 @@ class ScoreReport:
             "untuned": report.untuned.score,
             "illegal": tuned.illegal,
             "untuned_illegal": report.untuned.illegal,
+            "unwritable": self._rows[place].unwritable,
             **hand_written,
             "metrics": tuned.metrics,
             "backbone": self._ready.backbone.name,

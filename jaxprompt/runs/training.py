@@ -6,11 +6,11 @@ from typing import Any
 import jax
 
 from jaxprompt.config import VOCABULARY, Run, TextTask
-from jaxprompt.data.batches import truncated_share
 from jaxprompt.data.tokenizer import write_vocabulary
 from jaxprompt.models.backbone import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack
+from jaxprompt.runs.coverage import report_coverage, report_limits
 from jaxprompt.runs.fitting import check_training, fit_best
 from jaxprompt.runs.measured import Measured, result_of
 from jaxprompt.runs.optimizer import make_optimizer
@@ -98,12 +98,14 @@ def _train_weights(
     data, split = run.data, run.data.scored_split
     ready = prepare(run, splits=data.splits)
     start = ready.start_prompt()
-    truncated = _report_truncation(ready)
+    coverage = report_coverage(ready)
     reports = {
         name: make_report(ready, name, start.length)
         for name in dict.fromkeys((data.validation_split, split))
     }
     check_training(ready, start)
+    for report in reports.values():
+        report_limits(report)
     # Only now: a mistake that any of these has found leaves nothing behind.
     claim_workdir(workdir, config)
     validate = reports[data.validation_split].validate
@@ -121,7 +123,7 @@ def _train_weights(
         **result_of(measured, run.data.task_name),
         "steps": max(best.steps),
         "seconds": round(best.seconds, 1),
-        **truncated,
+        **coverage,
     }
     if jax.process_index() > 0:  # The pages are the first host's to write.
         return result, made
@@ -182,19 +184,3 @@ def _save_model(workdir: Path, ready: Ready, params: Params) -> Path:
     if jax.process_index() == 0 and not made.exists():
         save(made, ready.backbone, model)
     return made
-
-
-def _report_truncation(ready: Ready) -> dict[str, float]:
-    """Says how many training examples the lengths cut; returns the largest shares."""
-    split, lengths = ready.run.data.train_split, ready.lengths
-    inputs, targets = 0.0, 0.0
-    for settings, task in zip(ready.run.data.tasks, ready.tasks, strict=True):
-        share = truncated_share(task, split, lengths)
-        inputs, targets = max(inputs, share.inputs), max(targets, share.targets)
-        if share.inputs or share.targets:
-            say(
-                f"{settings.label}: cut to length, of {share.examples} {split} examples"
-                f" looked at: {share.inputs:.1%} of the inputs ({lengths.inputs} "
-                f"tokens), {share.targets:.1%} of the targets ({lengths.targets})"
-            )
-    return {"truncated_inputs": inputs, "truncated_targets": targets}

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.batches import Lengths, train_batches, truncated_share
+from jaxprompt.data.batches import Lengths, train_batches
 from jaxprompt.data.position import Position
 from jaxprompt.data.task import Task, load_task
 from jaxprompt.prompts.soft_ids import prefix
@@ -143,18 +143,6 @@ def test_packed_rows_hold_the_same_examples(sst2: Task):
     starts = np.flatnonzero(np.diff(packed.target_segments[0], prepend=0) > 0)
     np.testing.assert_array_equal(packed.target_inputs[0, starts], 0)
     assert (packed.inputs == SOFT_IDS[0]).sum() == 20
-
-
-def test_truncated_share(sst2: Task):
-    dataset = sst2.seqio_task.get_dataset(split="train", shuffle=False)
-    sizes = [len(row["inputs"]) for row in dataset.as_numpy_iterator()]
-    limit = int(np.median(sizes))
-    share = truncated_share(sst2, "train", Lengths(limit, 1))
-    assert share.inputs == np.mean(np.array(sizes) > limit)
-    assert 0 < share.inputs < 1
-    assert share.targets == 1.0
-    assert share.examples == 20
-    assert truncated_share(sst2, "train", LENGTHS, limit=7) == (0.0, 0.0, 7)
 
 
 def test_errors_come_before_the_first_batch(sst2: Task):

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.batches import train_batches, truncated_share
+from jaxprompt.data.batches import train_batches
+from jaxprompt.data.coverage import measure_coverage
 from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, stack
 from jaxprompt.data.position import Position
 from jaxprompt.data.pretraining import DENOISING, text_task
@@ -238,9 +239,9 @@ def test_training_noises_a_passage_anew_in_every_epoch(make):
 def test_the_source_knows_its_files_and_what_is_cut(make):
     task = make({"prefix_lm": 1.0})
     assert list(task.source.hashes) == ["a.txt"]
-    share = truncated_share(task, "train", Lengths(4, 60), limit=50)
-    assert share.inputs > 0.5
-    assert share.targets == 0
+    share = measure_coverage(task, "train", Lengths(4, 60), limit=50)
+    assert share.cut_inputs > 0.5
+    assert share.cut_targets == 0
 
 
 def test_a_mistake_is_one_clear_error(make, folder, vocabulary, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 from cases import VOCABULARY
 
-from jaxprompt.data.batches import TruncatedShare
+from jaxprompt.data.coverage import Coverage
 from jaxprompt.data.evaluation import Scores
 from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.task import load_task
@@ -11,7 +11,9 @@ from jaxprompt.doctor.answers import (
     check_collapse,
     check_labels,
     check_majority,
+    check_reach,
     check_truncation,
+    check_unknown,
 )
 from jaxprompt.doctor.finding import Finding
 
@@ -69,10 +71,34 @@ def test_free_text_has_no_label_words():
     ],
 )
 def test_cut_examples_are_told(inputs, targets, verdict, advice):
-    share = TruncatedShare(inputs, targets, 1000)
+    share = Coverage(1000, inputs, targets, 0.0, 0.0)
     finding = check_truncation(share, Lengths(inputs=64, targets=2))
     assert (finding.verdict, finding.number) == (verdict, max(inputs, targets))
     assert advice in finding.says
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "verdict"),
+    [
+        (0.0, 0.0, "ok"),
+        (0.01, 0.0, "ok"),
+        (0.9, 0.0, "warning"),
+        (0.0, 0.001, "warning"),
+        (0.0, 0.2, "wrong"),
+    ],
+)
+def test_unknown_characters_are_told(inputs, targets, verdict):
+    found = check_unknown(Coverage(1000, 0, 0, inputs, targets, "rows.csv:3: 'a < b'"))
+    assert (found.verdict, found.number) == (verdict, max(inputs, targets))
+    assert "The first: rows.csv:3: 'a < b'" in found.says
+    assert ("The model reads <unk>" in found.says) == (verdict != "ok")
+
+
+def test_a_score_that_right_answers_do_not_reach_is_told():
+    assert check_reach(100.0, []).verdict == "ok"
+    found = check_reach(87.5, ["right answers score 87.5", "no row has 'c'"])
+    assert (found.verdict, found.number) == ("warning", 87.5)
+    assert found.says == "Right answers score 87.5; no row has 'c'."
 
 
 def scores(predictions: list[str], score: float = 50.0, illegal: float = 0) -> Scores:

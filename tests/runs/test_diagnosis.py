@@ -44,6 +44,8 @@ RUN = Run(
 CHECKS = [
     "label words",
     "truncation",
+    "unknown characters",
+    "right answers",
     "padding invariance",
     "cached decoding",
     "LM adaptation",
@@ -85,7 +87,7 @@ def test_a_prompt_that_works_has_nothing_wrong(
     assert content["prompt"] == str(file)
     assert json.loads(output.read_text()) == content
     printed = capsys.readouterr().out
-    assert "\n11 ok\n" in printed
+    assert "\n13 ok\n" in printed
     with pytest.raises(ValueError, match=r"doctor\.json exists"):
         diagnose(RUN, file, output=output)
 

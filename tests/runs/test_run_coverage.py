@@ -1,0 +1,61 @@
+"""What a model cannot read or answer is said before anything is trained."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jaxprompt.bundled import resolve
+from jaxprompt.config import Data, Evaluation, OwnTask, Run
+from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.runs.coverage import report_coverage, report_limits
+from jaxprompt.runs.prepare import Ready
+from jaxprompt.runs.score_report import ScoreReport
+from jaxprompt.sharding import make_mesh
+
+ROWS = [("is { it", "yes"), ("is it", "a { b"), ("is this", "two  words"), ("?", "no")]
+
+
+@pytest.fixture
+def ready(tiny, tmp_path: Path) -> Ready:
+    files = {}
+    for split in ("train", "validation"):
+        path = tmp_path / f"{split}.jsonl"
+        lines = [json.dumps({"q": q, "a": a}) + "\n" for q, a in ROWS]
+        path.write_text("".join(lines))
+        files[split] = str(path)
+    task = OwnTask(name="own", files=files, inputs="{q}", target="a")
+    run = Run(
+        data=Data(task=task, input_length=24, target_length=24),
+        evaluation=Evaluation(batch_size=8),
+    )
+    loaded = task.load(load_vocabulary(resolve("bundled:nano")))
+    return Ready(run, (loaded,), make_mesh(8, 1), tiny.backbone, tiny.model)
+
+
+def test_unknown_characters_are_said_and_recorded(ready: Ready, tmp_path, capsys):
+    assert report_coverage(ready) == {
+        "truncated_inputs": 0,
+        "truncated_targets": 0,
+        "unknown_inputs": 0.25,
+        "unknown_targets": 0.25,
+    }
+    assert capsys.readouterr().out == (
+        "own: with characters that the vocabulary lacks, of 4 train examples looked "
+        "at: 25.0% of the inputs, 25.0% of the targets. The first: "
+        f"{tmp_path}/train.jsonl:2: 'a {{ b' ('{{')\n"
+    )
+
+
+def test_a_score_that_is_out_of_reach_is_said(ready: Ready, tmp_path, capsys):
+    report_limits(ScoreReport(ready, "validation", prompt_length=0))
+    lost, changed, reach = capsys.readouterr().out.splitlines()
+    assert lost == (
+        "own: 1 of 4 targets of split 'validation' hold characters that the vocabulary "
+        "cannot write: no answer can equal them. The first: "
+        f"{tmp_path}/validation.jsonl:2: 'a {{ b' ('{{')"
+    )
+    assert "'two  words', which it writes 'two words'" in changed
+    assert reach == (
+        "own: right answers score accuracy 75.0, not 100, on split 'validation'"
+    )
