@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxprompt.data import sources
 from jaxprompt.data.files import Row, check_extension, read_rows
 from jaxprompt.data.libraries import seqio, t5_metrics
@@ -21,15 +23,62 @@ MetricFn = Callable[..., Any]
 
 
 def _squad(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, Any]:
-    # t5's function wants the list of a question's answers; ours has one.
-    return t5_metrics.squad([[target] for target in targets], predictions)
+    """Scores as SQuAD does; t5's function wants all answers of a question, ours is one.
+
+    Of a target without words, such as "the" or "+", t5's F1 is 0 whatever the answer.
+    Here it is 1 if the answer has no words either, as in SQuAD 2.0.
+
+    Source: compute_f1 of SQuAD 2.0's evaluation script,
+    https://rajpurkar.github.io/SQuAD-explorer.
+    """
+    scores = t5_metrics.squad([[target] for target in targets], predictions)
+    normalise = t5_metrics.qa_utils.normalize_squad
+    both_empty = [
+        not normalise(target) and not normalise(prediction)
+        for target, prediction in zip(targets, predictions, strict=True)
+    ]
+    return {**scores, "f1": scores["f1"] + 100 * np.mean(both_empty)}
+
+
+def _rouge(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, Any]:
+    """Scores by t5's ROUGE, which draws samples of the rows: always the same ones."""
+    state = np.random.get_state()
+    np.random.seed(0)
+    try:
+        return t5_metrics.rouge(targets, predictions)
+    finally:
+        np.random.set_state(state)
+
+
+def _mean_f1(num_classes: int) -> MetricFn:
+    """Makes the mean F1 of the classes that a split or the predictions for it hold.
+
+    This is scikit-learn's macro average. t5's function, which SuperGLUE's CB keeps,
+    also counts a class that is nowhere, with an F1 of 0: perfect predictions of two
+    classes out of three would score 66.7. A prediction that is no class is wrong, but
+    no class of its own.
+    """
+
+    def mean_f1(targets: Sequence[int], predictions: Sequence[int]) -> Any:
+        present = sorted({*targets, *predictions} & {*range(num_classes)})
+        metric = t5_metrics.sklearn_metrics_wrapper(
+            "f1_score",
+            metric_dict_str=f"mean_{num_classes}class_f1",
+            metric_post_process_fn=lambda x: 100 * x,
+            labels=present,
+            average="macro",
+            zero_division=0,
+        )
+        return metric(targets, predictions)
+
+    return mean_f1
 
 
 METRICS: Mapping[str, MetricFn] = {
     "accuracy": t5_metrics.accuracy,
     "sequence_accuracy": t5_metrics.sequence_accuracy,
     "squad": _squad,
-    "rouge": t5_metrics.rouge,
+    "rouge": _rouge,
     "bleu": t5_metrics.bleu,
 }
 """Metrics of texts; of these, only accuracy suits a task with labels."""
@@ -43,9 +92,7 @@ LABEL_METRICS: Mapping[str, Callable[[int], MetricFn]] = {
     "matthews_corrcoef": lambda num_classes: t5_metrics.sklearn_metrics_wrapper(
         "matthews_corrcoef", metric_post_process_fn=lambda x: 100 * x
     ),
-    "mean_multiclass_f1": lambda num_classes: t5_metrics.mean_multiclass_f1(
-        num_classes, zero_division=0
-    ),
+    "mean_multiclass_f1": _mean_f1,
 }
 """Metrics of class indices, made from the number of classes."""
 

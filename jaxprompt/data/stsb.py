@@ -63,6 +63,12 @@ def _zero_if_constant(correlation: Callable[..., Any]) -> Callable[..., Any]:
     return metric
 
 
+def _postprocess(text: str, default: float = -1.0, **example: Any) -> float:
+    """Reads a number; text that is none, or "nan" or "inf", is `default`."""
+    found = postprocessors.string_to_float(text, default=default, **example)
+    return found if math.isfinite(found) else default
+
+
 _CONFIG: Any = glue.Glue.builder_configs["stsb"]
 
 STSB = OfficialTask(
@@ -77,7 +83,7 @@ STSB = OfficialTask(
     read_request=_read_request,
     to_text=preprocessors.stsb,
     prefix="stsb ",
-    postprocess_fn=postprocessors.string_to_float,
+    postprocess_fn=_postprocess,
     metric_fns=(
         _zero_if_constant(metrics.pearson_corrcoef),
         _zero_if_constant(metrics.spearman_corrcoef),

@@ -1,5 +1,6 @@
 """One number for a benchmark: the mean over its tasks of each task's mean metric."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,7 +16,8 @@ def superglue_score(metrics_by_task: Mapping[str, Mapping[str, float]]) -> float
         metrics_by_task: Task -> metric name -> value; other tasks are left out.
 
     Raises:
-        ValueError: If one of the eight tasks is missing, or has no metrics.
+        ValueError: If one of the eight tasks is missing, has no metrics, or has one
+            that is no finite number.
 
     Source: Wang et al. 2019, sec. 3.1 (arXiv:1905.00537): all tasks weigh the same,
     and where a task has several metrics, it counts with their mean.
@@ -26,5 +28,11 @@ def superglue_score(metrics_by_task: Mapping[str, Mapping[str, float]]) -> float
             f"no metrics of {', '.join(missing)}: the SuperGLUE score needs all of "
             f"{', '.join(SUPERGLUE)}"
         )
+    for task in SUPERGLUE:
+        for name, value in metrics_by_task[task].items():
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"{name} of {task} is {value}, no number: evaluate {task} again"
+                )
     means = [np.mean(list(metrics_by_task[task].values())) for task in SUPERGLUE]
     return float(np.mean(means))

@@ -105,10 +105,13 @@ def score_gold(
 
 
 def summarise(found: Float[np.ndarray, "rows 3"]) -> dict[str, float]:
-    """Averages what `gold_of` gives over rows; see `score_gold`."""
+    """Averages what `gold_of` gives over rows; see `score_gold`.
+
+    Where no answer has a token, as an empty text, the loss is 0.
+    """
     nats, tokens, rank = found.astype(np.float64).T
     return {
-        "gold_loss": float(nats.sum() / tokens.sum()),
+        "gold_loss": float(nats.sum() / max(tokens.sum(), 1)),
         "gold_mrr": float(100 * np.mean(1 / rank)),
         **{f"gold_recall_{top}": float(100 * np.mean(rank <= top)) for top in TOPS},
     }

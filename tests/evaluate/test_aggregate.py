@@ -55,3 +55,8 @@ def test_a_task_that_is_missing_is_named():
         superglue_score(some)
     with pytest.raises(ValueError, match="no metrics of cb: "):
         superglue_score({**AVERAGE, "cb": {}})
+
+
+def test_a_score_that_is_no_number_is_named():
+    with pytest.raises(ValueError, match="f1 of cb is nan, no number: evaluate cb"):
+        superglue_score({**AVERAGE, "cb": {"accuracy": 99.3, "f1": float("nan")}})

@@ -67,3 +67,7 @@ def test_the_summary_is_over_tokens_for_the_loss_and_over_rows_for_ranks():
         "gold_recall_10": 50.0,
         "gold_recall_100": 75.0,
     }
+
+
+def test_answers_without_a_token_have_no_loss():
+    assert summarise(np.array([[0.0, 0, 1], [0.0, 0, 2]]))["gold_loss"] == 0
