@@ -37,8 +37,8 @@ def evaluate(flags: argparse.Namespace) -> None:
     }
     if flags.ensemble:
         files = runs.find_prompts(flags.prompt)
-        run, _ = _configured(flags, files[0])
-        runs.evaluate_ensemble(run, files, **options)
+        of_files = {file: _configured(flags, file)[0] for file in files}
+        runs.evaluate_ensemble(of_files, **options)
         return
     if len(flags.prompt) > 1:
         raise ValueError(

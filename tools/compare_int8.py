@@ -115,7 +115,7 @@ def compare_scores(
             result = train(run, workdir, config=config)
             prompts = find_prompts([str(workdir / "prompts")])
             scores = {
-                other: evaluate_ensemble(changed, prompts)["members"]
+                other: evaluate_ensemble(dict.fromkeys(prompts, changed))["members"]
                 for other, (changed, _) in runs.items()
             }
             means = [np.mean([m["score"] for m in scores[other]]) for other in names]

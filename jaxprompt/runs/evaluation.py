@@ -1,11 +1,11 @@
 """Scoring prompt files on their task: one of them, or the vote of several."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxprompt.config import LOSS, Run
-from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.file import Provenance, load_prompt
 from jaxprompt.prompts.prompt import stack
 from jaxprompt.runs.coverage import report_limits
 from jaxprompt.runs.measured import result_of
@@ -13,6 +13,7 @@ from jaxprompt.runs.output import check_output, write_json
 from jaxprompt.runs.prepare import prepare
 from jaxprompt.runs.results import make_report, result_table
 from jaxprompt.runs.score_report import ScoreReport
+from jaxprompt.runs.together import check_together, score_settings, task_settings
 from jaxprompt.terminal import say, say_lines
 
 
@@ -56,8 +57,7 @@ def evaluate(
 
 
 def evaluate_ensemble(
-    run: Run,
-    prompt_files: Sequence[Path],
+    runs: Mapping[Path, Run],
     *,
     split: str | None = None,
     output: Path | None = None,
@@ -67,10 +67,10 @@ def evaluate_ensemble(
     """Scores several prompts in shared batches, and the majority vote of each task's.
 
     Args:
-        run: Model, task and method, as of one of the prompts. With several tasks, each
-            prompt answers the one that it was trained on.
-        prompt_files: The prompts, of one length; their order decides ties, as in
-            `evaluate.vote.majority_vote`.
+        runs: Prompt files, of one length, and of each its model, task and method: what
+            the file says, or a change of it. What decides a score must be the same for
+            all. With several tasks, each prompt answers the one that it was trained on.
+            The order of the files decides ties, as in `evaluate.vote.majority_vote`.
         split: As of `evaluate`.
         output: As of `evaluate`.
         overwrite: As of `evaluate`.
@@ -83,35 +83,31 @@ def evaluate_ensemble(
         ValueError: If anything does not fit, before any device work.
         FileNotFoundError: If a file is missing.
     """
-    split = split or run.data.scored_split
     check_output(output, overwrite)
-    if len(prompt_files) < 2:
+    if len(runs) < 2:
         raise ValueError(
-            f"an ensemble of {len(prompt_files)} prompts: name two or more, as "
+            f"an ensemble of {len(runs)} prompts: name two or more, as "
             "--prompt=A --prompt=B, or the folder of a bank"
         )
+    run = next(iter(runs.values()))
     if run.evaluation.method == LOSS:
         raise ValueError(
             f"method {LOSS!r} gives no answers to vote on: use another, as "
             "--gin.METHOD=\"'greedy'\""
         )
-    prompts, provenances = zip(*map(load_prompt, prompt_files), strict=True)
+    prompts, provenances = zip(*map(load_prompt, runs), strict=True)
     bank = stack(prompts)
-    places = {task.label: place for place, task in enumerate(run.data.tasks)}
-    members = []
-    for file, provenance in zip(prompt_files, provenances, strict=True):
-        place = 0 if len(places) == 1 else places.get(provenance.task)
-        if place is None:
-            raise ValueError(
-                f"{file} was trained on {provenance.task!r}, but this run has "
-                f"{', '.join(places)}: leave it out"
-            )
-        members.append((place, provenance.seed or 0))
-    used = sorted({place for place, _ in members})
-    if len(used) < len(places):
+    check_together({file: score_settings(one, split) for file, one in runs.items()})
+    split = split or run.data.scored_split
+    places = _places(runs, provenances)
+    seeds = [provenance.seed or 0 for provenance in provenances]
+    members = list(zip(places, seeds, strict=True))
+    labels = [task.label for task in run.data.tasks]
+    missing = [label for place, label in enumerate(labels) if place not in places]
+    if missing:
         raise ValueError(
-            f"no prompt for {', '.join(t for t, p in places.items() if p not in used)}:"
-            " name prompts of every task, or set another TASK"
+            f"no prompt for {', '.join(missing)}: name prompts of every task, or set "
+            "another TASK"
         )
     ready = prepare(
         run, splits=(split,), trained=provenances, another_backbone=another_backbone
@@ -119,10 +115,30 @@ def evaluate_ensemble(
     report = ScoreReport(ready, split, bank.length, members)
     report_limits(report)
     measured = report.measure(ready.join(bank))
-    files = [{"file": str(file)} for file in prompt_files]
+    files = [{"file": str(file)} for file in runs]
     named = [m | f for m, f in zip(measured.members, files, strict=True)]
     result = result_of(measured._replace(members=named), run.data.task_name)
     return _show(result, output)
+
+
+def _places(runs: Mapping[Path, Run], provenances: Sequence[Provenance]) -> list[int]:
+    """Returns which of the first run's tasks each prompt answers."""
+    first_file, first = next(iter(runs.items()))
+    tasks = {task.label: task for task in first.data.tasks}
+    places = []
+    for (file, run), provenance in zip(runs.items(), provenances, strict=True):
+        own = {task.label: task for task in run.data.tasks}
+        label = next(iter(own)) if len(own) == 1 else provenance.task
+        if label not in own or label not in tasks:
+            raise ValueError(
+                f"{file} was trained on {provenance.task!r}, but the run of "
+                f"{first_file} has {', '.join(tasks)}: leave it out"
+            )
+        check_together(
+            {first_file: task_settings(tasks[label]), file: task_settings(own[label])}
+        )
+        places.append(list(tasks).index(label))
+    return places
 
 
 def _show(result: dict[str, Any], output: Path | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from jaxprompt.interop.forms import find_form
 from jaxprompt.prompts.file import Provenance, load_prompt, write_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.output import check_output
+from jaxprompt.runs.together import check_together
 from jaxprompt.terminal import say
 
 
@@ -160,12 +161,11 @@ def export_prompt(
         kind = "folder" if known.folder else "file"
         raise ValueError(f"form {form} is written as a {kind}, but {output} is none")
     prompts, provenances = zip(*map(load_prompt, prompt_files), strict=True)
-    backbones = list(dict.fromkeys(provenance.backbone for provenance in provenances))
-    if len(backbones) > 1:
-        raise ValueError(
-            f"prompts for {' and '.join(backbones)}: a table serves one model, so "
-            "export those of each alone"
-        )
+    named = [{"backbone": provenance.backbone} for provenance in provenances]
+    check_together(
+        dict(zip(prompt_files, named, strict=True)),
+        fix="a table serves one model, so export those of each alone",
+    )
     given = Given(
         prompts=prompts,
         provenances=provenances,
@@ -175,4 +175,4 @@ def export_prompt(
     for note in known.write(output, given):
         say(note)
     number = f"{len(prompts)} prompts" if len(prompts) > 1 else "a prompt"
-    say(f"wrote {output}, {number} for {backbones[0]} in the form {form}")
+    say(f"wrote {output}, {number} for {provenances[0].backbone} in the form {form}")

@@ -23,6 +23,7 @@ from jaxprompt.prompts.prompt import Prompt, lengthen, stack
 from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output
 from jaxprompt.runs.prepare import Ready, prepare
+from jaxprompt.runs.together import answer_settings, check_together
 from jaxprompt.strict_json import as_json, printable_json
 from jaxprompt.terminal import say
 
@@ -182,7 +183,7 @@ def _tokenise(
 
 def _check_runs(runs: Mapping[Path, Run]) -> None:
     """Raises ValueError unless the runs answer, with one model and in one way."""
-    first_file, first = next(iter(runs.items()))
+    first = next(iter(runs.values()))
     if first.evaluation.method == LOSS:
         raise ValueError(
             f"method {LOSS!r} gives no answers: use another, as "
@@ -195,17 +196,7 @@ def _check_runs(runs: Mapping[Path, Run]) -> None:
             f"two prompts are called {', '.join(twice)}: rows cannot tell them apart,"
             " so rename a file"
         )
-    for file, run in runs.items():
-        for part, there, here in (
-            ("model", first.model, run.model),
-            ("evaluation", first.evaluation, run.evaluation),
-            ("target_length", first.data.target_length, run.data.target_length),
-        ):
-            if there != here:
-                raise ValueError(
-                    f"{first_file} and {file} do not run together: {part} is {there} "
-                    f"and {here}; set it for both, as --gin.METHOD=\"'greedy'\""
-                )
+    check_together({file: answer_settings(run) for file, run in runs.items()})
 
 
 def _owners(

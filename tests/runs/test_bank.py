@@ -126,7 +126,8 @@ def test_an_ensemble_from_files_scores_the_same(bank, tmp_path, capsys):
     folder, result = bank
     files = find_prompts([str(folder / "prompts")])
     assert [file.stem for file in files] == ["rte-3", "rte-4", "sst2-3", "sst2-4"]
-    scores = evaluate_ensemble(BANK, files, output=tmp_path / "scores.json")
+    runs = dict.fromkeys(files, BANK)
+    scores = evaluate_ensemble(runs, output=tmp_path / "scores.json")
     by_file = {Path(member["file"]).stem: member for member in scores["members"]}
     for name, member in zip(NAMES, result["members"], strict=True):
         assert by_file[name]["score"] == member["score"]
@@ -141,9 +142,9 @@ def test_what_makes_no_ensemble_is_refused(bank, tmp_path):
     folder, _ = bank
     files = find_prompts([str(folder / "prompts")])
     with pytest.raises(ValueError, match=r"an ensemble of 1 prompts"):
-        evaluate_ensemble(BANK, files[:1])
+        evaluate_ensemble({files[0]: BANK})
     with pytest.raises(ValueError, match="no prompt for sst2"):
-        evaluate_ensemble(BANK, files[:2])
+        evaluate_ensemble(dict.fromkeys(files[:2], BANK))
     with pytest.raises(FileNotFoundError, match=r"no \*\.safetensors in folder"):
         find_prompts([str(tmp_path)])
 
@@ -289,5 +290,5 @@ def test_a_row_that_names_no_prompt_is_refused(bank, tmp_path):
     greedy = dataclasses.replace(BANK.evaluation, method="beam")
     (first, run), (second, _) = runs.items()
     other = {first: run, second: dataclasses.replace(run, evaluation=greedy)}
-    with pytest.raises(ValueError, match=r"do not run together: evaluation is"):
+    with pytest.raises(ValueError, match=r"together: Evaluation.method is 'rank' and"):
         predict(other, source=source)

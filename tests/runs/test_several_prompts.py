@@ -1,9 +1,11 @@
-"""Several prompt files at once: each row has the answer of its own prompt alone."""
+"""Several prompt files at once: each answers as it does alone, or all are refused."""
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +13,21 @@ import numpy as np
 import pytest
 
 from jaxprompt.bundled import resolve
-from jaxprompt.config import Data, Evaluation, Model, OwnTask, Run
+from jaxprompt.cli import main
+from jaxprompt.config import Data, Evaluation, Model, OfficialTask, OwnTask, Run
+from jaxprompt.configure import configure
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.models.backbone import save
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
-from jaxprompt.prompts.file import save_prompt
+from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.runs import predict
+from jaxprompt.runs import evaluate_ensemble, predict
+from jaxprompt.runs.together import check_together, score_settings, task_settings
 
+SMALL = GPT2Config(
+    vocab_size=6000, width=16, heads=2, ffn_width=24, layers=2, positions=64
+)
 TEXTS = ("", "rain", "a film of joy")
 RUN = Run(
     model=Model(name="model"),
@@ -44,10 +52,8 @@ def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("several")
     spiece = Path(resolve("bundled:nano")) / "spiece.model"
     size = int(load_vocabulary(spiece, causal=True).vocab_size)
-    config = GPT2Config(
-        vocab_size=size - 1, width=16, heads=2, ffn_width=24, layers=2, positions=32
-    )
-    backbone = dataclasses.replace(GPT2(config), vocabulary=str(spiece))
+    assert size == SMALL.vocab_size + 1
+    backbone = dataclasses.replace(GPT2(SMALL), vocabulary=str(spiece))
     draw = np.random.default_rng(0)
     model = jax.tree.map(
         lambda leaf: jnp.asarray(draw.normal(0.0, 0.5, leaf.shape), leaf.dtype),
@@ -98,3 +104,79 @@ def test_a_sampled_answer_does_not_depend_on_the_other_rows_of_the_file():
     assert [found[0], found[2]] == [alone[0], alone[2]]
     # The same text in another line is answered by chance, too.
     assert len(set(answers("a", [{"ask": ""}] * 4, run))) > 1
+
+
+def changed(part: str, **fields: Any) -> Run:
+    """The run with other settings in one of its parts."""
+    return dataclasses.replace(
+        RUN, **{part: dataclasses.replace(getattr(RUN, part), **fields)}
+    )
+
+
+A, B = Path("a.safetensors"), Path("b.safetensors")
+TOGETHER = "a.safetensors and b.safetensors do not run together: "
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (changed("data", input_length=16), "Data.input_length is 8 and 16"),
+        (changed("data", target_length=5), "Data.target_length is 4 and 5"),
+        (changed("model", dtype="bfloat16"), "Model.dtype is 'float32' and 'bfloat16'"),
+        (
+            changed("evaluation", num_examples=2),
+            "Evaluation.num_examples is None and 2",
+        ),
+        (
+            changed(
+                "data", task=dataclasses.replace(RUN.data.task, inputs="say {ask}")
+            ),
+            "OwnTask.inputs is '{ask}' and 'say {ask}'",
+        ),
+    ],
+)
+def test_an_ensemble_of_prompts_that_were_made_for_other_rows_is_refused(
+    other: Run, message: str
+):
+    with pytest.raises(ValueError, match=re.escape(TOGETHER + message)):
+        evaluate_ensemble({A: RUN, B: other})
+
+
+def test_the_command_compares_the_configurations_of_all_prompts(capsys):
+    """Each file's own, unless the command sets it for all."""
+    files = ["gin/runs/prompt_tuning.gin", "gin/tasks/sst2.gin"]
+    settings = ["MODEL='model'", "DATA_DIR='bundled:mini'", "TARGET_LENGTH=16"]
+    for name, length in {"a": 16, "b": 32}.items():
+        run, config = configure(files, [*settings, f"INPUT_LENGTH={length}"])
+        assert run.data.input_length == length
+        prompt, _ = load_prompt(f"{name}.safetensors")
+        backbone = dataclasses.replace(GPT2(SMALL), name="model")
+        path = f"{name}-{length}.safetensors"
+        save_prompt(path, prompt, backbone, task="sst2", config=config)
+    command = [
+        "evaluate",
+        "--ensemble",
+        "--another_backbone",
+        "--prompt=a-16.safetensors",
+    ]
+    command += ["--prompt=b-32.safetensors", "--gin.Evaluation.num_examples=8"]
+    assert main(command) == 1
+    assert (
+        "a-16.safetensors and b-32.safetensors do not run together: Data.input_length "
+        "is 16 and 32; set it for both, as --gin.Data.input_length=VALUE"
+    ) in capsys.readouterr().err
+    assert main([*command, "--gin.Data.input_length=16"]) == 0
+
+
+def test_what_decides_no_score_may_differ():
+    other = dataclasses.replace(
+        changed("model", dropout=0.1, remat="full"), batch_size=16, seed=4
+    )
+    check_together({A: score_settings(RUN, None), B: score_settings(other, None)})
+    split = changed("data", validation_split="train")
+    check_together({A: score_settings(RUN, "test"), B: score_settings(split, "test")})
+    with pytest.raises(ValueError, match=r"Data\.validation_split is 'validation' and"):
+        check_together({A: score_settings(RUN, None), B: score_settings(split, None)})
+    kinds = {A: task_settings(RUN.data.task), B: task_settings(OfficialTask())}
+    with pytest.raises(ValueError, match=r"Data\.task is 'OwnTask' and 'OfficialTask'"):
+        check_together(kinds)
