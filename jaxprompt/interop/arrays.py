@@ -2,7 +2,9 @@
 
 import io
 import os
+from collections.abc import Sequence, Set
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,11 +52,18 @@ def npy_bytes(array: np.ndarray) -> bytes:
 
 
 def read_tensor(path: Path, tensor: str, otherwise: str) -> np.ndarray:
-    """Reads the only tensor of a .safetensors file; of a whole model, nothing.
+    """Reads the only tensor of a .safetensors file; see `read_tensors`."""
+    return read_tensors(path, [{tensor}], otherwise)[tensor]
+
+
+def read_tensors(
+    path: Path, known: Sequence[Set[str]], otherwise: str
+) -> dict[str, np.ndarray]:
+    """Reads the few tensors of a .safetensors file; of a whole model, nothing.
 
     Args:
         path: The file.
-        tensor: The name that it must have.
+        known: The names that it may have: all of one set, and no others.
         otherwise: What to say of a file of other tensors, or of more.
 
     Raises:
@@ -66,24 +75,36 @@ def read_tensor(path: Path, tensor: str, otherwise: str) -> np.ndarray:
     try:
         with safe_open(path, framework="numpy") as file:
             names = sorted(file.keys())
-            if names != [tensor]:
+            if set(names) not in known:
+                wanted = " or ".join(", ".join(sorted(one)) for one in known)
+                number = "one tensor " if len(known) == 1 else ""
                 raise ValueError(
-                    f"{path} holds {listed(names, most=5)}, where one tensor "
-                    f"{tensor!r} should be: {otherwise}"
+                    f"{path} holds {listed(names, most=5)}, where {number}{wanted!r} "
+                    f"should be: {otherwise}"
                 )
-            try:
-                return file.get_tensor(tensor)
-            except AttributeError as error:  # NumPy has no floats of 8 bits and fewer.
-                dtype = file.get_slice(tensor).get_dtype()
-                raise ValueError(
-                    f"{path}: {tensor} is {dtype}: it must be {', '.join(_KINDS)}"
-                ) from error
+            return {name: _tensor(file, name, path) for name in names}
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a whole safetensors file ({error}); what torch.save wrote "
             "is a pickle and never read here: convert it once by "
-            + conversion(path, f"{{'{tensor}': {_LOADED.format(path=path)}}}")
+            + conversion(path, _as_dict(path, known[0]))
         ) from error
+
+
+def _tensor(file: Any, name: str, path: Path) -> np.ndarray:
+    try:
+        return file.get_tensor(name)
+    except AttributeError as error:  # NumPy has no floats of 8 bits and fewer.
+        dtype = file.get_slice(name).get_dtype()
+        raise ValueError(
+            f"{path}: {name} is {dtype}: it must be {', '.join(_KINDS)}"
+        ) from error
+
+
+def _as_dict(path: Path, names: Set[str]) -> str:
+    """Returns the Python expression of the one tensor that a pickle may be."""
+    (name,) = names
+    return f"{{'{name}': {_LOADED.format(path=path)}}}"
 
 
 def conversion(path: Path, tensors: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Prompt tuning of Hugging Face PEFT: adapter_config.json and safetensors."""
+"""Soft prompts of Hugging Face PEFT: adapter_config.json and safetensors."""
 
 import json
 import os
@@ -9,18 +9,19 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.bundled import is_bundled, resolve
+from jaxprompt.bundled import is_bundled
 from jaxprompt.interop.arrays import (
     check_rows,
     conversion,
-    read_tensor,
+    read_tensors,
     round_rows,
     safetensors_bytes,
 )
 from jaxprompt.interop.exchange import Given, Taken
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.json_file import read_json_object
-from jaxprompt.models.backbone import find_checkpoint
+from jaxprompt.models.architecture import Config
+from jaxprompt.models.backbone import find_here
 from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.quoting import quoted, quoted_path
@@ -31,30 +32,45 @@ CONFIG, WEIGHTS, PICKLE = (
     "adapter_model.bin",
 )
 TENSOR = "prompt_embeddings"
-_TYPE = "PROMPT_TUNING"
+COLUMNS, ROWS = "prefix_task_cols", "prefix_task_rows"
+_TYPE, _MULTITASK = "PROMPT_TUNING", "MULTITASK_PROMPT_TUNING"
+_OF_ROWS = (_TYPE, "P_TUNING", "CPT")
+"""Types whose file holds the rows in front of a text, and nothing else: what trained
+them, an MLP, an LSTM or a change of the rows, is folded in when PEFT saves."""
+_OF_KEYS = ("PREFIX_TUNING", "CARTRIDGE")
+"""Types whose file holds keys and values of every layer."""
+_SECOND = "the rest are PEFT's second prompt, which it neither trains nor reads for T5"
+_SECOND_OF_TASKS = (
+    "the rest are PEFT's second prompt, which it trains in front of the decoder's "
+    "input, but does not read when it generates"
+)
 _SEQUENCES, _CAUSAL = "SEQ_2_SEQ_LM", "CAUSAL_LM"
 
 
 def read(path: Path) -> Taken:
     """Reads an adapter's folder.
 
-    PEFT gives T5 two prompts by default, [2P, D], of which it reads and trains the
-    first alone: its P rows are kept.
+    Of prompt tuning, P-tuning and context-aware prompt tuning it takes the rows as they
+    are; of multitask prompt tuning a prompt for each task: the shared rows times the
+    task's own factors, entry by entry.
+
+    PEFT gives T5 two prompts by default, [2P, D]: the first P rows are kept, which are
+    all that its `generate` reads.
 
     Args:
         path: The folder that `save_pretrained` wrote.
 
     Returns:
-        The one prompt, and the base model that the config names.
+        The prompts, and the base model that the config names.
 
     Raises:
         FileNotFoundError: If the folder or a file is missing.
-        ValueError: If the adapter is of another kind or for another task, if its rows
-            are not as many as its config says, or if the weights are a pickle, which is
-            never read.
+        ValueError: If the adapter holds no rows, or more than rows; if it is for
+            another task; if its rows are not as many as its config says; or if the
+            weights are a pickle, which is never read.
 
-    Source: huggingface/peft 0.21, peft_model.py (get_prompt) and
-    utils/save_and_load.py.
+    Source: huggingface/peft 0.21, peft_model.py (get_prompt, PeftModelForSeq2SeqLM)
+    and tuners/multitask_prompt_tuning/model.py.
     """
     # Not Path.is_dir, which fails on a name that is too long.
     if not os.path.isdir(path):
@@ -68,9 +84,62 @@ def read(path: Path) -> Taken:
             f"{path / PICKLE} is a pickle, which can run any code and is never read: "
             f"convert it once by {conversion(path / PICKLE)}"
         )
-    found = read_tensor(path / WEIGHTS, TENSOR, "this is more, or other, than a prompt")
-    rows = check_rows(found, f"{path / WEIGHTS}: {TENSOR}")
-    length, width = config["num_virtual_tokens"], config.get("token_dim")
+    kind = config.get("peft_type")
+    tensors = read_tensors(
+        path / WEIGHTS,
+        [{TENSOR}, {TENSOR, COLUMNS, ROWS}],
+        f"an adapter of peft_type {quoted(kind)} is more, or other, than the rows in "
+        "front of a text, and a prompt file holds these alone",
+    )
+    rows = check_rows(tensors[TENSOR], f"{path / WEIGHTS}: {TENSOR}")
+    _check_meaning(path, config, rows, of_tasks=len(tensors) > 1)
+    length = _length_of(path, config, rows)
+    of_tasks = [rows]
+    if kind == _MULTITASK:
+        factors = _factors(path / WEIGHTS, tensors, rows)
+        of_tasks = [rows * factor for factor in factors]
+    notes = ()
+    if len(rows) > length:
+        rest = _SECOND_OF_TASKS if kind == _MULTITASK else _SECOND
+        notes = (f"kept the first {length} of {len(rows)} rows: {rest}",)
+    prompts = tuple(make_prompt(jnp.asarray(task[:length])) for task in of_tasks)
+    name = str(config.get("base_model_name_or_path") or "")
+    return Taken(prompts, name, notes, config["task_type"] == _CAUSAL)
+
+
+def _check_meaning(
+    path: Path, config: Mapping[str, Any], rows: np.ndarray, *, of_tasks: bool
+) -> None:
+    """Raises ValueError unless the tensors are rows, as the config has it."""
+    kind, layers = config.get("peft_type"), config.get("num_layers")
+    width, shape = config.get("token_dim"), list(rows.shape)
+    is_wide = (
+        isinstance(layers, int)
+        and isinstance(width, int)
+        and rows.shape[1] == 2 * layers * width
+    )
+    if kind in _OF_KEYS or is_wide:
+        raise ValueError(
+            f"{path}: {TENSOR} is {shape}, the keys and values of every layer for each "
+            f"token, as peft_type {quoted(kind)} keeps them: a prompt file holds rows "
+            "of embeddings, which cannot be told from keys and values, so import the "
+            "prompt that they were made from"
+        )
+    if kind not in (*_OF_ROWS, _MULTITASK) or (kind == _MULTITASK) != of_tasks:
+        held = "a prompt of several tasks" if of_tasks else "one prompt"
+        raise ValueError(
+            f"{path}: {CONFIG} says peft_type {quoted(kind)}, but {WEIGHTS} holds "
+            f"{held}: take both from one adapter"
+        )
+
+
+def _length_of(path: Path, config: Mapping[str, Any], rows: np.ndarray) -> int:
+    """Returns the prompt length P that the config says, which the rows must fit."""
+    length, width = config.get("num_virtual_tokens"), config.get("token_dim")
+    if type(length) is not int or length < 1:
+        raise ValueError(
+            f"{path / CONFIG}: num_virtual_tokens {quoted(length)} is no length"
+        )
     causal = config["task_type"] == _CAUSAL
     lengths = (length,) if causal else (length, 2 * length)
     if len(rows) not in lengths or width not in (None, rows.shape[1]):
@@ -79,15 +148,23 @@ def read(path: Path) -> Taken:
             f"num_virtual_tokens {length}, token_dim {quoted(width)}: take both from "
             "one adapter"
         )
-    notes = ()
-    if len(rows) > length:
-        notes = (
-            f"kept the first {length} of {len(rows)} rows: the rest are PEFT's second "
-            "prompt, which it neither trains nor reads for T5",
+    return length
+
+
+def _factors(
+    path: Path, tensors: Mapping[str, np.ndarray], rows: np.ndarray
+) -> np.ndarray:
+    """Multiplies each task's low-rank factors: [tasks, rows, D]."""
+    columns = check_rows(tensors[COLUMNS], f"{path}: {COLUMNS}", axes=3)
+    of_tasks = check_rows(tensors[ROWS], f"{path}: {ROWS}", axes=3)
+    tasks, rank = len(columns), columns.shape[2]
+    if columns.shape[1] != len(rows) or of_tasks.shape != (tasks, rank, rows.shape[1]):
+        raise ValueError(
+            f"{path}: {COLUMNS} is {list(columns.shape)} and {ROWS} "
+            f"{list(of_tasks.shape)}, but for {TENSOR} {list(rows.shape)} they must be "
+            "[tasks, rows, rank] and [tasks, rank, D]: the file is damaged"
         )
-    prompt = make_prompt(jnp.asarray(rows[:length]))
-    name = str(config.get("base_model_name_or_path") or "")
-    return Taken((prompt,), name, notes, causal)
+    return columns @ of_tasks
 
 
 def write(path: Path, given: Given) -> tuple[str, ...]:
@@ -107,9 +184,18 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
     """
     (prompt,), (provenance,) = given.prompts, given.provenances
     rounded, notes = round_rows(np.asarray(prompt.rows[0], np.float32), given.dtype)
+    name = given.backbone or provenance.backbone
+    model = _find_model(name, prompt.width, given.backbone)
+    causal = provenance.causal if model is None else model.causal
+    if causal is None:
+        raise ValueError(
+            f"PEFT must be told whether {name} has a decoder only, and that is not "
+            "known of this prompt: give the model's folder as --backbone, here or when "
+            "the prompt is imported"
+        )
     config = {
         "auto_mapping": None,
-        "base_model_name_or_path": given.backbone or provenance.backbone,
+        "base_model_name_or_path": name,
         "inference_mode": True,
         "modules_to_save": None,
         "num_transformer_submodules": 1,
@@ -119,10 +205,10 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
         "prompt_tuning_init": "RANDOM",
         "prompt_tuning_init_text": None,
         "revision": None if given.backbone else provenance.revision,
-        "task_type": _CAUSAL if provenance.causal else _SEQUENCES,
+        "task_type": _CAUSAL if causal else _SEQUENCES,
         "token_dim": prompt.width,
         "tokenizer_name_or_path": None,
-        **_sizes(given.backbone or provenance.backbone, prompt.width, given.backbone),
+        **_sizes(model),
     }
     with new_folder(path, {CONFIG, WEIGHTS}) as folder:
         text = json.dumps(config, indent=2, sort_keys=True) + "\n"
@@ -131,29 +217,31 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
     return notes
 
 
-def _sizes(name: str, width: int, chosen: str) -> dict[str, int]:
-    """Returns the sizes of a model that lies here; of others PEFT finds them."""
+def _find_model(name: str, width: int, chosen: str) -> Config | None:
+    """Returns the sizes of a model that lies here; None of another."""
     # A folder's name in a provenance says nothing of where the folder is.
-    if not is_bundled(name) and not (chosen and Path(chosen).is_dir()):
-        return {}
-    model = find_checkpoint(resolve(name)).config
-    if model.width != width:
+    found = find_here(name) if chosen or is_bundled(name) else None
+    if found is None:
+        return None
+    if found.config.width != width:
         raise ValueError(
-            f"prompt width {width} != model width {model.width}: this is not a prompt "
-            f"of {name}"
+            f"prompt width {width} != model width {found.config.width}: this is not a "
+            f"prompt of {name}"
         )
+    return found.config
+
+
+def _sizes(model: Config | None) -> dict[str, int]:
+    """Returns the sizes that PEFT asks for; of a model that is not here it has them."""
+    if model is None:
+        return {}
     layers = model.layers if isinstance(model, GPT2Config) else model.encoder_layers
     return {"num_layers": layers, "num_attention_heads": model.heads}
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
-    """Reads the config; refuses what is no soft prompt."""
+    """Reads the config; refuses what no prompt file can hold."""
     config = read_json_object(path, "give the folder of an adapter")
-    if config.get("peft_type") != _TYPE:
-        raise ValueError(
-            f"{path}: peft_type {quoted(config.get('peft_type'))} is no soft prompt "
-            f"that can be read here: only {_TYPE} can"
-        )
     if config.get("task_type") not in (_SEQUENCES, _CAUSAL):
         raise ValueError(
             f"{path}: task_type {quoted(config.get('task_type'))}: only {_SEQUENCES}, "
@@ -164,9 +252,6 @@ def _read_config(path: Path) -> Mapping[str, Any]:
             f"{path}: modules_to_save {quoted(config['modules_to_save'])}: a prompt "
             "file cannot hold trained parts of the model"
         )
-    length = config.get("num_virtual_tokens")
-    if type(length) is not int or length < 1:
-        raise ValueError(f"{path}: num_virtual_tokens {quoted(length)} is no length")
     _check_name(config.get("base_model_name_or_path"), path)
     return config
 

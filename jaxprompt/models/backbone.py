@@ -1,6 +1,7 @@
 """What a frozen model must offer, and `load`: a Hub name or a folder to weights."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -24,7 +25,15 @@ from jaxprompt.models.weights.hugging_face import save
 from jaxprompt.quoting import quoted_path
 from jaxprompt.shapes import Params
 
-__all__ = ["Backbone", "Cache", "find_checkpoint", "load", "open_backbone", "save"]
+__all__ = [
+    "Backbone",
+    "Cache",
+    "find_checkpoint",
+    "find_here",
+    "load",
+    "open_backbone",
+    "save",
+]
 
 # Never a pickle: those can run code.
 _WANTED = (
@@ -236,6 +245,20 @@ def find_checkpoint(
         revision=commit,
         vocabulary=vocabulary or _find_vocabulary(folder),
     )
+
+
+def find_here(name: str) -> Checkpoint | None:
+    """Finds a bundled model or a folder; None if a name is neither.
+
+    Args:
+        name: What may be a Hub name, which is then not asked for.
+
+    Raises:
+        FileNotFoundError: As `find_checkpoint`.
+        ValueError: As `find_checkpoint`.
+    """
+    # Not Path.is_dir, which fails on a name that is too long.
+    return find_checkpoint(name) if is_bundled(name) or os.path.isdir(name) else None
 
 
 def load(

@@ -55,7 +55,8 @@ class Provenance:
         init: How it was initialised, one of `init.METHODS`.
         config: The run's gin configuration, enough to evaluate the prompt again.
         source: Form and name of another program's file that it was read from.
-        causal: Whether the frozen model has a decoder only.
+        causal: Whether the frozen model has a decoder only; None if that is not known,
+            as of a prompt of another program for a model that was not there.
         versions: Library versions, by package.
     """
 
@@ -72,7 +73,7 @@ class Provenance:
     init: str = ""
     config: str = ""
     source: str = ""
-    causal: bool = False
+    causal: bool | None = False
     versions: dict[str, str] = dataclasses.field(default_factory=installed_versions)
 
 

@@ -109,10 +109,21 @@ def test_of_pefts_two_prompts_the_first_is_kept(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"peft_type": "LORA"}, "peft_type 'LORA' is no soft prompt"),
-        ({"peft_type": "PREFIX_TUNING"}, "peft_type 'PREFIX_TUNING' is no soft"),
-        ({"peft_type": "P_TUNING"}, "peft_type 'P_TUNING' is no soft prompt"),
-        ({"peft_type": None}, "peft_type None is no soft prompt"),
+        ({"peft_type": "LORA"}, "says peft_type 'LORA', but .* holds one prompt"),
+        ({"peft_type": None}, "says peft_type None, but .* holds one prompt"),
+        (
+            {"peft_type": "MULTITASK_PROMPT_TUNING"},
+            "says peft_type 'MULTITASK_PROMPT_TUNING', but .* holds one prompt",
+        ),
+        (
+            {"peft_type": "PREFIX_TUNING"},
+            r"is \[3, 16\], the keys and values of every layer for each token, as "
+            r"peft_type 'PREFIX_TUNING' keeps them: .* import the prompt that they",
+        ),
+        (
+            {"peft_type": "P_TUNING", "num_layers": 2, "token_dim": 4},
+            r"is \[3, 16\], the keys and values of every layer",
+        ),
         ({"task_type": "SEQ_CLS"}, "task_type 'SEQ_CLS': only SEQ_2_SEQ_LM"),
         ({"modules_to_save": ["lm_head"]}, r"modules_to_save \['lm_head'\]: a prompt"),
         ({"num_virtual_tokens": "many"}, "num_virtual_tokens 'many' is no length"),
@@ -139,6 +150,44 @@ def test_other_tensors_are_refused(tmp_path):
         ValueError, match="prompt_embeddings holds numbers that are not"
     ):
         FORM.read(folder)
+
+
+def test_what_changes_the_model_itself_is_told(tmp_path):
+    tensors = {f"base_model.model.q.lora_{x}.weight": np.ones((2, 2)) for x in "AB"}
+    folder = write(
+        tmp_path / "adapter", tensors, peft_type="LORA", num_virtual_tokens=None
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"holds base_model\.model\.q\.lora_A\.weight, .* an adapter of peft_type "
+        "'LORA' is more, or other, than the rows in front of a text",
+    ) as refused:
+        FORM.read(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_each_task_has_its_own_factors(tmp_path):
+    draw = np.random.default_rng(1)
+    columns = draw.normal(size=(3, LENGTH, 2)).astype(np.float32)
+    factors = draw.normal(size=(3, 2, WIDTH)).astype(np.float32)
+    tensors = {**rows(), "prefix_task_cols": columns, "prefix_task_rows": factors}
+    kind = {"peft_type": "MULTITASK_PROMPT_TUNING"}
+    taken = FORM.read(write(tmp_path / "adapter", tensors, **kind))
+    shared = tensors["prompt_embeddings"]
+    assert len(taken.prompts) == 3
+    for prompt, left, right in zip(taken.prompts, columns, factors, strict=True):
+        expected = np.einsum("pd,pr,rd->pd", shared, left, right)
+        np.testing.assert_allclose(prompt.rows[0], expected, rtol=1e-5, atol=1e-6)
+    tensors["prefix_task_rows"] = factors[:2]
+    with pytest.raises(
+        ValueError, match=r"cols is \[3, 3, 2\] and prefix_task_rows \[2"
+    ):
+        FORM.read(write(tmp_path / "adapter", tensors, **kind))
+    tensors["prefix_task_rows"] = factors
+    with pytest.raises(
+        ValueError, match=r"says peft_type 'P_TUNING', but .* several ta"
+    ):
+        FORM.read(write(tmp_path / "adapter", tensors, peft_type="P_TUNING"))
 
 
 def test_a_pickle_is_refused_with_a_command_that_converts_it(tmp_path):

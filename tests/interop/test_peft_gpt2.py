@@ -68,11 +68,11 @@ class Both:
         )
         return np.asarray(logits)[..., 1 : 1 + CONFIG.vocab_size]
 
-    def their_logits(self, model: Any) -> np.ndarray:
-        """Likewise, of PEFT's model."""
+    def their_logits(self, model: Any, **more: Any) -> np.ndarray:
+        """Scores the same in PEFT's model."""
         ids = torch.tensor(self.texts - 1).long()
         with torch.no_grad():
-            out = model(input_ids=ids, attention_mask=torch.ones_like(ids))
+            out = model(input_ids=ids, attention_mask=torch.ones_like(ids), **more)
         return out.logits.numpy()[:, -ids.shape[1] :]
 
 
@@ -120,25 +120,56 @@ def test_a_prompt_of_ours_scores_the_same_in_peft(both: Both, tmp_path: Path):
     assert np.abs(ours - both.our_logits(draw_prompt(6))).max() > 0.1
 
 
-def test_a_prompt_that_peft_trained_scores_the_same_here(both: Both, tmp_path: Path):
+LM = {"task_type": peft.TaskType.CAUSAL_LM, "num_virtual_tokens": PROMPT_LENGTH}
+CONFIGS = {
+    "prompt": peft.PromptTuningConfig(**LM),
+    "mlp": peft.PromptEncoderConfig(**LM, encoder_hidden_size=24),
+    "lstm": peft.PromptEncoderConfig(
+        **LM, encoder_hidden_size=24, encoder_reparameterization_type="LSTM"
+    ),
+    "context": peft.CPTConfig(
+        **LM,
+        cpt_token_ids=[*range(3, 3 + PROMPT_LENGTH)],
+        cpt_mask=[1] * PROMPT_LENGTH,
+        cpt_tokens_type_mask=[1, 2, 2, 3, 4],
+        opt_projection_epsilon=50.0,
+        opt_projection_format_epsilon=50.0,
+    ),
+    "tasks": peft.MultitaskPromptTuningConfig(**LM, num_tasks=2, num_ranks=2),
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_prompt_that_peft_trained_scores_the_same_here(
+    both: Both, tmp_path: Path, kind: str
+):
     torch.manual_seed(0)
-    config = peft.PromptTuningConfig(
-        task_type=peft.TaskType.CAUSAL_LM, num_virtual_tokens=PROMPT_LENGTH
-    )
-    theirs = peft.get_peft_model(both.torch_model(), config)
+    theirs = peft.get_peft_model(both.torch_model(), CONFIGS[kind])
+    if kind == "tasks":
+        # They start so near 0 that every task would be as no prompt at all.
+        for factor in ("prefix_task_cols", "prefix_task_rows"):
+            torch.nn.init.normal_(getattr(theirs.prompt_encoder["default"], factor))
     optimizer = torch.optim.SGD(theirs.parameters(), lr=1.0)
     ids = torch.tensor(both.texts - 1).long()
-    out = theirs(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids)
-    out.loss.backward()
+    of_tasks = [{"task_ids": torch.full((len(ids),), t)} for t in (0, 1)]
+    tasks = of_tasks if kind == "tasks" else [{}]
+    for task in tasks:
+        given = {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "labels": ids,
+        }
+        theirs(**given, **task).loss.backward()
     optimizer.step()
     theirs.eval().save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
     taken = find_form("peft").read(tmp_path / "adapter")
     assert taken.causal
     assert taken.backbone == str(both.folder)
-    (prompt,) = taken.prompts
-    np.testing.assert_allclose(
-        both.our_logits(prompt), both.their_logits(theirs), atol=1e-4
-    )
+    scored = [both.our_logits(prompt) for prompt in taken.prompts]
+    for ours, task in zip(scored, tasks, strict=True):
+        np.testing.assert_allclose(ours, both.their_logits(theirs, **task), atol=1e-4)
+    if kind == "tasks":
+        assert np.abs(scored[0] - scored[1]).max() > 0.1
 
 
 def test_the_folded_prompt_is_prefix_tuning_in_peft(both: Both, tmp_path: Path):
@@ -149,6 +180,8 @@ def test_the_folded_prompt_is_prefix_tuning_in_peft(both: Both, tmp_path: Path):
     np.testing.assert_allclose(
         both.our_logits(prompt), both.their_logits(theirs), atol=1e-4
     )
-    # Folded here or not, the prompt is the same one.
-    whole = dataclasses.replace(both.backbone, folds=False)
-    assert whole.folds is False
+    # Its keys and values are no rows: they are not taken for a prompt.
+    with pytest.raises(
+        ValueError, match=r"is \[5, 192\], the keys and values of every"
+    ):
+        find_form("peft").read(adapter)

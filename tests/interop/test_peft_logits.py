@@ -140,29 +140,44 @@ def test_a_prompt_of_ours_scores_and_writes_the_same_in_peft(both: Both, tmp_pat
     np.testing.assert_allclose(ours, both.their_logits(alone), atol=1e-4)
 
 
-@pytest.mark.parametrize("submodules", [None, 1])
-def test_a_prompt_that_peft_trained_scores_the_same_here(
-    both: Both, tmp_path, submodules
-):
+def train_step(both: Both, config: Any, **task: Any) -> Any:
+    """Trains a PEFT adapter of a T5 for one step."""
     torch.manual_seed(0)
-    config = peft.PromptTuningConfig(
-        task_type=peft.TaskType.SEQ_2_SEQ_LM,
-        num_virtual_tokens=LENGTH,
-        num_transformer_submodules=submodules,
-    )
     theirs = peft.get_peft_model(both.torch_model(), config)
+    for name, factor in theirs.named_parameters():
+        if "prefix_task" in name:  # They start so near 0 that the prompt is nothing.
+            torch.nn.init.normal_(factor)
     optimizer = torch.optim.SGD(theirs.parameters(), lr=1.0)
     theirs(
         input_ids=torch.tensor(both.texts).long(),
         attention_mask=both.mask(),
         labels=torch.tensor(both.targets).long(),
+        **task,
     ).loss.backward()
     optimizer.step()
+    return theirs.eval()
+
+
+def save_adapter(theirs: Any, folder: Path) -> Path:
     with warnings.catch_warnings():
         # It would like to ask the Hub about the base model's vocabulary.
         warnings.simplefilter("ignore")
-        theirs.eval().save_pretrained(tmp_path / "adapter")
-    taken = find_form("peft").read(tmp_path / "adapter")
+        theirs.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["PromptTuningConfig", "PromptEncoderConfig"])
+@pytest.mark.parametrize("submodules", [None, 1])
+def test_a_prompt_that_peft_trained_scores_the_same_here(
+    both: Both, tmp_path, kind, submodules
+):
+    config = getattr(peft, kind)(
+        task_type=peft.TaskType.SEQ_2_SEQ_LM,
+        num_virtual_tokens=LENGTH,
+        num_transformer_submodules=submodules,
+    )
+    theirs = train_step(both, config)
+    taken = find_form("peft").read(save_adapter(theirs, tmp_path / "adapter"))
     assert taken.backbone == str(both.folder)
     assert len(taken.notes) == (submodules is None)
     (prompt,) = taken.prompts
@@ -170,6 +185,35 @@ def test_a_prompt_that_peft_trained_scores_the_same_here(
     np.testing.assert_allclose(
         both.our_logits(prompt), both.their_logits(theirs), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("submodules", [2, 1])
+def test_each_task_of_peft_writes_the_same_here(both: Both, tmp_path, submodules):
+    config = peft.MultitaskPromptTuningConfig(
+        task_type=peft.TaskType.SEQ_2_SEQ_LM,
+        num_virtual_tokens=LENGTH,
+        num_transformer_submodules=submodules,
+        num_tasks=2,
+    )
+    rows = len(both.texts)
+    theirs = train_step(both, config, task_ids=torch.arange(rows) % 2)
+    taken = find_form("peft").read(save_adapter(theirs, tmp_path / "adapter"))
+    written = []
+    for task, prompt in enumerate(taken.prompts):
+        ids = theirs.generate(
+            input_ids=torch.tensor(both.texts).long(),
+            attention_mask=both.mask(),
+            task_ids=torch.full((rows,), task),
+            max_new_tokens=STEPS,
+            do_sample=False,
+        )
+        padded = np.zeros((rows, STEPS), np.int32)
+        padded[:, : ids.shape[1] - 1] = ids[:, 1:]  # It begins with the start.
+        np.testing.assert_array_equal(both.our_ids(prompt), padded)
+        written.append(padded)
+    assert (written[0] != written[1]).any()
+    (note,) = taken.notes or ("",)
+    assert ("does not read when it generates" in note) == (submodules == 2)
 
 
 def test_vllms_embeddings_score_the_same_in_front_of_a_text(both: Both, tmp_path):
