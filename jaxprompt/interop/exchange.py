@@ -15,13 +15,13 @@ class Taken:
         prompts: Its prompts, each a bank of one, in the order of the file.
         backbone: What it says of the model that they are for; empty if nothing.
         notes: What was left out or changed, a sentence each, for the user.
-        causal: Whether it says that this model has a decoder only.
+        causal: Whether this model has a decoder only; None if it does not say.
     """
 
     prompts: tuple[Prompt, ...]
     backbone: str = ""
     notes: tuple[str, ...] = ()
-    causal: bool = False
+    causal: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,8 @@ def read(path: Path) -> Taken:
     rows = read_npy(path, _WANTED)
     if rows.ndim != 2 or rows.dtype != np.float32 or rows.size == 0:
         raise ValueError(f"{path} holds {rows.dtype} {list(rows.shape)}: {_WANTED}")
-    return Taken((make_prompt(jnp.asarray(check_rows(rows, str(path)))),))
+    prompt = make_prompt(jnp.asarray(check_rows(rows, str(path))))
+    return Taken((prompt,), causal=False)  # That program knows T5 alone.
 
 
 def write(path: Path, given: Given) -> tuple[str, ...]:

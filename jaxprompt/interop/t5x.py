@@ -50,7 +50,8 @@ def read(path: Path) -> Taken:
             "only a prompt of the encoder, one for all layers, can be read"
         )
     rows = read_leaf(path, index, PROMPT)
-    return Taken((make_prompt(jnp.asarray(check_rows(rows, f"{path}: {PROMPT}"))),))
+    prompt = make_prompt(jnp.asarray(check_rows(rows, f"{path}: {PROMPT}")))
+    return Taken((prompt,), causal=False)
 
 
 def write(path: Path, given: Given) -> tuple[str, ...]:
@@ -70,7 +71,8 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
     Raises:
         FileNotFoundError: If the checkpoint or the parent folder does not exist.
         ValueError: If no checkpoint is given, it is no T5X checkpoint or of another
-            width, or the folder holds other files.
+            width, the prompt is of a decoder-only model, or the folder holds other
+            files.
 
     Source: google-research/prompt-tuning, prompt_tuning/scripts/recreate_checkpoint.py.
     """
@@ -80,6 +82,12 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
             "as --backbone=checkpoint_1100000"
         )
     (prompt,), source = given.prompts, Path(given.backbone)
+    for provenance in given.provenances:
+        if provenance.causal:
+            raise ValueError(
+                f"form t5x puts a prompt into a T5's encoder, but {provenance.backbone}"
+                " has a decoder only: use peft, vllm or tensorrt_llm"
+            )
     index = read_index(source)
     if _WIDTH_OF not in leaf_names(index):
         raise ValueError(

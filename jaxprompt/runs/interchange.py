@@ -6,6 +6,7 @@ from pathlib import Path
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.forms import find_form
+from jaxprompt.models.backbone import find_here
 from jaxprompt.prompts.file import Provenance, load_prompt, write_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.output import check_output
@@ -54,6 +55,7 @@ def import_prompt(
             "--backbone=google/t5-base-lm-adapt"
         )
     prompts = _pick(taken.prompts, row, source)
+    causal = _is_causal(backbone, taken.causal)
     tasks = _task_names(task, len(prompts))
     for note in taken.notes:
         say(note)
@@ -68,7 +70,7 @@ def import_prompt(
             task=task,
             init="file",
             source=f"{form}: {source.resolve().name}",
-            causal=taken.causal,
+            causal=causal,
         )
 
     if len(prompts) == 1:
@@ -91,6 +93,12 @@ def import_prompt(
         for file, (prompt, name) in files.items():
             write_prompt(folder / file, prompt, provenance_of(prompt, name))
     say(f"wrote {output}: {', '.join(files)} for {backbone}")
+
+
+def _is_causal(backbone: str, said: bool | None) -> bool | None:
+    """Looks whether a model has a decoder only, if it lies here, and else believes."""
+    found = find_here(backbone)
+    return said if found is None else found.config.causal
 
 
 def _pick(prompts: Sequence[Prompt], row: int | None, source: Path) -> Sequence[Prompt]:

@@ -56,13 +56,12 @@ def export_model(
             "not: use another, as --gin.METHOD=\"'greedy'\""
         )
     prompt, provenance = load_prompt(prompt_file)
+    if provenance.causal:
+        raise _no_t5(provenance.backbone)
     ready = prepare(run, trained=[provenance], another_backbone=another_backbone)
     backbone = ready.backbone
     if not isinstance(backbone, T5):
-        raise ValueError(
-            f"form stablehlo for {backbone.name}, a model with a decoder only: only a "
-            "T5 can be exported whole; peft and peft_prefix take its prompt"
-        )
+        raise _no_t5(backbone.name)
     check_replaceable(output, file_names(backbone))
     label_ids = None
     if evaluation.method == "rank":
@@ -121,6 +120,13 @@ def export_prefix(
     model = read_params(checkpoint, "float32", None)
     write_prefix(output, backbone, model, prompt, str(run.model.name))
     say(f"wrote {output}: the prompt of {prompt_file} as a prefix of {backbone.name}")
+
+
+def _no_t5(name: str) -> ValueError:
+    return ValueError(
+        f"form stablehlo for {name}, a model with a decoder only: only a T5 can be "
+        "exported whole; peft and peft_prefix take its prompt"
+    )
 
 
 def _text_format(run: Run) -> str:

@@ -254,7 +254,7 @@ def test_peft_says_its_backbone_and_what_was_left_out(
 
 def test_the_help_and_the_page_name_every_form(capsys: pytest.CaptureFixture[str]):
     page = (Path(__file__).parents[2] / "docs" / "interchange.md").read_text()
-    for name, more in (("import", ()), ("export", ("stablehlo",))):
+    for name, more in (("import", ()), ("export", ("stablehlo", "peft_prefix"))):
         with pytest.raises(SystemExit):
             command(name, "--help")
         text = " ".join(capsys.readouterr().out.split())
