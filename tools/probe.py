@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from jaxprompt.configure import configure
 from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.rows import predict_rows
-from jaxprompt.prompts.join import embed, prompted_encode
+from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.bar import example_bar
 from jaxprompt.report.table import table
@@ -39,7 +39,7 @@ def features(ready: Ready, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
     @jax.jit
     def means(batch: Batch) -> tuple[jax.Array, ...]:
-        words = embed(ready.backbone.table(ready.model), params["prompt"], batch.inputs)
+        words = prompted_embed(ready.backbone, params, batch.inputs, batch.members)
         states = prompted_encode(ready.backbone, params, batch)
         real_BT1 = (batch.input_segments > 0)[..., None]
         count = jnp.maximum(real_BT1.sum(axis=1), 1)

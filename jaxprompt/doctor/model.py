@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxprompt.doctor.case import Case, log_probs
 from jaxprompt.doctor.finding import Finding, skipped
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.join import embed, prompted_encode
+from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
 
@@ -178,15 +178,15 @@ def _stepwise(
     backbone: Backbone, params: Params, batch: Batch
 ) -> Float[Array, "B L V"]:
     """Scores the given targets as decoding does: one after another."""
-    model, table = params["model"], backbone.table(params["model"])
+    model = params["model"]
     encoded = prompted_encode(backbone, params, batch)
     length = batch.targets.shape[1]
     cache = backbone.start_cache(model, encoded, batch.input_segments, length)
 
     def step(cache: Any, token: tuple[Array, Array]) -> tuple[Any, Array]:
         ids_B, index = token
-        y_BD = embed(table, params["prompt"], ids_B[:, None])[:, 0]
-        logits_BV, cache = backbone.decode_step(model, cache, y_BD, index)
+        y_B1D = prompted_embed(backbone, params, ids_B[:, None], batch.members)
+        logits_BV, cache = backbone.decode_step(model, cache, y_B1D[:, 0], index)
         return cache, jax.nn.log_softmax(logits_BV)
 
     tokens = (batch.target_inputs.T, jnp.arange(length))
