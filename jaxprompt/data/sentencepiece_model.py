@@ -18,13 +18,17 @@ _SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 """Pieces of rinna's Japanese models that text may name, as its [SEP] does."""
 
 
-def read_t5_model(path: Path, sentinels: int | None = None) -> Pieces:
+def read_t5_model(
+    path: Path, sentinels: int | None = None, rows: int | None = None
+) -> Pieces:
     """Reads a T5's spiece.model as T5 itself does.
 
     Args:
         path: The file.
         sentinels: Ids <extra_id_0>, ... to add behind the pieces, the last one first;
-            by default none if the model holds <extra_id_0> already (mT5), else 100.
+            by default none if the model holds <extra_id_0> already (mT5), or if the
+            embedding table has no rows for them, else 100.
+        rows: Rows of the embedding table; None for no limit.
 
     Raises:
         ValueError: If it is no SentencePiece model, does not pad with id 0, or has no
@@ -38,7 +42,9 @@ def read_t5_model(path: Path, sentinels: int | None = None) -> Pieces:
     if sentinels is None:
         names = ("<extra_id_0>", "▁<extra_id_0>")
         held = any(model.piece_to_id(name) != model.unk_id() for name in names)
-        sentinels = 0 if held else SENTINELS
+        # A table without rows for sentinels is of a model that has none.
+        fit = rows is None or model.get_piece_size() + SENTINELS <= rows
+        sentinels = SENTINELS if fit and not held else 0
     for number in reversed(range(sentinels)):
         proto.pieces.add(
             piece=f"▁<extra_id_{number}>",

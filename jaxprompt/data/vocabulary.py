@@ -116,7 +116,8 @@ def load_vocabulary(
         path: A folder with such files, or one of them.
         extra_ids: Sentinels to add behind a SentencePiece model, which is then read as
             if it lay alone. By default the tokenizer's own; for a SentencePiece model
-            that lies alone none if it holds <extra_id_0> already (mT5), else 100.
+            that lies alone none if it holds <extra_id_0> already (mT5), or if the table
+            has no rows for them, else 100.
         causal: Whether it is a decoder-only model's, whose ids are one up here.
         rows: Ids that the model's embedding table has rows for, from id 0. A text that
             holds another token is an error. None for no limit.
@@ -164,5 +165,5 @@ def rowless_note(vocabulary: seqio.Vocabulary) -> str | None:
 def _load(
     path: Path, extra_ids: int | None, causal: bool, rows: int | None
 ) -> ModelVocabulary:
-    pieces = read_vocabulary(path, extra_ids, causal)
+    pieces = read_vocabulary(path, extra_ids, causal, rows)
     return ModelVocabulary(pieces, causal=causal, rows=rows)

@@ -31,7 +31,10 @@ def find_vocabulary(path: str | Path) -> Path:
 
 @functools.cache
 def read_vocabulary(
-    path: Path, extra_ids: int | None = None, causal: bool = False
+    path: Path,
+    extra_ids: int | None = None,
+    causal: bool = False,
+    rows: int | None = None,
 ) -> Pieces:
     """Reads a vocabulary; `vocabulary.load_vocabulary` says how.
 
@@ -40,6 +43,7 @@ def read_vocabulary(
         extra_ids: Sentinels behind a SentencePiece model that is read as if it lay
             alone; None for the tokenizer's own.
         causal: Whether it is a decoder-only model's.
+        rows: Rows of the embedding table; None for no limit.
 
     Raises:
         FileNotFoundError: If a file that belongs to it is absent.
@@ -51,5 +55,5 @@ def read_vocabulary(
         return read_rinna_model(path)
     alone = not any(path.with_name(file).is_file() for file in FILES)
     if alone or extra_ids is not None or path.name != "spiece.model":
-        return read_t5_model(path, extra_ids)
+        return read_t5_model(path, extra_ids, rows)
     return read_tokenizer(path, causal=False)

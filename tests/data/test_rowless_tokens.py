@@ -53,6 +53,16 @@ def test_the_note_names_the_tokens(grown: ModelVocabulary, spiece: Path):
     assert rowless_note(load_vocabulary(spiece, rows=10_000)) is None
 
 
+def test_a_table_without_rows_for_sentinels_has_none(spiece: Path):
+    with_sentinels = load_vocabulary(spiece, rows=10_000)
+    pieces = with_sentinels.vocab_size - 100
+    small = load_vocabulary(spiece, rows=pieces + 5)
+    assert small.vocab_size == pieces
+    assert rowless_note(small) is None
+    text = "a kettle <extra_id_0>"
+    assert max(small.encode(text)) < pieces < max(with_sentinels.encode(text))
+
+
 def test_where_the_token_stands_is_said(grown: ModelVocabulary, tmp_path: Path):
     rows = [{"q": "rain", "a": "yes"}, {"q": "the <new> rain", "a": "no"}]
     files = {name: tmp_path / f"{name}.jsonl" for name in ("train", "validation")}
