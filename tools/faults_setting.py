@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,11 +21,20 @@ import numpy as np
 from make_skills import SKILLS, draw_sentence, make_vocabulary
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.util.tensor_util import make_ndarray
+from warm_process import WarmProcess
 
 from jaxprompt.cli import main
 from jaxprompt.models.backbone import save
 from jaxprompt.models.t5 import T5, T5Config
 from jaxprompt.shapes import Params
+
+os.environ["JAX_PLATFORMS"] = "cpu"  # Of the processes too.
+os.environ["TQDM_DISABLE"] = "1"
+# All that one process compiled serves the others.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+Running = subprocess.Popen[str] | WarmProcess
+"""A process of the command."""
 
 STEPS = 32
 LIMIT = 600
@@ -256,7 +266,7 @@ def start(
     *flags: str,
     inside: Sequence[str] = (),
     umask: int = -1,
-) -> Iterator[subprocess.Popen[str]]:
+) -> Iterator[Running]:
     """Starts a process that trains, which does not outlive the `with`.
 
     Args:
@@ -266,26 +276,32 @@ def start(
         inside: A command that starts the other one.
         umask: The process's umask; -1 for this one's.
     """
-    command = [sys.executable, "-m", "jaxprompt", "train", f"--gin_file={gin}"]
-    process = subprocess.Popen(
-        [*inside, *command, f"--workdir={workdir}", *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        umask=umask,
-        env={**os.environ, "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    arguments = ["train", f"--gin_file={gin}", f"--workdir={workdir}", *flags]
+    with tempfile.TemporaryDirectory() as printed:
+        process: Running
+        if inside:
+            process = subprocess.Popen(
+                [*inside, sys.executable, "-m", "jaxprompt", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                umask=umask,
+            )
+        else:
+            process = WarmProcess(arguments, Path(printed), umask)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
 
-def finish(process: subprocess.Popen[str]) -> Done:
+def finish(process: Running) -> Done:
     """Waits for the end of a process."""
     output, errors = process.communicate(timeout=LIMIT)
-    return Done(process.returncode, output, errors)
+    status = process.poll()
+    expect(status is not None, "it has not ended")
+    return Done(status or 0, output, errors)
 
 
 def train(
@@ -307,7 +323,7 @@ def stop_after(gin: Path, workdir: Path, step: int, number: int) -> int:
         return finish(process).status
 
 
-def wait_for(workdir: Path, step: int, process: subprocess.Popen[str]) -> None:
+def wait_for(workdir: Path, step: int, process: Running) -> None:
     """Returns when a process has logged this step, or a later one, or has ended."""
     path = workdir / "metrics.jsonl"
     before = path.stat().st_mtime_ns if path.exists() else 0
