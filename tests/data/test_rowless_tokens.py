@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from official_rows import write_jsonl
 
+from jaxprompt.data.files import Row
 from jaxprompt.data.own import file_task
 from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.pretraining import text_task
@@ -79,9 +80,12 @@ def test_where_the_token_stands_is_said(grown: ModelVocabulary, tmp_path: Path):
     task.check_tokens("validation")
     with pytest.raises(ValueError, match=f"example 1 of split 'train' .*{REFUSED}"):
         task.check_tokens("train")
-    requests = {1: {"q": "rain"}, 4: {"inputs": "<new>"}}
+    requests = {
+        0: Row("asked:1", {"q": "rain"}),
+        3: Row("asked:4", {"inputs": "<new>"}),
+    }
     with pytest.raises(ValueError, match=f"asked:4: .*{REFUSED}"):
-        request_rows(task, requests, Lengths(8, 4), SOFT, "asked")
+        request_rows(task, requests, Lengths(8, 4), SOFT)
 
 
 def test_a_label_word_that_holds_the_token_is_refused(
@@ -110,7 +114,7 @@ def test_sentinels_without_rows_are_refused(spiece: Path, tmp_path: Path):
             "text",
             tmp_path,
             objectives={"span_corruption": 1.0},
-            vocabulary=load_vocabulary(spiece, rows=rows),
+            vocabulary=load_vocabulary(spiece, 100, rows=rows),
         )
 
 
