@@ -16,12 +16,15 @@ def check_output(output: Path | None, overwrite: bool) -> None:
         overwrite: Whether it may exist.
 
     Raises:
-        ValueError: If it exists against that, is a link, or its folder does not exist.
+        ValueError: If it exists against that, is a link, has no name, or its folder
+            does not exist.
     """
     if output is None:
         return
     if "\0" in str(output):
         raise ValueError(f"{str(output)!r} names no file: it holds a NUL")
+    if not output.name:
+        raise ValueError(f"output {quoted_path(output)} names no file: give it a name")
     if output.is_symlink():
         target = quoted_path(output.readlink())
         raise ValueError(f"{quoted_path(output)} is a link to {target}: name that file")

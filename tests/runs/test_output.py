@@ -27,3 +27,8 @@ def test_a_link_is_no_output_folder(tmp_path: Path, there: bool):
     link.symlink_to(target)
     with pytest.raises(ValueError, match="link is no folder of files"):
         check_replaceable(link, ["prompt.npy"])
+
+
+def test_an_output_has_a_name():
+    with pytest.raises(ValueError, match="names no file: give it a name"):
+        check_output(Path(""), overwrite=True)
