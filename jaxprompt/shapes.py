@@ -78,3 +78,27 @@ def unpacked_batch(
         weights=(targets != 0).astype(jnp.float32),
         members=jnp.zeros(len(inputs), jnp.int32),
     )
+
+
+def resize(batch: Batch, inputs: int, targets: int) -> Batch:
+    """Cuts the rows of a batch, or pads them, to other widths.
+
+    Args:
+        batch: NumPy arrays.
+        inputs: Source tokens T of a row.
+        targets: Target tokens L of a row.
+    """
+
+    def to(width: int, values: Any) -> Any:
+        missing = max(width - values.shape[1], 0)
+        return np.pad(values, ((0, 0), (0, missing)))[:, :width]
+
+    return dataclasses.replace(
+        batch,
+        inputs=to(inputs, batch.inputs),
+        input_segments=to(inputs, batch.input_segments),
+        targets=to(targets, batch.targets),
+        target_inputs=to(targets, batch.target_inputs),
+        target_segments=to(targets, batch.target_segments),
+        weights=to(targets, batch.weights),
+    )

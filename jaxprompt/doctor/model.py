@@ -13,7 +13,7 @@ from jaxprompt.doctor.case import Case, log_probs
 from jaxprompt.doctor.finding import Finding, skipped
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
-from jaxprompt.shapes import Batch, Params
+from jaxprompt.shapes import Batch, Params, resize
 from jaxprompt.sharding import fetch
 
 PADDING, CACHE, FOLDING = "padding invariance", "cached decoding", "folded prompt"
@@ -155,13 +155,8 @@ def sentinel_ids(vocabulary: Any) -> list[int]:
 
 
 def _more_padding(batch: Batch) -> Batch:
-    fields = {
-        field.name: np.pad(
-            np.asarray(getattr(batch, field.name)), ((0, 0), (0, _MORE_PADDING))
-        )
-        for field in dataclasses.fields(batch)
-    }
-    return dataclasses.replace(batch, **fields)
+    inputs, targets = batch.inputs.shape[1], batch.targets.shape[1]
+    return resize(batch, inputs + _MORE_PADDING, targets + _MORE_PADDING)
 
 
 def _largest_gap(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from jaxprompt.config import LOSS, Run
@@ -41,7 +40,7 @@ from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.optimizer import make_optimizer
 from jaxprompt.runs.output import check_output, write_json
 from jaxprompt.runs.prepare import Ready, prepare
-from jaxprompt.shapes import Batch
+from jaxprompt.shapes import Batch, resize
 from jaxprompt.sharding import DATA
 from jaxprompt.terminal import say, say_lines
 
@@ -231,16 +230,7 @@ def _resize(batch: Batch, width: int) -> Batch:
 
     Batches of one shape are compiled once.
     """
-    length = max(batch.targets.shape[1], _TARGETS)
-
-    def resize(field: dataclasses.Field) -> np.ndarray:
-        values = np.asarray(getattr(batch, field.name))
-        wanted = width if field.name.startswith("input") else length
-        missing = max(wanted - values.shape[1], 0)
-        return np.pad(values, ((0, 0), (0, missing)))[:, :wanted]
-
-    fields = {field.name: resize(field) for field in dataclasses.fields(Batch)}
-    return dataclasses.replace(batch, **fields)
+    return resize(batch, width, max(batch.targets.shape[1], _TARGETS))
 
 
 def _rate(case: Case, run: Run, start: Prompt | None) -> Finding:
