@@ -44,18 +44,18 @@ def quoted_path(path: object) -> str:
     return cut(shown, _LONGEST_PATH)
 
 
-def listed(names: Iterable[str], most: int = _MOST) -> str:
+def listed(names: Iterable[str], most: int = _MOST, longest: int = _LONGEST) -> str:
     """Returns names, of fields or labels or tensors, with commas between.
 
     Args:
         names: The names; "nothing" stands for none of them.
         most: How many are shown before the others are only counted.
+        longest: Characters of a name that are shown.
     """
     known = list(names)
-    first = [cut(x if x.isprintable() else repr(x)) for x in known[:most]]
-    if len(known) > most:
-        first.append(f"{len(known) - most} more")
-    return ", ".join(first) or "nothing"
+    shown = [x if x.isprintable() else repr(x) for x in known[:most]]
+    first = ", ".join(cut(x, longest) for x in shown) or "nothing"
+    return f"{first} and {len(known) - most} more" if len(known) > most else first
 
 
 def cut(text: str, most: int = _LONGEST) -> str:

@@ -41,5 +41,5 @@ def test_values_are_on_one_line_and_not_too_long():
 
 def test_names_are_listed_and_the_rest_counted():
     assert listed(["a", "b\n"]) == "a, 'b\\n'"
-    assert listed(map(str, range(9)), most=2) == "0, 1, 7 more"
+    assert listed(map(str, range(9)), most=2) == "0, 1 and 7 more"
     assert listed([]) == "nothing"

@@ -105,7 +105,10 @@ def test_scores_are_those_of_the_rounded_weights(golden, variant):
     @jax.jit
     def logits(params):
         table = backbone.table(params)
-        x, y = (embed(table, prompt, jnp.asarray(ids)) for ids in (inputs, targets))
+        members = jnp.zeros(len(inputs), jnp.int32)
+        x, y = (
+            embed(table, prompt, jnp.asarray(ids), members) for ids in (inputs, targets)
+        )
         return backbone.logits(params, x, segments[0], y, segments[1])
 
     found, expected = logits(params), logits(dequantise(params))
@@ -167,9 +170,10 @@ def test_logits_of_trained_weights_are_near_those_of_float32(shared):
 def test_only_the_rows_that_are_read_become_float32():
     table = quantise({"embedding": jnp.ones((4096, 64))})["embedding"]
     prompt, ids = make_prompt(jnp.ones((3, 64))), jnp.array([[2, 4097]])
-    compiled = jax.jit(embed).lower(table, prompt, ids).compile()
+    members = jnp.zeros(1, jnp.int32)
+    compiled = jax.jit(embed).lower(table, prompt, ids, members).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 4096
-    assert compiled(table, prompt, ids).dtype == jnp.float32
+    assert compiled(table, prompt, ids, members).dtype == jnp.float32
 
 
 @pytest.mark.parametrize("rules", [RULES, RULES_OVER_DATA])

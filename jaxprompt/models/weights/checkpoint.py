@@ -34,6 +34,7 @@ from jaxprompt.shapes import Params
 from jaxprompt.sharding import RULES, Rules, shardings
 
 _SHOWN = 6  # Names in an error; a wrong config can misfit hundreds.
+_LONGEST = 240  # Characters of a tensor's name and both of its shapes.
 _CHUNK_ROWS = 4096
 _CHUNK_COLUMNS = 256
 
@@ -263,7 +264,7 @@ def _check_cover(checkpoint: Checkpoint) -> None:
     ]
     family = "GPT-2" if checkpoint.config.causal else "T5"
     problems = [
-        f"{len(names)} of {total} tensors {what}: {listed(names, _SHOWN)}"
+        f"{len(names)} of {total} tensors {what}: {listed(names, _SHOWN, _LONGEST)}"
         for names, total, what in (
             (missing, len(expected), "are missing"),
             (extra, len(found), f"have no place in {family}"),
