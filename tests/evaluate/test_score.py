@@ -13,7 +13,8 @@ from tiny import CONFIG, WIDTH, Tiny, draw_prompt, make_tiny
 from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.own import file_task
 from jaxprompt.data.pipeline import Lengths
-from jaxprompt.evaluate.score import METHODS, evaluate, make_predict
+from jaxprompt.evaluate.methods import METHODS
+from jaxprompt.evaluate.score import evaluate, make_predict
 from jaxprompt.models.t5 import T5
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.prompts.soft_ids import prefix

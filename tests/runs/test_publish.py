@@ -143,7 +143,7 @@ def test_a_model_that_was_trained_on_text_has_a_card_and_its_curves_beside_it(
     text = TextTask(license="cc0-1.0", languages=["fr"])
     write_model_card(workdir, ready, text, result, "STEPS = 1\n")
     card = (workdir / "model" / "README.md").read_text(encoding="utf-8")
-    assert card.startswith("---\nlicense: cc0-1.0\nlanguage:\n- fr\n")
+    assert card.startswith('---\nlicense: "cc0-1.0"\nlanguage:\n- "fr"\n')
     assert "# novels\n" in card
     assert "starting from the weights of start:\n1 steps in 2 seconds, seed 7." in card
     assert re.search(r"\| width +\| 16 +\|", card)

@@ -200,7 +200,7 @@ def test_the_card_of_a_shared_prompt_says_what_the_quiz_is(
         held = hub.files("me/quiz")
     text = held["README.md"].decode()
     assert "the quiz of the AI King competition" in text
-    assert "texts written as 'QUESTION[SEP]ANSWER', loss on the answer" in text
+    assert r"texts written as 'QUESTION\[SEP\]ANSWER', loss on the answer" in text
     # The same for people who have PEFT alone.
     (name, *_) = [name for name in held if name.endswith("adapter_config.json")]
     assert json.loads(held[name])["task_type"] == "CAUSAL_LM"

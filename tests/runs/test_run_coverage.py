@@ -13,7 +13,7 @@ from jaxprompt.runs.prepare import Ready
 from jaxprompt.runs.score_report import ScoreReport
 from jaxprompt.sharding import make_mesh
 
-ROWS = [("is { it", "yes"), ("is it", "a { b"), ("is this", "two  words"), ("?", "no")]
+ROWS = [("is ½ it", "yes"), ("is it", "a ½ b"), ("is this", "two  words"), ("?", "no")]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_unknown_characters_are_said_and_recorded(ready: Ready, tmp_path, capsys
     assert capsys.readouterr().out == (
         "own: with characters that the vocabulary lacks, of 4 train examples looked "
         "at: 25.0% of the inputs, 25.0% of the targets. The first: "
-        f"{tmp_path}/train.jsonl:2: 'a {{ b' ('{{')\n"
+        f"{tmp_path}/train.jsonl:2: 'a ½ b' ('½')\n"
     )
 
 
@@ -53,7 +53,7 @@ def test_a_score_that_is_out_of_reach_is_said(ready: Ready, tmp_path, capsys):
     assert lost == (
         "own: 1 of 4 targets of split 'validation' hold characters that the vocabulary "
         "cannot write: no answer can equal them. The first: "
-        f"{tmp_path}/validation.jsonl:2: 'a {{ b' ('{{')"
+        f"{tmp_path}/validation.jsonl:2: 'a ½ b' ('½')"
     )
     assert "'two  words', which it writes 'two words'" in changed
     assert reach == (

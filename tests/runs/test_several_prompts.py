@@ -64,7 +64,8 @@ def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.chdir(folder)
         backbone = dataclasses.replace(backbone, name="model")
         for name, length in {"a": 3, "b": 3, "c": 2}.items():
-            prompt = make_prompt(jnp.asarray(draw.normal(size=(length, 16))))
+            rows = draw.normal(0.0, 8.0, (length, 16))  # So that answers differ.
+            prompt = make_prompt(jnp.asarray(rows))
             save_prompt(f"{name}.safetensors", prompt, backbone, task="own")
         rows = [{"ask": text, "say": "yes"} for text in TEXTS]
         Path("rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))

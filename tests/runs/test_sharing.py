@@ -258,7 +258,7 @@ def test_a_pull_writes_where_it_may_and_nowhere_else(
     link = tmp_path / "link"
     link.symlink_to(output)
     line = refused(capsys, "pull", "me/rte", f"--output={link}", "--overwrite")
-    assert "is no folder of files" in line
+    assert "link is a link to" in line
     assert "no folder" in refused(
         capsys, "pull", "me/rte", f"--output={tmp_path / 'none' / 'x'}"
     )
