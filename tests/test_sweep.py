@@ -145,7 +145,8 @@ def test_a_mistake_in_the_last_arm_shows_before_the_first_one_trains(recipe: Pat
 def test_a_folder_of_another_sweep_is_refused_at_once(recipe: Path):
     _, planned = plan_sweep(FILES, [], WORKDIR)
     last = planned[-1]
-    last.folder.mkdir(parents=True)
+    # A folder is a run's from its first checkpoint on.
+    (last.folder / "checkpoints" / "1").mkdir(parents=True)
     (last.folder / "operative_config.gin").write_text(
         last.config.replace("STEPS = 2", "STEPS = 3")
     )
