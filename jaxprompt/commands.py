@@ -210,15 +210,15 @@ def push(flags: argparse.Namespace) -> None:
     from jaxprompt.configure import configure
     from jaxprompt.prompts.file import load_prompt
 
-    files = runs.find_shared(flags.prompt)
-    _, provenance = load_prompt(files[0])
-    run = None  # A prompt saved by plain Python brings no configuration.
-    if provenance.config:
-        run, _ = configure([], [], start=provenance.config)
+    of_files: dict[Path, Run | None] = {}
+    for file in runs.find_shared(flags.prompt):
+        _, provenance = load_prompt(file)
+        of_files[file] = None  # A prompt saved by plain Python brings no configuration.
+        if provenance.config:
+            of_files[file], _ = configure([], [], start=provenance.config)
     runs.push(
-        files,
+        of_files,
         flags.repo,
-        run=run,
         private=flags.private,
         revision=flags.revision,
         overwrite=flags.overwrite,

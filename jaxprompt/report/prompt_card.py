@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxprompt.prompts.file import Provenance
@@ -34,14 +34,32 @@ class CardPrompt:
     tokens: Sequence[SoftToken] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class CardRun:
+    """One configuration, and the prompts of the repository that were trained by it.
+
+    Attributes:
+        files: Their files there.
+        data: What they were trained and scored on, by name of the fact; empty if that
+            is not known.
+        training: How they were trained, by name of the fact; empty if unknown.
+        chosen_on: Split that the best step was chosen on; empty for none.
+        config: The whole configuration as gin text; empty if unknown.
+    """
+
+    files: Sequence[str]
+    data: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, str] = field(default_factory=dict)
+    chosen_on: str = ""
+    config: str = ""
+
+
 def prompt_card(
     repository: str,
     prompts: Sequence[CardPrompt],
     *,
     result: Mapping[str, Any] | None = None,
-    data: Mapping[str, str] | None = None,
-    training: Mapping[str, str] | None = None,
-    chosen_on: str = "",
+    runs: Sequence[CardRun] = (),
 ) -> str:
     """Writes the card.
 
@@ -50,9 +68,7 @@ def prompt_card(
         prompts: The repository's prompts, of one backbone; one or more.
         result: Content of the run's result.json, which may tell of more seeds than the
             repository has; None if there is none.
-        data: What the prompts were trained and scored on, by name of the fact.
-        training: How, likewise.
-        chosen_on: Split that the best step was chosen on; empty if unknown.
+        runs: Their configurations, each once; empty if none is known.
 
     Returns:
         Markdown behind the YAML header that the Hub reads. Of the backbones that have
@@ -76,11 +92,16 @@ def prompt_card(
         scores=_scores(_with_shift(members)) if members else "",
         by_loss=not any(member.get("metrics") for member in members),
         spread=_spread(prompts, result) if members else [],
-        flattered=bool(chosen_on) and any(m["split"] == chosen_on for m in members),
-        chosen_on=chosen_on,
-        data=_facts(data),
-        training=_facts(training),
-        config=fenced(provenance.config, "gin") if provenance.config.strip() else "",
+        flattered=_flattered(prompts, runs),
+        runs=[
+            {
+                "files": ", ".join(run.files),
+                "data": _facts(run.data),
+                "training": _facts(run.training),
+                "config": fenced(run.config, "gin") if run.config.strip() else "",
+            }
+            for run in runs or [CardRun(files=[prompt.file for prompt in prompts])]
+        ],
         words=[_words(prompt) for prompt in prompts if prompt.tokens],
         versions=", ".join(f"{k} {v}" for k, v in provenance.versions.items()),
     )
@@ -210,7 +231,19 @@ def _spread(
     return lines
 
 
-def _facts(facts: Mapping[str, str] | None) -> str:
+def _flattered(prompts: Sequence[CardPrompt], runs: Sequence[CardRun]) -> list[str]:
+    """Names the splits that chose the best step of a prompt and scored it too."""
+    chosen_on = {file: run.chosen_on for run in runs for file in run.files}
+    splits = [
+        prompt.member["split"]
+        for prompt in prompts
+        if prompt.member is not None
+        and prompt.member["split"] == chosen_on.get(prompt.file)
+    ]
+    return list(dict.fromkeys(splits))
+
+
+def _facts(facts: Mapping[str, str]) -> str:
     if not facts:
         return ""
     return markdown_table(

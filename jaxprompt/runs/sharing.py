@@ -53,10 +53,9 @@ def find_shared(name: str) -> list[Path]:
 
 
 def push(
-    files: Sequence[Path],
+    runs: Mapping[Path, Run | None],
     repository: str,
     *,
-    run: Run | None = None,
     private: bool = False,
     revision: str | None = None,
     overwrite: bool = False,
@@ -64,9 +63,9 @@ def push(
     """Uploads prompts in one commit, with a card, their result, and adapters for PEFT.
 
     Args:
-        files: One prompt, or those of a bank; from `find_shared`.
+        runs: One prompt file, or several of one model, as `find_shared` lists them,
+            and of each what its own configuration says; None if it brings none.
         repository: "name/repo" on the Hub; it is made if it is not there.
-        run: What the prompts' own configuration says; None if they bring none.
         private: Whether the repository is to be private.
         revision: Branch to commit to, made if it is not there; None for the main one.
         overwrite: Whether another prompt may be there, which is replaced.
@@ -80,6 +79,7 @@ def push(
             the Hub does not answer, refuses, or holds something else.
     """
     hub.check_repository(repository)
+    files = list(runs)
     folder = _folder_of_run(files[0])
     result = None
     if (folder / RESULT).is_file():
@@ -91,7 +91,7 @@ def push(
     for name in (RESULT, PAGE, CONFIG):
         if (folder / name).is_file():
             contents[name] = (folder / name).read_bytes()
-    contents[hub.CARD] = make_card(repository, sources, result, run).encode()
+    contents[hub.CARD] = make_card(repository, sources, result, runs).encode()
     plan = hub.plan_upload(
         repository, contents, private=private, branch=revision, overwrite=overwrite
     )

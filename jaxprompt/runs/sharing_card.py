@@ -16,7 +16,7 @@ from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.nearest import SoftToken
-from jaxprompt.report.prompt_card import CardPrompt, prompt_card
+from jaxprompt.report.prompt_card import CardPrompt, CardRun, prompt_card
 from jaxprompt.report.reading import read_prompt
 
 NEIGHBOURS = 5
@@ -48,7 +48,7 @@ def make_card(
     repository: str,
     sources: Sequence[Source],
     result: Mapping[str, Any] | None,
-    run: Run | None,
+    runs: Mapping[Path, Run | None],
 ) -> str:
     """Writes the card: README.md of the repository.
 
@@ -56,14 +56,18 @@ def make_card(
         repository: "name/repo" on the Hub.
         sources: The prompts, of one model.
         result: Content of the run's result.json; None if there is none.
-        run: What the prompts' own configuration says; None if they bring none.
+        runs: Of each prompt's path, what its own configuration says; None if it brings
+            none.
 
     Returns:
         Markdown. It has the nearest words only where the model is at hand: bundled, in
         a folder, or in the Hub's cache. Nothing is downloaded.
     """
-    provenance = sources[0].provenance
-    checkpoint = _find_model(run, provenance)
+    first = sources[0]
+    checkpoint = _find_model(runs[first.path], first.provenance)
+    of_config: dict[str, list[Source]] = {}
+    for source in sources:
+        of_config.setdefault(source.provenance.config, []).append(source)
     tokens = [_read_words(checkpoint, source.prompt) for source in sources]
     return prompt_card(
         repository,
@@ -78,9 +82,26 @@ def make_card(
             for source, near in zip(sources, tokens, strict=True)
         ],
         result=result,
-        data=None if run is None else _data(run, sources),
-        training=None if run is None else _training(run, result),
-        chosen_on="" if run is None else run.chosen_on,
+        runs=[
+            _describe(runs[alike[0].path], alike, result)
+            for alike in of_config.values()
+        ],
+    )
+
+
+def _describe(
+    run: Run | None, sources: Sequence[Source], result: Mapping[str, Any] | None
+) -> CardRun:
+    """Tells the configuration that prompts share."""
+    files = [source.file for source in sources]
+    if run is None:
+        return CardRun(files=files)
+    return CardRun(
+        files=files,
+        data=_data(run, sources),
+        training=_training(run, result),
+        chosen_on=run.chosen_on,
+        config=sources[0].provenance.config,
     )
 
 

@@ -22,7 +22,7 @@ from jaxprompt.prompts.file import Provenance
 from jaxprompt.report.markdown import code
 from jaxprompt.report.model_card import model_card
 from jaxprompt.report.nearest import SoftToken
-from jaxprompt.report.prompt_card import CardPrompt, prompt_card
+from jaxprompt.report.prompt_card import CardPrompt, CardRun, prompt_card
 from jaxprompt.report.results import rows_of, write_results
 from jaxprompt.runs import train
 from jaxprompt.runs.results import result_table
@@ -231,9 +231,14 @@ def card_of_a_prompt(text: str, folder: Path) -> str:
         f"me/{text}",
         [prompt],
         result=made_result(prompt.member or {}),
-        data={text: text},
-        training={text: text},
-        chosen_on=text,
+        runs=[run_of(text, prompt.file)],
+    )
+
+
+def run_of(text: str, file: str) -> CardRun:
+    facts = {text: text}
+    return CardRun(
+        files=[file], data=facts, training=facts, chosen_on=text, config=text
     )
 
 
@@ -247,7 +252,8 @@ def card_of_prompts(text: str, folder: Path) -> str:
         )
         for seed in (0, 1)
     ]
-    return prompt_card(f"me/{text}", prompts)
+    runs = [run_of(text, prompt.file) for prompt in prompts]
+    return prompt_card(f"me/{text}", prompts, runs=runs)
 
 
 def card_of_a_model(text: str, folder: Path) -> str:

@@ -7,7 +7,7 @@ from made_results import made_member, made_result
 
 from jaxprompt.prompts.file import Provenance
 from jaxprompt.report.nearest import SoftToken
-from jaxprompt.report.prompt_card import CardPrompt, prompt_card
+from jaxprompt.report.prompt_card import CardPrompt, CardRun, prompt_card
 
 T5 = "google/t5-base-lm-adapt"
 
@@ -36,10 +36,18 @@ def prompt(member: dict[str, Any] | None = None, **changes: Any) -> CardPrompt:
     )
 
 
-def one(**options: Any) -> str:
+def card_run(*files: str, **known: Any) -> CardRun:
+    return CardRun(files=files or ["prompt.safetensors"], **known)
+
+
+def one(**known: Any) -> str:
     member = made_member(score=61.0)
-    given = {"result": made_result(member), **options}
-    return prompt_card("me/rte", [prompt(member)], **given)
+    return prompt_card(
+        "me/rte",
+        [prompt(member)],
+        result=made_result(member),
+        runs=[card_run(**known)],
+    )
 
 
 def test_the_header_is_what_the_hub_reads():
@@ -175,10 +183,11 @@ def test_words_and_configuration_are_quoted():
     near = CardPrompt(
         file="prompt.safetensors",
         adapter="",
-        provenance=provenance(config="A = '```'\n"),
+        provenance=provenance(),
         tokens=[token],
     )
-    text = prompt_card("me/x", [near], training={"steps": "300"})
+    run = card_run(config="A = '```'\n", training={"steps": "300"})
+    text = prompt_card("me/x", [near], runs=[run])
     assert "| 0          | 1.5  | `` `x\\|y` (0.50), <b> (0.25) `` |" in text
     assert "````gin\nA = '```'\n````" in text
     assert ["steps", "300"] in cells(text)
@@ -199,3 +208,33 @@ def test_a_loss_is_no_score_of_answers():
     (metric,) = index["results"][0]["metrics"]
     assert (metric["type"], metric["value"]) == ("loss", 2.5)
     assert "majority" not in cells(text)[0]
+
+
+def test_prompts_of_several_runs_each_have_their_own():
+    names = ("prompts/a.safetensors", "prompts/b.safetensors")
+    members = [made_member(split="test"), made_member(split="validation")]
+    prompts = [
+        CardPrompt(file=name, adapter="", provenance=provenance(), member=member)
+        for name, member in zip(names, members, strict=True)
+    ]
+    runs = [
+        CardRun(
+            files=[name],
+            data={"texts": f"those of {name}"},
+            training={"batch": f"{rows} rows"},
+            chosen_on="validation",
+            config=f"BATCH_SIZE = {rows}",
+        )
+        for name, rows in zip(names, (16, 32), strict=True)
+    ]
+    text = prompt_card("me/x", prompts, runs=runs)
+    for name, rows in zip(names, (16, 32), strict=True):
+        place = text.index(f"### Data of {name}\n")
+        assert f"those of {name}" in text[place : place + 200]
+        place = text.index(f"### Training of {name}\n")
+        assert f"{rows} rows" in text[place : place + 200]
+        place = text.index(f"configuration of {name}</summary>\n")
+        assert f"BATCH_SIZE = {rows}\n" in text[place : place + 200]
+    assert "some scores above are of\nthe same split, which flatters" in text
+    unknown = prompt_card("me/x", prompts, runs=[runs[0], CardRun(files=names[1:])])
+    assert f"### Data of {names[1]}\n\nNot known.\n" in unknown

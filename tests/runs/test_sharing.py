@@ -192,6 +192,28 @@ def test_a_bank_goes_with_all_its_prompts(
         np.testing.assert_array_equal(adapter.rows[0], draw(seed))
 
 
+def test_prompts_of_several_runs_go_with_the_configuration_of_each(
+    hub: Hub, tmp_path: Path, nano: T5, config: str
+):
+    for seed, steps in enumerate((300, 700)):
+        own = config.replace("STEPS = 30000", f"STEPS = {steps}")
+        assert own != config
+        save_prompt(
+            tmp_path / f"{steps}.safetensors",
+            make_prompt(jnp.asarray(draw(seed))),
+            nano,
+            task="rte",
+            seed=seed,
+            config=own,
+        )
+    assert command("push", f"--prompt={tmp_path}", "--repo=me/two") == 0
+    text = hub.files("me/two")["README.md"].decode()
+    for steps in (300, 700):
+        place = text.index(f"### Training of prompts/{steps}.safetensors\n")
+        assert f"{steps} at most" in text[place : place + 600]
+        assert f"STEPS = {steps}\n" in text
+
+
 def test_one_prompt_of_a_bank_brings_the_scores_of_all(hub: Hub, bank: Path):
     best = bank / "prompts" / "rte-1.safetensors"
     assert command("push", f"--prompt={best}", "--repo=me/best") == 0
