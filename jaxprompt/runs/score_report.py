@@ -59,9 +59,10 @@ class ScoreReport:
 
     def limits(self) -> list[str]:
         """Says why scores may not mean what they seem to; see `EvaluationSet`."""
+        scored = [*zip(self._labels, self._rows, strict=True)]
         return [
             f"{label}: {sentence}"
-            for label, rows in zip(self._labels, self._rows, strict=True)
+            for label, rows in [*scored, *self._shift_rows.items()]
             for sentence in rows.limits()
         ]
 
@@ -210,19 +211,18 @@ class ScoreReport:
 
     def _shift(self, params: Params) -> dict[str, dict[int, dict[str, Any]]]:
         """Scores every member on each task of the domain shift."""
-        run, found = self._ready.run, {}
-        for task, settings in zip(self._ready.shift_to, run.data.shift_to, strict=True):
-            rows = self._tokenise(task, run.data.shift_split, self._length)
-            name = f"{settings.label} {run.data.shift_split}"
+        split, found = self._ready.run.data.shift_split, {}
+        for label, rows in self._shift_rows.items():
+            name = f"{label} {split}"
             scores = self._score([rows] * len(self._rows), params, name, leave=True)
             majority = rows.majority().score
             votes = [
                 vote_of(rows, [scores[number] for number in self._numbers(place)])
                 for place, _ in self._members
             ]
-            found[settings.label] = {
+            found[label] = {
                 number: {
-                    "split": run.data.shift_split,
+                    "split": split,
                     "examples": rows.num_examples,
                     "metric": score.metric,
                     "score": score.score,
@@ -234,6 +234,15 @@ class ScoreReport:
                 for number, (score, vote) in enumerate(zip(scores, votes, strict=True))
             }
         return found
+
+    @functools.cached_property
+    def _shift_rows(self) -> dict[str, EvaluationSet]:
+        """The tasks of the domain shift by their labels, tokenised once."""
+        data = self._ready.run.data
+        return {
+            settings.label: self._tokenise(task, data.shift_split, self._length)
+            for settings, task in zip(data.shift_to, self._ready.shift_to, strict=True)
+        }
 
     def _tokenise(self, task: Task, split: str, prompt_length: int) -> EvaluationSet:
         ready = self._ready

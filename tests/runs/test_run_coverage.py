@@ -1,5 +1,6 @@
 """What a model cannot read or answer is said before anything is trained."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -59,3 +60,18 @@ def test_a_score_that_is_out_of_reach_is_said(ready: Ready, tmp_path, capsys):
     assert reach == (
         "own: right answers score accuracy 75.0, not 100, on split 'validation'"
     )
+
+
+def test_limits_of_tasks_of_the_domain_shift_are_said_too(ready: Ready, capsys):
+    own = ready.run.data.task
+    assert isinstance(own, OwnTask)
+    other = dataclasses.replace(own, name="other")
+    data = dataclasses.replace(
+        ready.run.data, shift_to=(other,), shift_split="validation"
+    )
+    run = dataclasses.replace(ready.run, data=data)
+    shifted = dataclasses.replace(ready, run=run, shift_to=ready.tasks)
+    report_limits(ScoreReport(shifted, "validation", prompt_length=0))
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 6
+    assert [line.replace("own: ", "other: ") for line in said[:3]] == said[3:]
