@@ -2,8 +2,11 @@
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from jaxprompt.quoting import cut, visible
 
 if TYPE_CHECKING:
     from jaxprompt.config import Run
@@ -93,7 +96,7 @@ def doctor(flags: argparse.Namespace) -> int:
     if flags.prompt is None:
         run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
     else:
-        run = _run_of_prompt(flags, flags.prompt)
+        run = _run_of_prompt(flags, flags.prompt, trains=True)
     found = runs.diagnose(
         run,
         None if flags.prompt is None else Path(flags.prompt),
@@ -237,23 +240,56 @@ def pull(flags: argparse.Namespace) -> None:
     )
 
 
-def _run_of_prompt(flags: argparse.Namespace, file: str | Path) -> "Run":
+def _run_of_prompt(
+    flags: argparse.Namespace, file: str | Path, *, trains: bool = False
+) -> "Run":
     """Takes the run of a prompt alone, though it may have been trained in a bank."""
-    run, provenance = _configured(flags, file)
+    run, provenance = _configured(flags, file, trains=trains)
     if provenance.task in [task.label for task in run.data.tasks]:
-        return run.of_member(provenance.task, provenance.seed or 0)
-    return dataclasses.replace(run, seeds=1)
+        return run.of_member(provenance.task, run.seed)
+    return run
 
 
 def _configured(
-    flags: argparse.Namespace, file: str | Path
+    flags: argparse.Namespace, file: str | Path, *, trains: bool = False
 ) -> tuple["Run", "Provenance"]:
-    """Takes the run from the prompt's own file, changed by this command's flags."""
+    """Takes the run from the prompt's own file, changed by this command's flags.
+
+    Unless the command trains, a flag that changes nothing but training is refused.
+    """
     from jaxprompt.configure import configure
     from jaxprompt.prompts.file import load_prompt
 
     _, provenance = load_prompt(file)
     # A prompt saved by plain Python brings no configuration: the defaults stand in.
     files = flags.gin_file or ([] if provenance.config else [DEFAULTS])
-    run, _ = configure(files, flags.settings, start=provenance.config)
-    return run, provenance
+
+    def read(settings: Sequence[str]) -> "Run":
+        run, _ = configure(files, settings, start=provenance.config)
+        return run
+
+    run = read(flags.settings)
+    for place, setting in enumerate([] if trains else flags.settings):
+        others = [*flags.settings[:place], *flags.settings[place + 1 :]]
+        try:
+            without = read(others)
+        except ValueError:
+            continue  # The others need it.
+        if run != without and _used_alike(run, without, provenance):
+            raise ValueError(
+                f"--gin.{cut(visible(setting), most=100)} changes nothing: {file} is "
+                "trained, and keeps its seed and what only training reads: leave it out"
+            )
+    return _of_prompt(run, provenance), provenance
+
+
+def _of_prompt(run: "Run", provenance: "Provenance") -> "Run":
+    """Makes the run that of one prompt, with the seed that it was trained with."""
+    seed = run.seed if provenance.seed is None else provenance.seed
+    return dataclasses.replace(run, seed=seed, seeds=1)
+
+
+def _used_alike(one: "Run", other: "Run", provenance: "Provenance") -> bool:
+    """Whether two runs do the same with a trained prompt."""
+    runs = [_of_prompt(run, provenance).without_training() for run in (one, other)]
+    return runs[0] == runs[1]

@@ -117,6 +117,25 @@ class Run:
         """What the seconds of its result are spent on, in words."""
         return "training and validation" if self.chosen_on else "training"
 
+    def without_training(self) -> "Run":
+        """Returns the run with all that only training reads as it is by default.
+
+        A trained prompt is used alike by two runs that are equal so.
+        """
+        start = PromptStart(words=self.prompt.words)  # `inspect` compares with these.
+        model = dataclasses.replace(
+            self.model, embeddings="random", remat="none", dropout=0.0
+        )
+        return dataclasses.replace(
+            self,
+            model=model,
+            prompt=start,
+            optimizer=Optimizer(),
+            pace=Pace(steps=1),
+            tokenizer=Tokenizer(),
+            batch_size=1,
+        )
+
     def of_member(self, task: str, seed: int) -> "Run":
         """Returns the run of one member alone.
 
