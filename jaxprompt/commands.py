@@ -189,17 +189,18 @@ def export(flags: argparse.Namespace) -> None:
 
 
 def _export_model(flags: argparse.Namespace) -> None:
-    from jaxprompt.runs.model_export import export_model, export_prefix
-
     if len(flags.source) > 1 or flags.dtype or flags.backbone:
         raise ValueError(
             f"form {flags.format} takes one prompt, and its model and dtype from the "
             "prompt's run: change them by --gin.MODEL and --gin.DTYPE"
         )
     (file,) = flags.source
+    run = _run_of_prompt(flags, file)
+    from jaxprompt.runs.model_export import export_model, export_prefix
+
     give = export_model if flags.format == "stablehlo" else export_prefix
     give(
-        _run_of_prompt(flags, file),
+        run,
         Path(file),
         Path(flags.output),
         overwrite=flags.overwrite,

@@ -18,11 +18,11 @@ from jaxprompt.report.results import (
     write_results,
 )
 from jaxprompt.report.summary import RunFacts, write_summary
-from jaxprompt.runs import train
 from jaxprompt.runs.optimizer import make_optimizer
-from jaxprompt.runs.prepare import check_files, vocabulary_of
 from jaxprompt.runs.workdir import METRICS, PAGE, check_workdir, read_result
 from jaxprompt.terminal import say, say_lines
+
+# What reads data is imported when it does: mistakes in gin files are told before.
 
 
 class PlannedRun(NamedTuple):
@@ -74,6 +74,8 @@ def sweep(files: Sequence[str], settings: Sequence[str], workdir: Path) -> list[
     """
     experiment, planned = plan_sweep(files, settings, workdir)
     _check_files(planned)
+    from jaxprompt.runs import train
+
     results: list[dict[str, Any]] = []
     for number, one in enumerate(planned, start=1):
         say(f"run {number} of {len(planned)}: {one.title}")
@@ -147,6 +149,8 @@ def _folder_of(run: Run) -> str:
 
 def _check_files(planned: Sequence[PlannedRun]) -> None:
     """Looks for the models and the data of all runs that are not finished."""
+    from jaxprompt.runs.prepare import check_files, vocabulary_of
+
     # A name on the Hub is asked for once.
     found = functools.cache(
         lambda name, revision, vocabulary: vocabulary_of(

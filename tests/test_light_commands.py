@@ -11,6 +11,7 @@ from jaxprompt.prompts.file import Provenance, write_prompt
 from jaxprompt.prompts.prompt import make_prompt
 
 RUN = "gin/runs/prompt_tuning.gin"
+SWEEP = "gin/recipes/lester2021/figure3a_prompt_length.gin"
 
 COMMANDS = {
     "doctor --help": "usage: jaxprompt doctor",
@@ -21,8 +22,13 @@ COMMANDS = {
     "predict --prompt=absent.safetensors": "no prompt file at absent.safetensors",
     "submit --prompt=absent.safetensors --output=x": "no prompt file at absent.safete",
     "doctor --gin_file=nofile.gin": "no gin file nofile.gin",
+    "sweep --gin_file=nofile.gin --workdir=runs": "no gin file nofile.gin",
+    f"sweep --gin_file={RUN} --workdir=runs": "no sweep in",
+    f"sweep --gin_file={SWEEP} --gin.STEPS='many' --workdir=runs": "Pace.steps is 'man",
+    f"sweep --gin_file={SWEEP} --gin.WARMUP=99999 --workdir=runs": "warmup of 99999 st",
     "plan --topology=unheard-of": "no TPU slice 'unheard-of'",
     "export own.safetensors --format=google --output=own.npy": "wrote own.npy",
+    "export absent.safetensors --format=stablehlo --output=o": "no prompt file at abse",
     "import absent.npy --backbone=x --output=y": "no prompt file at absent.npy",
     "import own.npy --backbone=x --output=taken.safetensors": "wrote taken.safetensors",
     "inspect --without_model --prompt=own.safetensors": "mean norm 2.8",
