@@ -211,7 +211,6 @@ def _export_model(flags: argparse.Namespace) -> None:
 def push(flags: argparse.Namespace) -> None:
     """Uploads prompts to the Hub."""
     from jaxprompt import runs
-    from jaxprompt.configure import configure
     from jaxprompt.prompts.file import load_prompt
 
     of_files: dict[Path, Run | None] = {}
@@ -219,7 +218,7 @@ def push(flags: argparse.Namespace) -> None:
         _, provenance = load_prompt(file)
         of_files[file] = None  # A prompt saved by plain Python brings no configuration.
         if provenance.config:
-            of_files[file], _ = configure([], [], start=provenance.config)
+            of_files[file] = _read_run(file, provenance)
     runs.push(
         of_files,
         flags.repo,
@@ -258,22 +257,22 @@ def _configured(
 
     Unless the command trains, a flag that changes nothing but training is refused.
     """
-    from jaxprompt.configure import configure
     from jaxprompt.prompts.file import load_prompt
 
     _, provenance = load_prompt(file)
     # A prompt saved by plain Python brings no configuration: the defaults stand in.
     files = flags.gin_file or ([] if provenance.config else [DEFAULTS])
 
-    def read(settings: Sequence[str]) -> "Run":
-        run, _ = configure(files, settings, start=provenance.config)
-        return run
-
-    run = read(flags.settings)
+    run = _read_run(file, provenance, files, flags.settings)
+    if run.trains != "prompt":
+        raise ValueError(
+            f"{file} is a prompt, but its configuration trains {run.trains!r}: the "
+            "file is damaged, or set --gin.TRAINS=\"'prompt'\""
+        )
     for place, setting in enumerate([] if trains else flags.settings):
         others = [*flags.settings[:place], *flags.settings[place + 1 :]]
         try:
-            without = read(others)
+            without = _read_run(file, provenance, files, others)
         except ValueError:
             continue  # The others need it.
         if run != without and _used_alike(run, without, provenance):
@@ -282,6 +281,24 @@ def _configured(
                 "trained, and keeps its seed and what only training reads: leave it out"
             )
     return _of_prompt(run, provenance), provenance
+
+
+def _read_run(
+    file: str | Path,
+    provenance: "Provenance",
+    files: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> "Run":
+    """Reads the configuration in a prompt's file, then gin files, then settings."""
+    from jaxprompt.configure import configure
+
+    try:
+        run, _ = configure(files, settings, start=provenance.config)
+    except ValueError as error:
+        if files or settings:
+            raise
+        raise ValueError(f"{file}: its configuration: {error}") from error
+    return run
 
 
 def _of_prompt(run: "Run", provenance: "Provenance") -> "Run":

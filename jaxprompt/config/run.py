@@ -23,6 +23,10 @@ MOST_SEEDS = 1000
 """Of one run: more are a slip, which would fill the memory."""
 
 
+MOST_BATCH_TOKENS = 2**24
+"""Of one batch: what more would take, no device has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """Everything that decides a run's result.
@@ -70,6 +74,15 @@ class Run:
                 f"seed {self.seed}, seeds {self.seeds}: use 0 or more, and none from "
                 "2**32 on, which JAX would not tell from a smaller one"
             )
+        data, evaluation = self.data, self.evaluation
+        longest = data.input_length + data.target_length
+        _check_batch("training", self.batch_size, 1, longest)
+        _check_batch(
+            "evaluation",
+            evaluation.batch_size,
+            evaluation.beams if evaluation.method == "beam" else 1,
+            data.input_length + (evaluation.decode_length or data.target_length),
+        )
         if self.trains != "prompt" and self.seeds > 1:
             raise ValueError(
                 f"{self.seeds} seeds where {self.trains!r} trains: only prompts fit on "
@@ -153,3 +166,14 @@ class Run:
             )
         data = dataclasses.replace(self.data, task=tasks[task])
         return dataclasses.replace(self, data=data, seed=seed, seeds=1)
+
+
+def _check_batch(what: str, rows: int, beams: int, tokens: int) -> None:
+    """Raises ValueError for a batch that takes more memory than any device has."""
+    if rows * beams * tokens > MOST_BATCH_TOKENS:
+        each = f"of {beams} beams " if beams > 1 else ""
+        raise ValueError(
+            f"{what} batches of {rows} rows {each}and up to {tokens} tokens hold "
+            f"{rows * beams * tokens}: use at most {MOST_BATCH_TOKENS}, by a smaller "
+            "batch size or shorter texts"
+        )

@@ -23,6 +23,9 @@ from jaxprompt.train.optimizer import OPTIMIZERS
 LOSS = "loss"
 """The method that decodes nothing; see `evaluate.loss`."""
 
+MOST_TOKENS = 2**17
+"""Of a text, an answer or a prompt: as long a context as any model here has."""
+
 COOCCURRENCE = "cooccurrence"
 """Embeddings that start from the text; see `data.cooccurrence`."""
 
@@ -146,6 +149,8 @@ class Data:
 
     def __post_init__(self) -> None:
         Lengths(self.input_length, self.target_length)  # It refuses those below 1.
+        check_tokens("input_length", self.input_length)
+        check_tokens("target_length", self.target_length)
         for task in self.shift_to:
             if not isinstance(task, OfficialTask | OwnTask):
                 raise ValueError(
@@ -224,6 +229,7 @@ class PromptStart:
             raise ValueError(
                 f"prompt length {self.length}: a trained prompt has 1 or more rows"
             )
+        check_tokens("prompt length", self.length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,6 +336,8 @@ class Evaluation:
                 f"decode_length {self.decode_length}: use 1 token or more, or None for "
                 "the target length"
             )
+        if self.decode_length is not None:
+            check_tokens("decode_length", self.decode_length)
         if self.hand_written and not self.hand_written.strip():
             raise ValueError(
                 f"hand-written prompt {self.hand_written!r} has no words: write some, "
@@ -353,3 +361,15 @@ class Evaluation:
                 top_p=self.top_p,
                 temperature=self.temperature,
             )
+
+
+def check_tokens(name: str, tokens: int) -> None:
+    """Raises ValueError for a length that no model here can read.
+
+    A prompt's file holds such numbers too, and may come from anywhere.
+    """
+    if tokens > MOST_TOKENS:
+        raise ValueError(
+            f"{name} {tokens}: no model here reads more than {MOST_TOKENS} tokens, so "
+            "use fewer"
+        )
