@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from jaxprompt.data.task import load_task
     from jaxprompt.data.vocabulary import load_vocabulary
     from jaxprompt.evaluate.score import make_predict
-    from jaxprompt.models.backbone import load, save
+    from jaxprompt.models.load import load
+    from jaxprompt.models.weights.save import save
     from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
     from jaxprompt.prompts.init import init_prompt
     from jaxprompt.prompts.join import embed, row_ids
@@ -34,7 +35,8 @@ _HOMES = {
     "data.task": ("load_task",),
     "data.vocabulary": ("load_vocabulary",),
     "evaluate.score": ("make_predict",),
-    "models.backbone": ("load", "save"),
+    "models.load": ("load",),
+    "models.weights.save": ("save",),
     "prompts.file": ("check_backbone", "load_prompt", "save_prompt"),
     "prompts.init": ("init_prompt",),
     "prompts.join": ("embed", "row_ids"),

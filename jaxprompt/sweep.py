@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxprompt.config import VOCABULARY, Run, Sweep
 from jaxprompt.configure import configure_seeds, configure_sweep
-from jaxprompt.models.backbone import find_checkpoint
+from jaxprompt.models.load import find_checkpoint
 from jaxprompt.report.curves import read_curves
 from jaxprompt.report.results import (
     Row,

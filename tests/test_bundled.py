@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jaxprompt.bundled import resolve
-from jaxprompt.models.backbone import find_checkpoint
+from jaxprompt.models.load import find_checkpoint
 
 
 def test_a_bundled_name_is_a_folder_of_the_package():

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jaxprompt.cli import main
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 from jaxprompt.prompts.file import load_prompt
 
 RECIPE = (

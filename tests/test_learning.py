@@ -16,7 +16,7 @@ import pytest
 import sentencepiece
 
 from jaxprompt.evaluate.decode import greedy
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 from jaxprompt.models.t5 import T5
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import METHODS, init_prompt

@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from jaxprompt import parameters
-from jaxprompt.models import gpt2_sizes, t5_sizes
+from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.quantise import Int8Matrix, quantise
 from jaxprompt.models.weights.checkpoint import shapes_of
 from jaxprompt.parameters import kind_of
@@ -14,9 +14,9 @@ from jaxprompt.sharding import RULES, RULES_OVER_DATA, make_mesh, shardings
 from jaxprompt.train.optimizer import adamw
 
 FAMILIES = {
-    "t5": (parameters.T5, t5_sizes.PUBLISHED["google/t5-v1_1-small"]),
-    "t5_tied": (parameters.T5, t5_sizes.PUBLISHED["google-t5/t5-small"]),
-    "gpt2": (parameters.GPT2, gpt2_sizes.PUBLISHED["openai-community/gpt2"]),
+    "t5": (parameters.T5, PUBLISHED["google/t5-v1_1-small"]),
+    "t5_tied": (parameters.T5, PUBLISHED["google-t5/t5-small"]),
+    "gpt2": (parameters.GPT2, PUBLISHED["openai-community/gpt2"]),
 }
 
 

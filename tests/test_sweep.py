@@ -11,7 +11,7 @@ from tiny import CONFIG, make_tiny
 
 from jaxprompt.bundled import resolve
 from jaxprompt.configure import configure
-from jaxprompt.models.backbone import save
+from jaxprompt.models.weights.save import save
 from jaxprompt.runs import train
 from jaxprompt.sweep import plan_sweep, sweep
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxprompt.models.load import with_fingerprint
 from jaxprompt.models.t5 import T5, T5Config
 from jaxprompt.prompts.prompt import Prompt, make_prompt, stack
 from jaxprompt.shapes import Batch, Params
@@ -59,7 +60,7 @@ def make_tiny(config: T5Config = CONFIG) -> Tiny:
         return jnp.asarray(draw.normal(0.0, scale, leaf.shape), leaf.dtype)
 
     model = jax.tree.map(weights, jax.eval_shape(backbone.init, jax.random.key(0)))
-    return Tiny(backbone.with_fingerprint(model), model)
+    return Tiny(with_fingerprint(backbone, model), model)
 
 
 def draw_prompt(seed: int, members: int = 1, length: int = LENGTH) -> Prompt:

@@ -22,8 +22,8 @@ import optax
 import sentencepiece
 from tqdm import tqdm
 
-from jaxprompt.models.backbone import save
 from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.shapes import Batch, Params, unpacked_batch
 from jaxprompt.train.optimizer import MODEL_TUNING, train_only

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 from jaxprompt.prompts.prompt import Prompt, empty_prompt
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch

@@ -6,9 +6,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxprompt.models.backbone import save
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch
 

@@ -19,8 +19,7 @@ from jaxprompt.config.tasks import (
     TaskGroup,
     TextTask,
 )
-from jaxprompt.models.gpt2_config import GPT2Config
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.families import CONFIGS
 from jaxprompt.train.pace import Pace
 
 CONFIGURABLES = (
@@ -31,8 +30,7 @@ CONFIGURABLES = (
     TextTask,
     TaskGroup,
     Tokenizer,
-    T5Config,
-    GPT2Config,
+    *CONFIGS,
     Data,
     PromptStart,
     Optimizer,

@@ -15,7 +15,7 @@ from jaxprompt.data.lengths import Lengths
 from jaxprompt.data.tokenizer import LAYOUTS
 from jaxprompt.evaluate.methods import METHODS as EVALUATION_METHODS
 from jaxprompt.evaluate.methods import check_method
-from jaxprompt.models.architecture import Config
+from jaxprompt.models.families import AnyConfig
 from jaxprompt.models.quantise import check_quantisation
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
 from jaxprompt.train.optimizer import OPTIMIZERS
@@ -32,7 +32,7 @@ COOCCURRENCE = "cooccurrence"
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """The model and where it lives; see `models.backbone.load`.
+    """The model and where it lives; see `models.load.load`.
 
     Attributes:
         name: Hub name, Hugging Face folder or T5X checkpoint folder.
@@ -54,7 +54,7 @@ class Model:
     """
 
     name: str | None = None
-    architecture: Config | None = None
+    architecture: AnyConfig | None = None
     embeddings: str = "random"
     revision: str | None = None
     vocabulary: str | None = None

@@ -20,9 +20,8 @@ from jaxprompt.interop.arrays import (
 from jaxprompt.interop.exchange import Given, Taken
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.json_file import read_json_object
-from jaxprompt.models.architecture import Config
-from jaxprompt.models.backbone import find_here
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.config import Config
+from jaxprompt.models.load import find_here
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.quoting import quoted, quoted_path
 
@@ -235,8 +234,9 @@ def _sizes(model: Config | None) -> dict[str, int]:
     """Returns the sizes that PEFT asks for; of a model that is not here it has them."""
     if model is None:
         return {}
-    layers = model.layers if isinstance(model, GPT2Config) else model.encoder_layers
-    return {"num_layers": layers, "num_attention_heads": model.heads}
+    # Those of the stack that reads the prompt: the encoder, where there is one.
+    first = next(iter(model.sites.values()))
+    return {"num_layers": first.layers, "num_attention_heads": model.heads}
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:

@@ -9,13 +9,13 @@ import numpy as np
 from jaxprompt.interop.arrays import safetensors_bytes
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.peft import CONFIG, TENSOR, WEIGHTS
-from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.shapes import Params
 
 
 def write_prefix(
-    path: Path, backbone: GPT2, model: Params, prompt: Prompt, name: str
+    path: Path, backbone: Backbone, model: Params, prompt: Prompt, name: str
 ) -> None:
     """Writes an adapter's folder that `PeftModel.from_pretrained` loads, at once.
 
@@ -40,22 +40,21 @@ def write_prefix(
     keys, values = jax.jit(backbone.fold)(model, prompt.rows)
     both_NZPHK = np.stack([np.asarray(keys)[:, 0], np.asarray(values)[:, 0]], axis=1)
     rows = np.moveaxis(both_NZPHK, 2, 0).reshape(prompt.length, -1)
-    sizes = backbone.config
     config = {
         "auto_mapping": None,
         "base_model_name_or_path": name,
-        "encoder_hidden_size": sizes.width,
+        "encoder_hidden_size": backbone.width,
         "inference_mode": True,
         "modules_to_save": None,
-        "num_attention_heads": sizes.heads,
-        "num_layers": sizes.layers,
+        "num_attention_heads": backbone.config.heads,
+        "num_layers": len(keys),
         "num_transformer_submodules": 1,
         "num_virtual_tokens": prompt.length,
         "peft_type": "PREFIX_TUNING",
         "prefix_projection": False,
         "revision": None,
         "task_type": "CAUSAL_LM",
-        "token_dim": sizes.width,
+        "token_dim": backbone.width,
     }
     with new_folder(path, {CONFIG, WEIGHTS}) as folder:
         text = json.dumps(config, indent=2, sort_keys=True) + "\n"

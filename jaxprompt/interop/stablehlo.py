@@ -16,7 +16,7 @@ from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.stablehlo_readme import readme
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Params, unpacked_batch
@@ -50,7 +50,7 @@ class Answering:
 
 def write_program(
     path: Path,
-    backbone: T5,
+    backbone: Backbone,
     params: Params,
     answering: Answering,
     provenance: Provenance,
@@ -98,12 +98,12 @@ def write_program(
         (folder / README).write_text(text, encoding="utf-8")
 
 
-def file_names(backbone: T5) -> set[str]:
+def file_names(backbone: Backbone) -> set[str]:
     """Returns the names of the files that `write_program` writes."""
     return {PROGRAM, WEIGHTS, README, vocabulary_file(backbone)[0]}
 
 
-def vocabulary_file(backbone: T5) -> tuple[str, bytes]:
+def vocabulary_file(backbone: Backbone) -> tuple[str, bytes]:
     """Makes a file that alone is the backbone's vocabulary.
 
     Returns:
@@ -134,7 +134,7 @@ def flatten(params: Params) -> dict[str, Any]:
     }
 
 
-def export_program(backbone: T5, params: Params, answering: Answering) -> bytes:
+def export_program(backbone: Backbone, params: Params, answering: Answering) -> bytes:
     """Serialises the program; see `write_program`.
 
     Args:

@@ -6,37 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import jax
 import numpy as np
-
-from jaxprompt.shapes import Params
 
 VERSION = "2:"
 """What a fingerprint of every weight begins with."""
-
-T5_LEAVES = (
-    "embedding",
-    "encoder/layers/attention_norm",
-    "encoder/layers/ffn_norm",
-    "encoder/final_norm",
-    "decoder/layers/attention_norm",
-    "decoder/layers/cross_norm",
-    "decoder/layers/ffn_norm",
-    "decoder/final_norm",
-)
-"""What version 1 hashed of a T5, in this order."""
-
-GPT2_LEAVES = (
-    "embedding",
-    "positions",
-    "layers/attention_norm/scale",
-    "layers/attention_norm/bias",
-    "layers/ffn_norm/scale",
-    "layers/ffn_norm/bias",
-    "final_norm/scale",
-    "final_norm/bias",
-)
-"""What version 1 hashed of a GPT-2, in this order."""
 
 # Threads each hold a part of one tensor; more than a few wait for the disk.
 _MOST_THREADS = 8
@@ -110,29 +83,13 @@ def first_fingerprint(leaves: Iterable[Leaf], hashed: Sequence[str]) -> str:
 
     Args:
         leaves: As for `fingerprint`.
-        hashed: `T5_LEAVES` or `GPT2_LEAVES`.
+        hashed: Paths of leaves; see `families.family.Family.first_leaves`.
 
     Returns:
         SHA-256 in hexadecimal of their values, one leaf behind the other.
     """
     by_path = {leaf.path: leaf for leaf in leaves}
     return _sha256(piece for path in hashed for piece in by_path[path].read())
-
-
-def fingerprints_of_params(params: Params, hashed: Sequence[str]) -> Fingerprints:
-    """Hashes weights in memory; cast to another dtype, they hash otherwise.
-
-    Args:
-        params: The params, without rows that a checkpoint does not store.
-        hashed: As for `first_fingerprint`.
-    """
-
-    def leaf_of(path: tuple[object, ...], value: jax.Array) -> Leaf:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return Leaf(name, value.shape, lambda: [np.asarray(jax.device_get(value))])
-
-    leaves = [leaf_of(*item) for item in jax.tree.leaves_with_path(params)]
-    return Fingerprints(fingerprint(leaves), first_fingerprint(leaves, hashed))
 
 
 def _sha256(pieces: Iterable[np.ndarray]) -> str:

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models import layers
-from jaxprompt.models.fingerprint import GPT2_LEAVES, fingerprints_of_params
 from jaxprompt.models.gpt2_block import Block
 from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.models.gpt2_context import Context, Encoded, GPT2Cache
@@ -102,13 +101,6 @@ class GPT2:
         """Draws random weights; see `init_params`."""
         params = init_params(self.config, key)
         return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
-
-    def with_fingerprint(self, params: Params) -> "GPT2":
-        """Returns the same backbone with the fingerprints of these weights."""
-        own_rows = params["embedding"][1 : 1 + self.config.vocab_size]
-        own = {**params, "embedding": own_rows}
-        current, first = fingerprints_of_params(own, GPT2_LEAVES)
-        return dataclasses.replace(self, fingerprint=current, first_fingerprint=first)
 
     def table(self, params: Params) -> Table:
         """Returns the frozen embedding table, as it is stored."""

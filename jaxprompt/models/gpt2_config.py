@@ -1,11 +1,10 @@
 """The sizes and switches of a GPT-2."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar
 
-from jaxprompt.models import layers
-from jaxprompt.models.options import MOST, check_epsilon
-from jaxprompt.quoting import quoted
+from jaxprompt.models.config import Site, SiteName, check_config
 
 _ROW_MULTIPLE = 128
 
@@ -48,32 +47,21 @@ class GPT2Config:
     eos_token_id: int | None = None
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = 0 if field.name == "vocab_size" else 1
-            if field.type is not int:
-                continue
-            if type(value) is not int or value < least:  # True is an int.
-                raise ValueError(
-                    f"GPT-2 {field.name} {quoted(value)} is no positive integer"
-                )
-            if value > MOST:
-                raise ValueError(f"GPT-2 {field.name} {value!s:.20} is above {MOST}")
-        check_epsilon("GPT-2", self.norm_epsilon)
+        check_config("GPT-2", self, vocabulary="vocab_size")
         if self.width % self.heads:
             raise ValueError(
                 f"GPT-2 width {self.width} is not divisible by {self.heads} heads"
-            )
-        if self.activation not in layers.ACTIVATIONS:
-            raise ValueError(
-                f"GPT-2 activation {quoted(self.activation)} is none of "
-                f"{', '.join(layers.ACTIVATIONS)}"
             )
 
     @property
     def head_width(self) -> int:
         """Width K of one head."""
         return self.width // self.heads
+
+    @property
+    def sites(self) -> Mapping[SiteName, Site]:
+        """The one site of a decoder."""
+        return {"decoder": Site(self.layers, self.heads, self.head_width)}
 
     @property
     def vocab_rows(self) -> int:

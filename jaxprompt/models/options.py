@@ -5,13 +5,8 @@ from typing import Any, Literal, TypeAlias
 
 import jax
 
-from jaxprompt.quoting import quoted
-
 DTYPES = ("float32", "bfloat16")
 """What backbones compute in."""
-
-MOST = 2**31 - 1
-"""Largest size of anything: devices count in 32 bits."""
 
 Remat: TypeAlias = Literal["none", "dots", "full"]
 """What a backward pass computes again: nothing, everything but the products with
@@ -28,14 +23,6 @@ def check_options(dtype: str, dropout: float, remat: str) -> None:
         raise ValueError(f"remat {remat!r} is none of none, dots, full")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout {dropout} is not in [0, 1)")
-
-
-def check_epsilon(family: str, epsilon: Any) -> None:
-    """Raises ValueError unless a norm can add this, 0 or a little more."""
-    if type(epsilon) not in (int, float) or not 0 <= epsilon < 1:
-        raise ValueError(
-            f"{family} norm_epsilon {quoted(epsilon)} is no number from 0 to 1, as 1e-6"
-        )
 
 
 def checkpointed(

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models import layers
-from jaxprompt.models.fingerprint import T5_LEAVES, fingerprints_of_params
 from jaxprompt.models.options import Remat, check_options, checkpointed
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import Int8Matrix, Table, multiply
@@ -117,11 +116,6 @@ class T5:
                 "final_norm": jnp.ones(config.width),
             }
         return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
-
-    def with_fingerprint(self, params: Params) -> "T5":
-        """Returns the same backbone with the fingerprints of these weights."""
-        current, first = fingerprints_of_params(params, T5_LEAVES)
-        return dataclasses.replace(self, fingerprint=current, first_fingerprint=first)
 
     def table(self, params: Params) -> Table:
         """Returns the frozen embedding table, as it is stored."""

@@ -1,11 +1,10 @@
 """The sizes and switches of a T5."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar
 
-from jaxprompt.models import layers
-from jaxprompt.models.options import MOST, check_epsilon
-from jaxprompt.quoting import quoted
+from jaxprompt.models.config import Site, SiteName, check_config
 
 _ROW_MULTIPLE = 128
 
@@ -53,28 +52,19 @@ class T5Config:
     norm_epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = 0 if field.name == "vocab_rows" else 1
-            if field.type is not int:
-                continue
-            if type(value) is not int or value < least:  # True is an int.
-                raise ValueError(
-                    f"T5 {field.name} {quoted(value)} is no positive integer"
-                )
-            if value > MOST:
-                raise ValueError(f"T5 {field.name} {value!s:.20} is above {MOST}")
-        check_epsilon("T5", self.norm_epsilon)
+        check_config("T5", self, vocabulary="vocab_rows")
         if self.buckets < 4 or self.max_distance < self.buckets:
             raise ValueError(
                 f"T5 buckets {self.buckets}, max_distance {self.max_distance}: the "
                 "position bias needs 4 buckets or more, and no more than max_distance"
             )
-        if self.activation not in layers.ACTIVATIONS:
-            raise ValueError(
-                f"T5 activation {quoted(self.activation)} is none of "
-                f"{', '.join(layers.ACTIVATIONS)}"
-            )
+
+    @property
+    def sites(self) -> Mapping[SiteName, Site]:
+        """The attention of the encoder, and both of the decoder."""
+        encoder = Site(self.encoder_layers, self.heads, self.head_width)
+        decoder = Site(self.decoder_layers, self.heads, self.head_width)
+        return {"encoder": encoder, "decoder": decoder, "cross": decoder}
 
     @property
     def text_rows(self) -> int:

@@ -11,7 +11,7 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from jaxprompt.config import Run
-from jaxprompt.models.architecture import Config
+from jaxprompt.models.config import Config
 from jaxprompt.plan.chips import GIB, Chip
 from jaxprompt.plan.exchange import count_exchange
 from jaxprompt.plan.program import Program, make_program

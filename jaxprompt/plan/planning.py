@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from jaxprompt.config import Run
-from jaxprompt.models.architecture import Config
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.config import Config
 from jaxprompt.plan.chips import GIB, Slice, check_compiler, parse_slice
 from jaxprompt.plan.estimate import Estimate, best_of, estimate, in_gib
 from jaxprompt.plan.program import STEPS, lengths, num_rows, sizes_of
@@ -132,9 +131,9 @@ def _lines(
 
 
 def _layers(config: Config) -> str:
-    if isinstance(config, GPT2Config):
-        return str(config.layers)
-    return f"{config.encoder_layers} + {config.decoder_layers}"
+    """Returns the layers of each stack of layers: of a T5 "8 + 8"."""
+    stacks = [site.layers for name, site in config.sites.items() if name != "cross"]
+    return " + ".join(map(str, stacks))
 
 
 def _row(one: Estimate) -> list[object]:

@@ -13,9 +13,10 @@ from jaxprompt.bundled import resolve
 from jaxprompt.config import VOCABULARY, Run
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
-from jaxprompt.models import gpt2_sizes, t5_sizes
-from jaxprompt.models.architecture import Config, Model, make_backbone
-from jaxprompt.models.backbone import find_checkpoint
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.config import Config
+from jaxprompt.models.families import PUBLISHED, make_backbone
+from jaxprompt.models.load import find_checkpoint
 from jaxprompt.models.quantise import quantise
 from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt
@@ -30,9 +31,6 @@ from jaxprompt.sharding import (
 )
 from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.step import TrainState, make_train_step, split
-
-PUBLISHED = {**t5_sizes.PUBLISHED, **gpt2_sizes.PUBLISHED}
-"""Hub name -> sizes of all models whose sizes are known without it."""
 
 STEPS = ("train", "predict")
 """What a plan is for: one update, or the answers to one batch."""
@@ -142,7 +140,7 @@ def make_program(
     return _predict(run, backbone, params, batch)
 
 
-def _backbone(run: Run, config: Config, mesh: jax.sharding.Mesh | None) -> Model:
+def _backbone(run: Run, config: Config, mesh: jax.sharding.Mesh | None) -> Backbone:
     return make_backbone(
         config,
         dtype=run.model.dtype,
@@ -168,7 +166,7 @@ def _check_rows(run: Run, step: str, mesh: jax.sharding.Mesh) -> None:
         check_batch_size(_predicted(run), mesh)
 
 
-def _shapes_of_params(run: Run, backbone: Model) -> Params:
+def _shapes_of_params(run: Run, backbone: Backbone) -> Params:
     model = jax.eval_shape(backbone.init, jax.random.key(0))
     if run.model.quantise == "int8":
         model = jax.eval_shape(quantise, model)
@@ -196,7 +194,7 @@ def _batch(rows: int, inputs: int, targets: int) -> Batch:
 
 def _train(
     run: Run,
-    backbone: Model,
+    backbone: Backbone,
     params: Params,
     batch: Batch,
     mesh: jax.sharding.Mesh | None,
@@ -221,7 +219,7 @@ def _train(
     return Program(function, (state, frozen, batch), params["model"], 1)
 
 
-def _predict(run: Run, backbone: Model, params: Params, batch: Batch) -> Program:
+def _predict(run: Run, backbone: Backbone, params: Params, batch: Batch) -> Program:
     evaluation = run.evaluation
     length = evaluation.decode_length or run.data.target_length
     arguments: tuple[Any, ...] = (params, batch)

@@ -16,7 +16,10 @@ def model_card(
     architecture: Mapping[str, object],
     config: str,
     seed: int,
-    causal: bool = False,
+    family: str,
+    model_type: str,
+    model_class: str,
+    causal: bool,
     start: str | None = None,
     license: str = "unknown",
     languages: Sequence[str] = (),
@@ -31,7 +34,10 @@ def model_card(
         architecture: Sizes and switches of the model: name -> value.
         config: The run as gin text.
         seed: Of the weights, the order of the data and the dropout.
-        causal: Whether it is a GPT-2; a T5 otherwise.
+        family: What its family is called, as "T5".
+        model_type: The same in config.json, as "t5".
+        model_class: The class of transformers that it is.
+        causal: Whether it has a decoder only.
         start: The model whose weights training started from; None for random ones.
         license: Identifier of the Hub for the licence of the weights.
         languages: Codes of the text's languages, as "en".
@@ -48,6 +54,9 @@ def model_card(
         result=result,
         name=name,
         seed=seed,
+        family=family,
+        model_type=model_type,
+        model_class=model_class,
         causal=causal,
         start=start,
         license=license,

@@ -34,7 +34,6 @@ from jaxprompt.doctor.model import (
 )
 from jaxprompt.doctor.prompt import check_effect, check_gradient, check_norms
 from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
-from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.optimizer import make_optimizer
@@ -201,7 +200,7 @@ def _make_case(ready: Ready, prompt: Prompt) -> Case:
         return next(batches)[0]
 
     backbone, folded = ready.backbone, None
-    if isinstance(backbone, GPT2) and prompt.length:
+    if backbone.folds and prompt.length:
         folded = batch(ready, prompt.length)
         folded = _resize(folded, _width(folded))
         backbone = dataclasses.replace(backbone, folds=False)

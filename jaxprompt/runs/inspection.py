@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxprompt.config import OfficialTask, OwnTask, Run
-from jaxprompt.models.backbone import find_checkpoint, open_backbone
+from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import Provenance, load_prompt, load_start
 from jaxprompt.report.nearest import METRICS

@@ -6,7 +6,7 @@ from pathlib import Path
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.forms import find_form
-from jaxprompt.models.backbone import find_here
+from jaxprompt.models.load import find_here
 from jaxprompt.prompts.file import Provenance, load_prompt, write_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.output import check_output

@@ -9,9 +9,7 @@ from jaxprompt.interop.folder import check_replaceable
 from jaxprompt.interop.peft import CONFIG, WEIGHTS
 from jaxprompt.interop.peft_prefix import write_prefix
 from jaxprompt.interop.stablehlo import Answering, file_names, write_program
-from jaxprompt.models.backbone import find_checkpoint, open_backbone
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.markdown import code
@@ -57,11 +55,11 @@ def export_model(
         )
     prompt, provenance = load_prompt(prompt_file)
     if provenance.causal:
-        raise _no_t5(provenance.backbone)
+        raise _no_encoder(provenance.backbone)
     ready = prepare(run, trained=[provenance], another_backbone=another_backbone)
     backbone = ready.backbone
-    if not isinstance(backbone, T5):
-        raise _no_t5(backbone.name)
+    if backbone.causal:
+        raise _no_encoder(backbone.name)
     check_replaceable(output, file_names(backbone))
     label_ids = None
     if evaluation.method == "rank":
@@ -111,7 +109,7 @@ def export_prefix(
     check_replaceable(output, {CONFIG, WEIGHTS})
     checkpoint = find_checkpoint(str(run.model.name), revision=run.model.revision)
     backbone = open_backbone(checkpoint)
-    if not isinstance(backbone, GPT2):
+    if not backbone.folds:
         raise ValueError(
             f"form peft_prefix for {backbone.name}, which has an encoder: there a "
             "prompt depends on the text behind it and is no prefix, so use peft"
@@ -122,7 +120,7 @@ def export_prefix(
     say(f"wrote {output}: the prompt of {prompt_file} as a prefix of {backbone.name}")
 
 
-def _no_t5(name: str) -> ValueError:
+def _no_encoder(name: str) -> ValueError:
     return ValueError(
         f"form stablehlo for {name}, a model with a decoder only: only a T5 can be "
         "exported whole; peft and peft_prefix take its prompt"

@@ -17,7 +17,6 @@ from jaxprompt.data.files import Row
 from jaxprompt.data.requests import read_requests, request_rows
 from jaxprompt.data.rows import join_members, predict_rows, sorted_batches
 from jaxprompt.data.task import Task
-from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.prompts.file import Provenance, load_prompt
 from jaxprompt.prompts.prompt import Prompt, lengthen, stack
 from jaxprompt.report.bar import example_bar
@@ -103,7 +102,7 @@ def predict(
         another_backbone=another_backbone,
     )
     lengths = {prompt.length for prompt, _ in loaded.values()}
-    if isinstance(ready.backbone, GPT2) and len(lengths) > 1:
+    if ready.backbone.folds and len(lengths) > 1:
         # A bank's prefixes have one length; as tokens in rows, prompts have their own.
         unfolded = dataclasses.replace(ready.backbone, folds=False)
         ready = dataclasses.replace(ready, backbone=unfolded)

@@ -16,8 +16,10 @@ from jaxprompt.data.shots import words_before
 from jaxprompt.data.task import Task
 from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary, rowless_note
 from jaxprompt.evaluate.score import Predict, make_predict
-from jaxprompt.models.architecture import Config, Model, make_backbone
-from jaxprompt.models.backbone import find_checkpoint, open_backbone
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.config import Config
+from jaxprompt.models.families import make_backbone
+from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params
 from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.init import init_prompt
@@ -58,7 +60,7 @@ class Ready:
     run: Run
     tasks: tuple[Task, ...]
     mesh: jax.sharding.Mesh
-    backbone: Model
+    backbone: Backbone
     model: Params
     shift_to: tuple[Task, ...] = ()
 
@@ -349,7 +351,7 @@ def _check_task(
 
 def _new_model(
     run: Run, architecture: Config, task: Task, mesh: jax.sharding.Mesh
-) -> tuple[Model, Params]:
+) -> tuple[Backbone, Params]:
     """Draws a new model's weights, which the run's seed decides."""
     backbone = make_backbone(
         architecture.for_vocabulary(task.vocabulary.vocab_size),

@@ -10,6 +10,7 @@ from typing import Any
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import TextTask
 from jaxprompt.data.task import Task
+from jaxprompt.models.families import family_of
 from jaxprompt.models.quantise import dequantise
 from jaxprompt.prompts.file import installed_versions
 from jaxprompt.prompts.prompt import Prompt, unstack
@@ -87,13 +88,19 @@ def write_model_card(
         result: Content of result.json.
         config: The run as gin text.
     """
+    sizes = ready.backbone.config
+    family = family_of(sizes)
+    written = family.hugging_face.write_config(sizes, ready.backbone.dtype)
     card = model_card(
         result,
         name=workdir.absolute().name,
-        architecture=dataclasses.asdict(ready.backbone.config),
+        architecture=dataclasses.asdict(sizes),
         config=config,
         seed=ready.run.seed,
-        causal=ready.backbone.config.causal,
+        family=family.name,
+        model_type=written["model_type"],
+        model_class=written["architectures"][0],
+        causal=sizes.causal,
         start=ready.run.model.name,
         license=text.license,
         languages=text.languages,

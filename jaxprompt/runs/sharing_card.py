@@ -11,7 +11,7 @@ import numpy as np
 from jaxprompt.bundled import is_bundled
 from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run
 from jaxprompt.interop import hub
-from jaxprompt.models.backbone import find_checkpoint, open_backbone
+from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.prompt import Prompt

@@ -7,7 +7,7 @@ import jax
 
 from jaxprompt.config import VOCABULARY, Run, TextTask
 from jaxprompt.data.tokenizer import write_vocabulary
-from jaxprompt.models.backbone import save
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack
 from jaxprompt.runs.coverage import report_coverage, report_limits

@@ -14,7 +14,7 @@ import safetensors.numpy
 from tiny import CONFIG, Example, Tiny, draw_examples, draw_prompt, make_tiny, one_each
 
 from jaxprompt.evaluate.decode import beam, greedy
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import empty_prompt
 

@@ -18,7 +18,7 @@ from jaxprompt.bundled import resolve
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.interop import peft
 from jaxprompt.json_file import LARGEST, read_json_object
-from jaxprompt.models.backbone import find_checkpoint
+from jaxprompt.models.load import find_checkpoint
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.curves import read_curves
 from jaxprompt.runs.result_file import read_result_file

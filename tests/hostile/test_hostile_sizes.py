@@ -13,10 +13,11 @@ import pytest
 import safetensors.numpy
 from tiny import make_tiny
 
-from jaxprompt.models.backbone import find_checkpoint, save
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.load import find_checkpoint
 from jaxprompt.models.weights.checkpoint import shapes_of
+from jaxprompt.models.weights.save import save
 
 T5_SIZES = (
     *("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "num_layers"),

@@ -11,9 +11,10 @@ from tiny import draw_prompt
 
 from jaxprompt.cli import main
 from jaxprompt.interop.forms import FORMS
-from jaxprompt.models.backbone import save
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.load import with_fingerprint
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, save_prompt
 
 CONFIG = GPT2Config(
@@ -27,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gpt2")
     backbone = GPT2(CONFIG)
     model = backbone.init(jax.random.key(0))
-    backbone = dataclasses.replace(backbone.with_fingerprint(model), name="small")
+    backbone = dataclasses.replace(with_fingerprint(backbone, model), name="small")
     save(folder / "small", backbone, model)
     save_prompt(folder / "prompt.safetensors", draw_prompt(0), backbone, task="t")
     return folder

@@ -12,9 +12,9 @@ import pytest
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.forms import find_form
 from jaxprompt.interop.peft_prefix import write_prefix
-from jaxprompt.models.backbone import save
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, make_prompt

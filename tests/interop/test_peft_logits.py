@@ -19,7 +19,7 @@ from tiny import CONFIG, LENGTH, VOCAB_ROWS, WIDTH, Tiny, draw_prompt, make_tiny
 from jaxprompt.evaluate.decode import greedy
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.forms import find_form
-from jaxprompt.models.backbone import save
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, unstack

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxprompt.models.backbone import find_checkpoint, load, save
+from jaxprompt.models.load import find_checkpoint, load, with_fingerprint
 from jaxprompt.models.t5 import T5
+from jaxprompt.models.weights.save import save
 from jaxprompt.sharding import make_mesh
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -114,7 +115,7 @@ def test_loading_in_bfloat16_keeps_the_fingerprint(golden):
     backbone, params = load(folder, dtype="bfloat16")
     assert backbone.dtype == "bfloat16"
     assert backbone.fingerprint == expected.fingerprint
-    assert expected.with_fingerprint(exact).fingerprint == expected.fingerprint
+    assert with_fingerprint(expected, exact).fingerprint == expected.fingerprint
     cast = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), exact)
     assert_same_tree(params, cast)
 

@@ -12,8 +12,9 @@ import pytest
 import safetensors.numpy
 from gpt2_models import TINY, draw_params
 
-from jaxprompt.models.backbone import find_checkpoint, load, open_backbone, save
 from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.load import find_checkpoint, load, open_backbone, with_fingerprint
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
 
@@ -104,7 +105,7 @@ def test_copies_of_the_same_numbers_agree(folders, tmp_path, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_weights_in_memory_and_on_disk_agree(folders, family):
     backbone, params = load(folders[family])
-    there = backbone.with_fingerprint(params)
+    there = with_fingerprint(backbone, params)
     assert there.fingerprint == backbone.fingerprint
     assert there.first_fingerprint == backbone.first_fingerprint
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 
 VARIANTS = ["t5_1_0", "t5_1_1", "t5_1_1_tied", "mt5"]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from gpt2_models import POSITIONS, TINY, VOCAB, draw_params, rows_of
 
+from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import quantise
 from jaxprompt.models.t5 import T5
-from jaxprompt.models.t5_sizes import PUBLISHED
 from jaxprompt.sharding import make_mesh, place, place_batch
 
 LENGTH, MEMBERS = 4, 3

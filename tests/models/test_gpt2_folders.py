@@ -11,10 +11,11 @@ import pytest
 import safetensors.numpy
 from gpt2_models import POSITIONS, TINY, VOCAB, draw_params
 
-from jaxprompt.models.backbone import find_checkpoint, load, save
 from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.load import find_checkpoint, load, with_fingerprint
 from jaxprompt.models.quantise import quantise
 from jaxprompt.models.weights.checkpoint import read_table
+from jaxprompt.models.weights.save import save
 from jaxprompt.sharding import make_mesh
 
 CONFIG = dataclasses.replace(TINY, bos_token_id=1, eos_token_id=2)
@@ -53,7 +54,7 @@ def test_a_saved_model_loads_exactly(folder, params):
     backbone, found = load(folder)
     assert_same_tree(found, params)
     assert (backbone.name, backbone.config) == ("gpt2", CONFIG)
-    assert backbone.fingerprint == backbone.with_fingerprint(found).fingerprint
+    assert backbone.fingerprint == with_fingerprint(backbone, found).fingerprint
     half, rounded = load(folder, dtype="bfloat16")
     assert half.fingerprint == backbone.fingerprint
     assert_same_tree(rounded, jax.tree.map(lambda x: x.astype(jnp.bfloat16), params))
@@ -61,10 +62,10 @@ def test_a_saved_model_loads_exactly(folder, params):
 
 def test_the_fingerprint_sees_the_table_the_positions_and_the_norms(params):
     backbone = GPT2(CONFIG)
-    seen = {backbone.with_fingerprint(params).fingerprint}
+    seen = {with_fingerprint(backbone, params).fingerprint}
     for leaf in ("embedding", "positions", "final_norm"):
         moved = jax.tree.map(lambda x: x + 1, params[leaf])
-        seen.add(backbone.with_fingerprint({**params, leaf: moved}).fingerprint)
+        seen.add(with_fingerprint(backbone, {**params, leaf: moved}).fingerprint)
     assert len(seen) == 4
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from gpt2_models import VOCAB, rows_of, write_pytorch
 
-from jaxprompt.models.backbone import load, save
+from jaxprompt.models.load import load
+from jaxprompt.models.weights.save import save
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -3,9 +3,9 @@
 import jax
 import pytest
 
+from jaxprompt.models.families.gpt2 import FAMILY
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
-from jaxprompt.models.gpt2_sizes import PUBLISHED
 from jaxprompt.sharding import RULES, RULES_OVER_DATA, make_mesh, shardings
 
 SIZES = {"vocab_size": 61, "width": 32, "heads": 4, "ffn_width": 64, "layers": 2}
@@ -29,7 +29,7 @@ def shapes_of(config):
     ],
 )
 def test_published_models_are_as_large_as_their_checkpoints(name, parameters):
-    config = PUBLISHED[name]
+    config = FAMILY.published[name]
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes_of(config)))
     added = config.vocab_rows - config.vocab_size
     assert count - added * config.width == parameters
@@ -37,7 +37,7 @@ def test_published_models_are_as_large_as_their_checkpoints(name, parameters):
 
 @pytest.mark.parametrize("rules", [RULES, RULES_OVER_DATA])
 def test_every_published_model_splits_over_a_mesh(rules):
-    for config in PUBLISHED.values():
+    for config in FAMILY.published.values():
         places = shardings(shapes_of(config), make_mesh(2, 4), rules)
         assert places["embedding"].spec[0] == "model"
         assert places["layers"]["attention"]["query"].spec[-1] == "model"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 
 QUERY = "encoder.block.1.layer.0.SelfAttention.q.weight"
 UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"

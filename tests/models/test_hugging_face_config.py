@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.models.backbone import load
-from jaxprompt.models.weights.hugging_face_config import read_config, settings_of
+from jaxprompt.models.families import FAMILIES, family_of_settings
+from jaxprompt.models.families.t5 import config_of, settings_of
+from jaxprompt.models.load import load
 
 OLD = {
     "model_type": "t5",
@@ -19,7 +20,7 @@ OLD = {
 
 
 def read(tied=True, **settings):
-    return read_config({**OLD, **settings}, Path("config.json"), tied=tied)
+    return config_of({**OLD, **settings}, Path("config.json"), tied=tied)
 
 
 def test_old_1_0_is_tied_scaled_relu():
@@ -85,8 +86,6 @@ def test_fewer_decoder_layers():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model_type": "bart"}, r"config\.json: model_type 'bart' is neither t5 nor"),
-        ({"model_type": None}, "model_type None is neither"),
         ({"d_model": "512"}, r"config\.json: T5 width '512' is no positive integer"),
         ({"d_ff": -1}, "T5 ffn_width -1 is no positive integer"),
         ({"feed_forward_proj": "gated-tanh"}, "activation 'tanh' is none of relu"),
@@ -101,10 +100,21 @@ def test_impossible_settings(settings, message):
         read(**settings)
 
 
+@pytest.mark.parametrize("settings", [{"model_type": "bart"}, {}])
+def test_a_family_that_is_not_there_is_told_with_all_that_are(settings):
+    with pytest.raises(
+        ValueError, match=r"config\.json: model_type ('bart'|None) is none of"
+    ) as error:
+        family_of_settings(settings, Path("config.json"))
+    for family in FAMILIES:
+        for model_type in family.hugging_face.model_types:
+            assert f"{model_type} ({family.name})" in str(error.value)
+
+
 def test_a_missing_setting_is_named():
     settings = {key: value for key, value in OLD.items() if key != "d_kv"}
     with pytest.raises(ValueError, match=r"config\.json: no d_kv: is this a whole"):
-        read_config(settings, Path("config.json"), tied=True)
+        config_of(settings, Path("config.json"), tied=True)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
@@ -123,4 +133,4 @@ def test_settings_are_read_back(gated, activation):
     projection = f"gated-{activation}" if gated else activation
     config = read(feed_forward_proj=projection, dense_act_fn=activation)
     settings = settings_of(config, "float32")
-    assert read_config(settings, Path("config.json"), tied=True) == config
+    assert config_of(settings, Path("config.json"), tied=True) == config

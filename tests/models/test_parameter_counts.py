@@ -8,8 +8,8 @@ docs/lester2021.md: 10,420 for 20 tokens of small, 0.01907 % for 100 of large, a
 import jax
 import pytest
 
+from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.t5 import T5
-from jaxprompt.models.t5_sizes import PUBLISHED
 from jaxprompt.prompts.prompt import make_prompt
 
 LENGTHS = (1, 5, 20, 50, 100, 150)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxprompt.models.backbone import load, save
+from jaxprompt.models.load import load
+from jaxprompt.models.weights.save import save
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxprompt.models.backbone import find_checkpoint, load, save
+from jaxprompt.models.load import find_checkpoint, load
 from jaxprompt.models.quantise import (
     Int8Matrix,
     dequantise,
@@ -15,6 +15,7 @@ from jaxprompt.models.quantise import (
     quantise,
 )
 from jaxprompt.models.weights.checkpoint import read_params
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.join import embed
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.sharding import RULES, RULES_OVER_DATA, make_mesh, place

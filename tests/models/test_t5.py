@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxprompt.models.load import with_fingerprint
 from jaxprompt.models.t5 import T5, T5Config
 
 TOLERANCE = 2e-5
@@ -219,14 +220,14 @@ def test_initial_weights_have_t5s_scales(example):
 
 
 def test_a_fingerprint_is_of_the_weights(example):
-    backbone = example.backbone.with_fingerprint(example.params)
+    backbone = with_fingerprint(example.backbone, example.params)
     assert len(backbone.fingerprint) == 2 + 64
     norm = example.params["decoder"]["final_norm"]
     other = {
         **example.params,
         "decoder": {**example.params["decoder"], "final_norm": norm.at[3].add(1e-6)},
     }
-    assert backbone.with_fingerprint(other).fingerprint != backbone.fingerprint
+    assert with_fingerprint(backbone, other).fingerprint != backbone.fingerprint
 
 
 def test_wrong_options_are_refused(example):

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.models.backbone import load, save
+from jaxprompt.models.load import load
 from jaxprompt.models.t5 import T5
+from jaxprompt.models.weights.save import save
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import pytest
 from tiny import CONFIG, WIDTH, draw_prompt
 
 from jaxprompt.config import Data, Evaluation, Model, Optimizer, PromptStart, Run
-from jaxprompt.models.backbone import save
+from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
-from jaxprompt.plan.program import PUBLISHED, make_program, sizes_of
+from jaxprompt.models.weights.save import save
+from jaxprompt.plan.program import make_program, sizes_of
 from jaxprompt.prompts.prompt import make_prompt, stack
 from jaxprompt.runs.optimizer import make_optimizer
 from jaxprompt.sharding import make_mesh, place

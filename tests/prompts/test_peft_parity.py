@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tiny import Tiny
 
-from jaxprompt.models.backbone import save
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.soft_ids import prefix

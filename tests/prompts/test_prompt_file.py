@@ -10,6 +10,7 @@ import pytest
 import safetensors.numpy
 from tiny import draw_prompt
 
+from jaxprompt.models.load import with_fingerprint
 from jaxprompt.prompts.file import (
     check_backbone,
     load_prompt,
@@ -198,7 +199,7 @@ def test_another_backbone_is_refused_unless_wanted(tiny, path):
     check_backbone(provenance, tiny.backbone)
     norm = tiny.model["decoder"]["final_norm"]
     decoder = {**tiny.model["decoder"], "final_norm": norm + 0.001}
-    other = tiny.backbone.with_fingerprint({**tiny.model, "decoder": decoder})
+    other = with_fingerprint(tiny.backbone, {**tiny.model, "decoder": decoder})
     with pytest.raises(ValueError, match=rf"fingerprint {provenance.fingerprint[:12]}"):
         check_backbone(provenance, other)
     check_backbone(provenance, other, override=True)

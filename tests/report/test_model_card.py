@@ -32,6 +32,10 @@ def card(**changes: Any) -> str:
         "architecture": {"width": 128, "heads": 4},
         "seed": 3,
         "config": "STEPS = 20000\nRun.seed = 3\n",
+        "family": "T5",
+        "model_type": "t5",
+        "model_class": "T5ForConditionalGeneration",
+        "causal": False,
         **changes,
     }
     return model_card(parts.pop("result", RESULT), **parts)
@@ -75,7 +79,8 @@ def test_recipe_seed_and_data_are_told():
 
 
 def test_a_gpt2_is_not_called_a_t5():
-    text = card(causal=True)
+    names = {"model_type": "gpt2", "model_class": "GPT2LMHeadModel"}
+    text = card(family="GPT-2", causal=True, **names)
     header = yaml.safe_load(text.split("---\n")[1])
     assert header["pipeline_tag"] == "text-generation"
     assert header["tags"][0] == "gpt2"

@@ -8,7 +8,7 @@ import pytest
 
 from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
-from jaxprompt.models.backbone import find_checkpoint
+from jaxprompt.models.load import find_checkpoint
 from jaxprompt.runs.prepare import vocabulary_of
 
 ROWS = 6144

@@ -23,7 +23,7 @@ from jaxprompt.config import (
     Run,
     TaskGroup,
 )
-from jaxprompt.models.backbone import save
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.runs import (
     evaluate,

@@ -10,7 +10,8 @@ from tiny import CONFIG, make_tiny
 from jaxprompt.bundled import resolve
 from jaxprompt.config import Run
 from jaxprompt.configure import configure
-from jaxprompt.models.backbone import load, save
+from jaxprompt.models.load import load
+from jaxprompt.models.weights.save import save
 from jaxprompt.runs import evaluate, train
 from jaxprompt.train.checksums import NAME, write_checksums
 

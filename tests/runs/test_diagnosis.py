@@ -21,7 +21,8 @@ from jaxprompt.config import (
     TaskGroup,
 )
 from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.models.backbone import load, save
+from jaxprompt.models.load import load
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.prompt import make_prompt

@@ -10,7 +10,7 @@ import seqio
 from tiny import CONFIG, LENGTH, draw_prompt, make_tiny
 
 from jaxprompt.config import Data, Evaluation, Model, OwnTask, Run
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.runs import evaluate

@@ -9,7 +9,7 @@ from tiny import CONFIG, make_tiny
 from jaxprompt.bundled import resolve
 from jaxprompt.config import Model, Run
 from jaxprompt.configure import configure
-from jaxprompt.models.backbone import save
+from jaxprompt.models.weights.save import save
 from jaxprompt.runs import evaluate, train
 
 FILES = ["gin/runs/prompt_tuning.gin", "gin/tasks/mini_sentiment.gin"]

@@ -12,7 +12,7 @@ import safetensors.numpy
 from jaxprompt.cli import main
 from jaxprompt.config import Run
 from jaxprompt.interop.forms import FORMS
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.runs.inspection import inspect

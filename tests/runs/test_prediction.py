@@ -12,7 +12,7 @@ from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
 from jaxprompt.configure import configure
 from jaxprompt.data.files import read_rows
-from jaxprompt.models.backbone import save
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 
 TEXTS = ["a fine film", 'he said "no, never"', "one line\nand another"]

@@ -13,7 +13,7 @@ import pytest
 
 from jaxprompt.cli import main
 from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 
 TOKENIZER, PRETRAIN, LM_ADAPT = (
     f"--gin_file=gin/recipes/nano/{name}.gin"

@@ -17,9 +17,9 @@ from jaxprompt.cli import main
 from jaxprompt.config import Data, Evaluation, Model, OfficialTask, OwnTask, Run
 from jaxprompt.configure import configure
 from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.models.backbone import save
 from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.runs import evaluate_ensemble, predict

@@ -18,7 +18,7 @@ from made_results import made_member, made_result
 from jaxprompt.cli import main
 from jaxprompt.configure import configure
 from jaxprompt.interop import peft
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 from jaxprompt.models.t5 import T5
 from jaxprompt.prompts.file import load_prompt, save_prompt, write_prompt
 from jaxprompt.prompts.prompt import make_prompt

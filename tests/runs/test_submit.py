@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from jaxprompt.config import Data, Evaluation, Model, OfficialTask, OwnTask, Run
-from jaxprompt.models.backbone import load
+from jaxprompt.models.load import load
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.runs.prediction import predict

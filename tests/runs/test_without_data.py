@@ -12,7 +12,7 @@ from tiny import CONFIG, make_tiny
 
 from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
-from jaxprompt.models.backbone import save
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, write_prompt
 
 TRAIN = (

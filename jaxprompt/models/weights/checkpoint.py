@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.models.architecture import Config, make_backbone
+from jaxprompt.models.config import Config
+from jaxprompt.models.families import family_of, make_backbone
 from jaxprompt.models.fingerprint import (
-    GPT2_LEAVES,
-    T5_LEAVES,
     Fingerprints,
     Leaf,
     fingerprint,
@@ -191,7 +190,7 @@ def read_fingerprints(checkpoint: Checkpoint) -> Fingerprints:
 
     def read() -> Fingerprints:
         leaves = _stored_leaves(checkpoint)
-        hashed = GPT2_LEAVES if checkpoint.config.causal else T5_LEAVES
+        hashed = family_of(checkpoint.config).first_leaves
         return Fingerprints(fingerprint(leaves), first_fingerprint(leaves, hashed))
 
     return fingerprint_cache.find(checkpoint.tensors.files, read)
@@ -262,7 +261,7 @@ def _check_cover(checkpoint: Checkpoint) -> None:
         for name, shape in expected.items()
         if name in found and found[name] != shape
     ]
-    family = "GPT-2" if checkpoint.config.causal else "T5"
+    family = family_of(checkpoint.config).name
     problems = [
         f"{len(names)} of {total} tensors {what}: {listed(names, _SHOWN, _LONGEST)}"
         for names, total, what in (

@@ -1,17 +1,21 @@
-"""GPT-2 in a Hugging Face folder: its config.json, and the names of its tensors."""
+"""GPT-2 in Hugging Face folders: its config.json and its tensors; published sizes."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from jaxprompt.models.families.family import Family, HuggingFace, Layout
+from jaxprompt.models.gpt2 import GPT2
 from jaxprompt.models.gpt2_config import GPT2Config
-from jaxprompt.models.weights.source import Source
+from jaxprompt.models.weights.sizes import check_sizes
+from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.quoting import quoted
 
-EMBEDDING = "wte.weight"
-HEAD = "lm_head.weight"
-"""The output matrix, as some files hold it: the embedding table again."""
+_EMBEDDING = "wte.weight"
+# The output matrix, as some files hold it: the embedding table again.
+_HEAD = "lm_head.weight"
 
 # What files of the whole model, not of its body alone, put before every other name.
 _WHOLE = "transformer."
@@ -43,7 +47,7 @@ _MATRICES = {
 }
 
 
-def read_config(settings: Mapping[str, Any], path: Path) -> GPT2Config:
+def config_of(settings: Mapping[str, Any], path: Path) -> GPT2Config:
     """Reads sizes and switches from a config.json.
 
     Args:
@@ -81,22 +85,22 @@ def read_config(settings: Mapping[str, Any], path: Path) -> GPT2Config:
         raise ValueError(f"{path}: {err}") from err
 
 
-def sizes_of(config: GPT2Config, prefix: str) -> tuple[dict[str, int], dict[str, str]]:
-    """Returns what `weights.sizes.check_sizes` compares with the tensors.
+def _read_config(
+    settings: Mapping[str, Any], path: Path, tensors: Tensors
+) -> GPT2Config:
+    config = config_of(settings, path)
+    check_sizes(path, *_sizes(config, _prefix_of(tensors.shapes)), tensors)
+    return config
 
-    Args:
-        config: From `read_config`.
-        prefix: From `prefix_of`.
 
-    Returns:
-        Sizes by the names of config.json, and where the layers are.
-    """
+def _sizes(config: GPT2Config, prefix: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Returns sizes by the names of config.json, and where the layers are."""
     sizes = {theirs: getattr(config, ours) for ours, theirs in _SIZES.items()}
     return {**sizes, "n_inner": config.ffn_width}, {"n_layer": f"{prefix}h."}
 
 
 def settings_of(config: GPT2Config, dtype: str) -> dict[str, Any]:
-    """Returns what config.json says of a model; see `read_config`.
+    """Returns what config.json says of a model; see `config_of`.
 
     Args:
         config: Sizes and switches.
@@ -120,17 +124,12 @@ def settings_of(config: GPT2Config, dtype: str) -> dict[str, Any]:
     }
 
 
-def prefix_of(names: Iterable[str]) -> str:
+def _prefix_of(names: Iterable[str]) -> str:
     """Returns what stands before every name of a file but the output matrix's."""
     return _WHOLE if any(name.startswith(_WHOLE) for name in names) else ""
 
 
-def buffers(names: Iterable[str]) -> frozenset[str]:
-    """Returns the names among these that are no weights."""
-    return frozenset(name for name in names if _BUFFER.fullmatch(name))
-
-
-def sources_of(config: GPT2Config, prefix: str = _WHOLE) -> dict[str, Source]:
+def _sources(config: GPT2Config, prefix: str) -> dict[str, Source]:
     """Returns the names that transformers gives to each leaf of the params.
 
     Its matrices lie as ours do, [D, F]; query, key and value are one matrix.
@@ -142,7 +141,7 @@ def sources_of(config: GPT2Config, prefix: str = _WHOLE) -> dict[str, Source]:
 
     padding = (1, config.vocab_rows - config.vocab_size - 1)
     sources = {
-        "embedding": Source((f"{prefix}{EMBEDDING}",), padding=padding),
+        "embedding": Source((f"{prefix}{_EMBEDDING}",), padding=padding),
         "positions": Source((f"{prefix}wpe.weight",)),
         "final_norm/scale": Source((f"{prefix}ln_f.weight",)),
         "final_norm/bias": Source((f"{prefix}ln_f.bias",)),
@@ -154,3 +153,84 @@ def sources_of(config: GPT2Config, prefix: str = _WHOLE) -> dict[str, Source]:
         sources[f"layers/{ours}"] = per_layer(f"{theirs}.weight", block)
         sources[f"layers/{ours}_bias"] = per_layer(f"{theirs}.bias", block)
     return sources
+
+
+def _layout(config: GPT2Config, names: Collection[str] | None) -> Layout:
+    if names is None:
+        return Layout(_sources(config, _WHOLE))
+    buffers = frozenset(name for name in names if _BUFFER.fullmatch(name))
+    copies = (_HEAD,) if _HEAD in names else ()
+    return Layout(_sources(config, _prefix_of(names)), copies, buffers)
+
+
+def _openai(width: int, heads: int, layers: int) -> GPT2Config:
+    return GPT2Config(
+        vocab_size=50_257,
+        width=width,
+        heads=heads,
+        ffn_width=4 * width,
+        layers=layers,
+        bos_token_id=50_256,
+        eos_token_id=50_256,
+    )
+
+
+def _rinna(
+    width: int, heads: int, layers: int, ffn_width: int, vocab_size: int = 32_000
+) -> GPT2Config:
+    # The models of 32,000 pieces begin a text with piece 1, the large one with 2.
+    first = 1 if vocab_size == 32_000 else 2
+    return GPT2Config(
+        vocab_size=vocab_size,
+        width=width,
+        heads=heads,
+        ffn_width=ffn_width,
+        layers=layers,
+        bos_token_id=first,
+        eos_token_id=first + 1,
+    )
+
+
+_PUBLISHED: Mapping[str, GPT2Config] = MappingProxyType(
+    {
+        "openai-community/gpt2": _openai(768, 12, 12),
+        "openai-community/gpt2-medium": _openai(1024, 16, 24),
+        "openai-community/gpt2-large": _openai(1280, 20, 36),
+        "openai-community/gpt2-xl": _openai(1600, 25, 48),
+        "rinna/japanese-gpt2-xsmall": _rinna(512, 8, 6, 2304),
+        "rinna/japanese-gpt2-small": _rinna(768, 12, 12, 3072),
+        "rinna/japanese-gpt2-medium": _rinna(1024, 16, 24, 4096),
+        "rinna/japanese-gpt-1b": _rinna(2048, 16, 24, 8192, vocab_size=44_928),
+    }
+)
+"""Hub name -> sizes and switches.
+
+Source: Radford et al. 2019, table 2, with the head width of 64 that its code has; the
+released configurations of Sawada et al. 2024 (arXiv:2404.01657) for rinna's models.
+"""
+
+
+FAMILY = Family(
+    name="GPT-2",
+    config=GPT2Config,
+    make=GPT2,
+    published=_PUBLISHED,
+    hugging_face=HuggingFace(
+        model_types=("gpt2",),
+        auto_class="AutoModelForCausalLM",
+        read_config=_read_config,
+        write_config=settings_of,
+        layout=_layout,
+    ),
+    first_leaves=(
+        "embedding",
+        "positions",
+        "layers/attention_norm/scale",
+        "layers/attention_norm/bias",
+        "layers/ffn_norm/scale",
+        "layers/ffn_norm/bias",
+        "final_norm/scale",
+        "final_norm/bias",
+    ),
+)
+"""GPT-2: OpenAI's, and models of its kind, as rinna's Japanese ones."""

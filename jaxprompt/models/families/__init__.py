@@ -1,0 +1,71 @@
+"""The families of models that there are: a new one is a file here, and a line below."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Union
+
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.config import Config
+from jaxprompt.models.families import gpt2, t5
+from jaxprompt.models.families.family import Family
+from jaxprompt.quoting import quoted
+
+FAMILIES: tuple[Family, ...] = (t5.FAMILY, gpt2.FAMILY)
+
+CONFIGS: tuple[type[Config], ...] = tuple(family.config for family in FAMILIES)
+"""The class of each family's sizes and switches."""
+
+if TYPE_CHECKING:
+    AnyConfig = Config
+else:
+    AnyConfig = Union[CONFIGS]  # noqa: UP007 - it has as many members as families
+"""The type of a setting that takes any of them."""
+
+PUBLISHED: Mapping[str, Config] = MappingProxyType(
+    {name: config for family in FAMILIES for name, config in family.published.items()}
+)
+"""Hub name -> sizes of all models whose sizes are known without it."""
+
+
+def family_of(config: Config) -> Family:
+    """Returns the family whose config this is."""
+    return next(family for family in FAMILIES if type(config) is family.config)
+
+
+def family_of_settings(settings: Mapping[str, Any], path: Path) -> Family:
+    """Returns the family that a config.json of Hugging Face names.
+
+    Args:
+        settings: What it holds.
+        path: Where it is, for error messages.
+
+    Raises:
+        ValueError: If there is no such family.
+    """
+    model_type = settings.get("model_type")
+    for family in FAMILIES:
+        if model_type in family.hugging_face.model_types:
+            return family
+    known = ", ".join(
+        f"{kind} ({family.name})"
+        for family in FAMILIES
+        for kind in family.hugging_face.model_types
+    )
+    raise ValueError(
+        f"{path}: model_type {quoted(model_type)} is none of the families that can be "
+        f"read: {known}; use a model of one of these"
+    )
+
+
+def make_backbone(config: Config, **options: Any) -> Backbone:
+    """Makes the functions of a model of these sizes.
+
+    Args:
+        config: Sizes and switches.
+        **options: Other attributes of the backbone; all families have the same ones.
+
+    Raises:
+        ValueError: If an option is unknown.
+    """
+    return family_of(config).make(config, **options)

@@ -1,0 +1,80 @@
+"""What there is to know of a family of models, beside the functions of its backbone."""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.config import Config
+from jaxprompt.models.weights.source import Source, Tensors
+
+
+class Layout(NamedTuple):
+    """Where a checkpoint of one weight format stores the params of a model.
+
+    Attributes:
+        sources: Where each leaf is stored, by path.
+        copies: Tensors that hold the embedding table again.
+        unused: Tensors that are known, and that the model does not read.
+    """
+
+    sources: Mapping[str, Source]
+    copies: tuple[str, ...] = ()
+    unused: frozenset[str] = frozenset()
+
+
+class HuggingFace(NamedTuple):
+    """A family in Hugging Face folders: config.json and safetensors.
+
+    Attributes:
+        model_types: What `model_type` of its config.json says.
+        auto_class: The class of transformers that reads it.
+        read_config: What config.json holds, its path and the tensors beside it -> sizes
+            and switches. Raises ValueError if they cannot be those of the tensors.
+        write_config: Sizes and switches, and the dtype of the weights -> what
+            config.json shall hold.
+        layout: Sizes and switches, and the names of all tensors -> their places. None
+            stands for the names that transformers gives.
+    """
+
+    model_types: tuple[str, ...]
+    auto_class: str
+    read_config: Callable[[Mapping[str, Any], Path, Tensors], Config]
+    write_config: Callable[[Any, str], dict[str, Any]]
+    layout: Callable[[Any, Collection[str] | None], Layout]
+
+
+class T5X(NamedTuple):
+    """A family in T5X checkpoint folders, which say nothing but names and shapes.
+
+    Attributes:
+        read_config: Shapes of all tensors by name, and the folder -> sizes and
+            switches. Raises ValueError if the tensors are not those of the family.
+        layout: Sizes and switches -> the places of all tensors.
+    """
+
+    read_config: Callable[[Mapping[str, tuple[int, ...]], Path], Config]
+    layout: Callable[[Any], Layout]
+
+
+class Family(NamedTuple):
+    """A family of models.
+
+    Attributes:
+        name: What errors and cards call one of its models.
+        config: The class of its sizes and switches.
+        make: Sizes and switches, and options -> the functions of a model.
+        published: Hub name -> sizes and switches, to plan for a model without it.
+        hugging_face: Its form in Hugging Face folders.
+        t5x: Its form in T5X checkpoint folders; None if there are none.
+        first_leaves: Leaves that fingerprints of version 1 hashed, in this order; none
+            for families that came after it.
+    """
+
+    name: str
+    config: type[Config]
+    make: Callable[..., Backbone]
+    published: Mapping[str, Config]
+    hugging_face: HuggingFace
+    t5x: T5X | None = None
+    first_leaves: tuple[str, ...] = ()
