@@ -35,7 +35,9 @@ from jaxprompt.sharding import RULES, Rules, shardings
 _SHOWN = 6  # Names in an error; a wrong config can misfit hundreds.
 _LONGEST = 240  # Characters of a tensor's name and both of its shapes.
 _CHUNK_ROWS = 4096
-_CHUNK_COLUMNS = 256
+# An odd number of cache lines: chunks of a power of two are slow to transpose, as their
+# rows share a few places of the cache and drive each other out.
+_CHUNK_COLUMNS = 7 * 16
 
 
 @dataclasses.dataclass(frozen=True)
