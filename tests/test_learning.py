@@ -17,7 +17,7 @@ import sentencepiece
 
 from jaxprompt.evaluate.decode import greedy
 from jaxprompt.models.load import load
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import METHODS, init_prompt
 from jaxprompt.prompts.prompt import empty_prompt, stack

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.models.load import with_fingerprint
-from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.models.t5.config import T5Config
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.prompt import Prompt, make_prompt, stack
 from jaxprompt.shapes import Batch, Params
 

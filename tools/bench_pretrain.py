@@ -18,7 +18,7 @@ import numpy as np
 from side_by_side import OURS, Side, alternate, comparison
 from small_t5 import SMALL, save_random
 
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.t5.config import T5Config
 
 NANO = T5Config(
     vocab_rows=6144,

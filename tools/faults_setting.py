@@ -24,7 +24,8 @@ from tensorboard.util.tensor_util import make_ndarray
 from warm_process import WarmProcess
 
 from jaxprompt.cli import main
-from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.models.t5.config import T5Config
+from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
 from jaxprompt.shapes import Params
 

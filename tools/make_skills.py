@@ -22,7 +22,8 @@ import optax
 import sentencepiece
 from tqdm import tqdm
 
-from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.models.t5.config import T5Config
+from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.shapes import Batch, Params, unpacked_batch

@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch
@@ -20,7 +20,7 @@ SMALL = GPT2Config(
 
 def save_random(folder: Path) -> None:
     """Writes a random GPT-2 as a Hugging Face folder."""
-    backbone = GPT2(SMALL)
+    backbone = Decoder(SMALL)
     save(folder, backbone, backbone.init(jax.random.key(0)))
 
 

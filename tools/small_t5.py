@@ -5,8 +5,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxprompt.models.t5 import T5
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.t5.config import T5Config
+from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch

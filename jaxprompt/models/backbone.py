@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Protocol, Self
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models.config import Config
-from jaxprompt.models.prefix import Prefix
+from jaxprompt.models.prefix import Prefixes
 from jaxprompt.models.quantise import Table
 from jaxprompt.shapes import Params
 
@@ -100,7 +100,7 @@ class Backbone(Protocol):
 
     def fold(
         self, params: Params, rows: Float[Array, "M P D"]
-    ) -> tuple[Float[Array, "N M P H K"], Float[Array, "N M P H K"]]:
+    ) -> tuple[Float[Array, "N M P G K"], Float[Array, "N M P G K"]]:
         """Turns prompts into a prefix's keys and values, where the backbone `folds`."""
         ...
 
@@ -111,7 +111,7 @@ class Backbone(Protocol):
         x: Float[Array, "B T D"],
         segments: Int[Array, "B T"],
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Any:
         """Encodes embedded source tokens; segment 0 is padding."""
@@ -125,7 +125,7 @@ class Backbone(Protocol):
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Scores every next target token against an encoded source; float32."""
@@ -139,7 +139,7 @@ class Backbone(Protocol):
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Encodes, then decodes."""
@@ -152,7 +152,7 @@ class Backbone(Protocol):
         input_segments: Int[Array, "B T"],
         length: int,
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
     ) -> Any:
         """Makes room for `length` target tokens behind the source; a `Cache`."""
         ...

@@ -2,31 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import Any, ClassVar, Protocol, Self
 
-from jaxprompt.models import layers
+from jaxprompt.models.layers.feed_forward import ACTIVATIONS
+from jaxprompt.models.prefix import Site, SiteName
 from jaxprompt.quoting import quoted
 
 MOST = 2**31 - 1
 """Largest size of anything: devices count in 32 bits."""
-
-SiteName: TypeAlias = Literal["encoder", "decoder", "cross"]
-"""Where attention can read keys and values that are no text's: among the tokens of the
-encoder, among those of the decoder, or from the decoder into the source."""
-
-
-class Site(NamedTuple):
-    """The attention of one site, in all of its layers.
-
-    Attributes:
-        layers: Layers N.
-        kv_heads: Heads G of its keys and values.
-        head_width: Width K of one head.
-    """
-
-    layers: int
-    kv_heads: int
-    head_width: int
 
 
 class Config(Protocol):
@@ -103,8 +86,8 @@ def check_config(family: str, config: Any, *, vocabulary: str) -> None:
         raise ValueError(
             f"{family} norm_epsilon {quoted(epsilon)} is no number from 0 to 1, as 1e-6"
         )
-    if config.activation not in layers.ACTIVATIONS:
+    if config.activation not in ACTIVATIONS:
         raise ValueError(
             f"{family} activation {quoted(config.activation)} is none of "
-            f"{', '.join(layers.ACTIVATIONS)}"
+            f"{', '.join(ACTIVATIONS)}"
         )

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.models.prefix import Prefix
+from jaxprompt.models.prefix import Prefix, Prefixes
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.prompt import Prompt
@@ -91,7 +91,7 @@ def prompted_embed(
     return embed(backbone.table(params["model"]), in_rows, ids, members)
 
 
-def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefix | None:
+def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefixes | None:
     """Computes the prefix that a batch's rows attend to, once for all of them.
 
     Args:
@@ -107,7 +107,7 @@ def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefix | None:
     if not backbone.folds or prompt.length < 2:
         return None
     keys, values = backbone.fold(params["model"], prompt.rows[:, :-1])
-    return Prefix(keys, values, batch.members)
+    return {"decoder": Prefix(keys, values, batch.members)}
 
 
 def prompted_encode(
@@ -115,7 +115,7 @@ def prompted_encode(
     params: Params,
     batch: Batch,
     *,
-    prefix: Prefix | None = None,
+    prefix: Prefixes | None = None,
     dropout_key: jax.Array | None = None,
 ) -> Any:
     """Reads the inputs of a batch, which may hold soft tokens.

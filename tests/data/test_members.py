@@ -23,9 +23,9 @@ from jaxprompt.data.task import Task
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.gold import make_gold, score_gold
 from jaxprompt.evaluate.score import make_predict
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt, unstack
 
@@ -36,7 +36,7 @@ MEMBERS, LENGTH = 3, 4
 class Setting(NamedTuple):
     """A frozen model, a bank, and a task whose first and fourth input are empty."""
 
-    backbone: GPT2 | T5
+    backbone: Decoder | T5
     model: Mapping[str, Any]
     bank: Prompt
     task: Task
@@ -53,7 +53,7 @@ def setting(request, tmp_path_factory, spiece: Path, causal_spiece: Path) -> Set
     size = int(vocabulary.vocab_size)
     if causal:
         sizes = {"width": 32, "heads": 4, "ffn_width": 48, "layers": 2}
-        backbone = GPT2(GPT2Config(vocab_size=size - 1, positions=40, **sizes))
+        backbone = Decoder(GPT2Config(vocab_size=size - 1, positions=40, **sizes))
     else:
         backbone = T5(dataclasses.replace(CONFIG, vocab_rows=size))
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"

@@ -14,7 +14,7 @@ from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.pretraining import text_task
 from jaxprompt.data.requests import request_rows
 from jaxprompt.data.vocabulary import ModelVocabulary, load_vocabulary, rowless_note
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.families.gpt2 import GPT2Config
 
 REFUSED = r"holds the token '<new>' of id \d+, but the model's embedding table has"
 SOFT = np.arange(3)

@@ -9,10 +9,10 @@ from tiny import CONFIG, make_tiny
 from jaxprompt.bundled import resolve
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.doctor.case import Case
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.quantise import quantise
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch
@@ -61,7 +61,7 @@ def make_case(
     )
 
 
-def make_causal_case(kind: type[GPT2]) -> Case:
+def make_causal_case(kind: type[Decoder]) -> Case:
     """Puts a prompt before texts of one length, for a GPT-2 of random weights."""
     config = GPT2Config(
         vocab_size=90, width=16, heads=2, ffn_width=32, layers=2, positions=64

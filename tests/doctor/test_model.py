@@ -17,8 +17,8 @@ from jaxprompt.doctor.model import (
     check_padding,
     sentinel_ids,
 )
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.t5.model import T5
 
 
 class Unmasked(T5):
@@ -43,7 +43,7 @@ class Unadapted(T5):
         return logits.at[:, 0, sentinel_ids(VOCABULARY)[0]].add(50.0)
 
 
-class Shifted(GPT2):
+class Shifted(Decoder):
     """Its prefix has the soft tokens in another order."""
 
     def fold(self, params: Any, rows: Any) -> Any:
@@ -51,7 +51,7 @@ class Shifted(GPT2):
 
 
 def test_a_decoder_alone_has_nothing_wrong():
-    case = make_causal_case(GPT2)
+    case = make_causal_case(Decoder)
     for check in (check_padding, check_cache, check_folding):
         assert check(case).verdict == "ok", check(case)
 

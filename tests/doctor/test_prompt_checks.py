@@ -8,7 +8,7 @@ import pytest
 from cases import LENGTH, TINY, WORDS, make_case
 
 from jaxprompt.doctor.prompt import check_effect, check_gradient, check_norms
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 
 
 class Deaf(T5):

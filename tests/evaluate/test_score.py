@@ -15,7 +15,7 @@ from jaxprompt.data.own import file_task
 from jaxprompt.data.pipeline import Lengths
 from jaxprompt.evaluate.methods import METHODS
 from jaxprompt.evaluate.score import evaluate, make_predict
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.prompts.soft_ids import prefix
 

@@ -22,8 +22,8 @@ from jaxprompt.evaluate.loss import (
     mean_loss,
     measure_loss,
 )
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import empty_prompt
 
@@ -117,7 +117,7 @@ def test_a_decoder_has_all_of_the_other_rows_input(load):
     task = load(causal=True)
     size = int(task.vocabulary.vocab_size)
     sizes = {"width": 16, "heads": 2, "ffn_width": 32, "layers": 2, "positions": 48}
-    backbone = GPT2(GPT2Config(vocab_size=size - 1, **sizes))
+    backbone = Decoder(GPT2Config(vocab_size=size - 1, **sizes))
     draw = np.random.default_rng(0)
     model = jax.tree.map(
         lambda leaf: jnp.asarray(draw.normal(0.0, 0.5, leaf.shape), leaf.dtype),

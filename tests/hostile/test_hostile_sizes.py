@@ -13,8 +13,8 @@ import pytest
 import safetensors.numpy
 from tiny import make_tiny
 
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.load import find_checkpoint
 from jaxprompt.models.weights.checkpoint import shapes_of
 from jaxprompt.models.weights.save import save
@@ -43,7 +43,7 @@ def folders(tmp_path_factory) -> dict[str, Path]:
         vocab_size=61, width=16, heads=2, ffn_width=32, layers=2, positions=48
     )
     ones = jax.tree.map(lambda leaf: np.ones(leaf.shape, "f4"), shapes_of(config))
-    save(folder / "gpt2", GPT2(config), ones)
+    save(folder / "gpt2", Decoder(config), ones)
     return {"t5": folder / "t5", "gpt2": folder / "gpt2"}
 
 

@@ -11,8 +11,8 @@ from tiny import draw_prompt
 
 from jaxprompt.cli import main
 from jaxprompt.interop.forms import FORMS
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.load import with_fingerprint
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, save_prompt
@@ -26,7 +26,7 @@ CONFIG = GPT2Config(
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small GPT-2, and a prompt of it."""
     folder = tmp_path_factory.mktemp("gpt2")
-    backbone = GPT2(CONFIG)
+    backbone = Decoder(CONFIG)
     model = backbone.init(jax.random.key(0))
     backbone = dataclasses.replace(with_fingerprint(backbone, model), name="small")
     save(folder / "small", backbone, model)

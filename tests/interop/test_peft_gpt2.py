@@ -12,8 +12,8 @@ import pytest
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.forms import find_form
 from jaxprompt.interop.peft_prefix import write_prefix
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.join import prompted_logits
@@ -78,7 +78,7 @@ class Both:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
-    backbone = GPT2(CONFIG)
+    backbone = Decoder(CONFIG)
     model = backbone.init(jax.random.key(0))
     # Far from the start, where a prompt would hardly matter.
     model = jax.tree.map(lambda leaf: leaf * 4 if leaf.ndim > 1 else leaf, model)

@@ -18,7 +18,7 @@ from jaxprompt.interop.stablehlo import (
     flatten,
     vocabulary_file,
 )
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, Params, unpacked_batch
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.models.t5.config import T5Config
+from jaxprompt.models.t5.model import T5
 from jaxprompt.shapes import Params
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
-from jaxprompt.models.prefix import Prefix
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
+from jaxprompt.models.prefix import Prefixes
 from jaxprompt.shapes import Params
 
 VOCAB, WIDTH, HEADS, LAYERS, POSITIONS = 61, 32, 4, 3, 48
@@ -51,7 +51,7 @@ class Rows:
     target_segments: jax.Array
 
     def logits(
-        self, backbone: GPT2, params: Params, prefix: Prefix | None = None
+        self, backbone: Decoder, params: Params, prefix: Prefixes | None = None
     ) -> np.ndarray:
         """What the targets' own positions score, [tokens, V]."""
         found = _logits(backbone)(params, *self.arrays(), prefix)
@@ -62,7 +62,7 @@ class Rows:
 
 
 @functools.cache
-def _logits(backbone: GPT2):
+def _logits(backbone: Decoder):
     return jax.jit(
         lambda params, *rows: backbone.logits(params, *rows[:-1], prefix=rows[-1])
     )
@@ -111,7 +111,7 @@ def draw_params(config: GPT2Config = TINY) -> Params:
         mean = 1.0 if "scale" in jax.tree_util.keystr(path) else 0.0
         return jnp.asarray(draw.normal(mean, scale, leaf.shape), leaf.dtype)
 
-    shapes = jax.eval_shape(GPT2(config).init, jax.random.key(0))
+    shapes = jax.eval_shape(Decoder(config).init, jax.random.key(0))
     params = jax.tree_util.tree_map_with_path(weights, shapes)
     table = params["embedding"].at[0].set(0).at[1 + config.vocab_size :].set(0)
     return {**params, "embedding": table}

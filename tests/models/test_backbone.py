@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jaxprompt.models.load import find_checkpoint, load, with_fingerprint
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
 from jaxprompt.sharding import make_mesh
 

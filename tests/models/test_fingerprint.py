@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 from gpt2_models import TINY, draw_params
 
-from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.load import find_checkpoint, load, open_backbone, with_fingerprint
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
@@ -26,7 +26,7 @@ ATTENTION = {"t5": "SelfAttention.q", "gpt2": "attn.c_attn"}
 def folders(tmp_path_factory, tiny) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     save(folder / "t5", tiny.backbone, tiny.model)
-    save(folder / "gpt2", GPT2(TINY), draw_params(TINY))
+    save(folder / "gpt2", Decoder(TINY), draw_params(TINY))
     return {family: folder / family for family in FAMILIES}
 
 

@@ -9,16 +9,14 @@ import numpy as np
 import pytest
 from gpt2_models import POSITIONS, TINY, VOCAB, draw_params, rows_of
 
-from jaxprompt.models.families import PUBLISHED
-from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import quantise
-from jaxprompt.models.t5 import T5
 from jaxprompt.sharding import make_mesh, place, place_batch
 
 LENGTH, MEMBERS = 4, 3
 MEMBER_OF_ROW = np.array([0, 2, 1], np.int32)
-BACKBONE = GPT2(TINY)
+BACKBONE = Decoder(TINY)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +46,7 @@ def prompt():
 
 @functools.partial(jax.jit, static_argnums=0)
 def folded_logits(backbone, params, prompt, member_of_row, rows):
-    prefix = Prefix(*backbone.fold(params, prompt), member_of_row)
+    prefix = {"decoder": Prefix(*backbone.fold(params, prompt), member_of_row)}
     return backbone.logits(params, *rows, prefix=prefix)
 
 
@@ -118,6 +116,11 @@ def test_a_prefix_of_no_tokens_is_none(params, rows, prompt):
     )
 
 
+def folded(params, prompt, member_of_row):
+    keys_values = BACKBONE.fold(params, prompt)
+    return {"decoder": Prefix(*keys_values, jnp.asarray(member_of_row))}
+
+
 @jax.jit
 def halves(params, rows, prefix):
     x, input_segments, y, target_segments = rows
@@ -128,7 +131,9 @@ def halves(params, rows, prefix):
 
 
 def test_encoding_then_decoding_is_one_pass(params, rows, prompt):
-    prefix = Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
+    prefix = {
+        "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
+    }
     found = halves(params, rows.arrays(), prefix)
     real = np.asarray(rows.target_segments) > 0
     expected = rows.logits(BACKBONE, params, prefix)
@@ -136,7 +141,9 @@ def test_encoding_then_decoding_is_one_pass(params, rows, prompt):
 
 
 def test_packed_examples_score_as_alone(params, rows, prompt):
-    prefix = Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
+    prefix = {
+        "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
+    }
     packed = np.asarray(folded_logits(BACKBONE, params, prompt, MEMBER_OF_ROW,
                                       rows.arrays()))  # fmt: skip
     for number in (1, 2):
@@ -155,7 +162,9 @@ def test_step_by_step_is_one_pass_for_rows_taken_in_any_order(params, prompt):
     sources = [[draw.integers(1, VOCAB + 1, size)] for size in (0, 5, 2)]
     targets = [[draw.integers(1, VOCAB + 1, 4)] for _ in range(3)]
     rows = rows_of(params, sources, targets, (5, 4), pad="left")
-    prefix = Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
+    prefix = {
+        "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
+    }
     expected = rows.logits(BACKBONE, params, prefix).reshape(3, 4, -1)
 
     encoded = BACKBONE.encode(params, rows.x, rows.input_segments, prefix=prefix)
@@ -204,9 +213,13 @@ def test_a_recomputed_or_unrolled_pass_has_the_same_gradient(
 
 def test_too_many_tokens_are_refused_before_any_work(params, rows, prompt):
     x, segments, y, target_segments = rows.arrays()
-    prefix = Prefix(*BACKBONE.fold(params, prompt), jnp.zeros(3, jnp.int32))
+    prefix = {
+        "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.zeros(3, jnp.int32))
+    }
     wide, wide_segments = jnp.tile(x, (1, 5, 1)), jnp.tile(segments, (1, 5))
-    message = rf"4 soft \+ 45 source \+ 7 target tokens = 56, but gpt2 has {POSITIONS}"
+    message = (
+        rf"4 soft \+ 45 source \+ 7 target tokens = 56, but decoder has {POSITIONS}"
+    )
     with pytest.raises(ValueError, match=message):
         BACKBONE.logits(params, wide, wide_segments, y, target_segments, prefix=prefix)
     with pytest.raises(ValueError, match=message):
@@ -215,20 +228,8 @@ def test_too_many_tokens_are_refused_before_any_work(params, rows, prompt):
         BACKBONE.start_cache(params, None, wide_segments, 7, prefix=prefix)
     with pytest.raises(ValueError, match=r"4 soft .* 0 target tokens = 49"):
         BACKBONE.encode(params, wide, wide_segments, prefix=prefix)
-    with pytest.raises(ValueError, match=r"49 source .* = 49, but gpt2 has 48"):
+    with pytest.raises(ValueError, match=r"49 source .* = 49, but decoder has 48"):
         BACKBONE.fold(params, jnp.zeros((1, 49, TINY.width)))
-
-
-def test_t5_takes_no_prefix(params, prompt):
-    prefix = Prefix(*BACKBONE.fold(params, prompt), jnp.zeros(3, jnp.int32))
-    t5 = T5(PUBLISHED["google-t5/t5-small"])
-    assert (t5.folds, t5.causal, BACKBONE.folds, BACKBONE.causal) == (
-        False, False, True, True,
-    )  # fmt: skip
-    with pytest.raises(ValueError, match="T5 takes no prefix yet"):
-        t5.encode({}, jnp.zeros((1, 1, 512)), jnp.ones((1, 1), int), prefix=prefix)
-    with pytest.raises(ValueError, match="T5 does not fold prompts"):
-        t5.fold({}, prompt)
 
 
 def test_members_drop_what_they_would_drop_alone(params, rows):

@@ -10,12 +10,12 @@ import pytest
 from gpt2_models import TINY, VOCAB, draw_params
 
 from jaxprompt.evaluate.decode import beam, greedy
-from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.prompts.join import prompted_logits, row_ids
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.shapes import Batch
 
-BACKBONE, LENGTH, MEMBERS, END = GPT2(TINY), 5, 2, 7
+BACKBONE, LENGTH, MEMBERS, END = Decoder(TINY), 5, 2, 7
 SOURCES = ([3, 9, 4], [11], [8, 8, 2, 5], [60])
 """Words behind the soft tokens of member 0, 1, 0 and 1."""
 

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 from gpt2_models import POSITIONS, TINY, VOCAB, draw_params
 
-from jaxprompt.models.gpt2 import GPT2
+from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.load import find_checkpoint, load, with_fingerprint
 from jaxprompt.models.quantise import quantise
 from jaxprompt.models.weights.checkpoint import read_table
@@ -29,7 +29,7 @@ def params():
 
 @pytest.fixture
 def folder(tmp_path, params):
-    save(tmp_path / "gpt2", GPT2(CONFIG), params)
+    save(tmp_path / "gpt2", Decoder(CONFIG), params)
     return tmp_path / "gpt2"
 
 
@@ -61,7 +61,7 @@ def test_a_saved_model_loads_exactly(folder, params):
 
 
 def test_the_fingerprint_sees_the_table_the_positions_and_the_norms(params):
-    backbone = GPT2(CONFIG)
+    backbone = Decoder(CONFIG)
     seen = {with_fingerprint(backbone, params).fingerprint}
     for leaf in ("embedding", "positions", "final_norm"):
         moved = jax.tree.map(lambda x: x + 1, params[leaf])
@@ -139,7 +139,7 @@ def test_weights_stream_to_a_mesh_and_into_int8(folder, params):
     assert_same_tree(load(folder, quantise="int8")[1], expected)
     assert_same_tree(load(folder, quantise="int8", mesh=mesh)[1], expected)
     with pytest.raises(ValueError, match="int8 weights cannot be saved"):
-        save(folder / "copy", GPT2(CONFIG), expected)
+        save(folder / "copy", Decoder(CONFIG), expected)
 
 
 def test_the_table_alone_is_read_as_the_model_has_it(folder, params):

@@ -3,16 +3,15 @@
 import jax
 import pytest
 
-from jaxprompt.models.families.gpt2 import FAMILY
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import FAMILY, GPT2Config
 from jaxprompt.sharding import RULES, RULES_OVER_DATA, make_mesh, shardings
 
 SIZES = {"vocab_size": 61, "width": 32, "heads": 4, "ffn_width": 64, "layers": 2}
 
 
 def shapes_of(config):
-    return jax.eval_shape(GPT2(config).init, jax.random.key(0))
+    return jax.eval_shape(Decoder(config).init, jax.random.key(0))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def test_rows_hold_padding_in_front_and_are_a_multiple_of_128():
 def test_a_vocabulary_sets_the_size():
     config = GPT2Config(**{**SIZES, "vocab_size": 0})
     with pytest.raises(ValueError, match="GPT-2 vocab_size 0: set it"):
-        GPT2(config)
+        Decoder(config)
     assert config.for_vocabulary(301).vocab_size == 300
     assert GPT2Config(**SIZES).for_vocabulary(62).vocab_size == 61
     with pytest.raises(ValueError, match="vocab_size 61 < 62 ids of the vocabulary"):
@@ -85,4 +84,4 @@ def test_impossible_sizes(setting, message):
 )
 def test_wrong_options(option, message):
     with pytest.raises(ValueError, match=message):
-        GPT2(GPT2Config(**SIZES), **option)
+        Decoder(GPT2Config(**SIZES), **option)

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from jaxprompt.models.families import PUBLISHED
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.prompt import make_prompt
 
 LENGTHS = (1, 5, 20, 50, 100, 150)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxprompt.models.load import with_fingerprint
-from jaxprompt.models.t5 import T5, T5Config
+from jaxprompt.models.t5.config import T5Config
+from jaxprompt.models.t5.model import T5
 
 TOLERANCE = 2e-5
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxprompt.models.load import load
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from tiny import CONFIG
 
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 
 OPEN = dataclasses.replace(CONFIG, vocab_rows=0)
 

@@ -9,7 +9,7 @@ from tiny import CONFIG
 
 from jaxprompt.cli import main
 from jaxprompt.config import Data, Model, Run
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.plan import plan
 from jaxprompt.plan.chips import parse_slice
 from jaxprompt.plan.estimate import Estimate, Memory, best_of, estimate

@@ -8,9 +8,9 @@ import pytest
 from tiny import CONFIG, WIDTH, draw_prompt
 
 from jaxprompt.config import Data, Evaluation, Model, Optimizer, PromptStart, Run
+from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families import PUBLISHED
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save
 from jaxprompt.plan.program import make_program, sizes_of
 from jaxprompt.prompts.prompt import make_prompt, stack
@@ -52,7 +52,7 @@ def test_the_state_is_that_of_the_run(tiny, trains):
 
 def test_a_decoder_alone_has_its_prompt_once_and_a_token_of_it_in_each_row():
     config = GPT2Config(vocab_size=90, width=16, heads=4, ffn_width=32, layers=2)
-    backbone, run = GPT2(config), dataclasses.replace(RUN, seeds=2)
+    backbone, run = Decoder(config), dataclasses.replace(RUN, seeds=2)
     mesh = make_mesh(2, 4)
     prompt = stack([make_prompt(jnp.zeros((3, 16)))] * 2)
     params = {"model": backbone.init(jax.random.key(0)), "prompt": prompt}

@@ -13,8 +13,8 @@ import pytest
 
 from jaxprompt.evaluate.decode import beam, greedy, nucleus
 from jaxprompt.evaluate.rank import rank_labels
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.prompts.join import prompted_logits, row_ids
 from jaxprompt.prompts.prompt import Prompt, empty_prompt
 from jaxprompt.shapes import Batch
@@ -23,7 +23,7 @@ from jaxprompt.train.loss import loss, token_shares
 CONFIG = GPT2Config(
     vocab_size=60, width=32, heads=4, ffn_width=48, layers=3, positions=60
 )
-FOLDED = GPT2(CONFIG)
+FOLDED = Decoder(CONFIG)
 WHOLE = dataclasses.replace(FOLDED, folds=False)
 END = 3
 TEXT_LENGTHS = [(5, 3), (1, 4), (0, 2), (7, 1)]
@@ -42,7 +42,7 @@ def bank(members: int, length: int) -> Prompt:
     return Prompt(jnp.asarray(rows, jnp.float32))
 
 
-def make_batch(backbone: GPT2, length: int, members: list[int]) -> Batch:
+def make_batch(backbone: Decoder, length: int, members: list[int]) -> Batch:
     """Puts each row behind its member's prompt, as the data pipeline does."""
     draw = np.random.default_rng(1)
     rows = []
@@ -79,7 +79,7 @@ def make_batch(backbone: GPT2, length: int, members: list[int]) -> Batch:
 def test_loss_and_gradient_are_those_of_a_prompt_in_every_row(model, members, length):
     prompt = bank(max(members) + 1, length)
 
-    def objective(prompt: Prompt, backbone: GPT2) -> tuple[jax.Array, Any]:
+    def objective(prompt: Prompt, backbone: Decoder) -> tuple[jax.Array, Any]:
         batch = make_batch(backbone, length, members)
         params = {"model": model, "prompt": prompt}
         shares = token_shares(batch, prompt.members)
@@ -104,7 +104,7 @@ def test_loss_and_gradient_are_those_of_a_prompt_in_every_row(model, members, le
 def test_answers_are_those_of_a_prompt_in_every_row(model, method: str):
     prompt = bank(3, 5)
 
-    def answer(backbone: GPT2) -> np.ndarray:
+    def answer(backbone: Decoder) -> np.ndarray:
         batch = make_batch(backbone, 5, [2, 0, 1, 2])
         params = {"model": model, "prompt": prompt}
         if method == "rank":

@@ -19,7 +19,7 @@ from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.evaluate.decode import greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.models.load import load
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 from jaxprompt.prompts.soft_ids import prefix

@@ -17,8 +17,8 @@ from jaxprompt.cli import main
 from jaxprompt.config import Data, Evaluation, Model, OfficialTask, OwnTask, Run
 from jaxprompt.configure import configure
 from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
@@ -53,7 +53,7 @@ def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     spiece = Path(resolve("bundled:nano")) / "spiece.model"
     size = int(load_vocabulary(spiece, causal=True).vocab_size)
     assert size == SMALL.vocab_size + 1
-    backbone = dataclasses.replace(GPT2(SMALL), vocabulary=str(spiece))
+    backbone = dataclasses.replace(Decoder(SMALL), vocabulary=str(spiece))
     draw = np.random.default_rng(0)
     model = jax.tree.map(
         lambda leaf: jnp.asarray(draw.normal(0.0, 0.5, leaf.shape), leaf.dtype),
@@ -151,7 +151,7 @@ def test_the_command_compares_the_configurations_of_all_prompts(capsys):
         run, config = configure(files, [*settings, f"INPUT_LENGTH={length}"])
         assert run.data.input_length == length
         prompt, _ = load_prompt(f"{name}.safetensors")
-        backbone = dataclasses.replace(GPT2(SMALL), name="model")
+        backbone = dataclasses.replace(Decoder(SMALL), name="model")
         path = f"{name}-{length}.safetensors"
         save_prompt(path, prompt, backbone, task="sst2", config=config)
     command = [

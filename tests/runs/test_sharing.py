@@ -19,7 +19,7 @@ from jaxprompt.cli import main
 from jaxprompt.configure import configure
 from jaxprompt.interop import peft
 from jaxprompt.models.load import load
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.file import load_prompt, save_prompt, write_prompt
 from jaxprompt.prompts.prompt import make_prompt
 

@@ -9,7 +9,7 @@ import pytest
 from tiny import CONFIG, Tiny, draw_examples, draw_prompt, make_tiny, one_each
 
 from jaxprompt.models.quantise import dequantise, quantise
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.sharding import make_mesh, place, place_batch
 from jaxprompt.train.loss import loss

@@ -11,7 +11,7 @@ import pytest
 from tiny import Tiny, draw_examples, draw_prompt, one_each, to_batch
 
 from jaxprompt.models.load import load
-from jaxprompt.models.t5 import T5
+from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.prompt import stack, unstack
 from jaxprompt.sharding import RULES, RULES_OVER_DATA, make_mesh, place, place_batch

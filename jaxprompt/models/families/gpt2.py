@@ -1,14 +1,15 @@
 """GPT-2 in Hugging Face folders: its config.json and its tensors; published sizes."""
 
+import dataclasses
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
+from jaxprompt.models.decoder.config import DecoderConfig
+from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
-from jaxprompt.models.gpt2 import GPT2
-from jaxprompt.models.gpt2_config import GPT2Config
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.quoting import quoted
@@ -45,6 +46,17 @@ _MATRICES = {
     "ffn/up": ("mlp.c_fc", (0, 1)),
     "ffn/down": ("mlp.c_proj", (0, 1)),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class GPT2Config(DecoderConfig):
+    """The sizes and switches that tell one GPT-2 from another; see `DecoderConfig`."""
+
+    family: ClassVar[str] = "GPT-2"
+
+    positions: int = 1024
+    activation: str = "gelu_new"
+    norm_epsilon: float = 1e-5
 
 
 def config_of(settings: Mapping[str, Any], path: Path) -> GPT2Config:
@@ -211,9 +223,9 @@ released configurations of Sawada et al. 2024 (arXiv:2404.01657) for rinna's mod
 
 
 FAMILY = Family(
-    name="GPT-2",
+    name=GPT2Config.family,
     config=GPT2Config,
-    make=GPT2,
+    make=Decoder,
     published=_PUBLISHED,
     hugging_face=HuggingFace(
         model_types=("gpt2",),

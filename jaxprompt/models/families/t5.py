@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from jaxprompt.models.families import t5_in_t5x
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
-from jaxprompt.models.t5 import T5
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.t5.config import T5Config
+from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.quoting import quoted

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jaxprompt.models.families.family import T5X, Layout
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.weights.source import Source
 
 _EMBEDDING = "token_embedder.embedding"

@@ -1,17 +1,20 @@
-"""The sizes and switches of a GPT-2."""
+"""The sizes and switches of a decoder-only model."""
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from jaxprompt.models.config import Site, SiteName, check_config
+from jaxprompt.models.config import check_config
+from jaxprompt.models.prefix import Site, SiteName
 
 _ROW_MULTIPLE = 128
 
 
 @dataclasses.dataclass(frozen=True)
-class GPT2Config:
-    """The sizes and switches that tell one GPT-2 from another.
+class DecoderConfig:
+    """The sizes and switches that tell one decoder from another.
+
+    A family has a class of its own, which names it and gives what its models share.
 
     Attributes:
         vocab_size: Ids of the checkpoint's own vocabulary; 0 until `for_vocabulary`
@@ -22,7 +25,7 @@ class GPT2Config:
         ffn_width: Feed-forward width F.
         layers: Layers N.
         positions: Tokens that a sequence can have, soft ones included.
-        activation: A name in `layers.ACTIVATIONS`.
+        activation: A name in `feed_forward.ACTIVATIONS`.
         norm_epsilon: Added to the variance in every norm.
         bos_token_id: Beginning-of-sequence among the checkpoint's own ids, if it has
             one: kept for config.json alone.
@@ -34,23 +37,26 @@ class GPT2Config:
     """
 
     causal: ClassVar[bool] = True
+    family: ClassVar[str]
+    """What errors call it."""
 
     vocab_size: int
     width: int
     heads: int
     ffn_width: int
     layers: int
-    positions: int = 1024
-    activation: str = "gelu_new"
-    norm_epsilon: float = 1e-5
+    positions: int
+    activation: str
+    norm_epsilon: float
     bos_token_id: int | None = None
     eos_token_id: int | None = None
 
     def __post_init__(self) -> None:
-        check_config("GPT-2", self, vocabulary="vocab_size")
+        check_config(self.family, self, vocabulary="vocab_size")
         if self.width % self.heads:
             raise ValueError(
-                f"GPT-2 width {self.width} is not divisible by {self.heads} heads"
+                f"{self.family} width {self.width} is not divisible by {self.heads} "
+                "heads"
             )
 
     @property
@@ -59,9 +65,14 @@ class GPT2Config:
         return self.width // self.heads
 
     @property
+    def kv_heads(self) -> int:
+        """Heads G of keys and values: as many as of queries."""
+        return self.heads
+
+    @property
     def sites(self) -> Mapping[SiteName, Site]:
         """The one site of a decoder."""
-        return {"decoder": Site(self.layers, self.heads, self.head_width)}
+        return {"decoder": Site(self.layers, self.kv_heads, self.head_width)}
 
     @property
     def vocab_rows(self) -> int:
@@ -77,7 +88,7 @@ class GPT2Config:
         """Ids of text that the table has a row for: those up to `vocab_size`."""
         return 1 + self.vocab_size
 
-    def for_vocabulary(self, size: int) -> "GPT2Config":
+    def for_vocabulary(self, size: int) -> Self:
         """Sets the size of the vocabulary where it is 0, and checks it.
 
         Args:
@@ -92,7 +103,7 @@ class GPT2Config:
         own = self.vocab_size or size - 1
         if own < size - 1:
             raise ValueError(
-                f"GPT-2 vocab_size {own} < {size - 1} ids of the vocabulary: use at "
-                f"least {size - 1}, or 0 for as many as it needs"
+                f"{self.family} vocab_size {own} < {size - 1} ids of the vocabulary: "
+                f"use at least {size - 1}, or 0 for as many as it needs"
             )
         return dataclasses.replace(self, vocab_size=own)

@@ -1,4 +1,4 @@
-"""GPT-2 in one file, read as source -> target; sizes are data."""
+"""A decoder-only model in one file, read as source -> target; sizes are data."""
 
 import dataclasses
 from typing import Any
@@ -7,22 +7,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxprompt.models import layers
-from jaxprompt.models.gpt2_block import Block
-from jaxprompt.models.gpt2_config import GPT2Config
-from jaxprompt.models.gpt2_context import Context, Encoded, GPT2Cache
-from jaxprompt.models.gpt2_ends import number_seen, place, unembed
-from jaxprompt.models.gpt2_init import init_params
+from jaxprompt.models.decoder.block import Block
+from jaxprompt.models.decoder.cache import Cache, Context, Encoded
+from jaxprompt.models.decoder.config import DecoderConfig
+from jaxprompt.models.decoder.ends import add_positions, unembed
+from jaxprompt.models.decoder.init import init_params
+from jaxprompt.models.layers.dropout import drop, split_key
+from jaxprompt.models.layers.masks import number_seen, segment_mask
 from jaxprompt.models.options import Remat, check_options, checkpointed
-from jaxprompt.models.prefix import Prefix
+from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
 from jaxprompt.models.quantise import Table
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, constrain
 
 
 @dataclasses.dataclass(frozen=True)
-class GPT2:
-    """A frozen GPT-2: static and hashable, its weights are arguments.
+class Decoder:
+    """A frozen decoder: static and hashable, its weights are arguments.
 
     The source is the text in front, the target what follows. There is no start token:
     the target inputs of a segment begin with its last source token, and what stands
@@ -35,7 +36,8 @@ class GPT2:
         embedding [V, D], whose rows 0 and from 1 + vocab_size on are zeros, positions
         [S, D], final_norm/{scale, bias} [D], and in `layers`:
         {attention_norm, ffn_norm}/{scale, bias} [N, D],
-        attention/{query, key, value} [N, D, H*K], attention/out [N, H*K, D],
+        attention/query [N, D, H*K], attention/{key, value} [N, D, G*K],
+        attention/out [N, H*K, D],
         ffn/up [N, D, F], ffn/down [N, F, D], and a bias to each of these six,
         attention/query_bias [N, H*K] and so on.
 
@@ -62,8 +64,8 @@ class GPT2:
             no vocabulary yet.
     """
 
-    config: GPT2Config
-    name: str = "gpt2"
+    config: DecoderConfig
+    name: str = "decoder"
     revision: str | None = None
     fingerprint: str = ""
     first_fingerprint: str = ""
@@ -79,7 +81,7 @@ class GPT2:
         check_options(self.dtype, self.dropout, self.remat)
         if self.config.vocab_size < 1:
             raise ValueError(
-                "GPT-2 vocab_size 0: set it, or use GPT2Config.for_vocabulary"
+                f"{self.config.family} vocab_size 0: set it, or use for_vocabulary"
             )
 
     @property
@@ -108,7 +110,7 @@ class GPT2:
 
     def fold(
         self, params: Params, rows: Float[Array, "M P D"]
-    ) -> tuple[Float[Array, "N M P H K"], Float[Array, "N M P H K"]]:
+    ) -> tuple[Float[Array, "N M P G K"], Float[Array, "N M P G K"]]:
         """Turns prompts into keys and values, by one pass over soft tokens alone.
 
         A prompt in front of every row sees none of the row, so its keys and values are
@@ -135,7 +137,7 @@ class GPT2:
         x: Float[Array, "B T D"],
         segments: Int[Array, "B T"],
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Encoded:
         """Reads source tokens that are embedded already.
@@ -144,24 +146,26 @@ class GPT2:
             params: The weights.
             x: Embedded tokens, soft ones among them.
             segments: Example of each token within its row, from 1; 0 on padding.
-            prefix: What every token attends to besides.
+            prefix: What every token attends to besides, at the site "decoder".
             dropout_key: None for no dropout.
 
         Returns:
             What targets attend to, in the dtype to compute in.
 
         Raises:
-            ValueError: If prefix and source have more tokens than there are positions.
+            ValueError: If prefix and source have more tokens than there are positions,
+                or a prefix does not fit the model.
         """
-        first = self._check_length(prefix, source=x.shape[1])
+        own = self._own(prefix)
+        first = self._check_length(own, source=x.shape[1])
         if x.shape[1] == 0:
             config = self.config
-            shape = (config.layers, len(x), 0, config.heads, config.head_width)
+            shape = (config.layers, len(x), 0, config.kv_heads, config.head_width)
             return Encoded(jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype))
-        mask = layers.segment_mask(segments, segments, causal=True)
-        x = place(params, x, first + number_seen(mask) - 1, self.dtype)
-        _, own = self._run(params, x, mask, Context(prefix), dropout_key=dropout_key)
-        return Encoded(*own)
+        mask = segment_mask(segments, segments, causal=True)
+        x = add_positions(params, x, first + number_seen(mask) - 1, self.dtype)
+        _, kept = self._run(params, x, mask, Context(own), dropout_key=dropout_key)
+        return Encoded(*kept)
 
     def logits(
         self,
@@ -171,7 +175,7 @@ class GPT2:
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Scores every next target token of targets that are known (teacher forcing).
@@ -185,23 +189,25 @@ class GPT2:
             y: Embedded target tokens, shifted right by one within each segment; the
                 first is the last source token.
             target_segments: Example of each target token within its row, from 1.
-            prefix: What every token attends to besides.
+            prefix: What every token attends to besides, at the site "decoder".
             dropout_key: None for no dropout.
 
         Returns:
             Unnormalised log probabilities, float32; -1e9 for ids that are no token.
 
         Raises:
-            ValueError: If all have more tokens than there are positions.
+            ValueError: If all have more tokens than there are positions, or a prefix
+                does not fit the model.
         """
         source, target = x.shape[1], y.shape[1]
-        first = self._check_length(prefix, source=source, target=target)
+        own = self._own(prefix)
+        first = self._check_length(own, source=source, target=target)
         segments = jnp.concatenate([input_segments, target_segments], axis=1)
-        mask = layers.segment_mask(segments, segments, causal=True)
+        mask = segment_mask(segments, segments, causal=True)
         both = jnp.concatenate([x.astype(self.dtype), y.astype(self.dtype)], axis=1)
-        both = place(params, both, first + number_seen(mask) - 1, self.dtype)
+        both = add_positions(params, both, first + number_seen(mask) - 1, self.dtype)
         both, _ = self._run(
-            params, both, mask, Context(prefix), dropout_key=dropout_key, keep=False
+            params, both, mask, Context(own), dropout_key=dropout_key, keep=False
         )
         return self._unembed(params, both[:, source:])
 
@@ -213,20 +219,21 @@ class GPT2:
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Does the second half of `logits`: `encoded` comes from `encode`."""
         source, target = input_segments.shape[1], y.shape[1]
-        first = self._check_length(prefix, source=source, target=target)
-        mask = layers.segment_mask(target_segments, target_segments, causal=True)
-        source_mask = layers.segment_mask(target_segments, input_segments)
+        own = self._own(prefix)
+        first = self._check_length(own, source=source, target=target)
+        mask = segment_mask(target_segments, target_segments, causal=True)
+        source_mask = segment_mask(target_segments, input_segments)
         positions = first + number_seen(source_mask) + number_seen(mask) - 1
         y, _ = self._run(
             params,
-            place(params, y, positions, self.dtype),
+            add_positions(params, y, positions, self.dtype),
             mask,
-            Context(prefix, encoded, source_mask),
+            Context(own, encoded, source_mask),
             dropout_key=dropout_key,
             keep=False,
         )
@@ -239,8 +246,8 @@ class GPT2:
         input_segments: Int[Array, "B T"],
         length: int,
         *,
-        prefix: Prefix | None = None,
-    ) -> GPT2Cache:
+        prefix: Prefixes | None = None,
+    ) -> Cache:
         """Makes room for the target behind the source.
 
         Args:
@@ -248,30 +255,32 @@ class GPT2:
             encoded: From `encode`.
             input_segments: 1 on source tokens, 0 on padding: one example in each row.
             length: Target tokens L that the cache can hold.
-            prefix: What every token attends to besides.
+            prefix: What every token attends to besides, at the site "decoder".
 
         Returns:
             A cache whose next index is 0.
 
         Raises:
-            ValueError: If all have more tokens than there are positions.
+            ValueError: If all have more tokens than there are positions, or a prefix
+                does not fit the model.
         """
         rows, source = input_segments.shape
-        first = self._check_length(prefix, source=source, target=length)
-        mask = layers.segment_mask(jnp.ones((rows, 1), jnp.int32), input_segments)
+        own = self._own(prefix)
+        first = self._check_length(own, source=source, target=length)
+        mask = segment_mask(jnp.ones((rows, 1), jnp.int32), input_segments)
         config = self.config
-        shape = (config.layers, rows, length, config.heads, config.head_width)
+        shape = (config.layers, rows, length, config.kv_heads, config.head_width)
         empty = jnp.zeros(shape, self.dtype)
-        context = Context(prefix, encoded, mask)
-        return GPT2Cache(empty, empty, context, first + number_seen(mask)[:, 0])
+        context = Context(own, encoded, mask)
+        return Cache(empty, empty, context, first + number_seen(mask)[:, 0])
 
     def decode_step(
         self,
         params: Params,
-        cache: GPT2Cache,
+        cache: Cache,
         y: Float[Array, "B D"],
         index: Int[Array, ""],
-    ) -> tuple[Float[Array, "B V"], GPT2Cache]:
+    ) -> tuple[Float[Array, "B V"], Cache]:
         """Scores the next token of each row, one position at a time.
 
         Args:
@@ -286,10 +295,10 @@ class GPT2:
         rows = jnp.arange(cache.keys.shape[2])
         index = jnp.asarray(index, rows.dtype)
         seen = jnp.broadcast_to(rows <= index, (len(y), len(rows))).astype(rows.dtype)
-        mask = layers.segment_mask(jnp.ones_like(seen[:, :1]), seen)
+        mask = segment_mask(jnp.ones_like(seen[:, :1]), seen)
         y, (keys, values) = self._run(
             params,
-            place(params, y[:, None], cache.first[:, None] + index, self.dtype),
+            add_positions(params, y[:, None], cache.first[:, None] + index, self.dtype),
             mask,
             cache.context,
             past=(cache.keys, cache.values),
@@ -298,11 +307,15 @@ class GPT2:
         logits = self._unembed(params, y)[:, 0]
         return logits, dataclasses.replace(cache, keys=keys, values=values)
 
+    def _own(self, prefix: Prefixes | None) -> Prefix | None:
+        """Returns the prefix of the one site that there is."""
+        return check_prefixes(self.name, prefix, self.config.sites).get("decoder")
+
     def _check_length(
         self, prefix: Prefix | None, *, source: int, target: int = 0
     ) -> int:
-        """Returns the first position behind the prefix."""
-        first = 0 if prefix is None else prefix.length
+        """Returns the first position of a text."""
+        first = 0 if prefix is None else prefix.first_position
         total, most = first + source + target, self.config.positions
         if total > most:
             raise ValueError(
@@ -329,9 +342,9 @@ class GPT2:
         Where `keep`, also returns the keys and values [N, B, T, H, K] of x, or `past`
         with them written at `index`.
         """
-        first_key, layers_key = layers.split_key(dropout_key, 2)
+        first_key, layers_key = split_key(dropout_key, 2)
         count = self.config.layers
-        keys: Any = None if layers_key is None else layers.split_key(layers_key, count)
+        keys: Any = None if layers_key is None else split_key(layers_key, count)
         block = Block(self.config, dropout=self.dropout)
 
         def body(x: Array, layer: Any) -> tuple[Array, Any]:
@@ -348,7 +361,7 @@ class GPT2:
             return x, own if keep else None
 
         x = constrain(x, self.mesh, DATA, None, None)
-        x = layers.drop(x, self.dropout, first_key, shared=False)
+        x = drop(x, self.dropout, first_key, shared=False)
         return jax.lax.scan(
             checkpointed(body, self.remat, unrolled=self.unroll),
             x,

@@ -1,23 +1,18 @@
-"""The two ends of GPT-2 around its layers: positions in, scores of every id out."""
+"""The two ends of a decoder around its layers: positions in, scores of every id out."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxprompt.models import layers
-from jaxprompt.models.gpt2_config import GPT2Config
-from jaxprompt.models.quantise import Int8Matrix, multiply
+from jaxprompt.models.decoder.config import DecoderConfig
+from jaxprompt.models.layers.dense import score_ids
+from jaxprompt.models.layers.norms import layer_norm
 from jaxprompt.shapes import Params
 
 # Finite, and so small that a softmax gives these ids nothing.
 _NEVER = -1e9
 
 
-def number_seen(mask: Float[Array, "B T S"]) -> Int[Array, "B T"]:
-    """Counts the tokens that a mask lets each token attend to."""
-    return (mask == 0).sum(axis=-1, dtype=jnp.int32)
-
-
-def place(
+def add_positions(
     params: Params, x: Float[Array, "B T D"], positions: Int[Array, "B T"], dtype: str
 ) -> Float[Array, "B T D"]:
     """Adds to each token what the model knows of its position.
@@ -33,7 +28,7 @@ def place(
 
 
 def unembed(
-    config: GPT2Config, params: Params, y: Float[Array, "B L D"]
+    config: DecoderConfig, params: Params, y: Float[Array, "B L D"]
 ) -> Float[Array, "B L V"]:
     """Normalises what the layers made, and scores every id by the embedding table.
 
@@ -46,14 +41,8 @@ def unembed(
         Unnormalised log probabilities, float32; -1e9 for ids that are no token.
     """
     norm, table = params["final_norm"], params["embedding"]
-    y = layers.layer_norm(y, norm["scale"], norm["bias"], config.norm_epsilon)
-    if isinstance(table, Int8Matrix):
-        logits = multiply(y.reshape(-1, y.shape[-1]), table.T, jnp.float32)
-        logits = logits.reshape(*y.shape[:-1], -1)
-    else:
-        logits = jnp.einsum(
-            "bld,vd->blv", y, table.astype(y.dtype), preferred_element_type=jnp.float32
-        )
+    y = layer_norm(y, norm["scale"], norm["bias"], config.norm_epsilon)
+    logits = score_ids(y, table, is_table=True)
     ids_V = jnp.arange(config.vocab_rows)
     real_V = (ids_V > 0) & (ids_V <= config.vocab_size)
     return jnp.where(real_V[None, None], logits, jnp.float32(_NEVER))

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, Int
 
-from jaxprompt.models.attention import Part, prefix_part
+from jaxprompt.models.layers.attention import Part
 from jaxprompt.models.prefix import Prefix
 
 
@@ -20,8 +20,8 @@ class Encoded:
         values: Values of the source tokens.
     """
 
-    keys: Float[Array, "N B T H K"]
-    values: Float[Array, "N B T H K"]
+    keys: Float[Array, "N B T G K"]
+    values: Float[Array, "N B T G K"]
 
 
 @jax.tree_util.register_dataclass
@@ -43,7 +43,7 @@ class Context:
         """Returns all keys and values, layers first, for a loop over them."""
         prefix = source = None
         if self.prefix is not None:
-            prefix = (self.prefix.keys.astype(dtype), self.prefix.values.astype(dtype))
+            prefix = self.prefix.by_layer(dtype)
         if self.source is not None:
             source = (self.source.keys, self.source.values)
         return prefix, source
@@ -53,8 +53,7 @@ class Context:
         prefix, source = layer
         parts = []
         if self.prefix is not None:
-            keys, values = prefix
-            parts.append(prefix_part(keys, values, self.prefix.rows))
+            parts.append(self.prefix.part(prefix))
         if source is not None:
             keys, values = source
             parts.append(Part(keys, values, self.source_mask))
@@ -72,7 +71,7 @@ class Context:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class GPT2Cache:
+class Cache:
     """What the model remembers between steps, of one example in each row.
 
     Attributes:
@@ -82,18 +81,18 @@ class GPT2Cache:
         first: Position of the first target token.
     """
 
-    keys: Float[Array, "N B L H K"]
-    values: Float[Array, "N B L H K"]
+    keys: Float[Array, "N B L G K"]
+    values: Float[Array, "N B L G K"]
     context: Context
     first: Int[Array, " B"]
 
-    def take(self, rows: Int[Array, " R"]) -> "GPT2Cache":
+    def take(self, rows: Int[Array, " R"]) -> "Cache":
         """Gathers rows of the batch: repeats them for beams, or picks some."""
         return dataclasses.replace(
             self.reorder(rows), context=self.context.take(rows), first=self.first[rows]
         )
 
-    def reorder(self, rows: Int[Array, " B"]) -> "GPT2Cache":
+    def reorder(self, rows: Int[Array, " B"]) -> "Cache":
         """Like `take`, cheaper, for rows that share a source, as one example's beams.
 
         Only what the target has written moves; the source's keys and values stay.

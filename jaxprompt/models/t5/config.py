@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-from jaxprompt.models.config import Site, SiteName, check_config
+from jaxprompt.models.config import check_config
+from jaxprompt.models.prefix import Site, SiteName
 
 _ROW_MULTIPLE = 128
 
@@ -23,7 +24,7 @@ class T5Config:
         encoder_layers: Layers of the encoder.
         decoder_layers: Layers of the decoder.
         gated: Whether the feed-forward layer has a gate (1.1 and later).
-        activation: A name in `layers.ACTIVATIONS`.
+        activation: A name in `feed_forward.ACTIVATIONS`.
         tied: Whether the embedding table is also the output matrix.
         scaled_logits: Whether the decoder's output is multiplied by D**-0.5 (1.0).
         buckets: Buckets of the relative position bias.

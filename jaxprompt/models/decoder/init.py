@@ -1,15 +1,15 @@
-"""Random weights for a GPT-2."""
+"""Random weights for a decoder."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from jaxprompt.models.gpt2_block import INITIAL_SCALE, Block
-from jaxprompt.models.gpt2_config import GPT2Config
+from jaxprompt.models.decoder.block import INITIAL_SCALE, Block
+from jaxprompt.models.decoder.config import DecoderConfig
 from jaxprompt.shapes import Params
 
 
-def init_params(config: GPT2Config, key: Key[Array, ""]) -> Params:
+def init_params(config: DecoderConfig, key: Key[Array, ""]) -> Params:
     """Draws the matrices and both tables; norms and biases start without effect.
 
     Source: transformers' GPT-2: 0.02 for every table and matrix, where the released

@@ -1,18 +1,25 @@
 """T5 in one file: versions 1.0 and 1.1, LM-adapted, Flan and mT5; sizes are data."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxprompt.models import layers
+from jaxprompt.models.layers.attention import Part
+from jaxprompt.models.layers.dense import score_ids
+from jaxprompt.models.layers.dropout import drop, split_key
+from jaxprompt.models.layers.masks import rows_since_start, segment_mask
+from jaxprompt.models.layers.norms import rms_norm
+from jaxprompt.models.layers.relative_bias import relative_bias
 from jaxprompt.models.options import Remat, check_options, checkpointed
-from jaxprompt.models.prefix import Prefix
-from jaxprompt.models.quantise import Int8Matrix, Table, multiply
-from jaxprompt.models.t5_block import Block, Cache
-from jaxprompt.models.t5_config import T5Config
+from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
+from jaxprompt.models.quantise import Table
+from jaxprompt.models.t5.block import Block
+from jaxprompt.models.t5.cache import Cache
+from jaxprompt.models.t5.config import T5Config
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, constrain
 
@@ -121,7 +128,9 @@ class T5:
         """Returns the frozen embedding table, as it is stored."""
         return params["embedding"]
 
-    def fold(self, params: Params, rows: Float[Array, "M P D"]) -> tuple[Array, Array]:
+    def fold(
+        self, params: Params, rows: Float[Array, "M P D"]
+    ) -> tuple[Float[Array, "N M P G K"], Float[Array, "N M P G K"]]:
         """Raises ValueError: see `folds`."""
         raise ValueError("T5 does not fold prompts: leave soft tokens in the source")
 
@@ -131,7 +140,7 @@ class T5:
         x: Float[Array, "B T D"],
         segments: Int[Array, "B T"],
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B T D"]:
         """Encodes source tokens that are embedded already.
@@ -140,28 +149,35 @@ class T5:
             params: The weights.
             x: Embedded tokens, soft ones among them.
             segments: Example of each token within its row, from 1; 0 on padding.
-            prefix: None: a T5 has no key/value prefix.
+            prefix: That of the site "encoder" is read. One that stands in front gets
+                the bias of its distance from each token.
             dropout_key: None for no dropout.
 
         Returns:
             The encoder's output, in the dtype to compute in.
 
         Raises:
-            ValueError: If there is a prefix.
+            ValueError: If a prefix does not fit the model.
         """
-        _refuse(prefix)
+        own = check_prefixes(self.name, prefix, self.config.sites).get("encoder")
         stack = params["encoder"]
-        mask = layers.segment_mask(segments, segments)
+        mask = segment_mask(segments, segments)
         rows = jnp.arange(x.shape[1])
         bias = self._bias(stack, rows, rows, bidirectional=True)
+        before = self._reader(stack, own, segments, bidirectional=True)
         block = self._block("encoder")
 
-        def layer(x: Array, layer_params: Params, key: Array | None) -> Array:
+        def layer(x: Array, layer_params: Params, read: Any, key: Array | None) -> Any:
             return block.apply(
-                {"params": layer_params}, x, mask, bias, dropout_key=key
+                {"params": layer_params},
+                x,
+                mask,
+                bias,
+                before=before(read),
+                dropout_key=key,
             )[0]
 
-        return self._run(stack, x, layer, dropout_key)
+        return self._run(stack, x, layer, self._by_layer(own), dropout_key)
 
     def logits(
         self,
@@ -171,7 +187,7 @@ class T5:
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Scores every next token of targets that are known (teacher forcing).
@@ -182,13 +198,16 @@ class T5:
             input_segments: Example of each source token within its row, from 1.
             y: Embedded target tokens, shifted right by one within each segment.
             target_segments: Example of each target token within its row, from 1.
-            prefix: None: a T5 has no key/value prefix.
+            prefix: What is read at each site; see `encode` and `decode`.
             dropout_key: None for no dropout.
 
         Returns:
             Unnormalised log probabilities, float32.
+
+        Raises:
+            ValueError: If a prefix does not fit the model.
         """
-        encoder_key, decoder_key = layers.split_key(dropout_key, 2)
+        encoder_key, decoder_key = split_key(dropout_key, 2)
         encoded = self.encode(
             params, x, input_segments, prefix=prefix, dropout_key=encoder_key
         )
@@ -198,6 +217,7 @@ class T5:
             input_segments,
             y,
             target_segments,
+            prefix=prefix,
             dropout_key=decoder_key,
         )
 
@@ -209,32 +229,43 @@ class T5:
         y: Float[Array, "B L D"],
         target_segments: Int[Array, "B L"],
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
-        """Does the second half of `logits`: `encoded` comes from `encode`."""
-        _refuse(prefix)
+        """Does the second half of `logits`: `encoded` comes from `encode`.
+
+        Of `prefix` those of the sites "decoder" and "cross" are read. One at "decoder"
+        that stands in front gets the bias of its distance from each token; in
+        cross-attention no token has a bias.
+        """
+        found = check_prefixes(self.name, prefix, self.config.sites)
+        own, beside_source = found.get("decoder"), found.get("cross")
         stack = params["decoder"]
-        mask = layers.segment_mask(target_segments, target_segments, causal=True)
-        cross_mask = layers.segment_mask(target_segments, input_segments)
+        mask = segment_mask(target_segments, target_segments, causal=True)
+        cross_mask = segment_mask(target_segments, input_segments)
         rows = jnp.arange(y.shape[1])
         bias = self._bias(stack, rows, rows, bidirectional=False)
+        before = self._reader(stack, own, target_segments, bidirectional=False)
         block = self._block("decoder")
 
-        def layer(y: Array, layer_params: Params, key: Array | None) -> Array:
+        def layer(y: Array, layer_params: Params, read: Any, key: Array | None) -> Any:
             weights = {"params": layer_params}
-            cross = block.apply(weights, encoded, method="cross_keys_values")
+            source: Any = block.apply(weights, encoded, method="cross_keys_values")
+            cross = [Part(source[0], source[1], cross_mask)]
+            if beside_source is not None:
+                cross.insert(0, beside_source.part(read[1]))
             return block.apply(
                 weights,
                 y,
                 mask,
                 bias,
+                before=before(read[0]),
                 cross=cross,
-                cross_mask=cross_mask,
                 dropout_key=key,
             )[0]
 
-        return self._unembed(params, self._run(stack, y, layer, dropout_key))
+        read = self._by_layer(own), self._by_layer(beside_source)
+        return self._unembed(params, self._run(stack, y, layer, read, dropout_key))
 
     def start_cache(
         self,
@@ -243,7 +274,7 @@ class T5:
         input_segments: Int[Array, "B T"],
         length: int,
         *,
-        prefix: Prefix | None = None,
+        prefix: Prefixes | None = None,
     ) -> Cache:
         """Projects the source once, and makes room for the target.
 
@@ -252,24 +283,28 @@ class T5:
             encoded: From `encode`.
             input_segments: 1 on source tokens, 0 on padding: one example in each row.
             length: Target tokens L that the cache can hold.
-            prefix: None; not for T5 yet.
+            prefix: What is read at each site; see `decode`.
 
         Returns:
             A cache whose next index is 0.
+
+        Raises:
+            ValueError: If a prefix does not fit the model.
         """
-        _refuse(prefix)
+        found = check_prefixes(self.name, prefix, self.config.sites)
         block = self._block("decoder")
 
         def project(carry: None, layer_params: Params) -> tuple[None, Any]:
             weights = {"params": layer_params}
             return carry, block.apply(weights, encoded, method="cross_keys_values")
 
-        _, cross = jax.lax.scan(project, None, params["decoder"]["layers"])
-        mask = layers.segment_mask(jnp.ones_like(input_segments[:, :1]), input_segments)
+        _, (keys, values) = jax.lax.scan(project, None, params["decoder"]["layers"])
+        mask = segment_mask(jnp.ones_like(input_segments[:, :1]), input_segments)
         config = self.config
-        shape = (len(cross[0]), len(encoded), length, config.heads, config.head_width)
+        shape = (len(keys), len(encoded), length, config.heads, config.head_width)
         empty = jnp.zeros(shape, self.dtype)
-        return Cache(empty, empty, cross[0], cross[1], jnp.swapaxes(mask, 0, 1))
+        kept: Prefixes = {site: own for site, own in found.items() if site != "encoder"}
+        return Cache(empty, empty, keys, values, mask, kept)
 
     def decode_step(
         self,
@@ -294,31 +329,72 @@ class T5:
         index = jnp.asarray(index, rows.dtype)
         bias = self._bias(stack, index[None], rows, bidirectional=False)
         seen = (rows <= index).astype(rows.dtype)[None, :]
-        mask = layers.segment_mask(jnp.ones_like(seen[:, :1]), seen)
+        mask = segment_mask(jnp.ones_like(seen[:, :1]), seen)
         mask = jnp.broadcast_to(mask, (len(y), *mask.shape[1:]))
-        cross_mask = jnp.swapaxes(cache.cross_mask, 0, 1)
+        own, beside_source = cache.prefix.get("decoder"), cache.prefix.get("cross")
+        prefix_bias = None
+        if own is not None and own.in_front:
+            in_front = jnp.arange(-own.length, 0)
+            prefix_bias = self._bias(stack, index[None], in_front, bidirectional=False)
         block = self._block("decoder")
 
-        def step(y: Array, layer: tuple[Params, *tuple[Array, ...]]) -> Any:
-            layer_params, keys, values, *cross = layer
+        def step(y: Array, layer: Any) -> Any:
+            layer_params, keys, values, source_keys, source_values, *read = layer
+            cross = [Part(source_keys, source_values, cache.cross_mask)]
+            if beside_source is not None:
+                cross.insert(0, beside_source.part(read[1]))
             return block.apply(
                 {"params": layer_params},
                 y,
                 mask,
                 bias,
-                cross=tuple(cross),
-                cross_mask=cross_mask,
+                before=[] if own is None else [own.part(read[0], prefix_bias)],
+                cross=cross,
                 past=(keys, values, index),
             )
 
-        past = (cache.keys, cache.values, cache.cross_keys, cache.cross_values)
-        y_B1D = y.astype(self.dtype)[:, None, :]
-        y_B1D, (keys, values) = jax.lax.scan(
-            step, y_B1D, (stack["layers"], *past), unroll=self.unroll
+        by_layer = (
+            stack["layers"],
+            cache.keys,
+            cache.values,
+            cache.cross_keys,
+            cache.cross_values,
+            self._by_layer(own),
+            self._by_layer(beside_source),
         )
-        y_B1D = layers.rms_norm(y_B1D, stack["final_norm"], self.config.norm_epsilon)
+        y_B1D = y.astype(self.dtype)[:, None, :]
+        y_B1D, (keys, values) = jax.lax.scan(step, y_B1D, by_layer, unroll=self.unroll)
+        y_B1D = rms_norm(y_B1D, stack["final_norm"], self.config.norm_epsilon)
         logits = self._unembed(params, y_B1D)[:, 0]
         return logits, dataclasses.replace(cache, keys=keys, values=values)
+
+    def _by_layer(self, prefix: Prefix | None) -> Any:
+        return None if prefix is None else prefix.by_layer(self.dtype)
+
+    def _reader(
+        self,
+        stack: Params,
+        prefix: Prefix | None,
+        segments: Int[Array, "B T"],
+        *,
+        bidirectional: bool,
+    ) -> Callable[[Any], Sequence[Part]]:
+        """Returns the way from a layer's share of a prefix to what tokens attend to.
+
+        A prefix stands in front of each segment of a row, so that its distance from a
+        token is counted from where the token's segment starts.
+        """
+        if prefix is None:
+            return lambda layer: ()
+        bias = None
+        if prefix.in_front:
+            in_front = jnp.arange(-prefix.length, 0)
+            bias = jax.vmap(
+                lambda rows: self._bias(
+                    stack, rows, in_front, bidirectional=bidirectional
+                )
+            )(rows_since_start(segments))
+        return lambda layer: (prefix.part(layer, bias),)
 
     def _block(self, stack: str) -> Block:
         return Block(self.config, decoder=stack == "decoder", dropout=self.dropout)
@@ -328,25 +404,22 @@ class T5:
         config, block = self.config, self._block(stack)
         token = jnp.zeros((1, 1, config.width))
         mask, bias = jnp.zeros((1, 1, 1)), jnp.zeros((config.heads, 1, 1))
-        cross = cross_mask = None
+        cross = ()
         layer_count = config.encoder_layers
         if stack == "decoder":
             source = jnp.zeros((1, 1, config.heads, config.head_width))
-            cross, cross_mask = (source, source), mask
+            cross = (Part(source, source, mask),)
             layer_count = config.decoder_layers
 
         def init_layer(key: Key[Array, ""]) -> Params:
-            drawn = block.init(
-                key, token, mask, bias, cross=cross, cross_mask=cross_mask
-            )
-            return drawn["params"]
+            return block.init(key, token, mask, bias, cross=cross)["params"]
 
         return jax.vmap(init_layer)(jax.random.split(key, layer_count))
 
     def _bias(
         self, stack: Params, query_rows: Array, key_rows: Array, *, bidirectional: bool
     ) -> Array:
-        return layers.relative_bias(
+        return relative_bias(
             stack["relative_bias"],
             query_rows,
             key_rows,
@@ -355,45 +428,39 @@ class T5:
         )
 
     def _run(
-        self, stack: Params, x: Array, layer: Any, dropout_key: Array | None
+        self, stack: Params, x: Array, layer: Any, read: Any, dropout_key: Array | None
     ) -> Array:
-        """Applies `layer(x, layer_params, key)` for every layer, then the last norm."""
-        count = stack["layers"]["ffn_norm"].shape[0]
-        first_key, layers_key, last_key = layers.split_key(dropout_key, 3)
-        keys: Any = None if layers_key is None else layers.split_key(layers_key, count)
+        """Applies every layer, then the last norm.
 
-        def body(x: Array, inputs: tuple[Params, Array | None]) -> tuple[Array, None]:
+        Args:
+            stack: Weights of the encoder or of the decoder.
+            x: Tokens.
+            layer: Called as `layer(x, layer_params, read, key)`.
+            read: What else differs between layers: a tree of arrays, N first.
+            dropout_key: None for no dropout.
+        """
+        count = stack["layers"]["ffn_norm"].shape[0]
+        first_key, layers_key, last_key = split_key(dropout_key, 3)
+        keys: Any = None if layers_key is None else split_key(layers_key, count)
+
+        def body(x: Array, inputs: tuple[Params, Any, Array | None]) -> Any:
             return constrain(layer(x, *inputs), self.mesh, DATA, None, None), None
 
         x = constrain(x.astype(self.dtype), self.mesh, DATA, None, None)
-        x = layers.drop(x, self.dropout, first_key)
+        x = drop(x, self.dropout, first_key)
         x, _ = jax.lax.scan(
             checkpointed(body, self.remat, unrolled=self.unroll),
             x,
-            (stack["layers"], keys),
+            (stack["layers"], read, keys),
             unroll=self.unroll,
         )
-        x = layers.rms_norm(x, stack["final_norm"], self.config.norm_epsilon)
-        return layers.drop(x, self.dropout, last_key)
+        x = rms_norm(x, stack["final_norm"], self.config.norm_epsilon)
+        return drop(x, self.dropout, last_key)
 
     def _unembed(self, params: Params, y: Array) -> Array:
+        tied = self.config.tied
         if self.config.scaled_logits:
             y = y * self.config.width**-0.5
-        if self.config.tied:
-            matrix, product = params["embedding"], "bld,vd->blv"
-        else:
-            matrix, product = params["logits"], "bld,dv->blv"
-        if isinstance(matrix, Int8Matrix):
-            columns = matrix.T if self.config.tied else matrix
-            logits = multiply(y.reshape(-1, y.shape[-1]), columns, jnp.float32)
-            logits = logits.reshape(*y.shape[:-1], -1)
-        else:
-            logits = jnp.einsum(
-                product, y, matrix.astype(y.dtype), preferred_element_type=jnp.float32
-            )
+        matrix = params["embedding"] if tied else params["logits"]
+        logits = score_ids(y, matrix, is_table=tied)
         return constrain(logits, self.mesh, DATA, None, MODEL)
-
-
-def _refuse(prefix: Prefix | None) -> None:
-    if prefix is not None:
-        raise ValueError("T5 takes no prefix yet: leave soft tokens in the source")

@@ -1,0 +1,1 @@
+"""Decoder-only models of any family: what differs between families is data."""

@@ -1,0 +1,41 @@
+"""Which tokens see which, and where a token stands, from the segments of a row."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+# Finite, so that a row that may attend to nothing (padding) stays free of NaN.
+_MASKED = -1e9
+
+
+def segment_mask(
+    query_segments: Int[Array, "B T"],
+    key_segments: Int[Array, "B S"],
+    *,
+    causal: bool = False,
+) -> Float[Array, "B T S"]:
+    """Lets a token see its own segment only: adds 0 there, a large negative elsewhere.
+
+    Args:
+        query_segments: Segment of each attending token; 0 on padding.
+        key_segments: Segment of each attended token; 0 is never attended to.
+        causal: Also hide the later rows.
+
+    Returns:
+        float32 to add to the attention scores.
+    """
+    queries_BT1, keys_B1S = query_segments[:, :, None], key_segments[:, None, :]
+    visible_BTS = (queries_BT1 == keys_B1S) & (keys_B1S != 0)
+    if causal:
+        visible_BTS &= jnp.tri(*visible_BTS.shape[1:], dtype=bool)[None]
+    return jnp.where(visible_BTS, jnp.float32(0), jnp.float32(_MASKED))
+
+
+def number_seen(mask: Float[Array, "B T S"]) -> Int[Array, "B T"]:
+    """Counts the tokens that a mask lets each token attend to."""
+    return (mask == 0).sum(axis=-1, dtype=jnp.int32)
+
+
+def rows_since_start(segments: Int[Array, "B T"]) -> Int[Array, "B T"]:
+    """Counts the rows from the first token of each token's segment to the token."""
+    same_BTT = segments[:, :, None] == segments[:, None, :]
+    return jnp.arange(segments.shape[1])[None] - jnp.argmax(same_BTT, axis=-1)

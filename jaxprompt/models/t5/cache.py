@@ -1,0 +1,50 @@
+"""The cache that T5's decoder reads while it writes step by step."""
+
+import dataclasses
+
+import jax
+from jaxtyping import Array, Float, Int
+
+from jaxprompt.models.prefix import Prefixes
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Cache:
+    """What the decoder remembers between steps.
+
+    Attributes:
+        keys: Keys of the target tokens so far; rows from the next index on are unread.
+        values: Values of the target tokens so far.
+        cross_keys: Keys of the source tokens.
+        cross_values: Values of the source tokens.
+        cross_mask: Added to the scores of the source tokens, float32.
+        prefix: What the target attends to besides.
+    """
+
+    keys: Float[Array, "N B L H K"]
+    values: Float[Array, "N B L H K"]
+    cross_keys: Float[Array, "N B T H K"]
+    cross_values: Float[Array, "N B T H K"]
+    cross_mask: Float[Array, "B 1 T"]
+    prefix: Prefixes
+
+    def take(self, rows: Int[Array, " R"]) -> "Cache":
+        """Gathers rows of the batch: repeats them for beams, or picks some."""
+        return Cache(
+            self.keys[:, rows],
+            self.values[:, rows],
+            self.cross_keys[:, rows],
+            self.cross_values[:, rows],
+            self.cross_mask[rows],
+            {site: prefix.take(rows) for site, prefix in self.prefix.items()},
+        )
+
+    def reorder(self, rows: Int[Array, " B"]) -> "Cache":
+        """Like `take`, cheaper, for rows that share a source, as one example's beams.
+
+        Only what the decoder has written moves; the source's keys and values stay.
+        """
+        return dataclasses.replace(
+            self, keys=self.keys[:, rows], values=self.values[:, rows]
+        )
