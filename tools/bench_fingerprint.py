@@ -22,7 +22,7 @@ from pathlib import Path
 
 from small_t5 import SMALL, save_random
 
-from jaxprompt.models.backbone import find_checkpoint, open_backbone
+from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.report.table import table
 
 WIDE = dataclasses.replace(
