@@ -19,8 +19,6 @@ from typing import Any
 import jax
 import numpy as np
 from make_skills import SKILLS, draw_sentence, make_vocabulary
-from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-from tensorboard.util.tensor_util import make_ndarray
 from warm_process import WarmProcess
 
 from jaxprompt.cli import main
@@ -28,6 +26,7 @@ from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
 from jaxprompt.shapes import Params
+from jaxprompt.train.event_files import read_events
 
 os.environ["JAX_PLATFORMS"] = "cpu"  # Of the processes too.
 os.environ["TQDM_DISABLE"] = "1"
@@ -170,13 +169,9 @@ def read_outcome(workdir: Path) -> dict[str, Any]:
 
 def _read_events(folder: Path) -> list[tuple[str, int, float]]:
     """Reads TensorBoard's scalars: (name, step, value) of each event, sorted."""
-    events = [
-        event
-        for path in folder.iterdir()
-        for event in LegacyEventFileLoader(str(path)).Load()
-    ]
+    events = [event for path in folder.iterdir() for event in read_events(path)]
     return sorted(
-        (value.tag, event.step, make_ndarray(value.tensor).item())
+        (value.tag, event.step, value.simple_value)
         for event in events
         for value in event.summary.value
         if value.tag != SPEED

@@ -1,36 +1,96 @@
-"""TensorBoard's event files, cut back to the step where a resumed run goes on."""
+"""TensorBoard's event files, written and cut back without TensorFlow."""
 
-import io
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.record_writer import RecordWriter
+
 from jaxprompt.atomic import write_atomically
+
+_VERSION = "brain.Event:2"
+"""Of the format of these files; the first event of each says it."""
+
+_LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+"""A record is its length, this number's checksum, an event, and its checksum."""
+
+
+class EventFile:
+    """A new file of scalars by step, which TensorBoard shows as curves."""
+
+    def __init__(self, folder: Path):
+        """Opens the file.
+
+        Args:
+            folder: Folder of a run's event files, which must exist. TensorBoard reads
+                all of them, in the order of their names.
+        """
+        started = f"{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._records = RecordWriter(str(folder / f"events.out.tfevents.{started}"))
+        self._write(Event(wall_time=time.time(), file_version=_VERSION))
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Writes scalars by name; they are kept as float32."""
+        values = [Summary.Value(tag=x, simple_value=y) for x, y in scalars.items()]
+        summary = Summary(value=values)
+        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
+
+    def sync(self) -> None:
+        """Returns when all that was written is on disk."""
+        self._records.flush()
+
+    def close(self) -> None:
+        """Flushes and closes the file."""
+        self._records.close()
 
 
 def cut_event_files(folder: Path, last_step: int) -> None:
     """Drops all events behind a step, so that a resumed run shows no step twice.
 
     TensorBoard itself would show both: it knows nothing of the checkpoint that a
-    process went on from. The events that stay keep their times.
+    process went on from. The events that stay keep their bytes.
 
     Args:
         folder: Folder of the event files; it need not exist.
         last_step: The last step whose events stay.
     """
-    # Imported here: TensorBoard brings TensorFlow, which only a log needs in training.
-    from tensorboard.backend.event_processing.event_file_loader import (
-        LegacyEventFileLoader,
-    )
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
     for path in sorted(folder.glob("events.out.tfevents.*")):
-        kept, left = io.BytesIO(), 0
-        writer = RecordWriter(kept)
-        # A record that a kill has cut ends the file.
-        for event in LegacyEventFileLoader(str(path)).Load():
-            if event.step <= last_step:
-                writer.write(event.SerializeToString())
-                left += event.HasField("summary")
-        if left:
-            write_atomically(path, kept.getvalue())
+        kept = [
+            (record, event.HasField("summary"))
+            for record, event in _read_records(path)
+            if event.step <= last_step
+        ]
+        if any(is_summary for _, is_summary in kept):
+            write_atomically(path, b"".join(record for record, _ in kept))
         else:
             path.unlink()
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Yields the events of a file; a record that a kill has cut ends it."""
+    return (event for _, event in _read_records(path))
+
+
+def _read_records(path: Path) -> Iterator[tuple[bytes, Event]]:
+    """Yields each whole record of a file, as bytes and as the event in it.
+
+    Source: TensorFlow, tensorflow/core/lib/io/record_writer.h.
+    """
+    content, start = path.read_bytes(), 0
+    while start + _LENGTH.size <= len(content):
+        (length,) = _LENGTH.unpack_from(content, start)
+        first = start + _LENGTH.size + _CHECKSUM.size
+        end = first + length + _CHECKSUM.size
+        if end > len(content):
+            return
+        event = Event.FromString(content[first : first + length])
+        yield content[start:end], event
+        start = end

@@ -10,7 +10,7 @@ from types import NoneType
 from jaxprompt.atomic import write_atomically
 from jaxprompt.quoting import quoted
 from jaxprompt.strict_json import NotJson, as_json, parse_json
-from jaxprompt.train.event_files import cut_event_files
+from jaxprompt.train.event_files import EventFile, cut_event_files
 from jaxprompt.utf8 import NotUtf8, decode_utf8
 
 
@@ -22,9 +22,6 @@ class MetricLog:
     """
 
     def __init__(self, workdir: Path, first_step: int):
-        # Imported here: clu brings TensorFlow, which nothing else in training needs.
-        from clu import metric_writers
-
         path = workdir / "metrics.jsonl"
         if path.exists():
             kept = [
@@ -34,10 +31,10 @@ class MetricLog:
             ]
             write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
         board = workdir / "tensorboard"
-        board.mkdir(exist_ok=True)  # TensorFlow would set a mode of its own.
+        board.mkdir(exist_ok=True)
         cut_event_files(board, first_step)
         self._lines = path.open("a", encoding="utf-8")
-        self._board = metric_writers.SummaryWriter(str(board))
+        self._board = EventFile(board)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes one line, and flushes it.
@@ -52,12 +49,12 @@ class MetricLog:
         }
         self._lines.write(json.dumps({"step": step, **finite}) + "\n")
         self._lines.flush()
-        self._board.write_scalars(step, scalars)
+        self._board.write(step, scalars)
 
     def sync(self) -> None:
         """Returns when all that was written is on disk, where a crash leaves it."""
         os.fsync(self._lines.fileno())
-        self._board.flush()
+        self._board.sync()
 
     def close(self) -> None:
         """Flushes and closes both files."""
