@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxprompt.data.batches import train_batches
     from jaxprompt.data.evaluation import EvaluationSet
+    from jaxprompt.data.official.tasks import load_task
     from jaxprompt.data.own import file_task
     from jaxprompt.data.pipeline import Lengths
-    from jaxprompt.data.task import load_task
     from jaxprompt.data.vocabulary import load_vocabulary
     from jaxprompt.evaluate.score import make_predict
     from jaxprompt.models.load import load
@@ -32,7 +32,7 @@ _HOMES = {
     "data.evaluation": ("EvaluationSet",),
     "data.own": ("file_task",),
     "data.pipeline": ("Lengths",),
-    "data.task": ("load_task",),
+    "data.official.tasks": ("load_task",),
     "data.vocabulary": ("load_vocabulary",),
     "evaluate.score": ("make_predict",),
     "models.load": ("load",),

@@ -65,6 +65,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Stopped as stopped:
         _tell(f"{stopped}; the same command resumes")
         return 128 + stopped.signal
+    except startup.NotInstalled as error:
+        _tell(str(error))
+        return 1
     except (ValueError, OSError, FloatingPointError) as error:
         # A disk, a name or a permission may fail anywhere; that is no bug either.
         if not isinstance(error, OSError) and not _is_ours(error):

@@ -11,6 +11,10 @@ import jax
 from jax.extend import backend
 
 
+class NotInstalled(ImportError):
+    """A package of an extra is asked for that is not there; says how to get it."""
+
+
 def cache_folder() -> Path:
     """Returns the folder of what can be made again: ~/.cache/jaxprompt.
 

@@ -6,7 +6,7 @@ import pytest
 
 from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run, TaskGroup, TextTask
 from jaxprompt.configure import configure
-from jaxprompt.data.task import task_names
+from jaxprompt.data.official.names import task_names
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.sweep import plan_sweep
 from jaxprompt.train.pace import Pace

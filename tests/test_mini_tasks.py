@@ -5,7 +5,7 @@ from pathlib import Path
 
 import make_mini_tasks
 import pytest
-import seqio
+from byte_vocabulary import byte_vocabulary
 from make_mini_tasks import TASKS, Row
 from mini_tasks import entailment, news, questions, sentiment
 from mini_tasks.words import family
@@ -141,16 +141,13 @@ def test_every_split_loads_and_is_labelled(made, file: str, label: str, text: st
     assert isinstance(run.data.task, OfficialTask)
     assert (run.data.task_name, run.data.scored_split) == (file, "test")
     assert run.evaluation.hand_written
-    task = run.data.task.load(seqio.ByteVocabulary())
+    task = run.data.task.load(byte_vocabulary())
     assert task.labels is not None
     for split in SPLITS:
         task.check_labelled(split)
         rows = made[file.removeprefix("mini_")][split]
-        dataset = task.seqio_task.get_dataset(split=split, shuffle=False)
-        for row, example in zip(rows, dataset.as_numpy_iterator(), strict=True):
-            inputs = example["inputs_pretokenized"].decode()
-            assert inputs.startswith(text)
-            assert all(part in inputs for part in row.texts)
-            target = example["targets_pretokenized"].decode()
-            assert target == task.labels[row.label]
+        for row, example in zip(rows, task.examples(split), strict=True):
+            assert example.inputs.startswith(text)
+            assert all(part in example.inputs for part in row.texts)
+            assert example.targets == task.labels[row.label]
     assert label in task.labels

@@ -70,7 +70,7 @@ def test_the_data_room_imports_triton_before_tensorflow(tmp_path: Path):
     (tmp_path / "triton" / "__init__.py").write_text("print('triton')")
     (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('then')")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    done = in_process("import jaxprompt.data.task", PYTHONPATH=path)
+    done = in_process("import jaxprompt.data.official.tasks", PYTHONPATH=path)
     assert done.stdout.split() == ["triton"]
     assert done.stderr.strip().endswith("then")
 
@@ -80,7 +80,7 @@ def test_the_data_room_imports_triton_before_tensorflow(tmp_path: Path):
     reason="no Triton: PyTorch for CUDA brings it",
 )
 def test_a_process_that_read_data_survives_triton():
-    done = in_process("import jaxprompt.data.libraries; import triton")
+    done = in_process("import jaxprompt.data.official.libraries; import triton")
     assert done.returncode == 0, done.stderr
 
 

@@ -17,16 +17,16 @@ import argparse
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Any
 
+import jax
 import numpy as np
 from side_by_side import OURS, THEIRS, Side, alternate, comparison
 from small_t5 import SMALL, draw_prompts, forward_flops, save_random
 
-from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, stack
-from jaxprompt.data.rows import INPUTS
-from jaxprompt.data.task import load_task
+from jaxprompt.data.official.tasks import load_task
+from jaxprompt.data.pipeline import Lengths, layout_of, sample_rows
 from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.shapes import Batch
 
 TASKS = ("boolq", "cb", "copa", "multirc", "rte", "wic", "axb", "axg")
 ENSEMBLE = 5
@@ -35,32 +35,32 @@ LENGTH = 2
 """Target tokens, decoded by both: a label word and the end."""
 
 
-def read_rows(flags: argparse.Namespace, name: str, count: int) -> dict[str, Any]:
+def read_rows(flags: argparse.Namespace, name: str, count: int) -> Batch:
     """Tokenises rows of a validation split, without soft tokens."""
     vocabulary = load_vocabulary(flags.vocabulary)
     task = load_task(name, vocabulary=vocabulary, data_dir=flags.data)
     split = "test" if name in ("axb", "axg") else "validation"
     rows = sample_rows(task.num_examples(split), count)
-    lengths = Lengths(flags.input_length, LENGTH)
-    return stack(model_features(task, split, rows, lengths, np.zeros(0, np.int32)))
+    layout = layout_of(task, Lengths(flags.input_length, LENGTH), np.zeros(0, np.int32))
+    return layout.padded(task.pairs(split, rows.tolist()))
 
 
 def make_cases(
     flags: argparse.Namespace,
-) -> dict[str, tuple[dict[str, Any], np.ndarray]]:
+) -> dict[str, tuple[Batch, np.ndarray]]:
     """Returns the cases: name -> rows and the member of each."""
     one = read_rows(flags, flags.task, flags.examples)
     few = read_rows(flags, flags.task, flags.examples // ENSEMBLE)
-    five = {name: np.concatenate([x] * ENSEMBLE) for name, x in few.items()}
+    five = jax.tree.map(lambda x: np.concatenate([x] * ENSEMBLE), few)
     parts = [read_rows(flags, name, flags.examples // len(TASKS)) for name in TASKS]
-    owners = np.repeat(np.arange(len(TASKS)), [len(part[INPUTS]) for part in parts])
+    owners = np.repeat(np.arange(len(TASKS)), [len(part.inputs) for part in parts])
     shuffled = np.random.default_rng(0).permutation(len(owners))
-    mixed = {name: np.concatenate([x[name] for x in parts])[shuffled] for name in one}
+    mixed = jax.tree.map(lambda *x: np.concatenate(x)[shuffled], *parts)
     return {
-        f"{flags.task}, one prompt": (one, np.zeros(len(one[INPUTS]), int)),
+        f"{flags.task}, one prompt": (one, np.zeros(len(one.inputs), int)),
         f"{flags.task}, {ENSEMBLE} prompts": (
             five,
-            np.repeat(np.arange(ENSEMBLE), len(few[INPUTS])),
+            np.repeat(np.arange(ENSEMBLE), len(few.inputs)),
         ),
         f"{len(TASKS)} tasks mixed": (mixed, owners[shuffled]),
     }
@@ -92,12 +92,12 @@ def main() -> None:
         ):
             for name, (rows, members) in cases.items():
                 rest = (members, flags.batch_size)
-                arguments = {OURS: (rows, *rest), THEIRS: (rows[INPUTS], *rest)}
+                arguments = {OURS: (rows, *rest), THEIRS: (rows.inputs, *rest)}
                 rounds = [arguments] * (1 + flags.rounds)
                 sides = {OURS: ours, THEIRS: theirs, FLOOR: floor}
                 answers = alternate(sides, rounds)
                 rate = statistics.median(x.value for x in answers.pop(FLOOR))
-                sizes = np.count_nonzero(rows[INPUTS], axis=1) + flags.prompt_length
+                sizes = np.count_nonzero(rows.inputs, axis=1) + flags.prompt_length
                 work = np.mean([forward_flops(1, size, LENGTH) for size in sizes])
                 ids = [answers[who][0].value for who in (OURS, THEIRS)]
                 speeds = {

@@ -91,9 +91,9 @@ def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
 def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
     """Times whole batches of a real task's rows: examples a second, and padding."""
     from jaxprompt.data.batches import train_batches
+    from jaxprompt.data.official.tasks import load_task
     from jaxprompt.data.pipeline import Lengths
     from jaxprompt.data.rows import padding_share
-    from jaxprompt.data.task import load_task
     from jaxprompt.data.vocabulary import load_vocabulary
 
     small_t5.save_random(folder)

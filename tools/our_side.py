@@ -1,9 +1,10 @@
 """This project's side of the benchmarks: what a process of `side_by_side` calls."""
 
+import dataclasses
 import functools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -93,7 +94,7 @@ def model_step(
 
 def scoring(
     folder: Path, prompts: np.ndarray, length: int
-) -> Callable[[Mapping[str, np.ndarray], np.ndarray, int], np.ndarray]:
+) -> Callable[[Batch, np.ndarray, int], np.ndarray]:
     """Makes a pass over rows: (rows, member of each, batch size) -> ids [rows, L].
 
     Args:
@@ -102,9 +103,7 @@ def scoring(
         length: Target tokens L to decode.
     """
     _without_ynnpack()
-    # TensorFlow comes with them, as in any run; a train step needs neither.
-    from jaxprompt.data.pipeline import MEMBERS
-    from jaxprompt.data.rows import INPUTS, predict_rows, sorted_batches
+    from jaxprompt.data.rows import predict_rows, sorted_batches
     from jaxprompt.evaluate.decode import greedy
 
     backbone, model = load(folder)
@@ -114,12 +113,16 @@ def scoring(
     def predict(batch: Batch) -> np.ndarray:
         return np.asarray(decode(params, batch))
 
-    def score(
-        rows: Mapping[str, np.ndarray], members: np.ndarray, batch_size: int
-    ) -> np.ndarray:
+    def score(rows: Batch, members: np.ndarray, batch_size: int) -> np.ndarray:
         soft = np.tile(prefix(backbone.vocab_rows, prompts.shape[1]), (len(members), 1))
-        inputs = np.concatenate([soft, rows[INPUTS]], axis=1)
-        rows = {**rows, INPUTS: inputs, MEMBERS: members.astype(np.int32)}
+        rows = dataclasses.replace(
+            rows,
+            inputs=np.concatenate([soft, rows.inputs], axis=1),
+            input_segments=np.concatenate(
+                [np.ones_like(soft), rows.input_segments], axis=1
+            ),
+            members=members.astype(np.int32),
+        )
         return predict_rows(predict, sorted_batches(rows, batch_size), len(members))
 
     return score

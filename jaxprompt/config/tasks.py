@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from jaxprompt.bundled import resolve
+from jaxprompt.data.official.names import LABEL_WORDS, check_name
 from jaxprompt.data.text import Text, read_text
 
 if TYPE_CHECKING:
     from jaxprompt.data.task import Task
-
-# How a task is read is imported when it is: with it come seqio and TensorFlow.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,21 @@ class OfficialTask:
     title: str = ""
 
     @property
+    def label_words_in_order(self) -> tuple[str, ...]:
+        """The words that stand for the classes; none for free text."""
+        legal = LABEL_WORDS.get(self.name) or ()
+        return tuple((self.label_words or {}).get(label, label) for label in legal)
+
+    @property
     def label(self) -> str:
         """What results call the task."""
         return self.title or self.name
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
-        from jaxprompt.data.task import load_task
+        check_name(self.name)
+        # Here alone, for it imports TensorFlow.
+        from jaxprompt.data.official.tasks import load_task
 
         return load_task(
             self.name,
@@ -56,7 +64,8 @@ class OwnTask:
 
     Attributes:
         name: Any name, for the results.
-        files: A file for each split, or one file that `share` splits.
+        files: A file for each split, or one file that `share` splits; a bundled one
+            such as "bundled:mini/SST-2/dev.tsv" too.
         inputs: Template over the fields of a row, as "review: {text}".
         target: The field, or template, of the answer.
         labels: From the field's value to the label word; None for free text.
@@ -75,6 +84,11 @@ class OwnTask:
     metrics: Sequence[str] = ("accuracy",)
 
     @property
+    def label_words_in_order(self) -> tuple[str, ...]:
+        """The words that stand for the classes; none for free text."""
+        return tuple((self.labels or {}).values())
+
+    @property
     def label(self) -> str:
         """What results call the task."""
         return self.name
@@ -85,7 +99,7 @@ class OwnTask:
 
         return file_task(
             self.name,
-            files=self.files if isinstance(self.files, str) else dict(self.files),
+            files=self._paths(),
             inputs=self.inputs,
             target=self.target,
             labels=None if self.labels is None else dict(self.labels),
@@ -94,6 +108,11 @@ class OwnTask:
             metrics=tuple(self.metrics),
             vocabulary=vocabulary,
         )
+
+    def _paths(self) -> str | dict[str, str]:
+        if isinstance(self.files, str):
+            return resolve(self.files)
+        return {split: resolve(path) for split, path in self.files.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +130,11 @@ class QuizTask:
     data_dir: str | None = None
     loss: str = "answer"
     separator: str = "[SEP]"
+
+    @property
+    def label_words_in_order(self) -> tuple[str, ...]:
+        """None: the answers are free text."""
+        return ()
 
     @property
     def label(self) -> str:
@@ -164,6 +188,11 @@ class TextTask:
     seed: int = 0
     license: str = "unknown"
     languages: Sequence[str] = ()
+
+    @property
+    def label_words_in_order(self) -> tuple[str, ...]:
+        """None: the answers are free text."""
+        return ()
 
     @property
     def label(self) -> str:

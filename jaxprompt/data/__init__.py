@@ -1,1 +1,1 @@
-"""Raw files -> Batch; the only room that uses seqio, t5 and TensorFlow."""
+"""Raw files -> Batch, in NumPy; only official/ imports seqio, t5 and TensorFlow."""

@@ -2,17 +2,16 @@
 
 import dataclasses
 import itertools
-import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.libraries import tf
-from jaxprompt.data.pipeline import Lengths, model_features, to_batch
+from jaxprompt.data.lengths import Lengths
+from jaxprompt.data.pipeline import Layout, layout_of
 from jaxprompt.data.position import START, Position
 from jaxprompt.data.task import Task
+from jaxprompt.data.tokens import Pair
 from jaxprompt.shapes import Batch
 
 
@@ -49,8 +48,8 @@ def train_batches(
         batch_size: Rows B of this host.
         seed: Seed of the shuffles, 0 or more.
         start: The position that came with the last batch; going on there gives
-            bit-identical batches. What is skipped is not tokenised, unless packed.
-        pack: Whether a row may hold several examples. Every host then tokenises the
+            bit-identical batches.
+        pack: Whether a row may hold several examples. Every host then lays out the
             rows of all of them, for the batches to stay in step.
         shard: (index, count) of this host among the hosts.
 
@@ -68,7 +67,8 @@ def train_batches(
             "more rows, shards from 0, a seed of 0 or more"
         )
     task.check_labelled(split)
-    stream = _Stream(task, split, lengths, soft_ids, batch_size, seed, index, count)
+    layout = layout_of(task, lengths, soft_ids)
+    stream = _Stream(task, split, layout, batch_size, seed, index, count)
     stream.check_full(task.num_examples(split) // (batch_size * count))
     return stream.packed(start) if pack else stream.padded(start)
 
@@ -79,8 +79,7 @@ class _Stream:
 
     task: Task
     split: str
-    lengths: Lengths
-    soft_ids: Int[np.ndarray, " P"]
+    layout: Layout
     batch_size: int
     seed: int
     index: int
@@ -89,50 +88,47 @@ class _Stream:
     def padded(self, start: Position) -> Iterator[tuple[Batch, Position]]:
         """One example a row: the skipped rows are left out of the order itself."""
         num_batches = self.task.num_examples(self.split) // self.joint_size
-        shape = (num_batches, self.count, self.batch_size)
+        # An epoch that is over is the start of the next one.
+        epoch, done = start.epoch, start.batch
+        pairs = self.task.pairs(self.split, self._numbers(start, num_batches))
+        while True:
+            if done >= num_batches:
+                epoch, done = epoch + 1, 0
+            done += 1
+            rows = itertools.islice(pairs, self.batch_size)
+            yield self.layout.padded(rows), Position(epoch, done)
 
-        def order_of(epoch: np.int64) -> np.ndarray:
-            batches = self.order(epoch)[: math.prod(shape)].reshape(shape)
+    def _numbers(self, start: Position, num_batches: int) -> Iterator[int]:
+        """Yields the numbers of this host's examples, epoch after epoch."""
+        for epoch in itertools.count(start.epoch):
+            kept = self.order(epoch)[: num_batches * self.joint_size]
+            batches = kept.reshape(num_batches, self.count, self.batch_size)
             first = start.batch if epoch == start.epoch else 0
-            return batches[first:, self.index].reshape(-1)
-
-        epochs = tf.data.Dataset.counter(start.epoch)
-        features = self.features(epochs.flat_map(_rows(order_of)), pack=False)
-        position = start
-        for batch in _arrays(features.batch(self.batch_size)):
-            if position.batch >= num_batches:
-                position = Position(position.epoch + 1, 0)
-            position = Position(position.epoch, position.batch + 1)
-            yield to_batch(batch), position
+            yield from batches[first:, self.index].ravel().tolist()
 
     def packed(self, start: Position) -> Iterator[tuple[Batch, Position]]:
         """Several examples a row: how many, and so what to skip, shows in packing."""
-        # One pipeline serves all epochs: building it may take longer than an epoch.
-        epoch = tf.Variable(tf.constant(0, tf.int64), trainable=False)
-        rows = tf.data.Dataset.range(1).map(lambda _: epoch).flat_map(_rows(self.order))
-        features = self.features(rows, pack=True)
-        batches = features.batch(self.joint_size, drop_remainder=True)
         mine = slice(self.index * self.batch_size, (self.index + 1) * self.batch_size)
-        for number in itertools.count(start.epoch):
-            epoch.assign(number)
-            first = start.batch if number == start.epoch else 0
+        for epoch in itertools.count(start.epoch):
+            pairs = self.task.pairs(self.split, self.order(epoch).tolist())
+            rows = self.layout.packed(pairs)
+            first = start.batch if epoch == start.epoch else 0
             done = 0
-            for done, batch in enumerate(_arrays(batches), start=1):
+            for done, batch in enumerate(self._full(rows), start=1):
                 if done > first:
-                    own = {name: x[mine] for name, x in batch.items()}
-                    yield to_batch(own), Position(number, done)
+                    yield self.layout.rows(batch[mine]), Position(epoch, done)
             self.check_full(done)
 
-    def features(self, rows: tf.data.Dataset, pack: bool) -> tf.data.Dataset:
-        return model_features(
-            self.task, self.split, rows, self.lengths, self.soft_ids, pack=pack
-        )
+    def _full(self, rows: Iterator[list[Pair]]) -> Iterator[Sequence[list[Pair]]]:
+        """Yields the rows of whole batches, of all hosts."""
+        while len(batch := list(itertools.islice(rows, self.joint_size))) > 0:
+            if len(batch) == self.joint_size:
+                yield batch
 
-    def order(self, epoch: np.int64) -> Int[np.ndarray, " rows"]:
+    def order(self, epoch: int) -> Int[np.ndarray, " rows"]:
+        """Returns the numbers of an epoch's examples, which count on by epoch."""
         rows = self.task.num_examples(self.split)
-        shuffled = shuffled_rows(rows, self.seed, int(epoch))
-        # Row numbers count on: text is noised anew in every epoch.
-        return epoch * rows + shuffled
+        return epoch * rows + shuffled_rows(rows, self.seed, epoch)
 
     @property
     def joint_size(self) -> int:
@@ -147,18 +143,3 @@ class _Stream:
                 f"{self.split!r} of task {self.task.name} do not fill a batch of "
                 f"{self.joint_size} rows: use a smaller batch"
             )
-
-
-def _rows(
-    order_of: Callable[[np.int64], np.ndarray],
-) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    def rows(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.numpy_function(order_of, [epoch], tf.int64)
-        order.set_shape([None])
-        return tf.data.Dataset.from_tensor_slices(order)
-
-    return rows
-
-
-def _arrays(dataset: tf.data.Dataset) -> Iterator[Any]:
-    return dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()

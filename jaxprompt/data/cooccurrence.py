@@ -7,7 +7,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 from jaxtyping import Float
 
-from jaxprompt.data.libraries import seqio
+from jaxprompt.data.vocabulary import Vocabulary
 
 WINDOW = 8
 """Pieces on either side of a piece that count as near it."""
@@ -18,7 +18,7 @@ sec. 3.1 (TACL 3), as is the square root of the singular values (sec. 3.3)."""
 
 
 def cooccurrence_rows(
-    texts: Sequence[str], vocabulary: seqio.Vocabulary, width: int
+    texts: Sequence[str], vocabulary: Vocabulary, width: int
 ) -> dict[int, Float[np.ndarray, " D"]]:
     """Factors the positive pointwise mutual information of pieces that stand near.
 
@@ -37,7 +37,7 @@ def cooccurrence_rows(
     Raises:
         ValueError: If the text holds too few kinds of pieces for the width.
     """
-    ids = np.concatenate([vocabulary.encode(text) for text in texts])
+    ids = np.concatenate(vocabulary.encode_all(texts))
     kinds, ids = np.unique(ids, return_inverse=True)
     if len(kinds) <= width:
         raise ValueError(

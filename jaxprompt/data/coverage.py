@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxprompt.data.pipeline import Lengths, sample_rows
+from jaxprompt.data.lengths import Lengths
+from jaxprompt.data.pipeline import sample_rows
 from jaxprompt.data.task import Task
 from jaxprompt.data.writing import lost_characters, lost_ids
 from jaxprompt.quoting import quoted
@@ -48,29 +49,26 @@ def measure_coverage(
         lengths: Longest texts.
         limit: Rows looked at, at most.
     """
-    rows = sample_rows(task.num_examples(split), limit)
-    examples = task.seqio_task.replace(source=task.source.pick(split, rows))
-    dataset = examples.get_dataset(split=split, shuffle=False)
+    numbers = sample_rows(task.num_examples(split), limit).tolist()
+    texts = None if task.draw is not None else task.examples(split, numbers)
     lost = {"inputs": {task.vocabulary.unk_id}, "targets": lost_ids(task.vocabulary)}
-    if task.vocabulary.unk_id == task.vocabulary.eos_id:
+    if task.vocabulary.unk_id == task.end:
         # A vocabulary of bytes lacks nothing; it gives its end-of-sequence instead.
         lost["inputs"] = set()
     rooms = {"inputs": lengths.inputs, "targets": lengths.targets}
     cut: dict[str, list[bool]] = {name: [] for name in rooms}
     unknown: dict[str, list[bool]] = {name: [] for name in rooms}
     found: dict[str, list[tuple[int, str]]] = {name: [] for name in rooms}
-    numbers = rows.as_numpy_iterator()
-    for number, example in zip(numbers, dataset.as_numpy_iterator(), strict=True):
+    for i, pair in enumerate(task.pairs(split, numbers)):
         for name, room in rooms.items():
-            ids = example[name].tolist()
+            ids = getattr(pair, name).tolist()
             cut[name].append(len(ids) > room)
-            ends = task.seqio_task.output_features[name].add_eos
+            ends = name == "targets" or not task.causal
             is_unknown = not lost[name].isdisjoint(ids[:-1] if ends else ids)
             unknown[name].append(is_unknown)
             # Noise is made of tokens: it has no text to show.
-            text = example.get(f"{name}_pretokenized")
-            if is_unknown and text is not None and len(found[name]) < _SHOWN:
-                found[name].append((int(number), text.decode()))
+            if is_unknown and texts is not None and len(found[name]) < _SHOWN:
+                found[name].append((numbers[i], getattr(texts[i], name)))
     return Coverage(
         examples=len(cut["inputs"]),
         cut_inputs=float(np.mean(cut["inputs"])),

@@ -1,11 +1,12 @@
 """SHA-256 of what a run learns from: the examples, or the files that hold them."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxprompt.data.libraries import tf
-from jaxprompt.data.sources import Columns
+import numpy as np
+
+from jaxprompt.data.sources import Features
 from jaxprompt.data.task import Task
 
 
@@ -23,28 +24,47 @@ def data_hashes(task: Task, splits: Iterable[str]) -> dict[str, str]:
     if task.source.hashes:
         return {f"file {name!r}": found for name, found in task.source.hashes.items()}
     return {
-        f"split {split!r}": _hash_columns(task.source.columns(split))
+        f"split {split!r}": _hash_rows(task.source.rows(split))
         for split in dict.fromkeys(splits)
     }
 
 
-def _hash_columns(columns: Columns) -> str:
+def _hash_rows(rows: Sequence[Features]) -> str:
     found = hashlib.sha256()
-    for name, column in _flat("", columns):
+    for name, column in _columns("", rows):
         found.update(f"\n{name} {column.dtype} {column.shape}\n".encode())
         if column.dtype == object:  # Texts, as bytes of any length.
-            for text in column.ravel():
+            for text in column:
                 found.update(len(text).to_bytes(8) + text)
         else:
             found.update(column.tobytes())
     return found.hexdigest()
 
 
-def _flat(name: str, column: Any) -> Iterable[tuple[str, Any]]:
-    """Yields the NumPy arrays of a column, of which a ragged one has several."""
-    if isinstance(column, Mapping):
-        for key in sorted(column):
-            yield from _flat(f"{name}/{key}", column[key])
-        return
-    for place, part in enumerate(tf.nest.flatten(column, expand_composites=True)):
-        yield f"{name}.{place}", part.numpy()
+def _columns(name: str, values: Sequence[Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the values of each feature as arrays; a list of texts has two.
+
+    Numbers have the types that TFDS gives them, so that a file and TFDS agree.
+    """
+    match values[0]:
+        case Mapping() as first:
+            for key in sorted(first):
+                yield from _columns(f"{name}/{key}", [value[key] for value in values])
+        case list() | np.ndarray():
+            texts = [text for value in values for text in value]
+            yield f"{name}.0", _texts(texts)
+            ends = np.cumsum([0, *(len(value) for value in values)], dtype=np.int64)
+            yield f"{name}.1", ends
+        case int() | np.integer():
+            of_label = name.rsplit("/", 1)[-1] == "label"
+            yield f"{name}.0", np.array(values, np.int64 if of_label else np.int32)
+        case float() | np.floating():
+            yield f"{name}.0", np.array(values, np.float32)
+        case _:
+            yield f"{name}.0", _texts(values)
+
+
+def _texts(values: Sequence[str | bytes]) -> np.ndarray:
+    column = np.empty(len(values), object)
+    column[:] = [x.encode() if isinstance(x, str) else x for x in values]
+    return column

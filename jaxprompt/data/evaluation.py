@@ -1,9 +1,8 @@
-"""Scores by seqio.Evaluator with the task's metrics, beside the majority class."""
+"""A split, scored with its task's metrics, beside the majority class."""
 
 import collections
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,17 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.converter import make_converter
 from jaxprompt.data.coverage import show_lost
-from jaxprompt.data.libraries import seqio
-from jaxprompt.data.pipeline import (
-    ROW_NUMBERS,
-    Lengths,
-    quiet_seqio,
-    run_task,
-    sample_rows,
-    stack,
-)
+from jaxprompt.data.lengths import Lengths
+from jaxprompt.data.pipeline import layout_of, sample_rows
 from jaxprompt.data.rows import (
     Progress,
     RowBatch,
@@ -88,21 +79,14 @@ class EvaluationSet:
             ValueError: If there is no such split, or it is unlabelled.
         """
         task.check_labelled(split)
-        rows = sample_rows(task.num_examples(split), num_examples)
         self._task, self._split = task, split
-        self._numbers = list(map(int, rows.as_numpy_iterator()))
-        self._evaluator = _evaluator(
-            run_task(task, task.source.pick(split, rows), lengths, soft_ids),
-            split,
-            lengths.of_rows(soft_ids),
-            make_converter(causal=task.causal),
-        )
-        (dataset,) = self._evaluator.cached_model_datasets.values()
-        self._rows = stack(dataset.map(lambda _, features: features))
-        chosen = np.fromiter(rows.as_numpy_iterator(), np.int32)
-        self._rows[ROW_NUMBERS] = chosen
-        (examples,) = self._evaluator.cached_task_datasets.values()
-        self._examples = list(examples.as_numpy_iterator())
+        numbers = sample_rows(task.num_examples(split), num_examples)
+        self._numbers = numbers.tolist()
+        self._examples = task.examples(split, self._numbers)
+        rows = task.source.rows(split)
+        self._fields = task.fields([rows[number] for number in self._numbers])
+        layout = layout_of(task, lengths, soft_ids)
+        self._rows = layout.padded(task.encode(self._examples), numbers)
 
     @property
     def num_examples(self) -> int:
@@ -112,20 +96,22 @@ class EvaluationSet:
     @property
     def inputs(self) -> list[str]:
         """The input texts, uncut and without soft tokens."""
-        return [row["inputs_pretokenized"].decode() for row in self._examples]
+        return [example.inputs for example in self._examples]
 
     @property
     def texts(self) -> list[str]:
         """The true target texts, uncut."""
-        return [row["targets_pretokenized"].decode() for row in self._examples]
+        return [example.targets for example in self._examples]
 
     @property
     def targets(self) -> list[Any]:
         """The true targets as the metrics see them: class indices, or texts."""
-        postprocess = self._task.seqio_task.postprocess_fn
+        return self._compared(self.texts, is_target=True)
+
+    def _compared(self, texts: Sequence[str], *, is_target: bool) -> list[Any]:
         return [
-            postprocess(text, example=row, is_target=True)
-            for text, row in zip(self.texts, self._examples, strict=True)
+            self._task.compare(text, example=fields, is_target=is_target)
+            for text, fields in zip(texts, self._fields, strict=True)
         ]
 
     def batches(
@@ -250,17 +236,13 @@ class EvaluationSet:
                 f"{self._split!r}: predict every row once"
             )
 
-        def predict_fn(dataset: Any, model_feature_shapes: Any = None) -> Any:
-            del dataset, model_feature_shapes
-            # seqio takes a text for a prediction that is decoded already.
-            return list(enumerate(predictions))
-
-        with quiet_seqio():
-            future, _ = self._evaluator.evaluate(
-                compute_metrics=True, predict_fn=predict_fn
-            )
-        (values,) = future.result().values()
-        metrics = {name: float(value) for name, value in values.items()}
+        targets = self.targets
+        compared = self._compared(predictions, is_target=False)
+        metrics = {
+            name: float(value)
+            for metric in self._task.metrics
+            for name, value in metric(targets, compared).items()
+        }
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise ValueError(
@@ -324,28 +306,3 @@ _HIGHEST = 100.0
 
 def _listed(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.1f}" for name, value in metrics.items())
-
-
-_NAMES = (f"evaluation_{number}" for number in itertools.count())
-
-
-def _evaluator(
-    task: seqio.Task,
-    split: str,
-    widths: Mapping[str, int],
-    converter: seqio.FeatureConverter,
-) -> seqio.Evaluator:
-    # The evaluator looks its task up by name, once; the name is ours for that long.
-    name = next(_NAMES)
-    seqio.TaskRegistry.add_provider(name, task.replace(name=name))
-    try:
-        with quiet_seqio():
-            return seqio.Evaluator(
-                name,
-                converter,
-                eval_split=split,
-                sequence_length=widths,
-                async_compute_metrics=False,
-            )
-    finally:
-        seqio.TaskRegistry.remove(name)

@@ -2,9 +2,6 @@
 
 import dataclasses
 
-import numpy as np
-from jaxtyping import Int
-
 
 @dataclasses.dataclass(frozen=True)
 class Lengths:
@@ -27,7 +24,3 @@ class Lengths:
                 f"lengths inputs={self.inputs}, targets={self.targets}: both must be "
                 "1 or more, to hold the end-of-sequence"
             )
-
-    def of_rows(self, soft_ids: Int[np.ndarray, " P"]) -> dict[str, int]:
-        """Returns the widths of a row: {"inputs": T, "targets": L}."""
-        return {"inputs": len(soft_ids) + self.inputs, "targets": self.targets}

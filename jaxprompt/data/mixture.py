@@ -1,14 +1,12 @@
 """Training batches of several tasks at once, for a model that learns all of them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-from jaxtyping import Int
 
 from jaxprompt.data.batches import shuffled_rows, train_batches
-from jaxprompt.data.libraries import tf
-from jaxprompt.data.pipeline import Lengths, model_features, to_batch
+from jaxprompt.data.lengths import Lengths
+from jaxprompt.data.pipeline import layout_of
 from jaxprompt.data.position import Position
 from jaxprompt.data.task import Task
 from jaxprompt.shapes import Batch
@@ -91,6 +89,7 @@ def _mixed(
     index, count = shard
     first_rows = np.concatenate([[0], np.cumsum(sizes)])
     num_batches = sum(sizes) // (batch_size * count)
+    layouts = [layout_of(task, lengths, NO_PROMPT) for task in tasks]
     epoch, done = start.epoch, start.batch
     while True:
         shuffled = shuffled_rows(sum(sizes), seed, epoch)
@@ -99,25 +98,17 @@ def _mixed(
         )
         rows = shaped[done:, index].reshape(-1)
         chosen = np.searchsorted(first_rows, rows, side="right") - 1
-        features = [
-            model_features(
-                task,
+        pairs = [
+            task.pairs(
                 split,
-                _numbers(rows[chosen == place] - first_rows[place] + epoch * size),
-                lengths,
-                NO_PROMPT,
+                (rows[chosen == place] - first_rows[place] + epoch * size).tolist(),
             )
             for place, (task, size) in enumerate(zip(tasks, sizes, strict=True))
         ]
-        examples = tf.data.Dataset.choose_from_datasets(
-            features, _numbers(chosen), stop_on_empty_dataset=False
-        )
-        arrays: Any = examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-        for batch in arrays.as_numpy_iterator():
+        for of_batch in chosen.reshape(-1, batch_size).tolist():
             done += 1
-            yield to_batch(batch), Position(epoch, done)
+            examples = [
+                [layouts[place].prompted(next(pairs[place]))] for place in of_batch
+            ]
+            yield layouts[0].rows(examples), Position(epoch, done)
         epoch, done = epoch + 1, 0
-
-
-def _numbers(values: Int[np.ndarray, " rows"]) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(values.astype(np.int64))

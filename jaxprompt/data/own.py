@@ -8,93 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from jaxprompt.data import sources
 from jaxprompt.data.files import Row, check_extension, read_rows
-from jaxprompt.data.libraries import seqio, t5_metrics
-from jaxprompt.data.libraries import t5_postprocessors as postprocessors
-from jaxprompt.data.task import Task, make_task
+from jaxprompt.data.metrics import LABEL_METRICS, METRICS, OF_SENTENCES, Metric
+from jaxprompt.data.sources import Features, Source, SplitRows
+from jaxprompt.data.task import Task, class_index, text_itself
 from jaxprompt.data.template import Template
+from jaxprompt.data.vocabulary import Vocabulary
 from jaxprompt.data.writing import as_written
 from jaxprompt.quoting import listed, quoted
-
-MetricFn = Callable[..., Any]
-
-
-def _squad(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, Any]:
-    """Scores as SQuAD does; t5's function wants all answers of a question, ours is one.
-
-    Of a target without words, such as "the" or "+", t5's F1 is 0 whatever the answer.
-    Here it is 1 if the answer has no words either, as in SQuAD 2.0.
-
-    Source: compute_f1 of SQuAD 2.0's evaluation script,
-    https://rajpurkar.github.io/SQuAD-explorer.
-    """
-    scores = t5_metrics.squad([[target] for target in targets], predictions)
-    normalise = t5_metrics.qa_utils.normalize_squad
-    both_empty = [
-        not normalise(target) and not normalise(prediction)
-        for target, prediction in zip(targets, predictions, strict=True)
-    ]
-    return {**scores, "f1": scores["f1"] + 100 * np.mean(both_empty)}
-
-
-def _rouge(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, Any]:
-    """Scores by t5's ROUGE, which draws samples of the rows: always the same ones."""
-    state = np.random.get_state()
-    np.random.seed(0)
-    try:
-        return t5_metrics.rouge(targets, predictions)
-    finally:
-        np.random.set_state(state)
-
-
-def _mean_f1(num_classes: int) -> MetricFn:
-    """Makes the mean F1 of the classes that a split or the predictions for it hold.
-
-    This is scikit-learn's macro average. t5's function, which SuperGLUE's CB keeps,
-    also counts a class that is nowhere, with an F1 of 0: perfect predictions of two
-    classes out of three would score 66.7. A prediction that is no class is wrong, but
-    no class of its own.
-    """
-
-    def mean_f1(targets: Sequence[int], predictions: Sequence[int]) -> Any:
-        present = sorted({*targets, *predictions} & {*range(num_classes)})
-        metric = t5_metrics.sklearn_metrics_wrapper(
-            "f1_score",
-            metric_dict_str=f"mean_{num_classes}class_f1",
-            metric_post_process_fn=lambda x: 100 * x,
-            labels=present,
-            average="macro",
-            zero_division=0,
-        )
-        return metric(targets, predictions)
-
-    return mean_f1
-
-
-METRICS: Mapping[str, MetricFn] = {
-    "accuracy": t5_metrics.accuracy,
-    "sequence_accuracy": t5_metrics.sequence_accuracy,
-    "squad": _squad,
-    "rouge": _rouge,
-    "bleu": t5_metrics.bleu,
-}
-"""Metrics of texts; of these, only accuracy suits a task with labels."""
-
-OF_SENTENCES = ("rouge",)
-"""Those of `METRICS` that take each line of a target for a sentence."""
-
-LABEL_METRICS: Mapping[str, Callable[[int], MetricFn]] = {
-    "accuracy": lambda num_classes: t5_metrics.accuracy,
-    "f1_score_with_invalid": lambda num_classes: t5_metrics.f1_score_with_invalid,
-    "matthews_corrcoef": lambda num_classes: t5_metrics.sklearn_metrics_wrapper(
-        "matthews_corrcoef", metric_post_process_fn=lambda x: 100 * x
-    ),
-    "mean_multiclass_f1": _mean_f1,
-}
-"""Metrics of class indices, made from the number of classes."""
 
 
 def file_task(
@@ -103,7 +24,7 @@ def file_task(
     files: str | Path | Mapping[str, str | Path],
     inputs: str,
     target: str,
-    vocabulary: seqio.Vocabulary,
+    vocabulary: Vocabulary,
     labels: Mapping[str, str] | None = None,
     share: Mapping[str, float] | None = None,
     seed: int = 0,
@@ -151,14 +72,15 @@ def file_task(
         None if labels is None else {str(k): word for k, word in labels.items()},
     )
     words = None if labels is None else tuple(dict.fromkeys(labels.values()))
-    return make_task(
-        name,
-        sources.TableSource(name, _finder(files, row_format, share, seed)),
+    return Task(
+        name=name,
+        source=Source(name, _finder(files, row_format, share, seed)),
         vocabulary=vocabulary,
         read_request=row_format.read_request,
         labels=words,
-        postprocess_fn=None if words is None else _class_index(words),
-        metric_fns=_metric_fns(metrics, words, vocabulary),
+        compare=text_itself if words is None else class_index(words),
+        metrics=tuple(_metric_fns(metrics, words, vocabulary)),
+        start_words=words or (),
     )
 
 
@@ -172,10 +94,10 @@ class _RowFormat:
     target: Template
     labels: Mapping[str, str] | None
 
-    def read_request(self, row: Row, number: int) -> dict[str, Any]:
+    def read_request(self, row: Row, number: int) -> Features:
         return {"inputs": self.inputs.fill(row), "targets": "", "idx": number}
 
-    def read(self, path: Path) -> list[dict[str, Any]]:
+    def read(self, path: Path) -> list[Features]:
         return [
             {
                 **self.read_request(row, number),
@@ -202,7 +124,7 @@ def _finder(
     row_format: _RowFormat,
     share: Mapping[str, float] | None,
     seed: int,
-) -> Callable[[], dict[str, sources.SplitRows]]:
+) -> Callable[[], dict[str, SplitRows]]:
     if isinstance(files, Mapping):
         if share is not None:
             raise ValueError("share divides one file, but files names one per split")
@@ -225,7 +147,7 @@ def _finder(
         raise ValueError(f"share {dict(share)}: use shares above 0, 1 in sum")
     rows = functools.cache(lambda: row_format.read(path))
 
-    def read(split: str) -> list[dict[str, Any]]:
+    def read(split: str) -> list[Features]:
         mine = [row for row in rows() if _split_of(row["idx"], share, seed) == split]
         if not mine:
             raise ValueError(
@@ -239,15 +161,11 @@ def _finder(
     }
 
 
-def _split_rows(
-    read: Callable[[], list[dict[str, Any]]], path: Path
-) -> sources.SplitRows:
-    def columns() -> sources.Columns:
-        return sources.to_columns(
-            [{name: row[name] for name in row if name != _WHERE} for row in read()]
-        )
+def _split_rows(read: Callable[[], list[Features]], path: Path) -> SplitRows:
+    def rows() -> list[Features]:
+        return [{name: row[name] for name in row if name != _WHERE} for row in read()]
 
-    return sources.SplitRows(columns, path, lambda: [row[_WHERE] for row in read()])
+    return SplitRows(rows, path, lambda: [row[_WHERE] for row in read()])
 
 
 def _split_of(number: int, share: Mapping[str, float], seed: int) -> str:
@@ -261,15 +179,9 @@ def _split_of(number: int, share: Mapping[str, float], seed: int) -> str:
     return last
 
 
-def _class_index(labels: Sequence[str]) -> Callable[..., Any]:
-    return functools.partial(
-        postprocessors.string_label_to_class_id, label_classes=labels
-    )
-
-
 def _metric_fns(
-    names: Sequence[str], labels: Sequence[str] | None, vocabulary: seqio.Vocabulary
-) -> list[Callable[..., Any]]:
+    names: Sequence[str], labels: Sequence[str] | None, vocabulary: Vocabulary
+) -> list[Metric]:
     known = METRICS if labels is None else LABEL_METRICS
     kind = "free text" if labels is None else "labels"
     for name in names:
@@ -289,7 +201,7 @@ def _metric_fns(
     return [LABEL_METRICS[name](len(labels)) for name in names]
 
 
-def _of_written(name: str, vocabulary: seqio.Vocabulary) -> MetricFn:
+def _of_written(name: str, vocabulary: Vocabulary) -> Metric:
     """Makes a metric of texts compare targets as the vocabulary writes them.
 
     A target that it cannot write stays as it is: no prediction equals it.

@@ -1,7 +1,7 @@
 """A model's own vocabulary in plain Python: text <-> its own ids."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ class Pieces:
         size: How many ids there are.
         end: Id of end-of-sequence.
         unknown: Id of what the vocabulary lacks; None where bytes are pieces.
-        encode: From a text to its ids, without end-of-sequence and without any other
-            token that the text does not hold.
+        encode: From texts to the ids of each, without end-of-sequence and without any
+            other token that the text does not hold.
         decode: From ids to their text.
         name: From an id to how its token is written.
         tokenizer_json: Returns the content of a tokenizer.json that encodes and decodes
@@ -27,7 +27,7 @@ class Pieces:
     size: int
     end: int
     unknown: int | None
-    encode: Callable[[str], list[int]]
+    encode: Callable[[Sequence[str]], list[list[int]]]
     decode: Callable[[list[int]], str]
     name: Callable[[int], str]
     tokenizer_json: Callable[[], str] | None = None

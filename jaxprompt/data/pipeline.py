@@ -1,169 +1,151 @@
-"""Examples -> rows through seqio: trim, put the soft ids, pad or pack, convert."""
+"""Examples -> rows of a batch: cut, behind soft ids, padded or packed."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from absl import logging
 from jaxtyping import Int
 
-from jaxprompt.data.converter import make_converter
 from jaxprompt.data.lengths import Lengths
-from jaxprompt.data.libraries import seqio, tf
 from jaxprompt.data.task import Task
+from jaxprompt.data.tokens import Pair
 from jaxprompt.shapes import Batch
 
-Features = dict[str, tf.Tensor]
 
-MEMBERS = "members"
-"""The feature that says which member of a bank each row is of, int32 [rows]."""
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How examples become rows.
 
-ROW_NUMBERS = "row_numbers"
-"""The feature that says where each row stands in its split or file, int32 [rows]."""
-
-
-def run_task(
-    task: Task,
-    source: seqio.DataSource,
-    lengths: Lengths,
-    soft_ids: Int[np.ndarray, " P"],
-) -> seqio.Task:
-    """Appends to a task what depends on the run: trimming, then the soft ids.
-
-    In this order, truncation cuts neither a soft token nor the end-of-sequence. A
-    decoder-only model has to start from something: inputs without any token become
-    end-of-sequence, which parts one text from the next in pre-training.
-
-    Args:
-        task: The task.
-        source: Which of its rows.
-        lengths: Longest texts.
-        soft_ids: int32 ids of the prompt [P], put before the inputs of every example.
-
-    Returns:
-        A seqio task, not registered.
+    Attributes:
+        lengths: Longest texts, and with packing the room of a row.
+        soft_ids: int32 ids of the prompt [P], put before the inputs of every example;
+            empty for no prompt.
+        causal: Whether the model has a decoder only.
+        end: Id of end-of-sequence.
     """
-    prompt = np.asarray(soft_ids, np.int32)
 
-    def trim(example: Features) -> Features:
-        return {
-            **example,
-            "inputs": _trim(example["inputs"], lengths.inputs),
-            "targets": _trim(example["targets"], lengths.targets),
-        }
+    lengths: Lengths
+    soft_ids: Int[np.ndarray, " P"]
+    causal: bool
+    end: int
 
-    def prefix(example: Features) -> Features:
-        inputs = tf.concat([prompt, example["inputs"]], axis=0)
-        if task.causal:
-            end = tf.fill([1], task.vocabulary.eos_id)
-            inputs = tf.cond(tf.size(inputs) > 0, lambda: inputs, lambda: end)
-        return {**example, "inputs": inputs}
+    @property
+    def width(self) -> int:
+        """Source tokens T of a row."""
+        return len(self.soft_ids) + self.lengths.inputs
 
-    return task.seqio_task.replace(
-        source=source,
-        preprocessors=[
-            *task.seqio_task.preprocessors,
-            _preprocessor(trim),
-            _preprocessor(prefix),
-        ],
-    )
+    def prompted(self, pair: Pair) -> Pair:
+        """Cuts an example, then puts the soft ids before it.
 
+        In this order, truncation cuts neither a soft token nor the last id of a text:
+        end-of-sequence, or of a decoder's input what its target follows on. A decoder
+        has to start from something: inputs without any token become end-of-sequence,
+        which parts one text from the next in pre-training.
+        """
+        text = _cut(pair.inputs, self.lengths.inputs)
+        inputs = np.concatenate([self.soft_ids, text], dtype=np.int32)
+        if self.causal and not inputs.size:
+            inputs = np.array([self.end], np.int32)
+        return Pair(inputs, _cut(pair.targets, self.lengths.targets))
 
-def model_features(
-    task: Task,
-    split: str,
-    rows: tf.data.Dataset,
-    lengths: Lengths,
-    soft_ids: Int[np.ndarray, " P"],
-    *,
-    pack: bool = False,
-) -> tf.data.Dataset:
-    """Runs chosen rows of a split through the task and seqio's converter.
+    def rows(self, rows: Sequence[Sequence[Pair]]) -> Batch:
+        """Lays the examples of each row one behind the other, padding behind them.
 
-    Args:
-        task: The task.
-        split: The split.
-        rows: Row numbers in the wanted order, int64 scalars.
-        lengths: Longest texts, and with `pack` the room of a row.
-        soft_ids: int32 ids of the prompt [P].
-        pack: Whether a row may hold several examples.
+        An encoder-decoder model reads the inputs, and starts each target from id 0. A
+        decoder-only model has no start id: the first target is predicted by the last
+        input token, which moves to the front of the target's inputs and leaves padding
+        behind.
 
-    Returns:
-        One row of model features per element, in order.
-    """
-    source = task.source.pick(split, rows)
-    with quiet_seqio():
-        examples = run_task(task, source, lengths, soft_ids).get_dataset(
-            split=split, shuffle=False, try_in_mem_cache=False
+        Args:
+            rows: Of each row, its examples, prompted.
+
+        Returns:
+            NumPy arrays of the first member of a bank.
+        """
+        count = len(rows)
+        inputs = np.zeros((count, self.width), np.int32)
+        targets = np.zeros((count, self.lengths.targets), np.int32)
+        input_segments, target_inputs, target_segments = (
+            np.zeros_like(x) for x in (inputs, targets, targets)
         )
-        convert: Any = make_converter(causal=task.causal, pack=pack)
-        return convert(examples, lengths.of_rows(soft_ids))
+        for b, examples in enumerate(rows):
+            t = last = 0
+            for segment, pair in enumerate(examples, start=1):
+                size, length = len(pair.inputs), len(pair.targets)
+                read = size - 1 if self.causal else size
+                inputs[b, t : t + read] = pair.inputs[:read]
+                input_segments[b, t : t + read] = segment
+                targets[b, last : last + length] = pair.targets
+                target_segments[b, last : last + length] = segment
+                target_inputs[b, last + 1 : last + length] = pair.targets[:-1]
+                if self.causal:
+                    target_inputs[b, last] = pair.inputs[-1]
+                t, last = t + size, last + length
+        arrays: dict[str, Any] = {
+            "inputs": inputs,
+            "input_segments": input_segments,
+            "targets": targets,
+            "target_inputs": target_inputs,
+            "target_segments": target_segments,
+            "weights": (target_segments > 0).astype(np.float32),
+            "members": np.zeros(count, np.int32),
+        }
+        return Batch(**arrays)
+
+    def padded(
+        self, pairs: Iterable[Pair], numbers: Int[np.ndarray, " rows"] | None = None
+    ) -> Batch:
+        """Gives each example a row of its own.
+
+        Args:
+            pairs: The examples.
+            numbers: Where each stands in its split or file; None if nothing is drawn.
+        """
+        rows = self.rows([[self.prompted(pair)] for pair in pairs])
+        drawn: Any = None if numbers is None else numbers.astype(np.int32)
+        return dataclasses.replace(rows, row_numbers=drawn)
+
+    def packed(self, pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+        """Yields rows that hold as many examples as fit, in the order of the stream.
+
+        Source: the rows of `seqio.utils.trim_and_pack_dataset`, which begins a new row
+        where an example does not fit, and after every so many examples as a row has
+        tokens.
+        """
+        chunk = max(self.width, self.lengths.targets)
+        row: list[Pair] = []
+        room = (self.width, self.lengths.targets)
+        for number, pair in enumerate(map(self.prompted, pairs)):
+            sizes = (len(pair.inputs), len(pair.targets))
+            if row and (
+                number % chunk == 0 or sizes[0] > room[0] or sizes[1] > room[1]
+            ):
+                yield row
+                row, room = [], (self.width, self.lengths.targets)
+            row.append(pair)
+            room = (room[0] - sizes[0], room[1] - sizes[1])
+        if row:
+            yield row
 
 
-def to_batch(features: Mapping[str, np.ndarray]) -> Batch:
-    """Names model features, [B, ...] each, as a Batch of NumPy arrays.
-
-    Args:
-        features: As seqio's converter makes them; and `MEMBERS`, without which the
-            rows are the first member's, and `ROW_NUMBERS`, without which nothing can
-            be drawn.
-    """
-    inputs = features["encoder_input_tokens"]
-    targets = features["decoder_target_tokens"]
-    # Without packing a row is one example, and id 0 is padding.
-    input_segments = features.get("encoder_segment_ids", inputs != 0)
-    target_segments = features.get("decoder_segment_ids", targets != 0)
-    arrays: dict[str, Any] = {
-        "inputs": inputs,
-        "input_segments": input_segments.astype(np.int32),
-        "targets": targets,
-        "target_inputs": features["decoder_input_tokens"],
-        "target_segments": target_segments.astype(np.int32),
-        "weights": features["decoder_loss_weights"].astype(np.float32),
-        "members": features.get(MEMBERS, np.zeros(len(targets), np.int32)),
-        "row_numbers": features.get(ROW_NUMBERS),
-    }
-    return Batch(**arrays)
+def layout_of(task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]) -> Layout:
+    """Returns how a task's examples become rows behind soft ids."""
+    soft_ids = np.asarray(soft_ids, np.int32)
+    return Layout(lengths, soft_ids, task.causal, task.end)
 
 
-def stack(dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
-    """Runs a whole dataset into memory: feature -> [rows, ...]."""
-    examples = list(dataset.as_numpy_iterator())
-    return {name: np.stack([row[name] for row in examples]) for name in examples[0]}
-
-
-def sample_rows(num_rows: int, limit: int | None) -> tf.data.Dataset:
+def sample_rows(num_rows: int, limit: int | None) -> Int[np.ndarray, " rows"]:
     """Picks at most `limit` row numbers at random, always the same, in order."""
     if limit is None or limit >= num_rows:
-        return tf.data.Dataset.range(num_rows)
+        return np.arange(num_rows)
     if limit < 1:
         raise ValueError(f"{limit} examples: use 1 or more, or None for all")
     rows = np.random.default_rng(0).choice(num_rows, limit, replace=False)
-    return tf.data.Dataset.from_tensor_slices(np.sort(rows))
+    return np.sort(rows)
 
 
-@contextlib.contextmanager
-def quiet_seqio() -> Iterator[None]:
-    """Keeps seqio's advice off the terminal; none of it applies here."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-
-
-def _trim(ids: tf.Tensor, length: int) -> tf.Tensor:
-    # The last id is the end-of-sequence, or of a decoder-only model's input what its
-    # target follows on.
-    return tf.concat([ids[:-1][: length - 1], ids[-1:]], axis=0)
-
-
-def _preprocessor(
-    of_example: Callable[[Features], Features],
-) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    def preprocess(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        return dataset.map(of_example, num_parallel_calls=tf.data.AUTOTUNE)
-
-    return preprocess
+def _cut(ids: Int[np.ndarray, " T"], length: int) -> Int[np.ndarray, " T"]:
+    if len(ids) <= length:
+        return ids
+    return np.concatenate([ids[: length - 1], ids[-1:]])

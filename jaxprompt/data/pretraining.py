@@ -1,20 +1,20 @@
 """Passages of text -> examples to pre-train on: next tokens, denoising, skills."""
 
+import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxprompt.data import sources
 from jaxprompt.data.files import Row
-from jaxprompt.data.libraries import seqio, tf
-from jaxprompt.data.libraries import t5_preprocessors as t5
 from jaxprompt.data.skills import SKILLS, Corpus
-from jaxprompt.data.task import Part, Task, make_task
+from jaxprompt.data.sources import Features, Source, SplitRows
+from jaxprompt.data.task import Example, Part, Task
 from jaxprompt.data.text import TRAIN, VALIDATION, Text, read_text
-from jaxprompt.data.vocabulary import rowless, rowless_note
+from jaxprompt.data.tokens import Pair
+from jaxprompt.data.vocabulary import Vocabulary, rowless_note
 
 DENOISING = ("span_corruption", "high_corruption", "prefix_lm", "deshuffle")
 """Objectives on tokens; those of `skills.SKILLS` are on words."""
@@ -24,26 +24,25 @@ NEXT_TOKEN = "next_token"
 
 Source: Radford et al. 2019, sec. 2 (GPT-2)."""
 
-_HIGH_DENSITY, _HIGH_MEAN_SPAN = 0.5, 6.0
-"""Of "high_corruption". Source: Raffel et al. 2020, tables 6 and 7 (arXiv:1910.10683)
-try 50 %, and longer spans; both make the decoder look at what is left of the input."""
 
-
-class Example(NamedTuple):
+class Drawn(NamedTuple):
     """What is drawn of a passage.
 
     Attributes:
-        branch: int32; 0 for texts that are the example, else 1 + the place among the
-            task's objectives of `DENOISING`.
+        branch: 0 for texts that are the example, else 1 + the place among the task's
+            objectives of `DENOISING`.
         seed: int32 [2], of the denoising.
-        inputs: The input text; empty for denoising and for the next token.
-        targets: The target text, or the text to denoise.
+        example: The texts; for denoising its target is the text to denoise.
     """
 
-    branch: np.int32
+    branch: int
     seed: np.ndarray
-    inputs: bytes
-    targets: bytes
+    example: Example
+
+
+def denoising_of(objectives: Iterable[str]) -> list[str]:
+    """Lists the objectives on tokens, in one order."""
+    return [name for name in DENOISING if name in objectives]
 
 
 def text_task(
@@ -51,7 +50,7 @@ def text_task(
     folder: str | Path,
     *,
     objectives: Mapping[str, float],
-    vocabulary: seqio.Vocabulary,
+    vocabulary: Vocabulary,
     validation_share: float = 0.01,
     passage_words: int = 60,
     row_text: str = "{text}",
@@ -107,14 +106,41 @@ def text_task(
         return Corpus(found[split], counted=found[TRAIN])
 
     def make(name: str, rates: Mapping[str, float], parts: Mapping[str, Part]) -> Task:
-        return make_task(
-            name,
-            TextSource(name, passages, corpus, rates, seed),
+        source = TextSource(name, passages, corpus, rates, seed)
+        task = Task(
+            name=name,
+            source=source,
             vocabulary=vocabulary,
             read_request=_no_request,
-            token_formats=[_denoise(rates, vocabulary, noise_density, mean_span)],
             parts=parts,
         )
+
+        def draw(split: str, numbers: Iterable[int]) -> Iterator[Pair]:
+            drawn = source.drawn(split, numbers)
+            if not denoising_of(rates):
+                return (task.encode([x.example])[0] for x in drawn)
+            # t5 denoises in TensorFlow, which no other objective needs.
+            from jaxprompt.data.official.denoising import denoised
+
+            encoded = (
+                (
+                    x.branch,
+                    x.seed,
+                    vocabulary.encode(x.example.inputs),
+                    vocabulary.encode(x.example.targets),
+                )
+                for x in drawn
+            )
+            made = denoised(
+                encoded,
+                denoising_of(rates),
+                vocabulary,
+                noise_density=noise_density,
+                mean_span=mean_span,
+            )
+            return (task.ended(inputs, targets) for inputs, targets in made)
+
+        return dataclasses.replace(task, draw=draw)
 
     total = sum(objectives.values())
     parts = {
@@ -124,7 +150,7 @@ def text_task(
     return make(name, objectives, parts)
 
 
-class TextSource(sources.TableSource):
+class TextSource(Source):
     """Passages, with an objective and its noise drawn anew in every epoch."""
 
     def __init__(
@@ -147,14 +173,14 @@ class TextSource(sources.TableSource):
         super().__init__(
             task_name,
             lambda: {
-                split: sources.SplitRows(functools.partial(self._fitting, split))
+                split: SplitRows(functools.partial(self._fitting, split))
                 for split in (TRAIN, VALIDATION)
             },
         )
         self._text = text
         self._corpus = corpus
         self._names = tuple(rates)
-        self._denoising = _denoising_of(rates)
+        self._denoising = denoising_of(rates)
         self._rates = np.array(list(rates.values()))
         self._seeds = {TRAIN: seed, VALIDATION: 0}
 
@@ -167,30 +193,19 @@ class TextSource(sources.TableSource):
         """Returns every passage of a split, as one text each."""
         return [" ".join(passage) for passage in self._corpus(split).passages]
 
-    def select(self, split: str, rows: tf.data.Dataset) -> tf.data.Dataset:
-        """Draws the examples of rows; see `TableSource.select`."""
-        passages = self.columns(split)["passage"].numpy()
-
-        def draw(number: np.int64) -> Example:
-            epoch, row = divmod(int(number), len(passages))
+    def drawn(self, split: str, numbers: Iterable[int]) -> Iterator[Drawn]:
+        """Draws an example for each number; see `data.task.Task.pairs`."""
+        passages = [row["passage"] for row in self.rows(split)]
+        for number in numbers:
+            epoch, row = divmod(number, len(passages))
             # At most once round: `_fitting` left a passage that lends itself.
-            for step in range(len(passages)):
-                passage = int(passages[(row + step) % len(passages)])
-                example = self._draw(split, epoch, passage)
-                if example is not None:
-                    return example
-            raise ValueError(f"no passage of split {split!r} lends itself")
+            candidates = (
+                self._draw(split, epoch, passages[(row + step) % len(passages)])
+                for step in range(len(passages))
+            )
+            yield next(example for example in candidates if example is not None)
 
-        def features(number: tf.Tensor) -> dict[str, tf.Tensor]:
-            types = (tf.int32, tf.int32, tf.string, tf.string)
-            example = tf.numpy_function(draw, [number], types, stateful=False)
-            for value, shape in zip(example, ([], [2], [], []), strict=True):
-                value.set_shape(shape)
-            return dict(zip(Example._fields, example, strict=True))
-
-        return rows.map(features, num_parallel_calls=tf.data.AUTOTUNE)
-
-    def _fitting(self, split: str) -> sources.Columns:
+    def _fitting(self, split: str) -> list[Features]:
         """Lists the passages of a split that one objective or another fits."""
         count = len(self._corpus(split).passages)
         rows = list(range(count))
@@ -201,9 +216,9 @@ class TextSource(sources.TableSource):
                 f"none of {count} passages of split {split!r} lends itself to "
                 f"{', '.join(self._names)}: use other objectives, or more text"
             )
-        return {"passage": tf.constant(rows, tf.int64)}
+        return [{"passage": row} for row in rows]
 
-    def _draw(self, split: str, epoch: int, passage: int) -> Example | None:
+    def _draw(self, split: str, epoch: int, passage: int) -> Drawn | None:
         corpus = self._corpus(split)
         rng = np.random.default_rng((self._seeds[split], epoch, passage))
         seed = rng.integers(2**31 - 1, size=2, dtype=np.int32)
@@ -214,92 +229,19 @@ class TextSource(sources.TableSource):
             if name in SKILLS:
                 texts = SKILLS[name](passage, corpus, rng)
                 if texts is not None:
-                    inputs, targets = texts
-                    return Example(np.int32(0), seed, inputs.encode(), targets.encode())
+                    return Drawn(0, seed, Example(*texts))
             elif name == NEXT_TOKEN:
-                text = " ".join(corpus.passages[passage]).encode()
-                return Example(np.int32(0), seed, b"", text)
+                return Drawn(0, seed, Example("", " ".join(corpus.passages[passage])))
             else:
                 sentences = corpus.passages[passage]
                 if name == "deshuffle":
                     sentences = [sentences[rng.integers(len(sentences))]]
-                branch = np.int32(1 + self._denoising.index(name))
-                return Example(branch, seed, b"", " ".join(sentences).encode())
+                branch = 1 + self._denoising.index(name)
+                return Drawn(branch, seed, Example("", " ".join(sentences)))
         return None
 
 
-def _denoising_of(objectives: Iterable[str]) -> list[str]:
-    """Lists the objectives on tokens, in one order."""
-    return [name for name in DENOISING if name in objectives]
-
-
-def _denoise(
-    objectives: Iterable[str],
-    vocabulary: seqio.Vocabulary,
-    noise_density: float,
-    mean_span: float,
-) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Makes the step from a drawn, tokenised example to its inputs and targets."""
-    names = _denoising_of(objectives)
-    denoisers = {
-        "span_corruption": _spans(noise_density, mean_span),
-        "high_corruption": _spans(_HIGH_DENSITY, _HIGH_MEAN_SPAN),
-        "prefix_lm": _denoiser(
-            0.5,  # t5's way to say: a prefix of any length.
-            mask=t5.random_prefix_noise_mask,
-            inputs=t5.drop_nonnoise_tokens,
-            targets=t5.drop_noise_tokens,
-        ),
-        "deshuffle": _denoiser(
-            1.0,
-            mask=lambda length, noise_density, seeds: tf.ones(length, tf.bool),
-            inputs=t5.permute_noise_tokens,
-        ),
-    }
-    output_features = {"targets": seqio.Feature(vocabulary)}
-
-    def of_example(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        def noised(name: str) -> tuple[tf.Tensor, tf.Tensor]:
-            tokens, seed = {"targets": example["targets"]}, example["seed"]
-            out = denoisers[name](tokens, seed, output_features=output_features)
-            return out["inputs"], out["targets"]
-
-        branches = [lambda: (example["inputs"], example["targets"])]
-        branches += [functools.partial(noised, name) for name in names]
-        inputs, targets = tf.switch_case(example["branch"], branches)
-        inputs.set_shape([None])
-        targets.set_shape([None])
-        return {"inputs": inputs, "targets": targets}
-
-    return lambda dataset: dataset.map(of_example, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _spans(density: float, mean_span: float) -> Callable[..., Any]:
-    mask = functools.partial(
-        t5.random_spans_noise_mask, mean_noise_span_length=mean_span
-    )
-    return _denoiser(
-        density,
-        mask=mask,
-        inputs=t5.noise_span_to_unique_sentinel,
-        targets=t5.nonnoise_span_to_unique_sentinel,
-    )
-
-
-def _denoiser(
-    density: float, *, mask: Any, inputs: Any, targets: Any = None
-) -> Callable[..., Any]:
-    """Binds t5's denoising; without `targets` these are the tokens as they were."""
-    return functools.partial(
-        t5.single_example_denoise,
-        noise_density=density,
-        noise_mask_fn=mask,
-        inputs_fn=inputs,
-        targets_fn=targets,
-    )
-
-
-def _check_sentinels(vocabulary: seqio.Vocabulary, objectives: Iterable[str]) -> None:
+def _check_sentinels(vocabulary: Vocabulary, objectives: Iterable[str]) -> None:
     last = vocabulary.vocab_size - 1
     spans = {"span_corruption", "high_corruption"} & set(objectives)
     if spans and "extra_id" not in vocabulary.decode([last]):
@@ -308,7 +250,7 @@ def _check_sentinels(vocabulary: seqio.Vocabulary, objectives: Iterable[str]) ->
             "the vocabulary is none: use a vocabulary with <extra_id_0>, or other "
             "objectives"
         )
-    if spans and last in rowless(vocabulary):
+    if spans and last in vocabulary.rowless:
         note = rowless_note(vocabulary)
         raise ValueError(f"{', '.join(sorted(spans))} needs sentinels; {note}")
 

@@ -2,16 +2,16 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxprompt.bundled import resolve
-from jaxprompt.data import sources
 from jaxprompt.data.files import Row, field_text, read_rows
-from jaxprompt.data.libraries import seqio, tf
 from jaxprompt.data.quiz_text import EXACT_MATCH, exact_match, extract_answer
-from jaxprompt.data.task import InWords, Task, make_task
+from jaxprompt.data.sources import Features, Source, SplitRows, find_files
+from jaxprompt.data.task import Compare, Example, InWords, Task
+from jaxprompt.data.vocabulary import Vocabulary
 
 FILES = {"train": "aio_02_train.jsonl", "validation": "aio_02_dev_v1.0.jsonl"}
 """Split -> official file, of the second competition."""
@@ -33,7 +33,7 @@ def quiz_task(
     name: str,
     data_dir: str | Path | None,
     *,
-    vocabulary: seqio.Vocabulary,
+    vocabulary: Vocabulary,
     loss: str = ANSWER,
     separator: str = SEPARATOR,
 ) -> Task:
@@ -67,33 +67,35 @@ def quiz_task(
             "that stands in no question"
         )
 
-    def find() -> dict[str, sources.SplitRows]:
+    def find() -> dict[str, SplitRows]:
         if data_dir is None:
             raise ValueError(
                 f"task {name} has no DATA_DIR: give the folder of "
                 f"{' and '.join(FILES.values())}, as --gin.DATA_DIR=\"'aio'\""
             )
+        files = {split: (file,) for split, file in FILES.items()}
+        paths = find_files(name, resolve(data_dir), _FOLDERS, files)
         return {
-            split: sources.SplitRows(
+            split: SplitRows(
                 functools.partial(
-                    _columns, path, whole=loss == FULL_TEXT and split == "train"
+                    _rows, path, whole=loss == FULL_TEXT and split == "train"
                 ),
                 path,
             )
-            for split, path in _find(name, Path(resolve(data_dir))).items()
+            for split, path in paths.items()
         }
 
-    source = sources.TableSource(name, find)
+    source = Source(name, find)
 
-    def make(behind: str, postprocess_fn: Callable[..., Any]) -> Task:
-        return make_task(
-            name,
-            source,
+    def make(behind: str, compare: Compare) -> Task:
+        return Task(
+            name=name,
+            source=source,
             vocabulary=vocabulary,
-            formats=[_to_text(behind)],
             read_request=_read_request,
-            postprocess_fn=postprocess_fn,
-            metric_fns=[exact_match],
+            write=functools.partial(_write, behind=behind),
+            compare=compare,
+            metrics=(exact_match,),
         )
 
     return dataclasses.replace(
@@ -103,7 +105,7 @@ def quiz_task(
     )
 
 
-def read_quiz(path: Path) -> list[sources.Features]:
+def read_quiz(path: Path) -> list[Features]:
     """Reads an official file: a JSON object with "question" and "answers" a line.
 
     Args:
@@ -139,42 +141,24 @@ def _answers(row: Row) -> list[str]:
     return found
 
 
-def _columns(path: Path, *, whole: bool) -> sources.Columns:
-    # A number, for a source has no truth values.
-    return sources.to_columns([{**row, "whole": int(whole)} for row in read_quiz(path)])
+def _rows(path: Path, *, whole: bool) -> list[Features]:
+    return [{**row, "whole": int(whole)} for row in read_quiz(path)]
 
 
-def _find(name: str, data_dir: Path) -> dict[str, Path]:
-    folders = [data_dir / folder for folder in _FOLDERS]
-    for folder in folders:
-        paths = {split: folder / file for split, file in FILES.items()}
-        found = {split: path for split, path in paths.items() if path.is_file()}
-        if found:
-            return found
-    raise FileNotFoundError(
-        f"no files of task {name} below DATA_DIR {str(data_dir)!r}: looked for "
-        f"{', '.join(FILES.values())} in {', '.join(map(str, folders))}"
-    )
-
-
-def _read_request(row: Row, number: int) -> sources.Features:
+def _read_request(row: Row, number: int) -> Features:
     del number
     return {"question": _question(row), "answers": [""], "whole": 0}
 
 
-def _to_text(behind: str) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Makes the step from a question and its answers to inputs and targets."""
-
-    def to_text(row: sources.Features) -> sources.Features:
-        asked = tf.strings.join([row["question"], behind])
-        answer, whole = row["answers"][0], row["whole"] > 0
-        return {
-            **row,
-            "inputs": tf.where(whole, "", asked),
-            "targets": tf.where(whole, tf.strings.join([asked, answer]), answer),
-        }
-
-    return lambda dataset: dataset.map(to_text, num_parallel_calls=tf.data.AUTOTUNE)
+def _write(rows: Sequence[Features], behind: str) -> list[Example]:
+    """Writes a question and its first answer as text to text."""
+    examples = []
+    for row in rows:
+        asked, answer = row["question"] + behind, row["answers"][0]
+        examples.append(
+            Example("", asked + answer) if row["whole"] else Example(asked, answer)
+        )
+    return examples
 
 
 def _compared(
@@ -183,7 +167,7 @@ def _compared(
     """Returns a prediction as it is, and for a target all that counts as right."""
     if not is_target:
         return text
-    return [answer.decode() for answer in example["answers"]]
+    return list(example["answers"])
 
 
 def _extracted(

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data import files, pipeline, sources
+from jaxprompt.data import files
 from jaxprompt.data.answered import TABLES
-from jaxprompt.data.libraries import tf
+from jaxprompt.data.lengths import Lengths
+from jaxprompt.data.pipeline import layout_of
 from jaxprompt.data.rows import RowBatch, sorted_batches
-from jaxprompt.data.task import Task, make_task
-from jaxprompt.data.vocabulary import decode, rowless
+from jaxprompt.data.task import Example, Task
+from jaxprompt.data.vocabulary import decode
 from jaxprompt.quoting import quoted_path
+from jaxprompt.shapes import Batch
 
 __all__ = ["decode", "read_jsonl", "read_requests", "request_batches", "request_rows"]
 
@@ -78,7 +80,7 @@ def _read_objects(lines: Iterable[str], where: str) -> Iterator[files.Row]:
 def request_batches(
     task: Task,
     rows: Iterable[Mapping[str, Any]],
-    lengths: pipeline.Lengths,
+    lengths: Lengths,
     soft_ids: Int[np.ndarray, " P"],
     batch_size: int,
     where: str = "requests",
@@ -102,16 +104,15 @@ def request_batches(
     }
     if not numbered:
         return iter(())
-    features = request_rows(task, numbered, lengths, soft_ids)
-    return sorted_batches(features, batch_size)
+    return sorted_batches(request_rows(task, numbered, lengths, soft_ids), batch_size)
 
 
 def request_rows(
     task: Task,
     rows: Mapping[int, files.Row],
-    lengths: pipeline.Lengths,
+    lengths: Lengths,
     soft_ids: Int[np.ndarray, " P"],
-) -> dict[str, np.ndarray]:
+) -> Batch:
     """Formats rows as examples of the task, and tokenises them.
 
     Args:
@@ -122,34 +123,23 @@ def request_rows(
         soft_ids: int32 ids of the prompt [P]; empty for no prompt.
 
     Returns:
-        Model features and the numbers, [rows, ...] each, in the order of the rows.
+        NumPy arrays, one example a row, in the order of the rows.
 
     Raises:
         ValueError: If a field is missing, or a text holds a token without a row in
             the model's table; names file and line.
     """
     texts = _input_texts(task, [*rows.values()])
-    if rowless(task.vocabulary):
+    if task.vocabulary.rowless:
         for row, text in zip(rows.values(), texts, strict=True):
-            decoded = text.decode() if isinstance(text, bytes) else text
-            task.check_text(decoded, row.where)
-    examples = sources.to_columns([{"inputs": text, "targets": ""} for text in texts])
-    plain = make_task(
-        task.name,
-        sources.TableSource(
-            task.name, lambda: {"requests": sources.SplitRows(lambda: examples)}
-        ),
-        vocabulary=task.vocabulary,
-        read_request=task.read_request,
-    )
-    order = tf.data.Dataset.range(len(texts))
-    dataset = pipeline.model_features(plain, "requests", order, lengths, soft_ids)
-    numbers = np.fromiter(rows, np.int32)
-    return {**pipeline.stack(dataset), pipeline.ROW_NUMBERS: numbers}
+            task.check_text(text, row.where)
+    pairs = task.encode([Example(text, "") for text in texts])
+    layout = layout_of(task, lengths, soft_ids)
+    return layout.padded(pairs, np.fromiter(rows, np.int32))
 
 
-def _input_texts(task: Task, rows: Sequence[files.Row]) -> list[str | bytes]:
-    texts: list[str | bytes] = [""] * len(rows)
+def _input_texts(task: Task, rows: Sequence[files.Row]) -> list[str]:
+    texts = [""] * len(rows)
     structured = {}
     for i, row in enumerate(rows):
         if row.fields.keys() == RAW:
@@ -157,10 +147,7 @@ def _input_texts(task: Task, rows: Sequence[files.Row]) -> list[str | bytes]:
         else:
             structured[i] = task.read_request(row, i)
     if structured:
-        columns: Any = sources.to_columns(list(structured.values()))
-        dataset = tf.data.Dataset.from_tensor_slices(columns)
-        for preprocess in task.formats:
-            dataset = preprocess(dataset)
-        for i, example in zip(structured, dataset.as_numpy_iterator(), strict=True):
-            texts[i] = example["inputs"]
+        written = task.write(list(structured.values()))
+        for i, example in zip(structured, written, strict=True):
+            texts[i] = example.inputs
     return texts

@@ -1,12 +1,13 @@
 """Rows in memory -> batches to evaluate: sorted by length, or packed; back in order."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.pipeline import MEMBERS, to_batch
 from jaxprompt.shapes import Batch
 
 _WIDTH_STEP, _WIDTHS = 64, 8
@@ -14,9 +15,6 @@ _WIDTH_STEP, _WIDTHS = 64, 8
 
 Progress = Callable[[int, float], object]
 """Told after each batch how many examples it held, and what share was padding."""
-
-INPUTS, INPUT_SEGMENTS = "encoder_input_tokens", "encoder_segment_ids"
-TARGET_INPUTS = "decoder_input_tokens"
 
 
 class RowBatch(NamedTuple):
@@ -37,56 +35,57 @@ class RowBatch(NamedTuple):
         return int(np.sum(self.numbers >= 0))
 
 
-def join_members(
-    parts: Sequence[tuple[int, Mapping[str, np.ndarray]]],
-) -> dict[str, np.ndarray]:
+def join_members(parts: Sequence[tuple[int, Batch]]) -> Batch:
     """Puts rows of several members one below the other, padded to the widest inputs.
 
     Args:
-        parts: (member of the bank, model features of its rows), [rows, ...] each.
-
-    Returns:
-        Model features of all rows, with `MEMBERS`.
+        parts: (member of the bank, its rows as NumPy arrays).
     """
-    width = max(rows[INPUTS].shape[1] for _, rows in parts)
+    width = max(rows.inputs.shape[1] for _, rows in parts)
     owned = [
-        {
-            **rows,
-            INPUTS: np.pad(rows[INPUTS], ((0, 0), (0, width - rows[INPUTS].shape[1]))),
-            MEMBERS: np.full(len(rows[INPUTS]), member, np.int32),
-        }
+        dataclasses.replace(
+            rows,
+            inputs=_widened(rows.inputs, width),
+            input_segments=_widened(rows.input_segments, width),
+            members=np.full_like(rows.members, member),
+        )
         for member, rows in parts
     ]
-    return {name: np.concatenate([rows[name] for rows in owned]) for name in owned[0]}
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *owned)
 
 
-def swap_inputs(
-    rows: Mapping[str, np.ndarray], order: Int[np.ndarray, " rows"]
-) -> dict[str, np.ndarray]:
+def _widened(rows: Any, width: int) -> Any:
+    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])))
+
+
+def swap_inputs(rows: Batch, order: Int[np.ndarray, " rows"]) -> Batch:
     """Gives each row the input of another row, in front of its own targets.
 
     The last input token of a decoder-only model is the first target input; an
     encoder-decoder model has the same start there in every row.
 
     Args:
-        rows: Model features of one example a row, [rows, ...] each.
+        rows: One example a row, NumPy arrays.
         order: Number of the row whose input each row gets.
     """
-    target_inputs = rows[TARGET_INPUTS].copy()
-    target_inputs[:, 0] = rows[TARGET_INPUTS][order, 0]
-    return {**rows, INPUTS: rows[INPUTS][order], TARGET_INPUTS: target_inputs}
+    target_inputs: Any = np.array(rows.target_inputs)
+    target_inputs[:, 0] = rows.target_inputs[order, 0]
+    return dataclasses.replace(
+        rows,
+        inputs=rows.inputs[order],
+        input_segments=rows.input_segments[order],
+        target_inputs=target_inputs,
+    )
 
 
-def sorted_batches(
-    rows: Mapping[str, np.ndarray], batch_size: int
-) -> Iterator[RowBatch]:
+def sorted_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
     """Cuts rows into batches of like lengths, the longest first.
 
     So a batch holds little padding; and what does not fit in memory fails at once.
 
     Args:
-        rows: Model features of one example a row, [rows, ...] each.
-        batch_size: Rows B; the last batch is filled up with empty rows, all id 0.
+        rows: One example a row, NumPy arrays.
+        batch_size: Rows B; the last batch is filled up with empty rows.
 
     Yields:
         Batches of B rows, cut to one of a few widths that hold their inputs.
@@ -95,30 +94,32 @@ def sorted_batches(
         ValueError: If the batch size is below 1.
     """
     _check(batch_size)
-    sizes = np.count_nonzero(rows[INPUTS], axis=1)
+    sizes = np.count_nonzero(rows.input_segments, axis=1)
     order = np.argsort(-sizes, kind="stable")
-    full = rows[INPUTS].shape[1]
+    full = rows.inputs.shape[1]
     widths = min(max(len(order) // (2 * batch_size), 1), _WIDTHS)
     step = -(-int(sizes.max(initial=1)) // (widths * _WIDTH_STEP)) * _WIDTH_STEP
     for first in range(0, len(order), batch_size):
         numbers = order[first : first + batch_size]
         longest = max(int(sizes[numbers[0]]), 1)
         width = min(-(-longest // step) * step, full)
-        cut = {**rows, INPUTS: rows[INPUTS][:, :width]}
-        yield _padded(cut, numbers, batch_size)
+        cut = dataclasses.replace(
+            rows,
+            inputs=rows.inputs[:, :width],
+            input_segments=rows.input_segments[:, :width],
+        )
+        yield _filled(cut, numbers, numbers, batch_size)
 
 
-def packed_batches(
-    rows: Mapping[str, np.ndarray], batch_size: int
-) -> Iterator[RowBatch]:
+def packed_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
     """Lets several examples of one member share a row, each behind its soft tokens.
 
     Longest first, each goes to its member's first row with room for it. Targets are
     left out: what is to be predicted has none.
 
     Args:
-        rows: Model features of one example a row, [rows, ...] each.
-        batch_size: Rows B; the last batch is filled up with empty rows, all id 0.
+        rows: One example a row, NumPy arrays.
+        batch_size: Rows B; the last batch is filled up with empty rows.
 
     Yields:
         Batches of B rows, all of the given width.
@@ -127,12 +128,11 @@ def packed_batches(
         ValueError: If the batch size is below 1.
 
     Source: first fit decreasing, as in Johnson 1973 ("Near-optimal bin packing
-    algorithms"); seqio's packing keeps the order of a stream instead.
+    algorithms"); the packing of training keeps the order of a stream instead.
     """
     _check(batch_size)
-    inputs = rows[INPUTS]
-    sizes = np.count_nonzero(inputs, axis=1)
-    members = rows.get(MEMBERS, np.zeros(len(inputs), np.int32))
+    inputs, members = np.asarray(rows.inputs), np.asarray(rows.members)
+    sizes = np.count_nonzero(rows.input_segments, axis=1)
     full = inputs.shape[1]
     room, owners = np.zeros(0, np.int64), np.zeros(0, np.int32)
     shared: list[list[int]] = []
@@ -156,15 +156,20 @@ def packed_batches(
             segments[place, span] = segment + 1
             numbers[place, segment] = number
             start = span.stop
-    empty = np.zeros((len(shared), rows["decoder_target_tokens"].shape[1]))
-    names = [name for name in rows if name.startswith("decoder")]
-    features = {name: empty.astype(rows[name].dtype) for name in names}
-    features |= {INPUTS: packed, INPUT_SEGMENTS: segments, MEMBERS: owners}
+    empty = np.zeros((len(shared), rows.targets.shape[1]), np.int32)
+    arrays: dict[str, Any] = {
+        "inputs": packed,
+        "input_segments": segments,
+        "targets": empty,
+        "target_inputs": empty,
+        "target_segments": empty,
+        "weights": empty.astype(np.float32),
+        "members": owners,
+    }
+    batch = Batch(**arrays)
     for first in range(0, len(shared), batch_size):
         places = np.arange(first, min(first + batch_size, len(shared)))
-        cut = _padded(features, places, batch_size)
-        filler = ((0, batch_size - len(places)), (0, 0))
-        yield RowBatch(cut.batch, np.pad(numbers[places], filler, constant_values=-1))
+        yield _filled(batch, places, numbers[places], batch_size)
 
 
 def predict_rows(
@@ -214,14 +219,18 @@ def _check(batch_size: int) -> None:
         raise ValueError(f"batch size {batch_size}: use 1 or more rows")
 
 
-def _padded(
-    rows: Mapping[str, np.ndarray], numbers: Int[np.ndarray, " rows"], batch_size: int
+def _filled(
+    rows: Batch,
+    places: Int[np.ndarray, " rows"],
+    numbers: Int[np.ndarray, "rows *E"],
+    batch_size: int,
 ) -> RowBatch:
-    missing = batch_size - len(numbers)
-    features = {
-        name: np.pad(x[numbers], [(0, missing), *[(0, 0)] * (x.ndim - 1)])
-        for name, x in rows.items()
-    }
-    return RowBatch(
-        to_batch(features), np.pad(numbers, (0, missing), constant_values=-1)
-    )
+    """Takes some rows as a batch, with empty rows behind them."""
+    missing = batch_size - len(places)
+
+    def take(x: Any, filler: int = 0) -> Any:
+        widths = [(0, missing), *[(0, 0)] * (x.ndim - 1)]
+        return np.pad(x, widths, constant_values=filler)
+
+    batch = jax.tree.map(lambda x: take(x[places]), rows)
+    return RowBatch(batch, take(numbers, -1))

@@ -56,7 +56,7 @@ def read_t5_model(
         size=model.get_piece_size(),
         end=end,
         unknown=model.unk_id(),
-        encode=model.encode,
+        encode=lambda texts: model.encode(list(texts)),
         decode=model.decode,
         name=model.id_to_piece,
     )
@@ -111,7 +111,7 @@ def read_rinna_model(path: Path) -> Pieces:
         size=1 + max([model.get_piece_size() - 1, *special.values()]),
         end=model.eos_id(),
         unknown=model.unk_id(),
-        encode=encode,
+        encode=lambda texts: [encode(text) for text in texts],
         decode=decode,
         name=lambda number: names.get(number) or model.id_to_piece(number),
     )

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from jaxprompt.data.libraries import tf
 from jaxprompt.data.task import Task
 
 
@@ -58,15 +57,6 @@ def training_examples(task: Task, split: str, count: int, seed: int) -> list[str
             "use fewer"
         )
     numbers = np.random.default_rng(seed).choice(rows, count, replace=False)
-    source = task.source.pick(split, tf.data.Dataset.from_tensor_slices(numbers))
-    examples = task.asked_in_words.seqio_task.replace(source=source).get_dataset(
-        split=split, shuffle=False
-    )
+    examples = task.asked_in_words.examples(split, numbers)
     between, ending = (" ", "") if task.in_words is None else ("", task.in_words.ending)
-    return [
-        row["inputs_pretokenized"].decode()
-        + between
-        + row["targets_pretokenized"].decode()
-        + ending
-        for row in examples.as_numpy_iterator()
-    ]
+    return [f"{x.inputs}{between}{x.targets}{ending}" for x in examples]

@@ -1,36 +1,46 @@
-"""A task: rows of text to text, tokenised for one backbone, with its metrics."""
+"""A task: rows as text to text for one backbone, and how answers are scored."""
 
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data import files, glue, official, qa, sources, superglue
-from jaxprompt.data.libraries import seqio, tf
-from jaxprompt.data.vocabulary import decode, is_causal, rowless
+from jaxprompt.data.files import Row
+from jaxprompt.data.metrics import Metric
+from jaxprompt.data.sources import Features, Source
+from jaxprompt.data.tokens import Pair, Tokens, to_tokens
+from jaxprompt.data.vocabulary import Vocabulary, decode
 from jaxprompt.data.writing import as_written
 
-OFFICIAL_TASKS: dict[str, official.Spec] = {
-    **glue.TASKS,
-    **superglue.TASKS,
-    **qa.TASKS,
-}
+UNLABELLED = -1
+"""Class index, or score, of a row without a label, as in TFDS."""
 
-START_WORDS = {
-    "record": ("commonsense", "reasoning", "reading", "comprehension"),
-    "wsc": ("commonsense", "pronoun", "resolution"),
-    "stsb": ("0.0", "1.0", "2.0", "3.0", "4.0", "5.0"),
-}
-"""Task without label words -> words for class-label initialisation.
 
-Source: Lester et al. 2021 (arXiv:2104.08691), on initialisation for ReCoRD and WSC. For
-STS-B, the scores that bound its range and divide it.
-"""
+class Example(NamedTuple):
+    """A row as text to text.
+
+    Attributes:
+        inputs: What the model reads.
+        targets: What it is to write.
+    """
+
+    inputs: str
+    targets: str
+
+
+Write = Callable[[Sequence[Features]], Sequence[Example]]
+"""From rows to their examples, one for each row, in order."""
+
+Compare = Callable[..., Any]
+"""From a text, with the keywords `example` (the row's fields) and `is_target`, to what
+the metrics compare."""
+
+Draw = Callable[[str, Iterable[int]], Iterator[Pair]]
+"""From a split and numbers of examples to their token ids, in order."""
 
 
 class Part(NamedTuple):
@@ -61,39 +71,66 @@ class InWords(NamedTuple):
     joint: str
 
 
+def texts_as_they_are(rows: Sequence[Features]) -> list[Example]:
+    """Writes rows that hold their texts already, as "inputs" and "targets"."""
+    return [Example(row["inputs"], row["targets"]) for row in rows]
+
+
+def text_itself(text: str, example: Any = None, is_target: bool = False) -> str:
+    """Compares texts as they are."""
+    del example, is_target
+    return text
+
+
+def _rows_themselves(rows: Sequence[Features]) -> Sequence[Features]:
+    return rows
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A task, tokenised but not yet cut to lengths and without soft tokens.
+    """A task for one backbone, not yet cut to lengths and without soft tokens.
 
     Attributes:
         name: The task's name.
-        seqio_task: Features "inputs" and "targets", each ending in end-of-sequence;
-            for a decoder-only model the targets alone.
         source: The rows.
-        labels: The legal label words (verbalizers) in class order; None for free text.
         vocabulary: The backbone's vocabulary.
-        formats: The first preprocessors: features of a row -> texts.
         read_request: A row to predict, and its number -> features without a label.
+        labels: The legal label words (verbalizers) in class order; None for free text.
+        write: From rows to examples.
+        compare: From a text to what the metrics compare.
+        fields: From rows to what `compare` gets as `example`.
+        metrics: What scores the answers.
         start_words: Words that a prompt may start from: the labels, or where they are
             free text, words of the task.
         parts: Name -> what the task mixes; empty for a task of one kind.
         headline: Metrics whose mean is the score; empty for all.
         in_words: How a hand-written prompt asks; None if no other way.
+        draw: Where token ids are drawn anew in every epoch, as in pre-training; None
+            where they are those of the examples.
         targets_are_right: Whether the target of every row is a right answer to it.
     """
 
     name: str
-    seqio_task: seqio.Task
-    source: sources.TableSource
-    labels: tuple[str, ...] | None
-    vocabulary: seqio.Vocabulary
-    formats: tuple[Callable[..., Any], ...]
-    read_request: Callable[[files.Row, int], dict[str, Any]]
+    source: Source
+    vocabulary: Vocabulary
+    read_request: Callable[[Row, int], Features]
+    labels: tuple[str, ...] | None = None
+    write: Write = texts_as_they_are
+    compare: Compare = text_itself
+    fields: Callable[[Sequence[Features]], Sequence[Any]] = _rows_themselves
+    metrics: tuple[Metric, ...] = ()
     start_words: tuple[str, ...] = ()
     parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
     headline: tuple[str, ...] = ()
     in_words: InWords | None = None
+    draw: Draw | None = None
     targets_are_right: bool = True
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.:]+", self.name):
+            raise ValueError(
+                f'task name {self.name!r}: use letters, digits, "_", "." and ":"'
+            )
 
     @property
     def asked_in_words(self) -> "Task":
@@ -103,12 +140,17 @@ class Task:
     @property
     def causal(self) -> bool:
         """Whether it is tokenised for a decoder-only model."""
-        return is_causal(self.vocabulary)
+        return self.vocabulary.causal
+
+    @property
+    def end(self) -> int:
+        """Id of end-of-sequence."""
+        return self.vocabulary.eos_id
 
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that are there."""
-        return tuple(self.source.splits)
+        return self.source.splits
 
     def check_split(self, split: str) -> None:
         """Checks that a split is there, and reads no row of it.
@@ -121,36 +163,49 @@ class Task:
 
     def num_examples(self, split: str) -> int:
         """Returns the rows of a split; reads and validates all of them."""
-        return self.source.num_input_examples(split)
+        return len(self.source.rows(split))
 
     def check_labelled(self, split: str) -> None:
         """Raises ValueError if rows of the split have no label, as official tests."""
-        columns = self.source.columns(split)
-        label, answers = columns.get("label"), columns.get("answers")
-        missing = label is not None and (label.numpy() == official.UNLABELLED).any()
-        if isinstance(answers, tf.RaggedTensor):
-            missing = missing or (answers.row_lengths().numpy() == 0).any()
-        if missing:
-            raise ValueError(
-                f"split {split!r} of task {self.name} has no labels: train and "
-                "evaluate on another split, or predict"
-            )
+        for row in self.source.rows(split):
+            if row.get("label") == UNLABELLED or row.get("answers") == []:
+                raise ValueError(
+                    f"split {split!r} of task {self.name} has no labels: train and "
+                    "evaluate on another split, or predict"
+                )
+
+    def examples(
+        self, split: str, numbers: Iterable[int] | None = None
+    ) -> Sequence[Example]:
+        """Writes rows of a split as text to text.
+
+        Args:
+            split: The split.
+            numbers: Which rows, in the wanted order; None for all.
+        """
+        if numbers is not None and split not in self._written_examples:
+            rows = self.source.rows(split)
+            return self.write([rows[number] for number in numbers])
+        if split not in self._written_examples:
+            self._written_examples[split] = self.write(self.source.rows(split))
+        found = self._written_examples[split]
+        return found if numbers is None else [found[number] for number in numbers]
+
+    @functools.cached_property
+    def _written_examples(self) -> dict[str, Sequence[Example]]:
+        return {}
 
     def check_tokens(self, split: str) -> None:
         """Raises ValueError if a text holds a token without a row in the model's table.
 
         Only where the vocabulary has such tokens are the texts of the split read.
         """
-        if not rowless(self.vocabulary):
+        if not self.vocabulary.rowless or self.draw is not None:
             return
-        rows = tf.data.Dataset.range(self.num_examples(split))
-        examples: Any = self.source.select(split, rows)
-        for preprocess in self.formats:
-            examples = preprocess(examples)
-        for number, example in enumerate(examples.as_numpy_iterator()):
+        for number, example in enumerate(self.examples(split)):
             where = f"example {number} of split {split!r} of task {self.name}"
-            for name in ("inputs", "targets"):
-                self.check_text(example[name].decode(), where)
+            for text in example:
+                self.check_text(text, where)
 
     def check_text(self, text: str, where: str) -> None:
         """Raises ValueError, which says where, if a token of the text has no row."""
@@ -158,6 +213,51 @@ class Task:
             self.vocabulary.encode(text)
         except ValueError as err:
             raise ValueError(f"{where}: {err}") from err
+
+    def encode(self, examples: Sequence[Example]) -> list[Pair]:
+        """Tokenises examples."""
+        encode = self.vocabulary.encode_all
+        inputs = encode([example.inputs for example in examples])
+        targets = encode([example.targets for example in examples])
+        return [self.ended(*pair) for pair in zip(inputs, targets, strict=True)]
+
+    def ended(self, inputs: Iterable[int], targets: Iterable[int]) -> Pair:
+        """Puts end-of-sequence behind the ids of an example.
+
+        A decoder goes on from its input, which therefore does not end.
+        """
+        ending = [] if self.causal else [self.end]
+        return Pair(
+            np.array([*inputs, *ending], np.int32),
+            np.array([*targets, self.end], np.int32),
+        )
+
+    def pairs(self, split: str, numbers: Iterable[int]) -> Iterator[Pair]:
+        """Yields the token ids of examples.
+
+        Args:
+            split: The split.
+            numbers: Of the examples, in the wanted order. Epochs count on: of R rows,
+                number R is the first one again, in the second epoch.
+        """
+        if self.draw is not None:
+            return self.draw(split, numbers)
+        inputs, targets = self._encoded(split)
+        return (
+            Pair(inputs[number % len(inputs)], targets[number % len(targets)])
+            for number in numbers
+        )
+
+    def _encoded(self, split: str) -> tuple[Tokens, Tokens]:
+        """Tokenises a whole split, once."""
+        if split not in self._tokens:
+            inputs, targets = zip(*self.encode(self.examples(split)), strict=True)
+            self._tokens[split] = to_tokens(inputs), to_tokens(targets)
+        return self._tokens[split]
+
+    @functools.cached_property
+    def _tokens(self) -> dict[str, tuple[Tokens, Tokens]]:
+        return {}
 
     def decode(self, ids: Int[np.ndarray, "B L"]) -> list[str]:
         """Turns target ids into texts.
@@ -172,7 +272,7 @@ class Task:
             One text per row.
         """
         labels = self.labels or ()
-        written = decode(self.vocabulary, [self._with_eos(word) for word in labels])
+        written = decode(self.vocabulary, [self._with_end(word) for word in labels])
         words = dict(zip(written, labels, strict=True))
         return [words.get(text, text) for text in decode(self.vocabulary, ids)]
 
@@ -203,7 +303,7 @@ class Task:
             raise ValueError(f"task {self.name} is free text: it has no label words")
         rows = np.zeros((len(self.labels), length), np.int32)
         for row, label in zip(rows, self.labels, strict=True):
-            ids = self._with_eos(label)
+            ids = self._with_end(label)
             if len(ids) > length:
                 raise ValueError(
                     f"label {label!r} takes {len(ids)} tokens with end-of-sequence, "
@@ -218,181 +318,16 @@ class Task:
             )
         return rows
 
-    def _with_eos(self, text: str) -> list[int]:
-        eos_id: Any = self.vocabulary.eos_id
-        return [*self.vocabulary.encode(text), eos_id]
+    def _with_end(self, text: str) -> list[int]:
+        return [*self.vocabulary.encode(text), self.end]
 
 
-def make_task(
-    name: str,
-    source: sources.TableSource,
-    *,
-    vocabulary: seqio.Vocabulary,
-    read_request: Callable[[files.Row, int], dict[str, Any]],
-    labels: Sequence[str] | None = None,
-    formats: Sequence[Callable[..., Any]] = (),
-    postprocess_fn: Callable[..., Any] | None = None,
-    metric_fns: Sequence[Callable[..., Any]] = (),
-    token_formats: Sequence[Callable[..., Any]] = (),
-    start_words: Sequence[str] = (),
-    parts: Mapping[str, Part] | None = None,
-    targets_are_right: bool = True,
-) -> Task:
-    """Puts a task together: format, tokenise, append end-of-sequence.
+def class_index(labels: Sequence[str]) -> Compare:
+    """Makes the way from a label word to its class index, which is -1 for any other."""
+    index = {label: number for number, label in enumerate(labels)}
 
-    Args:
-        name: Letters, digits, "_", "." and ":".
-        source: The rows.
-        vocabulary: The backbone's vocabulary.
-        read_request: See `Task`.
-        labels: The legal label words in class order; None for free text.
-        formats: Preprocessors from features to the texts "inputs" and "targets".
-        postprocess_fn: Text -> what the metrics compare; by default the text.
-        metric_fns: Functions (targets, predictions) -> scores.
-        token_formats: Preprocessors of what is tokenised, before end-of-sequence.
-        start_words: See `Task`; by default the labels.
-        parts: See `Task`.
-        targets_are_right: See `Task`.
+    def compare(text: str, example: Any = None, is_target: bool = False) -> int:
+        del example, is_target
+        return index.get(text, -1)
 
-    Returns:
-        The task; it is not registered with seqio, so names never clash.
-
-    Raises:
-        ValueError: If the name has other characters.
-    """
-    if not re.fullmatch(r"[\w.:]+", name):
-        raise ValueError(f'task name {name!r}: use letters, digits, "_", "." and ":"')
-    # A decoder goes on from its input, which therefore does not end.
-    causal = is_causal(vocabulary)
-    inputs = seqio.Feature(vocabulary=vocabulary, add_eos=not causal)
-    targets = seqio.Feature(vocabulary=vocabulary, add_eos=True)
-    seqio_task = seqio.Task(
-        name,
-        source,
-        output_features={"inputs": inputs, "targets": targets},
-        preprocessors=[
-            *formats,
-            seqio.preprocessors.tokenize,
-            *token_formats,
-            seqio.preprocessors.append_eos,
-        ],
-        postprocess_fn=postprocess_fn,
-        metric_fns=list(metric_fns),
-        # The source shuffles all rows by itself.
-        shuffle_buffer_size=None,
-    )
-    return Task(
-        name=name,
-        seqio_task=seqio_task,
-        source=source,
-        labels=None if labels is None else tuple(labels),
-        vocabulary=vocabulary,
-        formats=tuple(formats),
-        read_request=read_request,
-        start_words=tuple(start_words or labels or ()),
-        parts=parts or {},
-        targets_are_right=targets_are_right,
-    )
-
-
-def load_task(
-    name: str,
-    *,
-    vocabulary: seqio.Vocabulary,
-    data_dir: str | Path | None = None,
-    keep_task_name: bool = False,
-    label_words: Mapping[str, str] | None = None,
-) -> Task:
-    """Makes an official task in t5's text-to-text format.
-
-    A split's file is looked for, and its rows are validated, when the split is first
-    used: without any file the task still answers requests.
-
-    Args:
-        name: One of `task_names()`.
-        vocabulary: The backbone's vocabulary.
-        data_dir: Folder of the official files; None for TFDS.
-        keep_task_name: Whether the inputs start with the task's name, as T5 was
-            trained. Prompt tuning drops it: the prompt has to say what to do.
-        label_words: Label of t5's format -> the word that stands for it (verbalizer),
-            where the model knows a better one; every label needs a word of its own.
-
-    Returns:
-        The task; the same examples from TFDS and from files.
-
-    Raises:
-        ValueError: If there is no such task, or the label words are not of its labels.
-
-    Source: no task name in the input: Lester et al. 2021, sec. 3 (arXiv:2104.08691).
-    """
-    if name not in OFFICIAL_TASKS:
-        raise ValueError(f"no task {name!r}: known are {', '.join(task_names())}")
-    spec = OFFICIAL_TASKS[name]
-    labels, formats = spec.label_words, spec.formats(keep_task_name)
-    postprocess_fn = spec.postprocess_fn
-    if label_words is not None:
-        if labels is None:
-            raise ValueError(
-                f"label words {dict(label_words)} of task {name}: its answers are free "
-                "text, so leave label_words out"
-            )
-        words = _words_of(labels, label_words, name)
-        formats = [*formats, _verbalize(labels, words)]
-        label_of = dict(zip(words, labels, strict=True))
-        postprocess_fn = functools.partial(_of_word, spec.postprocess_fn, label_of)
-        labels = words
-    return make_task(
-        name,
-        spec.source(data_dir),
-        vocabulary=vocabulary,
-        labels=labels,
-        formats=formats,
-        read_request=spec.read_request,
-        postprocess_fn=postprocess_fn,
-        metric_fns=spec.metric_fns,
-        start_words=START_WORDS.get(name, ()),
-        targets_are_right=spec.targets_are_right,
-    )
-
-
-def _words_of(
-    labels: tuple[str, ...], label_words: Mapping[str, str], name: str
-) -> tuple[str, ...]:
-    words = tuple(label_words.get(label, "") for label in labels)
-    if set(label_words) != set(labels) or len({*words, ""}) <= len(labels):
-        raise ValueError(
-            f"label words {dict(label_words)} of task {name}: give each of its labels "
-            f"{', '.join(labels)} a word of its own"
-        )
-    return words
-
-
-def _of_word(
-    postprocess_fn: Callable[..., Any],
-    label_of: Mapping[str, str],
-    text: str,
-    **example: Any,
-) -> Any:
-    """Postprocesses the label that a word stands for; no label is "", none at all."""
-    return postprocess_fn(label_of.get(text, ""), **example)
-
-
-def _verbalize(
-    labels: tuple[str, ...], words: tuple[str, ...]
-) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Makes the step that writes a label's word; other targets stay as they are."""
-
-    def verbalize(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        is_label = tf.equal(features["targets"], labels)
-        place = tf.argmax(tf.cast(is_label, tf.int32))
-        word = tf.where(
-            tf.reduce_any(is_label), tf.gather(words, place), features["targets"]
-        )
-        return {**features, "targets": word}
-
-    return lambda dataset: dataset.map(verbalize)
-
-
-def task_names() -> tuple[str, ...]:
-    """Returns the names that `load_task` knows."""
-    return tuple(sorted(OFFICIAL_TASKS))
+    return compare

@@ -1,73 +1,80 @@
-"""A backbone's vocabulary: text <-> ids that have a row, for seqio and for everyone."""
+"""A backbone's vocabulary: text <-> ids that have a row in its embedding table."""
 
 import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from jaxprompt.data.libraries import seqio, tf
 from jaxprompt.data.pieces import Pieces
 from jaxprompt.data.vocabulary_files import find_vocabulary, read_vocabulary
-
-Vocabulary = seqio.Vocabulary
-"""What the other rooms call it; only this one imports seqio."""
 
 _SHOWN = 5  # Tokens that a note names.
 _SHOWN_TEXT = 60  # Characters of a text that an error shows.
 
 
-class ModelVocabulary(seqio.Vocabulary):
-    """A model's own vocabulary as a seqio vocabulary, where id 0 is padding.
+class Vocabulary:
+    """A model's own vocabulary, with ids where 0 is padding.
 
     GPT-2 gives id 0 to "!" and rinna's models to <unk>. So a decoder-only model's ids
     are one up here: V is one more than the model's own.
 
     Attributes:
-        causal: Whether it is a decoder-only model's.
         pieces: The model's own vocabulary, with its own ids.
+        causal: Whether it is a decoder-only model's.
+        pad_id: Id of padding, 0.
+        eos_id: Id of end-of-sequence.
+        unk_id: Id of a piece that the vocabulary lacks; the end's, where it lacks none.
+        vocab_size: How many ids there are.
     """
 
+    pad_id = 0
+
     def __init__(self, pieces: Pieces, *, causal: bool = False, rows: int | None):
-        super().__init__(extra_ids=0)
+        """Takes a model's vocabulary.
+
+        Args:
+            pieces: It, with its own ids.
+            causal: Whether it is a decoder-only model's.
+            rows: Ids that the embedding table has rows for; None for no limit.
+        """
         self.pieces = pieces
         self.causal = causal
         self._up = int(causal)
         self._rows = rows
-
-    @property
-    def bos_id(self) -> int | None:
-        """None: a text starts from its prompt, from padding or end-of-sequence."""
-        return None
-
-    @property
-    def eos_id(self) -> int | None:
-        """Id of end-of-sequence."""
-        return self.pieces.end + self._up
-
-    @property
-    def unk_id(self) -> int | None:
-        """Id of a piece that the vocabulary lacks; the end's, where it lacks none."""
-        unknown = self.pieces.unknown
-        return self.eos_id if unknown is None else unknown + self._up
+        self.vocab_size = pieces.size + self._up
+        self.eos_id = pieces.end + self._up
+        unknown = pieces.end if pieces.unknown is None else pieces.unknown
+        self.unk_id = unknown + self._up
 
     @property
     def rowless(self) -> dict[int, str]:
         """Ids for which the embedding table has no row -> their tokens."""
         if self._rows is None:
             return {}
-        ids = range(self._rows, self._base_vocab_size)
+        ids = range(self._rows, self.vocab_size)
         return {number: self.pieces.name(number - self._up) for number in ids}
 
-    @property
-    def _base_vocab_size(self) -> int:
-        return self.pieces.size + self._up
+    def encode(self, text: str) -> list[int]:
+        """Turns a text into ids, without end-of-sequence.
 
-    def _encode(self, s: str) -> Sequence[int]:
-        ids = [number + self._up for number in self.pieces.encode(s)]
-        if self._rows is not None and max(ids, default=0) >= self._rows:
-            self._refuse(s, max(ids))
-        return ids
+        Raises:
+            ValueError: If it holds a token without a row in the embedding table.
+        """
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Turns texts into ids, with as many threads as the library takes.
+
+        Raises:
+            ValueError: As `encode`.
+        """
+        encoded = self.pieces.encode(texts)
+        if self._up:
+            encoded = [[number + self._up for number in ids] for ids in encoded]
+        if self._rows is not None:
+            for text, ids in zip(texts, encoded, strict=True):
+                if max(ids, default=0) >= self._rows:
+                    self._refuse(text, max(ids))
+        return encoded
 
     def _refuse(self, text: str, number: int) -> None:
         shown = text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
@@ -78,24 +85,20 @@ class ModelVocabulary(seqio.Vocabulary):
             "the text, or give the table a row for it"
         )
 
-    def _decode(self, ids: Iterable[int]) -> str:
-        kept = [int(i) - self._up for i in ids if i not in (self.pad_id, self.eos_id)]
+    def decode(self, ids: Iterable[int]) -> str:
+        """Turns ids into a text, which ends at the first end-of-sequence.
+
+        Args:
+            ids: The ids; one that the vocabulary lacks is written as the unknown piece.
+        """
+        kept: list[int] = []
+        for number in map(int, ids):
+            if number == self.eos_id:
+                break
+            if number != self.pad_id:
+                known = number if number < self.vocab_size else self.unk_id
+                kept.append(known - self._up)
         return self.pieces.decode(kept)
-
-    def _encode_tf(self, s: tf.Tensor) -> tf.Tensor:
-        def encode(text: bytes | np.ndarray) -> np.ndarray:
-            # Bytes in a graph, an array outside of one.
-            ids = self._encode(np.asarray(text, object).item().decode("utf-8"))
-            return np.asarray(ids, np.int32)
-
-        ids = tf.numpy_function(encode, [s], tf.int32, stateful=False)
-        ids.set_shape([None])
-        return ids
-
-    def _decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
-        return tf.numpy_function(
-            lambda row: self._decode(row.tolist()), [ids], tf.string, stateful=False
-        )
 
 
 def load_vocabulary(
@@ -104,7 +107,7 @@ def load_vocabulary(
     *,
     causal: bool = False,
     rows: int | None = None,
-) -> ModelVocabulary:
+) -> Vocabulary:
     """Loads the vocabulary of a backbone; the same arguments give the same object.
 
     It is the model's own tokenizer, read by transformers: tokenizer.json, or the
@@ -133,24 +136,14 @@ def load_vocabulary(
     return _load(find_vocabulary(path).absolute(), extra_ids, causal, rows)
 
 
-def decode(vocabulary: seqio.Vocabulary, ids: Iterable[Iterable[int]]) -> list[str]:
+def decode(vocabulary: Vocabulary, ids: Iterable[Iterable[int]]) -> list[str]:
     """Turns ids [B, L] into B texts; a text ends at its end-of-sequence."""
-    return [vocabulary.decode([int(i) for i in row]) for row in ids]
+    return [vocabulary.decode(row) for row in ids]
 
 
-def is_causal(vocabulary: seqio.Vocabulary) -> bool:
-    """Says whether a vocabulary is a decoder-only model's."""
-    return isinstance(vocabulary, ModelVocabulary) and vocabulary.causal
-
-
-def rowless(vocabulary: seqio.Vocabulary) -> dict[int, str]:
-    """Returns the ids for which the embedding table has no row -> their tokens."""
-    return vocabulary.rowless if isinstance(vocabulary, ModelVocabulary) else {}
-
-
-def rowless_note(vocabulary: seqio.Vocabulary) -> str | None:
+def rowless_note(vocabulary: Vocabulary) -> str | None:
     """Says which tokens have no row in the embedding table; None if all have one."""
-    tokens = list(rowless(vocabulary).values())
+    tokens = list(vocabulary.rowless.values())
     if not tokens:
         return None
     names = ", ".join(map(repr, tokens[:_SHOWN]))
@@ -164,6 +157,6 @@ def rowless_note(vocabulary: seqio.Vocabulary) -> str | None:
 @functools.cache
 def _load(
     path: Path, extra_ids: int | None, causal: bool, rows: int | None
-) -> ModelVocabulary:
+) -> Vocabulary:
     pieces = read_vocabulary(path, extra_ids, causal, rows)
-    return ModelVocabulary(pieces, causal=causal, rows=rows)
+    return Vocabulary(pieces, causal=causal, rows=rows)

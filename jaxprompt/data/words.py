@@ -1,18 +1,16 @@
 """Which rows of an embedding table are words, not padding, sentinels or controls."""
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool
 
-if TYPE_CHECKING:
-    from jaxprompt.data.libraries import seqio
+from jaxprompt.data.vocabulary import Vocabulary
 
 _SENTINEL = re.compile(r"<extra_id_\d+>")
 
 
-def word_rows(vocabulary: "seqio.Vocabulary", rows: int) -> Bool[np.ndarray, "V"]:
+def word_rows(vocabulary: Vocabulary, rows: int) -> Bool[np.ndarray, "V"]:
     """Finds the rows that stand for a piece of text.
 
     The others are padding, end-of-sequence, the unknown piece, the sentinels of span

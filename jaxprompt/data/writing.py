@@ -1,28 +1,24 @@
 """What a vocabulary can write: a text as it comes back, and the characters it lacks."""
 
 import unicodedata
-from typing import Any
 
-from jaxprompt.data.libraries import seqio
-from jaxprompt.data.vocabulary import decode
+from jaxprompt.data.vocabulary import Vocabulary
 
 
-def lost_ids(vocabulary: seqio.Vocabulary) -> set[int | None]:
+def lost_ids(vocabulary: Vocabulary) -> set[int]:
     """Returns the ids that stand for no text: padding, end-of-sequence, unknown.
 
     An answer that needs one of them inside can never be written.
     """
-    eos_id: Any = vocabulary.eos_id
-    return {0, eos_id, vocabulary.unk_id}
+    return {vocabulary.pad_id, vocabulary.eos_id, vocabulary.unk_id}
 
 
-def come_back(vocabulary: seqio.Vocabulary, text: str) -> str:
+def come_back(vocabulary: Vocabulary, text: str) -> str:
     """Returns the text that a text's tokens are decoded to, <unk> and all."""
-    eos_id: Any = vocabulary.eos_id
-    return decode(vocabulary, [[*vocabulary.encode(text), eos_id]])[0]
+    return vocabulary.decode(vocabulary.encode(text))
 
 
-def as_written(vocabulary: seqio.Vocabulary, text: str) -> str | None:
+def as_written(vocabulary: Vocabulary, text: str) -> str | None:
     """Returns a text as it reads where a model writes every token of it.
 
     A SentencePiece vocabulary does not tell all texts apart: line breaks, tabs and
@@ -37,12 +33,12 @@ def as_written(vocabulary: seqio.Vocabulary, text: str) -> str | None:
         The text that its tokens are decoded to; None if the vocabulary lacks some of
         its characters, so that they become <unk>.
     """
-    if lost_ids(vocabulary).intersection(map(int, vocabulary.encode(text))):
+    if lost_ids(vocabulary).intersection(vocabulary.encode(text)):
         return None
     return come_back(vocabulary, text)
 
 
-def lost_characters(vocabulary: seqio.Vocabulary, text: str) -> str:
+def lost_characters(vocabulary: Vocabulary, text: str) -> str:
     """Returns the characters of a text that the vocabulary lacks, each once.
 
     It is empty where they are lost only together, as "<|endoftext|>" is.

@@ -1,7 +1,7 @@
 """Teacher-forced loss on a split, beside the loss with another row's input."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,8 @@ import numpy as np
 import optax
 from jaxtyping import Int
 
-from jaxprompt.data.pipeline import (
-    Lengths,
-    model_features,
-    sample_rows,
-    stack,
-)
+from jaxprompt.data.pipeline import Lengths, layout_of, sample_rows
 from jaxprompt.data.rows import (
-    INPUTS,
     Progress,
     RowBatch,
     padding_share,
@@ -103,15 +97,15 @@ class LossSet:
         """
         task.check_labelled(split)
         count = task.num_examples(split)
-        rows = sample_rows(count, None)
-        self._split = stack(model_features(task, split, rows, lengths, soft_ids))
-        chosen = list(sample_rows(count, num_examples).as_numpy_iterator())
-        self._rows = {name: x[chosen] for name, x in self._split.items()}
+        layout = layout_of(task, lengths, soft_ids)
+        self._split = layout.padded(task.pairs(split, range(count)))
+        chosen = sample_rows(count, num_examples)
+        self._rows = jax.tree.map(lambda x: x[chosen], self._split)
 
     @property
     def num_examples(self) -> int:
         """Rows that are measured."""
-        return len(self._rows[INPUTS])
+        return len(self._rows.inputs)
 
     def batches(
         self, batch_size: int, *, other_input: bool = False
@@ -134,8 +128,8 @@ class LossSet:
         What a model reaches that knows how often each token occurs in this very split,
         and nothing else. All rows count: a few show too few of the tokens.
         """
-        ids = self._split["decoder_target_tokens"]
-        counts = np.bincount(ids[self._split["decoder_loss_weights"] > 0])
+        ids: Any = self._split.targets
+        counts = np.bincount(ids[self._split.weights > 0])
         shares = counts[counts > 0] / counts.sum()
         return float(-np.sum(shares * np.log(shares)))
 

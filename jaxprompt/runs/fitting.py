@@ -62,9 +62,10 @@ def check_training(ready: Ready, start: Prompt) -> None:
     stream = _batches(ready, start.length)(starts)
     if run.data.pack:  # Only packing tells how many rows there are.
         next(stream)
-    widths = ready.training_lengths(start.length).of_rows(ready.soft_ids(start.length))
+    lengths = ready.training_lengths(start.length)
+    widths = (len(ready.soft_ids(start.length)) + lengths.inputs, lengths.targets)
     rows = unpacked_batch(
-        *(np.zeros((run.batch_size, width), np.int32) for width in widths.values())
+        *(np.zeros((run.batch_size, width), np.int32) for width in widths)
     )
     logits = functools.partial(prompted_logits, ready.backbone)
     jax.eval_shape(logits, ready.join(start), rows)

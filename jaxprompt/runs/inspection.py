@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxprompt.config import OfficialTask, OwnTask, Run
+from jaxprompt.config import Run
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import Provenance, load_prompt, load_start
@@ -133,18 +133,11 @@ def _words_of(
     The task's files need not be there. The latter are for class-label initialisation,
     where the file has no start.
     """
-    from jaxprompt.data.task import OFFICIAL_TASKS
-
     tasks = [task for task in run.data.tasks if task.label == provenance.task]
     labels: list[str] = []
     # A bank has several tasks; a prompt saved by plain Python may name none of them.
     for task in tasks or run.data.tasks[:1]:
-        if isinstance(task, OwnTask):
-            labels = [*(task.labels or {}).values()]
-        elif isinstance(task, OfficialTask) and task.name in OFFICIAL_TASKS:
-            verbalizers = task.label_words or {}
-            legal = OFFICIAL_TASKS[task.name].label_words or ()
-            labels = [verbalizers.get(label, label) for label in legal]
+        labels = [*task.label_words_in_order]
     initial = tuple(run.prompt.words) or tuple(dict.fromkeys(labels))
     started = initial if provenance.init == "class_labels" else ()
     return tuple(dict.fromkeys((*initial, *labels))), started

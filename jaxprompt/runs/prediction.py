@@ -23,6 +23,7 @@ from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output
 from jaxprompt.runs.prepare import Ready, prepare
 from jaxprompt.runs.together import answer_settings, check_together
+from jaxprompt.shapes import Batch
 from jaxprompt.strict_json import as_json, printable_json
 from jaxprompt.terminal import say
 
@@ -173,7 +174,7 @@ def _tokenise(
     ready: Ready,
     member: Member,
     rows: Mapping[int, Row],
-) -> dict[str, np.ndarray]:
+) -> Batch:
     """Tokenises a member's rows, by their numbers, behind its soft tokens."""
     lengths = dataclasses.replace(ready.lengths, inputs=member.run.data.input_length)
     soft_ids = ready.soft_ids(member.prompt.length)

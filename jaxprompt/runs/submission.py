@@ -4,13 +4,13 @@ from pathlib import Path
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, OfficialTask, Run
-from jaxprompt.data.rows import predict_rows
-from jaxprompt.data.submission import (
+from jaxprompt.data.official.submission import (
     row_numbers,
     split_batches,
     submission,
     submission_file,
 )
+from jaxprompt.data.rows import predict_rows
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output

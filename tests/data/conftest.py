@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
-import seqio
 
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary
 
 SENTENCES = [
     "a kettle sings on the stove and nobody minds the rain",
@@ -59,7 +58,7 @@ def causal_spiece(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def vocabulary(spiece: Path) -> seqio.Vocabulary:
+def vocabulary(spiece: Path) -> Vocabulary:
     return load_vocabulary(spiece)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from jaxprompt.data.batches import Lengths, train_batches
+from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.position import Position
-from jaxprompt.data.task import Task, load_task
+from jaxprompt.data.task import Task
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch
 

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import seqio
-import tensorflow as tf
 
 from jaxprompt.data.batches import train_batches
-from jaxprompt.data.converter import make_converter
 from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.own import file_task
-from jaxprompt.data.pipeline import Lengths, to_batch
+from jaxprompt.data.pipeline import Layout, Lengths
+from jaxprompt.data.tokens import Pair
 from jaxprompt.data.vocabulary import load_vocabulary
 
 END = 9
@@ -22,30 +20,19 @@ SOFT = np.array([50], np.int32)
 def convert(
     examples: list[tuple[list[int], list[int]]], widths: tuple[int, int], pack: bool
 ):
-    """Runs token ids, inputs and targets of each example, through the converter."""
-
-    def rows():
-        for inputs, targets in examples:
-            yield {
-                "inputs": np.array(inputs, np.int32),
-                "targets": np.array(targets, np.int32),
-            }
-
-    signature = {
-        name: tf.TensorSpec([None], tf.int32) for name in ("inputs", "targets")
-    }
-    dataset = tf.data.Dataset.from_generator(rows, output_signature=signature)
-    lengths = dict(zip(("inputs", "targets"), widths, strict=True))
-    converter = make_converter(causal=True, pack=pack)
-    features = converter(dataset, lengths).batch(8).as_numpy_iterator()
-    return to_batch(next(features))
+    """Lays out token ids, inputs and targets of each example."""
+    layout = Layout(Lengths(*widths), np.zeros(0, np.int32), causal=True, end=END)
+    pairs = [Pair(*(np.array(ids, np.int32) for ids in pair)) for pair in examples]
+    if pack:
+        return layout.rows(list(layout.packed(pairs)))
+    return layout.padded(pairs)
 
 
 def test_the_last_input_token_predicts_the_first_target():
     batch = convert([([50, 11, 12, 13], [21, 22, END])], (6, 4), pack=False)
     np.testing.assert_array_equal(batch.inputs, [[50, 11, 12, 0, 0, 0]])
     np.testing.assert_array_equal(batch.input_segments, [[1, 1, 1, 0, 0, 0]])
-    np.testing.assert_array_equal(batch.target_inputs, [[13, 21, 22, END]])
+    np.testing.assert_array_equal(batch.target_inputs, [[13, 21, 22, 0]])
     np.testing.assert_array_equal(batch.targets, [[21, 22, END, 0]])
     np.testing.assert_array_equal(batch.weights, [[1, 1, 1, 0]])
 
@@ -104,7 +91,6 @@ def test_a_cut_input_keeps_what_its_target_follows_on(task):
 def test_a_split_is_scored_behind_the_same_tokens(task):
     rows = EvaluationSet(task, "validation", Lengths(8, 4), SOFT)
     (found,) = rows.batches(8)
-    assert isinstance(task.seqio_task, seqio.Task)
     separator = task.vocabulary.encode("[SEP]")[0]
     np.testing.assert_array_equal(found.batch.target_inputs[:6, 0], [separator] * 6)
     # Another member's rows are the same, and say whose they are.

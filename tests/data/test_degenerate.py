@@ -10,9 +10,9 @@ import sklearn.metrics
 from official_rows import write_official
 
 from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.own import LABEL_METRICS, METRICS, file_task
 from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.task import load_task
 
 LENGTHS = Lengths(inputs=40, targets=20)
 NO_PROMPT = np.zeros(0, np.int32)

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-import seqio
+from byte_vocabulary import byte_vocabulary
 
 from jaxprompt.data.digest import data_hashes
 from jaxprompt.data.own import file_task
 from jaxprompt.data.pretraining import text_task
-from jaxprompt.data.sources import SplitRows, TableSource, to_columns
-from jaxprompt.data.task import make_task
+from jaxprompt.data.sources import Source, SplitRows
+from jaxprompt.data.task import Task
 
 ROWS = [{"text": f"row {n}", "answer": "yes" if n % 2 else "no"} for n in range(4)]
 
@@ -26,7 +26,7 @@ def hashes_of(tmp_path):
             files={"train": path, "validation": path},
             inputs="{text}",
             target="answer",
-            vocabulary=seqio.ByteVocabulary(),
+            vocabulary=byte_vocabulary(),
         )
         return data_hashes(task, ["train"])
 
@@ -51,12 +51,10 @@ def test_any_change_of_a_row_shows(hashes_of):
 def test_lists_and_numbers_count(tmp_path):
     def hashes(**features):
         rows = [{"inputs": "a", "targets": "b", "idx": 0, **features}] * 2
-        task = make_task(
-            "lists",
-            TableSource(
-                "lists", lambda: {"train": SplitRows(lambda: to_columns(rows))}
-            ),
-            vocabulary=seqio.ByteVocabulary(),
+        task = Task(
+            name="lists",
+            source=Source("lists", lambda: {"train": SplitRows(lambda: rows)}),
+            vocabulary=byte_vocabulary(),
             read_request=lambda row, number: {},
         )
         return data_hashes(task, ["train"])["split 'train'"]
@@ -76,7 +74,7 @@ def test_raw_text_names_its_files(tmp_path):
         "text",
         tmp_path,
         objectives={"prefix_lm": 1.0},
-        vocabulary=seqio.ByteVocabulary(),
+        vocabulary=byte_vocabulary(),
         validation_share=0.3,
     )
     assert list(data_hashes(task, ["train"])) == ["file 'a.txt'"]

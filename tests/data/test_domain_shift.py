@@ -9,7 +9,8 @@ from jaxprompt.config import OfficialTask
 from jaxprompt.configure import configure
 from jaxprompt.data.batches import Lengths
 from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.task import Task, load_task
+from jaxprompt.data.official.tasks import load_task
+from jaxprompt.data.task import Task
 from jaxprompt.prompts.soft_ids import prefix
 
 RECIPES = "gin/recipes/lester2021"

@@ -9,8 +9,8 @@ import sklearn.metrics
 
 from jaxprompt.data.batches import Lengths
 from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.own import file_task
-from jaxprompt.data.task import load_task
 from jaxprompt.data.vocabulary import load_vocabulary
 from jaxprompt.prompts.soft_ids import prefix
 

@@ -8,8 +8,9 @@ import pytest
 
 from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.files import Row
+from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.task import Task, load_task
+from jaxprompt.data.task import Task
 
 QQP = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
 MRPC = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
@@ -21,11 +22,7 @@ def write(path: Path, text: str) -> None:
 
 
 def texts(task: Task, split: str) -> list[tuple[str, str]]:
-    dataset = task.seqio_task.get_dataset(split=split, shuffle=False)
-    return [
-        (row["inputs_pretokenized"].decode(), row["targets_pretokenized"].decode())
-        for row in dataset.as_numpy_iterator()
-    ]
+    return [tuple(example) for example in task.examples(split)]
 
 
 def test_formats_are_t5s(tmp_path: Path, vocabulary):
@@ -69,8 +66,7 @@ def test_counts_of_the_official_files(shared: Path, tmp_path, vocabulary, name, 
         tmp_path = shared / "data"
     task = load_task(name.lower(), vocabulary=vocabulary, data_dir=tmp_path)
     assert tuple(task.num_examples(split) for split in task.splits) == counts
-    labels = task.source.columns("validation")["label"].numpy()
-    assert set(labels.tolist()) == {0, 1}
+    assert {row["label"] for row in task.source.rows("validation")} == {0, 1}
 
 
 def test_the_rte_of_each_benchmark_reads_its_own_files(shared: Path, vocabulary):
@@ -79,9 +75,10 @@ def test_the_rte_of_each_benchmark_reads_its_own_files(shared: Path, vocabulary)
         load_task(name, vocabulary=vocabulary, data_dir=data).source
         for name in ("glue_rte", "rte")
     )
-    columns = glue.columns("validation"), superglue.columns("validation")
-    assert columns[0]["sentence1"][0] == columns[1]["premise"][0]
-    assert (columns[0]["label"].numpy() == columns[1]["label"].numpy()).all()
+    rows = glue.rows("validation"), superglue.rows("validation")
+    assert rows[0][0]["sentence1"] == rows[1][0]["premise"]
+    labels = [[row["label"] for row in of_task] for of_task in rows]
+    assert labels[0] == labels[1]
 
 
 def test_the_mismatched_sections_of_mnli_are_splits(tmp_path: Path, vocabulary):
@@ -230,12 +227,12 @@ def test_scores_are_f1_and_accuracy_and_an_illegal_answer_is_wrong(
     tmp_path: Path, vocabulary
 ):
     write(tmp_path / "QQP" / "dev.tsv", QQP + "2\t3\t4\tWho?\tWhom?\t1\n")
-    task = load_task("qqp", vocabulary=vocabulary, data_dir=tmp_path).seqio_task
+    task = load_task("qqp", vocabulary=vocabulary, data_dir=tmp_path)
     words = ["duplicate", "duplicate", "not_duplicate", "maybe"]
-    answers = np.array([task.postprocess_fn(word) for word in words])
+    answers = np.array([task.compare(word) for word in words])
     assert answers.tolist() == [1, 1, 0, -1]
     scores = {}
-    for metric_fn in task.metric_fns:
+    for metric_fn in task.metrics:
         scores.update(metric_fn([1, 0, 0, 0], answers))
     # Of three that count as duplicates, the illegal one too, one is; no other is.
     assert scores == {"f1": pytest.approx(50.0), "accuracy": pytest.approx(50.0)}

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-import seqio
+from byte_vocabulary import byte_vocabulary
 
 from jaxprompt.data.mixture import mixed_batches
 from jaxprompt.data.own import file_task
@@ -30,7 +30,7 @@ def tasks(tmp_path_factory):
                 files={"train": path},
                 inputs="{text}",
                 target="answer",
-                vocabulary=seqio.ByteVocabulary(),
+                vocabulary=byte_vocabulary(),
             )
         )
     return made

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tensorflow as tf
 import tokenizers
 import transformers
 
@@ -171,7 +170,6 @@ def test_what_a_tokenizer_json_was_last_used_for_changes_nothing(
         ids = list(plain.encode(text))
         assert list(found.encode(text)) == ids
         assert list(by_itself.encode(text)) == ids
-        assert list(found.encode_tf(tf.constant(text)).numpy()) == ids
 
 
 def test_byte_pair_dropout_of_training_is_off(tmp_path: Path):

@@ -4,7 +4,7 @@ import itertools
 import json
 
 import pytest
-import seqio
+from byte_vocabulary import byte_vocabulary
 
 from jaxprompt.data.batches import train_batches
 from jaxprompt.data.mixture import NO_PROMPT, mixed_batches
@@ -31,7 +31,7 @@ def tasks(tmp_path_factory):
                 files={"train": path},
                 inputs="{text}",
                 target="answer",
-                vocabulary=seqio.ByteVocabulary(),
+                vocabulary=byte_vocabulary(),
             )
         )
     return made

@@ -45,11 +45,7 @@ def make(path, vocabulary, **options):
 
 
 def texts(task, split: str = "train") -> list[tuple[str, str]]:
-    dataset = task.seqio_task.get_dataset(split=split, shuffle=False)
-    return [
-        (row["inputs_pretokenized"].decode(), row["targets_pretokenized"].decode())
-        for row in dataset.as_numpy_iterator()
-    ]
+    return [tuple(example) for example in task.examples(split)]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])

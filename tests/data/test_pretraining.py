@@ -9,7 +9,7 @@ import pytest
 
 from jaxprompt.data.batches import train_batches
 from jaxprompt.data.coverage import measure_coverage
-from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, stack
+from jaxprompt.data.pipeline import Lengths, layout_of
 from jaxprompt.data.position import Position
 from jaxprompt.data.pretraining import DENOISING, text_task
 from jaxprompt.data.skills import SKILLS
@@ -55,16 +55,11 @@ def make(folder, vocabulary):
 
 def examples(task, split="train", count=20, epoch=0):
     """The texts and ids of the first rows, in an epoch."""
-    first = epoch * task.num_examples(split)
-    rows = sample_rows(task.num_examples(split), None).take(count)
-    rows = rows.map(lambda row: row + first)
-    features = stack(model_features(task, split, rows, LENGTHS, NO_PROMPT))
-    pairs = zip(
-        features["encoder_input_tokens"],
-        features["decoder_target_tokens"],
-        strict=True,
-    )
-    return [(ids[ids > 0].tolist(), out[out > 0].tolist()) for ids, out in pairs]
+    rows = task.num_examples(split)
+    numbers = epoch * rows + np.arange(min(count, rows))
+    layout = layout_of(task, LENGTHS, NO_PROMPT)
+    pairs = map(layout.prompted, task.pairs(split, numbers.tolist()))
+    return [(ids.tolist(), out.tolist()) for ids, out in pairs]
 
 
 def texts(task, ids):

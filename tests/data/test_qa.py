@@ -13,10 +13,12 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from jaxprompt.data.batches import Lengths, train_batches
+from jaxprompt.data.digest import data_hashes
 from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.qa import MRQA
+from jaxprompt.data.official.qa import MRQA
+from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.requests import decode, request_batches
-from jaxprompt.data.task import Task, load_task
+from jaxprompt.data.task import Task
 from jaxprompt.prompts.soft_ids import prefix
 
 LENGTHS = Lengths(inputs=64, targets=16)
@@ -98,11 +100,7 @@ def jsonl(lines: list[dict[str, Any]]) -> bytes:
 
 
 def texts(task: Task, split: str = "validation") -> list[tuple[str, str]]:
-    dataset = task.seqio_task.get_dataset(split=split, shuffle=False)
-    return [
-        (row["inputs_pretokenized"].decode(), row["targets_pretokenized"].decode())
-        for row in dataset.as_numpy_iterator()
-    ]
+    return [tuple(example) for example in task.examples(split)]
 
 
 @pytest.fixture
@@ -151,23 +149,22 @@ def test_counts_of_the_real_files(shared: Path, tmp_path: Path, vocabulary):
     assert task.splits == ("train", "validation")
     assert task.num_examples("train") == 11_877
     assert task.num_examples("validation") == 10_570
-    answers = task.source.columns("validation")["answers"]["text"]
-    assert answers.row_lengths().numpy().max() == 6
-    rows = tf.data.Dataset.from_tensor_slices([0, 10_569])
+    rows = task.source.rows("validation")
+    assert max(len(row["answers"]["text"]) for row in rows) == 6
     found = [
-        (row["id"].decode(), row["question"].decode(), row["answers"]["text"].tolist())
-        for row in task.source.select("validation", rows).as_numpy_iterator()
+        (row["id"], row["question"], row["answers"]["text"])
+        for row in (rows[0], rows[10_569])
     ]
     assert found == [
         (
             "56be4db0acb8001400a502ec",
             "Which NFL team represented the AFC at Super Bowl 50?",
-            [b"Denver Broncos"] * 3,
+            ["Denver Broncos"] * 3,
         ),
         (
             "5737aafd1c456719005744ff",
             "What is the seldom used force unit equal to one thousand newtons?",
-            ["sthène".encode()] * 5,
+            ["sthène"] * 5,
         ),
     ]
 
@@ -214,17 +211,9 @@ def test_every_set_of_mrqa_has_its_file(tmp_path: Path, vocabulary):
 
 
 def assert_same_examples(first: Task, second: Task) -> None:
-    ours, theirs = (
-        list(task.seqio_task.get_dataset(split="validation", shuffle=False))
-        for task in (first, second)
-    )
-    assert ours[0].keys() == theirs[0].keys()
-    tf.nest.map_structure(np.testing.assert_array_equal, ours, theirs)
-    columns = (task.source.columns("validation") for task in (first, second))
-    our_types, their_types = (
-        [column.dtype for column in tf.nest.flatten(c)] for c in columns
-    )
-    assert our_types == their_types
+    assert first.source.rows("validation") == second.source.rows("validation")
+    assert first.examples("validation") == second.examples("validation")
+    assert data_hashes(first, ["validation"]) == data_hashes(second, ["validation"])
 
 
 def test_tfds_gives_the_same_squad(squad: Task, tfds_dir: Path, vocabulary):

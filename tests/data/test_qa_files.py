@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jaxprompt.data.task import load_task
+from jaxprompt.data.official.tasks import load_task
 
 
 def test_files_that_are_not_there(tmp_path: Path, vocabulary):

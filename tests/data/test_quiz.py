@@ -9,7 +9,7 @@ import pytest
 from jaxprompt.config import QuizTask
 from jaxprompt.configure import configure
 from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, stack
+from jaxprompt.data.pipeline import Lengths, layout_of
 from jaxprompt.data.quiz import quiz_task, read_quiz
 from jaxprompt.data.quiz_text import exact_match, extract_answer, normalise_answer
 from jaxprompt.data.shots import training_examples, words_before
@@ -65,21 +65,19 @@ def task(folder, vocabulary):
 
 def texts(task, split, rows):
     """Inputs and targets as texts, with the separator written out."""
-    features = stack(
-        model_features(task, split, sample_rows(rows, None), LENGTHS, SOFT_IDS[:0])
-    )
+    layout = layout_of(task, LENGTHS, SOFT_IDS[:0])
+    made = layout.padded(task.pairs(split, range(rows)))
 
     def text(ids):
         return task.vocabulary.decode(ids[ids > 0].tolist())
 
-    targets = features["decoder_target_tokens"]
     # What the first target follows on has moved behind the inputs.
-    moved = features["decoder_input_tokens"][:, 0]
+    moved = made.target_inputs[:, 0]
     inputs = [
         np.append(ids[ids > 0], last)
-        for ids, last in zip(features["encoder_input_tokens"], moved, strict=True)
+        for ids, last in zip(made.inputs, moved, strict=True)
     ]
-    return [(text(a), text(b)) for a, b in zip(inputs, targets, strict=True)]
+    return [(text(a), text(b)) for a, b in zip(inputs, made.targets, strict=True)]
 
 
 def test_the_answer_follows_the_question_and_the_separator(task):
@@ -101,11 +99,7 @@ def test_the_loss_may_be_on_the_question_too_in_training_alone(folder, vocabular
 
 def test_the_separator_can_be_another(folder, vocabulary):
     task = quiz_task("q", folder, vocabulary=vocabulary, separator="[CLS]")
-    rows = task.source.get_dataset("train", shuffle=False)
-    for make in task.formats:
-        rows = make(rows)
-    first = next(iter(rows.as_numpy_iterator()))
-    assert first["inputs"].decode() == ROWS[0][0] + "[CLS]"
+    assert task.examples("train")[0].inputs == ROWS[0][0] + "[CLS]"
 
 
 def test_any_answer_counts_and_the_score_is_the_normalised_match_alone(task):

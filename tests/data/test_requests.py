@@ -8,9 +8,9 @@ import pytest
 
 from jaxprompt.data.batches import Lengths
 from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.own import file_task
 from jaxprompt.data.requests import decode, read_jsonl, request_batches
-from jaxprompt.data.task import load_task
 from jaxprompt.prompts.soft_ids import prefix
 
 LENGTHS = Lengths(inputs=40, targets=20)

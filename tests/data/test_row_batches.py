@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,20 +12,20 @@ from jaxprompt.data.rows import (
     predict_rows,
     sorted_batches,
 )
+from jaxprompt.shapes import Batch, unpacked_batch
 
 WIDTH, TARGETS = 600, 4
 
 
-def draw_rows(seed: int, count: int) -> dict[str, np.ndarray]:
-    """Model features whose first token is the row's number, from 1."""
+def draw_rows(seed: int, count: int) -> Batch:
+    """Rows whose first token is the row's number, from 1."""
     draw = np.random.default_rng(seed)
     sizes = draw.integers(1, WIDTH + 1, count)
     sizes[0] = WIDTH
     inputs = np.where(np.arange(WIDTH) < sizes[:, None], 7, 0).astype(np.int32)
     inputs[:, 0] = np.arange(1, count + 1)
     targets = np.zeros((count, TARGETS), np.int32)
-    names = ("decoder_target_tokens", "decoder_input_tokens", "decoder_loss_weights")
-    return {"encoder_input_tokens": inputs, **dict.fromkeys(names, targets)}
+    return jax.tree.map(np.asarray, unpacked_batch(inputs, targets))
 
 
 def echo(batch, examples=None):
@@ -49,13 +50,13 @@ def test_answers_come_back_in_the_order_of_the_rows(cut, batch_size):
     found = predict_rows(
         echo, cut(rows, batch_size), 23, lambda count, _: done.append(count)
     )
-    sizes = np.count_nonzero(rows["encoder_input_tokens"], axis=1)
+    sizes = np.count_nonzero(rows.inputs, axis=1)
     np.testing.assert_array_equal(found, np.stack([np.arange(1, 24), sizes], axis=1))
     assert sum(done) == 23
 
 
 def test_no_rows_give_no_answers():
-    empty = {name: x[:0] for name, x in draw_rows(0, 1).items()}
+    empty = jax.tree.map(lambda x: x[:0], draw_rows(0, 1))
     assert len(predict_rows(echo, sorted_batches(empty, 2), 0)) == 0
     assert len(predict_rows(echo, packed_batches(empty, 2), 0)) == 0
 
@@ -75,8 +76,8 @@ def test_few_rows_are_not_worth_many_widths():
         return {some.batch.inputs.shape[1] for some in batches}
 
     assert widths(16) == {WIDTH}
-    short = {name: x[1:] for name, x in draw_rows(4, 2).items()}
-    longest = np.count_nonzero(short["encoder_input_tokens"])
+    short = jax.tree.map(lambda x: x[1:], draw_rows(4, 2))
+    longest = np.count_nonzero(short.inputs)
     (only,) = sorted_batches(short, 8)
     assert longest <= only.batch.inputs.shape[1] < longest + 64
     assert len(widths(48)) <= 3
@@ -84,7 +85,7 @@ def test_few_rows_are_not_worth_many_widths():
 
 def test_packing_fills_rows_and_separates_their_examples():
     rows = draw_rows(2, 200)
-    unsorted = np.mean(rows["encoder_input_tokens"] == 0)
+    unsorted = np.mean(rows.inputs == 0)
     packed = list(packed_batches(rows, 8))
     share = np.mean([padding_share(some.batch) for some in packed[:-1]])
     assert unsorted > 0.4

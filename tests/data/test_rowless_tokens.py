@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from official_rows import write_jsonl
 
 from jaxprompt.data.files import Row
@@ -13,7 +12,7 @@ from jaxprompt.data.own import file_task
 from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.pretraining import text_task
 from jaxprompt.data.requests import request_rows
-from jaxprompt.data.vocabulary import ModelVocabulary, load_vocabulary, rowless_note
+from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary, rowless_note
 from jaxprompt.models.families.gpt2 import GPT2Config
 
 REFUSED = r"holds the token '<new>' of id \d+, but the model's embedding table has"
@@ -21,7 +20,7 @@ SOFT = np.arange(3)
 
 
 @pytest.fixture(scope="module")
-def grown(spiece: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelVocabulary:
+def grown(spiece: Path, tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     """A T5's vocabulary with two tokens more than the table has rows."""
     folder = tmp_path_factory.mktemp("grown")
     (folder / "spiece.model").write_bytes(spiece.read_bytes())
@@ -31,20 +30,19 @@ def grown(spiece: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelVocabu
     return load_vocabulary(folder, rows=rows)
 
 
-def test_other_texts_are_written_as_ever(grown: ModelVocabulary, spiece: Path):
+def test_other_texts_are_written_as_ever(grown: Vocabulary, spiece: Path):
     text = "a kettle <extra_id_0> <newest"
     assert grown.encode(text) == load_vocabulary(spiece).encode(text)
 
 
-def test_a_text_that_holds_the_token_is_refused(grown: ModelVocabulary):
+def test_a_text_that_holds_the_token_is_refused(grown: Vocabulary):
     with pytest.raises(ValueError, match=f"the text 'film<new>' {REFUSED}"):
         grown.encode("film<new>")
-    texts = tf.data.Dataset.from_tensors("film <newer>")
-    with pytest.raises(tf.errors.InvalidArgumentError, match="'<newer>' of id"):
-        list(texts.map(grown.encode_tf))
+    with pytest.raises(ValueError, match="'<newer>' of id"):
+        grown.encode_all(["film", "film <newer>"])
 
 
-def test_the_note_names_the_tokens(grown: ModelVocabulary, spiece: Path):
+def test_the_note_names_the_tokens(grown: Vocabulary, spiece: Path):
     assert list(grown.rowless.values()) == ["<new>", "<newer>"]
     note = rowless_note(grown)
     assert note is not None
@@ -64,7 +62,7 @@ def test_a_table_without_rows_for_sentinels_has_none(spiece: Path):
     assert max(small.encode(text)) < pieces < max(with_sentinels.encode(text))
 
 
-def test_where_the_token_stands_is_said(grown: ModelVocabulary, tmp_path: Path):
+def test_where_the_token_stands_is_said(grown: Vocabulary, tmp_path: Path):
     rows = [{"q": "rain", "a": "yes"}, {"q": "the <new> rain", "a": "no"}]
     files = {name: tmp_path / f"{name}.jsonl" for name in ("train", "validation")}
     write_jsonl(files["train"], rows)
@@ -89,7 +87,7 @@ def test_where_the_token_stands_is_said(grown: ModelVocabulary, tmp_path: Path):
 
 
 def test_a_label_word_that_holds_the_token_is_refused(
-    grown: ModelVocabulary, tmp_path: Path
+    grown: Vocabulary, tmp_path: Path
 ):
     path = tmp_path / "train.jsonl"
     write_jsonl(path, [{"q": "rain", "a": "yes"}])

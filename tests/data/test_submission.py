@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from official_rows import ROWS, TABLES, write_jsonl, write_official
 
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.requests import request_batches
-from jaxprompt.data.submission import (
+from jaxprompt.data.official.names import task_names
+from jaxprompt.data.official.submission import (
     LEADERBOARDS,
     Submission,
     split_batches,
     submission,
     submission_file,
 )
-from jaxprompt.data.task import load_task, task_names
+from jaxprompt.data.official.tasks import load_task
+from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.requests import request_batches
 
 
 @pytest.fixture(scope="module")

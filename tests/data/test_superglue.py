@@ -11,9 +11,10 @@ import pytest
 from official_rows import FOLDERS, ROWS, write_jsonl, write_official
 
 from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.pipeline import Lengths
 from jaxprompt.data.requests import request_batches
-from jaxprompt.data.task import Task, load_task
+from jaxprompt.data.task import Task
 
 LENGTHS = Lengths(inputs=64, targets=24)
 NO_PROMPT = np.zeros(0, np.int32)
@@ -39,13 +40,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def texts(task: Task, split: str) -> list[tuple[str, str]]:
-    dataset = task.source.get_dataset(split, shuffle=False)
-    for preprocess in task.formats:
-        dataset = preprocess(dataset)
-    return [
-        (row["inputs"].decode(), row["targets"].decode())
-        for row in dataset.as_numpy_iterator()
-    ]
+    return [tuple(example) for example in task.examples(split)]
 
 
 def scorer(task: Task, split: str = "validation") -> Callable[[list[str]], Any]:

@@ -1,6 +1,5 @@
 """Official tasks: counts, formats, labels; the same examples from TFDS and files."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +8,15 @@ import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from jaxprompt.data import glue, superglue
-from jaxprompt.data.task import load_task, task_names
+from jaxprompt.data.digest import data_hashes
+from jaxprompt.data.official.names import LABEL_WORDS
+from jaxprompt.data.official.tasks import OFFICIAL_TASKS, load_task
+from jaxprompt.data.official.texts import to_columns
 from jaxprompt.data.vocabulary import load_vocabulary
 
 
 def texts(task, split: str) -> list[tuple[str, str]]:
-    dataset = task.seqio_task.get_dataset(split=split, shuffle=False)
-    return [
-        (row["inputs_pretokenized"].decode(), row["targets_pretokenized"].decode())
-        for row in dataset.as_numpy_iterator()
-    ]
+    return [tuple(example) for example in task.examples(split)]
 
 
 COUNTS = {
@@ -75,35 +72,20 @@ def test_formats_are_t5s(shared: Path, vocabulary):
 
 def test_every_text_ends_in_end_of_sequence(official: Path, vocabulary):
     task = load_task("sst2", vocabulary=vocabulary, data_dir=official)
-    for row in task.seqio_task.get_dataset(split="train").as_numpy_iterator():
-        for name in ("inputs", "targets"):
-            ids = row[name].tolist()
+    examples = task.examples("train")
+    pairs = list(task.pairs("train", range(len(examples))))
+    for pair, example in zip(pairs, examples, strict=True):
+        for ids, text in zip(pair, example, strict=True):
             assert ids[-1] == 1
-            text = row[f"{name}_pretokenized"].decode().rstrip()
-            assert vocabulary.decode(ids) == text
-
-
-def test_source_shuffle_is_full_and_seeded(official: Path, vocabulary):
-    source = load_task("sst2", vocabulary=vocabulary, data_dir=official).source
-
-    def order(**options) -> list[int]:
-        dataset = source.get_dataset("train", **options).as_numpy_iterator()
-        return [int(row["idx"]) for row in dataset]
-
-    assert order(shuffle=False) == list(range(20))
-    assert order(seed=1) == order(seed=1) != order(seed=2)
-    assert sorted(order(seed=1)) == list(range(20))
-    shards = [
-        order(seed=1, shard_info=seqio.ShardInfo(index=i, num_shards=3))
-        for i in range(3)
-    ]
-    assert sorted(itertools.chain(*shards)) == list(range(20))
+            assert vocabulary.decode(ids.tolist()) == text.rstrip()
 
 
 def test_tfds_gives_the_same_examples(official: Path, vocabulary, tmp_path: Path):
     from_files = load_task("sst2", vocabulary=vocabulary, data_dir=official)
     splits = {
-        split: from_files.source.get_dataset(split, shuffle=False)
+        split: tf.data.Dataset.from_tensor_slices(
+            to_columns(from_files.source.rows(split))
+        )
         for split in from_files.splits
     }
     tfds.disable_progress_bar()
@@ -125,18 +107,9 @@ def test_tfds_gives_the_same_examples(official: Path, vocabulary, tmp_path: Path
     try:
         from_tfds = load_task("sst2", vocabulary=vocabulary)
         for split in from_files.splits:
-            ours, theirs = (
-                list(task.seqio_task.get_dataset(split=split, shuffle=False))
-                for task in (from_files, from_tfds)
-            )
-            assert ours[0].keys() == theirs[0].keys()
-            tf.nest.map_structure(np.testing.assert_array_equal, ours, theirs)
-            columns = (t.source.columns(split) for t in (from_files, from_tfds))
-            our_types, their_types = (
-                {name: column.dtype for name, column in sorted(c.items())}
-                for c in columns
-            )
-            assert our_types == their_types
+            assert from_files.source.rows(split) == from_tfds.source.rows(split)
+            assert from_files.examples(split) == from_tfds.examples(split)
+            assert data_hashes(from_files, [split]) == data_hashes(from_tfds, [split])
     finally:
         seqio.set_tfds_data_dir_override(None)
 
@@ -163,7 +136,8 @@ def test_the_same_task_with_another_vocabulary(official: Path, vocabulary, spiec
 
 
 def test_unknown_names(official: Path, vocabulary):
-    assert {*glue.TASKS, *superglue.TASKS} <= set(task_names())
+    specs = OFFICIAL_TASKS.items()
+    assert {name: spec.label_words for name, spec in specs} == LABEL_WORDS
     with pytest.raises(ValueError, match="no task 'sst': known are axb, axg, boolq, c"):
         load_task("sst", vocabulary=vocabulary, data_dir=official)
     task = load_task("sst2", vocabulary=vocabulary, data_dir=official)
@@ -245,8 +219,7 @@ def test_label_words_stand_for_the_labels(vocabulary, official: Path):
     assert texts(task, "train") == [
         (inputs, words[target]) for inputs, target in texts(plain, "train")
     ]
-    postprocess = task.seqio_task.postprocess_fn
-    read = [postprocess(text, example={}) for text in ("bad", "good", "negative")]
+    read = [task.compare(text, example={}) for text in ("bad", "good", "negative")]
     assert read == [0, 1, -1]
 
 

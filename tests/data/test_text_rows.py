@@ -7,7 +7,7 @@ import pytest
 import sentencepiece
 
 from jaxprompt.config import Tokenizer
-from jaxprompt.data.pipeline import Lengths, model_features, sample_rows, stack
+from jaxprompt.data.pipeline import Lengths, layout_of
 from jaxprompt.data.pretraining import text_task
 from jaxprompt.data.text import read_text
 from jaxprompt.data.tokenizer import train_vocabulary, write_vocabulary
@@ -102,19 +102,17 @@ def test_the_next_token_is_that_of_the_whole_passage(file, vocabulary):
         passage_rows=2,
     )
     count = task.num_examples("train")
-    rows = sample_rows(count, None)
-    features = stack(
-        model_features(task, "train", rows, Lengths(8, 96), np.zeros(0, np.int32))
-    )
-    assert not features["encoder_input_tokens"].any()
-    first = features["decoder_target_tokens"][0]
+    layout = layout_of(task, Lengths(8, 96), np.zeros(0, np.int32))
+    rows = layout.padded(task.pairs("train", range(count)))
+    assert not rows.inputs.any()
+    first = rows.targets[0]
     ids = first[first > 0].tolist()
     passage = " ".join(read(file, passage_rows=2).passages["train"][0])
     assert ids == [*vocabulary.encode(passage), vocabulary.eos_id]
-    assert len(features["decoder_target_tokens"]) == count
+    assert len(rows.targets) == count
     # A text starts behind the end of another.
-    assert features["decoder_input_tokens"][0, 0] == vocabulary.eos_id
-    assert (features["decoder_loss_weights"].sum(axis=1) > 2).all()
+    assert rows.target_inputs[0, 0] == vocabulary.eos_id
+    assert (rows.weights.sum(axis=1) > 2).all()
 
 
 def test_the_special_ids_are_those_of_rinnas_vocabulary(pieces, shared):

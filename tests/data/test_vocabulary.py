@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import seqio
-import tensorflow as tf
 import tokenizers
 
-from jaxprompt.data.vocabulary import decode, load_vocabulary
+from jaxprompt.data.vocabulary import Vocabulary, decode, load_vocabulary
 
 TEXTS = (
     "sentence: a kettle sings, loudly; twice.",
@@ -31,19 +30,25 @@ def test_t5_ids_are_the_same_from_both_files(shared: Path):
     for text in (*TEXTS, *rows):
         ids = list(pieces.encode(text))
         assert list(fast.encode(text)) == ids
-        assert fast.encode_tf(tf.constant(text)).numpy().tolist() == ids
     for text in rows[:50]:
         # An unknown piece reads "<unk>" in one and " ⁇ " in the other.
         ids = [i for i in pieces.encode(text) if i != 2] + [1, 0, 0]
         assert fast.decode(ids) == pieces.decode(ids)
-        assert fast.decode_tf(tf.constant(ids)).numpy().decode() == fast.decode(ids)
 
 
 def test_same_path_same_object(spiece: Path):
     assert load_vocabulary(spiece) is load_vocabulary(spiece.parent)
 
 
-def test_text_ends_at_end_of_sequence(vocabulary: seqio.Vocabulary):
+def test_many_texts_at_once_are_each_alone(shared: Path):
+    folder = shared / "data" / "vocab" / "t5"
+    for file in ("spiece.model", "tokenizer.json"):
+        pieces = load_vocabulary(folder / file)
+        assert pieces.encode_all(TEXTS) == [pieces.encode(text) for text in TEXTS]
+        assert pieces.encode_all([]) == []
+
+
+def test_text_ends_at_end_of_sequence(vocabulary: Vocabulary):
     ids = [*vocabulary.encode("yes"), 1, *vocabulary.encode("no"), 0]
     assert decode(vocabulary, [ids, ids[:-1]]) == ["yes", "yes"]
 

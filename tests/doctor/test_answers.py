@@ -5,8 +5,8 @@ from cases import VOCABULARY
 
 from jaxprompt.data.coverage import Coverage
 from jaxprompt.data.evaluation import Scores
+from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.task import load_task
 from jaxprompt.doctor.answers import (
     check_collapse,
     check_labels,

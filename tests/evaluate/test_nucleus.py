@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import seqio
+from byte_vocabulary import byte_vocabulary
 from tiny import CONFIG, Tiny, draw_prompt, make_tiny
 
 from jaxprompt.data.evaluation import EvaluationSet
@@ -41,7 +41,7 @@ def task(tmp_path_factory):
         files={"validation": path},
         inputs="{text}",
         target="say",
-        vocabulary=seqio.ByteVocabulary(),
+        vocabulary=byte_vocabulary(),
     )
 
 

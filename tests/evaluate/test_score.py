@@ -7,7 +7,7 @@ import json
 import jax
 import numpy as np
 import pytest
-import seqio
+from byte_vocabulary import byte_vocabulary
 from tiny import CONFIG, WIDTH, Tiny, draw_prompt, make_tiny
 
 from jaxprompt.data.evaluation import EvaluationSet
@@ -42,7 +42,7 @@ def task(tmp_path_factory):
         inputs="{text}",
         target="label",
         labels={"0": "no", "1": "yes"},
-        vocabulary=seqio.ByteVocabulary(),
+        vocabulary=byte_vocabulary(),
     )
 
 

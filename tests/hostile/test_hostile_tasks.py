@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import seqio
 from hostile_input import LONG, STRANGE, one_error, texts, wrong_values
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,22 +14,22 @@ from hypothesis import strategies as st
 from jaxprompt.bundled import resolve
 from jaxprompt.data.batches import Lengths
 from jaxprompt.data.files import Row
+from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.own import file_task
 from jaxprompt.data.requests import request_rows
-from jaxprompt.data.rows import INPUTS
-from jaxprompt.data.task import Task, load_task
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.task import Task
+from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary
 
 ROOM = 24
 SOFT_IDS = np.arange(9000, 9003, dtype=np.int32)
 
 
 @pytest.fixture(scope="module")
-def vocabulary() -> seqio.Vocabulary:
+def vocabulary() -> Vocabulary:
     return load_vocabulary(resolve("bundled:nano"))
 
 
-def own_task(path: Path, vocabulary: seqio.Vocabulary) -> Task:
+def own_task(path: Path, vocabulary: Vocabulary) -> Task:
     return file_task(
         "own", files=path, inputs="{text}", target="answer", vocabulary=vocabulary
     )
@@ -47,13 +46,7 @@ def rows_of(path: Path, pairs: list[tuple[str, str]]) -> Path:
 @settings(max_examples=40)
 def test_own_rows_keep_their_texts_and_their_order(tmp_path: Path, vocabulary, pairs):
     task = own_task(rows_of(tmp_path / "rows.jsonl", pairs), vocabulary)
-    columns = task.source.columns("train")
-    assert [text.decode() for text in columns["inputs"].numpy()] == [
-        x for x, _ in pairs
-    ]
-    assert [text.decode() for text in columns["targets"].numpy()] == [
-        x for _, x in pairs
-    ]
+    assert [tuple(example) for example in task.examples("train")] == pairs
 
 
 @given(asked=st.lists(texts, min_size=1, max_size=30))
@@ -69,7 +62,7 @@ def test_requests_are_tokenised_once_each_and_in_order(
         number: Row(f"asked.jsonl:{number + 1}", {name: text})
         for number, (name, text) in enumerate(zip(names, asked, strict=True))
     }
-    found = request_rows(task, rows, Lengths(ROOM, 2), SOFT_IDS)[INPUTS]
+    found = request_rows(task, rows, Lengths(ROOM, 2), SOFT_IDS).inputs
     assert len(found) == len(asked)
     for ids, text in zip(found, asked, strict=True):
         expected = [*SOFT_IDS, *vocabulary.encode(text)[: ROOM - 1], 1]

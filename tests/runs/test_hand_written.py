@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 import pytest
-import seqio
+from byte_vocabulary import byte_vocabulary
 from tiny import CONFIG, LENGTH, draw_prompt, make_tiny
 
 from jaxprompt.config import Data, Evaluation, Model, OwnTask, Run
@@ -45,7 +45,7 @@ def make_ready(files: dict[str, str], inputs: str, hand_written: str = "") -> Re
     )
     return Ready(
         run,
-        (task.load(seqio.ByteVocabulary()),),
+        (task.load(byte_vocabulary()),),
         make_mesh(8, 1),
         model.backbone,
         model.model,

@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-import seqio
+from byte_vocabulary import byte_vocabulary
 from tiny import CONFIG, LENGTH, draw_prompt, make_tiny
 
 from jaxprompt.config import Data, Evaluation, OwnTask, Run
@@ -36,7 +36,7 @@ def make_ready(files, **evaluation):
         data=Data(task=task, input_length=24, target_length=4),
         evaluation=Evaluation(batch_size=8, **evaluation),
     )
-    loaded = task.load(seqio.ByteVocabulary())
+    loaded = task.load(byte_vocabulary())
     return Ready(run, (loaded,), make_mesh(8, 1), model.backbone, model.model)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data import files, sources
+from jaxprompt.data import files
 from jaxprompt.data.fields import (
     check_ids,
     field_label,
@@ -12,16 +12,19 @@ from jaxprompt.data.fields import (
     field_row,
     field_rows,
 )
-from jaxprompt.data.libraries import t5_glue as glue_utils
-from jaxprompt.data.libraries import t5_metrics as metrics
-from jaxprompt.data.libraries import t5_postprocessors as postprocessors
-from jaxprompt.data.libraries import tfds_super_glue as super_glue
-from jaxprompt.data.official import JSONL, UNLABELLED, OfficialTask
+from jaxprompt.data.official.libraries import t5_glue as glue_utils
+from jaxprompt.data.official.libraries import t5_metrics as metrics
+from jaxprompt.data.official.libraries import t5_postprocessors as postprocessors
+from jaxprompt.data.official.libraries import tfds_super_glue as super_glue
+from jaxprompt.data.official.origin import Origin
+from jaxprompt.data.official.spec import JSONL, OfficialTask
+from jaxprompt.data.sources import Features
+from jaxprompt.data.task import UNLABELLED
 
 TEXTS = ("paragraph", "question", "answer")
 
 
-def _read_file(path: Path, split: str) -> list[sources.Features]:
+def _read_file(path: Path, split: str) -> list[Features]:
     rows = files.read_rows(path)
     check_ids((x for row in rows for x in _question_ids(row)), "paragraph and question")
     return [example for row in rows for example in _of_paragraph(row, split)]
@@ -32,7 +35,7 @@ def _question_ids(row: files.Row) -> Iterator[tuple[str, tuple[int, int]]]:
         yield question.where, (field_number(row, "idx"), field_number(question, "idx"))
 
 
-def _of_paragraph(row: files.Row, split: str) -> Iterator[sources.Features]:
+def _of_paragraph(row: files.Row, split: str) -> Iterator[Features]:
     """Yields an example for each answer to each question about a paragraph."""
     passage = field_row(row, "passage")
     for question in field_rows(passage, "questions"):
@@ -56,7 +59,7 @@ def _label(answer: files.Row, split: str) -> int:
     return field_label(answer, "label", {"0": 0, "1": 1})
 
 
-def _read_request(row: files.Row, number: int) -> sources.Features:
+def _read_request(row: files.Row, number: int) -> Features:
     texts = {name: files.field_text(row, name) for name in TEXTS}
     index = {"paragraph": number, "question": number, "answer": number}
     return {**texts, "label": UNLABELLED, "idx": index}
@@ -80,7 +83,7 @@ _CONFIG: Any = super_glue.SuperGlue.builder_configs["multirc"]
 
 MULTIRC = OfficialTask(
     name="multirc",
-    origin=sources.Origin(
+    origin=Origin(
         tfds_name=f"super_glue/multirc:{_CONFIG.version}",
         folder="MultiRC",
         files=JSONL,

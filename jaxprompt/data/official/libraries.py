@@ -1,4 +1,4 @@
-"""seqio, t5 and TensorFlow: the other files of this room import them from here.
+"""seqio, t5 and TensorFlow: only this file imports them, for the others of its room.
 
 So TensorFlow starts in one way, behind Triton and quietly, whichever file is first.
 """
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from jaxprompt.startup import load_triton
+from jaxprompt.startup import NotInstalled, load_triton
 
 
 @contextlib.contextmanager
@@ -35,18 +35,24 @@ def _quiet_start() -> Iterator[None]:
 
 load_triton()
 
-with _quiet_start():
-    import seqio
-    import t5.data.glue_utils as t5_glue
-    import t5.data.postprocessors as t5_postprocessors
-    import t5.data.preprocessors as t5_preprocessors
-    import t5.evaluation.metrics as t5_metrics
-    import tensorflow as tf
-    import tensorflow_datasets.text.glue as tfds_glue
-    import tensorflow_datasets.text.super_glue as tfds_super_glue
+try:
+    with _quiet_start():
+        import seqio
+        import t5.data.glue_utils as t5_glue
+        import t5.data.postprocessors as t5_postprocessors
+        import t5.data.preprocessors as t5_preprocessors
+        import t5.evaluation.metrics as t5_metrics
+        import tensorflow as tf
+        import tensorflow_datasets.text.glue as tfds_glue
+        import tensorflow_datasets.text.super_glue as tfds_super_glue
+except ModuleNotFoundError as err:
+    raise NotInstalled(
+        f"official tasks and denoising need {err.name}, which is not installed: "
+        "pip install 'jaxprompt[official]'"
+    ) from err
 
-    # TensorFlow only reads files here: the accelerator's memory belongs to JAX.
-    tf.config.set_visible_devices([], "GPU")
+# TensorFlow only reads files here: the accelerator's memory belongs to JAX.
+tf.config.set_visible_devices([], "GPU")
 
 __all__ = [
     "seqio",

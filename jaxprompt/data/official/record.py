@@ -4,17 +4,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data import files, sources
+from jaxprompt.data import files
 from jaxprompt.data.fields import check_ids, field_number, field_row, field_rows
-from jaxprompt.data.libraries import t5_metrics as metrics
-from jaxprompt.data.libraries import t5_postprocessors as postprocessors
-from jaxprompt.data.libraries import t5_preprocessors as preprocessors
-from jaxprompt.data.libraries import tf
-from jaxprompt.data.libraries import tfds_super_glue as super_glue
-from jaxprompt.data.official import JSONL, OfficialTask
+from jaxprompt.data.official.libraries import t5_metrics as metrics
+from jaxprompt.data.official.libraries import t5_postprocessors as postprocessors
+from jaxprompt.data.official.libraries import t5_preprocessors as preprocessors
+from jaxprompt.data.official.libraries import tf
+from jaxprompt.data.official.libraries import tfds_super_glue as super_glue
+from jaxprompt.data.official.origin import Origin
+from jaxprompt.data.official.spec import JSONL, OfficialTask
+from jaxprompt.data.sources import Features
 
 
-def _read_file(path: Path, split: str) -> list[sources.Features]:
+def _read_file(path: Path, split: str) -> list[Features]:
     rows = files.read_rows(path)
     check_ids((x for row in rows for x in _query_ids(row)), "passage and query")
     return [example for row in rows for example in _of_passage(row, split)]
@@ -25,7 +27,7 @@ def _query_ids(row: files.Row) -> Iterator[tuple[str, tuple[int, int]]]:
         yield query.where, (field_number(row, "idx"), field_number(query, "idx"))
 
 
-def _of_passage(row: files.Row, split: str) -> Iterator[sources.Features]:
+def _of_passage(row: files.Row, split: str) -> Iterator[Features]:
     """Yields an example for each query about a passage; test queries lack answers."""
     passage = field_row(row, "passage")
     text = files.field_text(passage, "text")
@@ -58,7 +60,7 @@ def _entity(place: files.Row, text: str) -> str:
     return text[start : end + 1]
 
 
-def _read_request(row: files.Row, number: int) -> sources.Features:
+def _read_request(row: files.Row, number: int) -> Features:
     texts = {name: files.field_text(row, name) for name in ("passage", "query")}
     entities = row.fields.get("entities")
     if not isinstance(entities, list) or not all(isinstance(x, str) for x in entities):
@@ -67,7 +69,7 @@ def _read_request(row: files.Row, number: int) -> sources.Features:
     return {**texts, "entities": entities, "answers": [], "idx": index}
 
 
-def _choose(rows: Sequence[sources.Features], split: str) -> list[sources.Features]:
+def _choose(rows: Sequence[Features], split: str) -> list[Features]:
     """Makes a training row of each answer to a query; it comes first in its row.
 
     t5 does so for validation too, and scores the first row of each query. Its other
@@ -97,7 +99,7 @@ _CONFIG: Any = super_glue.SuperGlue.builder_configs["record"]
 
 RECORD = OfficialTask(
     name="record",
-    origin=sources.Origin(
+    origin=Origin(
         tfds_name=f"super_glue/record:{_CONFIG.version}",
         folder="ReCoRD",
         files=JSONL,

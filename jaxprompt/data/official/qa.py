@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.bundled import resolve
-from jaxprompt.data import files, sources
-from jaxprompt.data.libraries import t5_metrics as metrics
-from jaxprompt.data.libraries import t5_postprocessors as postprocessors
-from jaxprompt.data.libraries import t5_preprocessors as preprocessors
+from jaxprompt.data import files
+from jaxprompt.data.official.libraries import t5_metrics as metrics
+from jaxprompt.data.official.libraries import t5_postprocessors as postprocessors
+from jaxprompt.data.official.libraries import t5_preprocessors as preprocessors
+from jaxprompt.data.official.tfds import read_tfds
 from jaxprompt.data.qa_files import read_mrqa, read_squad, squad_row
+from jaxprompt.data.sources import Features, Source, SplitRows, find_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +33,10 @@ class QuestionTask:
     name: str
     folders: tuple[str, ...]
     split_files: Mapping[str, tuple[str, ...]]
-    read_file: Callable[[Path], list[sources.Features]]
+    read_file: Callable[[Path], list[Features]]
     tfds_name: str
     tfds_splits: Mapping[str, str]
-    read_tfds: Callable[[sources.Features], sources.Features]
+    read_tfds: Callable[[Features], Features]
 
     @property
     def label_words(self) -> None:
@@ -56,19 +58,20 @@ class QuestionTask:
         """Exact match "em" and word overlap "f1", with the answer that is nearest."""
         return (metrics.squad,)
 
-    def source(self, data_dir: str | Path | None) -> sources.TableSource:
+    def source(self, data_dir: str | Path | None) -> Source:
         """Makes the source: the files below `data_dir`, or TFDS if that is None."""
-        return sources.TableSource(self.name, functools.partial(self._find, data_dir))
+        return Source(self.name, functools.partial(self._find, data_dir))
 
-    def _find(self, data_dir: str | Path | None) -> dict[str, sources.SplitRows]:
+    def _find(self, data_dir: str | Path | None) -> dict[str, SplitRows]:
         if data_dir is None:
             return {
                 split: _in_order(functools.partial(self._tfds_rows, name))
                 for split, name in self.tfds_splits.items()
             }
+        paths = find_files(self.name, resolve(data_dir), self.folders, self.split_files)
         return {
             split: _in_order(functools.partial(self.read_file, path), path)
-            for split, path in self._find_files(Path(resolve(data_dir))).items()
+            for split, path in paths.items()
         }
 
     def formats(self, keep_task_name: bool) -> tuple[Callable[..., Any], ...]:
@@ -76,50 +79,29 @@ class QuestionTask:
         del keep_task_name
         return (preprocessors.squad,)
 
-    def read_request(self, row: files.Row, number: int) -> sources.Features:
+    def read_request(self, row: files.Row, number: int) -> Features:
         """Turns a row to answer into features; its context and its question count."""
         context = files.field_text(row, "context")
         question = files.field_text(row, "question")
         return squad_row(str(number), context, question, answers=[""])
 
-    def _tfds_rows(self, split: str) -> list[sources.Features]:
-        return [self.read_tfds(r) for r in sources.read_tfds(self.tfds_name, split)]
-
-    def _find_files(self, data_dir: Path) -> dict[str, Path]:
-        for folder in self.folders:
-            found = {}
-            for split, names in self.split_files.items():
-                paths = (data_dir / folder / name for name in names)
-                path = next((path for path in paths if path.is_file()), None)
-                if path is not None:
-                    found[split] = path
-            if found:
-                return found
-        names = [name for names in self.split_files.values() for name in names]
-        looked = ", ".join(str(data_dir / folder) for folder in self.folders)
-        raise FileNotFoundError(
-            f"no files of task {self.name} below DATA_DIR {str(data_dir)!r}: looked "
-            f"for {', '.join(names)} in {looked}"
-        )
+    def _tfds_rows(self, split: str) -> list[Features]:
+        return [self.read_tfds(r) for r in read_tfds(self.tfds_name, split)]
 
 
 def _in_order(
-    read: Callable[[], list[sources.Features]], file: Path | None = None
-) -> sources.SplitRows:
+    read: Callable[[], list[Features]], file: Path | None = None
+) -> SplitRows:
     """Sorts what is read: TFDS mixes rows, and ids alone give a common order."""
-
-    def columns() -> sources.Columns:
-        return sources.to_columns(sorted(read(), key=lambda row: row["id"]))
-
-    return sources.SplitRows(columns, file)
+    return SplitRows(lambda: sorted(read(), key=lambda row: row["id"]), file)
 
 
-def _squad_from_tfds(row: sources.Features) -> sources.Features:
+def _squad_from_tfds(row: Features) -> Features:
     answers = row["answers"]["text"]
     return squad_row(row["id"], row["context"], row["question"], answers)
 
 
-def _mrqa_from_tfds(row: sources.Features) -> sources.Features:
+def _mrqa_from_tfds(row: Features) -> Features:
     return squad_row(row["qid"], row["context"], row["question"], row["answers"])
 
 

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxprompt.data import files, sources
-from jaxprompt.data.classification import LabelledRows, label_task
-from jaxprompt.data.libraries import t5_metrics as metrics
-from jaxprompt.data.libraries import tfds_super_glue as super_glue
-from jaxprompt.data.multirc import MULTIRC
-from jaxprompt.data.official import JSONL, OfficialTask, Spec
-from jaxprompt.data.record import RECORD
-from jaxprompt.data.wsc import WSC
+from jaxprompt.data import files
+from jaxprompt.data.official.classification import LabelledRows, label_task
+from jaxprompt.data.official.libraries import t5_metrics as metrics
+from jaxprompt.data.official.libraries import tfds_super_glue as super_glue
+from jaxprompt.data.official.multirc import MULTIRC
+from jaxprompt.data.official.origin import Origin
+from jaxprompt.data.official.record import RECORD
+from jaxprompt.data.official.spec import JSONL, OfficialTask, Spec
+from jaxprompt.data.official.wsc import WSC
 
 YES_NO = {"false": 0, "true": 1}
 """A label in JSON -> class index."""
@@ -35,7 +36,7 @@ def _task(
         numbered=True,
         read_rows=lambda path, split: files.read_rows(path),
     )
-    origin = sources.Origin(
+    origin = Origin(
         tfds_name=f"super_glue/{name}:{config.version}",
         folder=folder,
         files=split_files,

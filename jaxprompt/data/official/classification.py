@@ -5,12 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data import files, sources
+from jaxprompt.data import files
 from jaxprompt.data.fields import field_label, field_number
-from jaxprompt.data.libraries import t5_glue as glue_utils
-from jaxprompt.data.libraries import t5_preprocessors as preprocessors
-from jaxprompt.data.libraries import tf
-from jaxprompt.data.official import UNLABELLED, OfficialTask
+from jaxprompt.data.official.libraries import t5_glue as glue_utils
+from jaxprompt.data.official.libraries import t5_preprocessors as preprocessors
+from jaxprompt.data.official.libraries import tf
+from jaxprompt.data.official.origin import Origin
+from jaxprompt.data.official.spec import OfficialTask
+from jaxprompt.data.sources import Features
+from jaxprompt.data.task import UNLABELLED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +36,8 @@ class LabelledRows:
     numbered: bool
     read_rows: Callable[[Path, str], list[files.Row]]
 
-    def read_file(self, path: Path, split: str) -> list[sources.Features]:
-        """Reads and validates an official file; see `sources.ReadFile`."""
+    def read_file(self, path: Path, split: str) -> list[Features]:
+        """Reads and validates an official file; see `ReadFile`."""
         return [
             {
                 **{name: self._text(row, name) for name in self.texts},
@@ -44,7 +47,7 @@ class LabelledRows:
             for number, row in enumerate(self.read_rows(path, split))
         ]
 
-    def read_request(self, row: files.Row, number: int) -> sources.Features:
+    def read_request(self, row: files.Row, number: int) -> Features:
         """Turns a row to predict into features; only its text fields count."""
         texts = {name: files.field_text(row, name) for name in self.texts}
         return {**texts, "label": UNLABELLED, "idx": number}
@@ -62,7 +65,7 @@ class LabelledRows:
 def label_task(
     name: str,
     config: Any,
-    origin: sources.Origin,
+    origin: Origin,
     rows: LabelledRows,
     metric_fns: Sequence[Callable[..., Any]],
     *,

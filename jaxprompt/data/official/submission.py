@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data import sources, stsb
-from jaxprompt.data.libraries import tf
-from jaxprompt.data.pipeline import ROW_NUMBERS, Lengths, model_features
-from jaxprompt.data.rows import INPUTS, RowBatch, sorted_batches
+from jaxprompt.data.lengths import Lengths
+from jaxprompt.data.official import stsb
+from jaxprompt.data.pipeline import layout_of
+from jaxprompt.data.rows import RowBatch, sorted_batches
+from jaxprompt.data.sources import Features
 from jaxprompt.data.task import Task
 
 
@@ -32,6 +33,8 @@ class Submission(NamedTuple):
     illegal: int
 
 
+Rows = Sequence[Features]
+
 Answers = list[Any]
 """What the leaderboard wants for each row; None where the prediction is no answer."""
 
@@ -42,15 +45,15 @@ class Leaderboard:
 
     Attributes:
         file: Name of the file.
-        read: Task, its columns, predicted texts -> answers.
-        numbers: The columns -> the number that the file calls each row by.
+        read: Task, its rows, predicted texts -> answers.
+        numbers: The rows -> the number that the file calls each row by.
         write: These numbers, answers -> content of the file.
         default: What stands for a prediction that is no answer.
     """
 
     file: str
-    read: Callable[[Task, sources.Columns, Sequence[str]], Answers]
-    numbers: Callable[[sources.Columns], list[Any]]
+    read: Callable[[Task, Rows, Sequence[str]], Answers]
+    numbers: Callable[[Rows], list[Any]]
     write: Callable[[Sequence[Any], Answers], str]
     default: Any
 
@@ -79,14 +82,13 @@ def submission(
     """
     board = _board(task_name)
     numbers = row_numbers(task_name, task, split)
-    columns = task.source.columns(split)
-    rows = task.num_examples(split)
-    if len(predictions) != rows:
+    rows = task.source.rows(split)
+    if len(predictions) != len(rows):
         raise ValueError(
-            f"{len(predictions)} predictions for the {rows} rows of split {split!r} of "
-            f"task {task_name}: predict every row once"
+            f"{len(predictions)} predictions for the {len(rows)} rows of split "
+            f"{split!r} of task {task_name}: predict every row once"
         )
-    answers = board.read(task, columns, predictions)
+    answers = board.read(task, rows, predictions)
     illegal = sum(answer is None for answer in answers)
     filled = [board.default if answer is None else answer for answer in answers]
     file = submission_file(task_name, split)
@@ -100,7 +102,7 @@ def row_numbers(task_name: str, task: Task, split: str) -> list[Any]:
         ValueError: If the task has no leaderboard, or two rows have the same number:
             the leaderboard would take one answer for both.
     """
-    numbers = _board(task_name).numbers(task.source.columns(split))
+    numbers = _board(task_name).numbers(task.source.rows(split))
     number, count = collections.Counter(numbers).most_common(1)[0]
     if count > 1:
         raise ValueError(
@@ -148,54 +150,44 @@ def split_batches(
     Yields:
         Batches for `data.rows.predict_rows`. Some thousand rows are in memory at once.
     """
-    order = tf.data.Dataset.range(task.num_examples(split))
-    features = model_features(task, split, order, lengths, soft_ids)
-    done = 0
-    for rows in _arrays(features.batch(_CHUNK)):
-        in_split = done + np.arange(len(rows[INPUTS]), dtype=np.int32)
-        rows = {**rows, ROW_NUMBERS: in_split}
+    layout, count = layout_of(task, lengths, soft_ids), task.num_examples(split)
+    for done in range(0, count, _CHUNK):
+        chunk = np.arange(done, min(done + _CHUNK, count))
+        rows = layout.padded(task.pairs(split, chunk.tolist()), chunk)
         for batch, numbers in sorted_batches(rows, batch_size):
             yield RowBatch(batch, np.where(numbers < 0, -1, numbers + done))
-        done += _CHUNK
-
-
-def _arrays(dataset: tf.data.Dataset) -> Iterator[Any]:
-    return dataset.as_numpy_iterator()
 
 
 def _read_labels(values: Sequence[Any]) -> Callable[..., Answers]:
     """Makes the reader of label words: `values` are the labels in class order."""
 
-    def read(task: Task, columns: sources.Columns, texts: Sequence[str]) -> Answers:
-        del columns
+    def read(task: Task, rows: Rows, texts: Sequence[str]) -> Answers:
+        del rows
         value_of = dict(zip(task.labels or (), values, strict=True))
         return [value_of.get(text) for text in texts]
 
     return read
 
 
-def _read_referents(
-    task: Task, columns: sources.Columns, texts: Sequence[str]
-) -> Answers:
+def _read_referents(task: Task, rows: Rows, texts: Sequence[str]) -> Answers:
     """Compares what was written with the referent that each row asks about."""
     values = {0: "False", 1: "True"}
-    postprocess = task.seqio_task.postprocess_fn
-    referents = columns["span1_text"].numpy()
     return [
-        values.get(postprocess(text, example={"targets_pretokenized": referent}))
-        for text, referent in zip(texts, referents, strict=True)
+        values.get(task.compare(text, example={"targets_pretokenized": referent}))
+        for text, referent in zip(
+            texts, (row["span1_text"] for row in rows), strict=True
+        )
     ]
 
 
-def _read_texts(task: Task, columns: sources.Columns, texts: Sequence[str]) -> Answers:
-    del task, columns
+def _read_texts(task: Task, rows: Rows, texts: Sequence[str]) -> Answers:
+    del task, rows
     return list(texts)
 
 
-def _read_scores(task: Task, columns: sources.Columns, texts: Sequence[str]) -> Answers:
-    del columns
-    postprocess = task.seqio_task.postprocess_fn
-    scores = [postprocess(text, default=math.nan) for text in texts]
+def _read_scores(task: Task, rows: Rows, texts: Sequence[str]) -> Answers:
+    del rows
+    scores = [task.compare(text, default=math.nan) for text in texts]
     return [
         f"{min(max(score, 0.0), stsb.HIGHEST):.3f}" if math.isfinite(score) else None
         for score in scores
@@ -206,23 +198,23 @@ def _jsonl(objects: Sequence[Mapping[str, Any]]) -> str:
     return "".join(f"{json.dumps(row)}\n" for row in objects)
 
 
-def _row_numbers(columns: sources.Columns) -> list[int]:
-    return columns["idx"].numpy().tolist()
+def _row_numbers(rows: Rows) -> list[int]:
+    return [row["idx"] for row in rows]
 
 
-def _query_numbers(columns: sources.Columns) -> list[int]:
-    return columns["idx"]["query"].numpy().tolist()
+def _query_numbers(rows: Rows) -> list[int]:
+    return [row["idx"]["query"] for row in rows]
 
 
-def _answer_numbers(columns: sources.Columns) -> list[tuple[int, int, int]]:
+def _answer_numbers(rows: Rows) -> list[tuple[int, int, int]]:
     """Returns the numbers of paragraph, question and answer."""
-    parts = [columns["idx"][part] for part in ("paragraph", "question", "answer")]
-    return list(zip(*(part.numpy().tolist() for part in parts), strict=True))
+    places = (row["idx"] for row in rows)
+    return [(x["paragraph"], x["question"], x["answer"]) for x in places]
 
 
 def _by_row(numbers: Sequence[int], answers: Answers) -> str:
-    rows = zip(numbers, answers, strict=True)
-    return _jsonl([{"idx": row, "label": answer} for row, answer in rows])
+    found = zip(numbers, answers, strict=True)
+    return _jsonl([{"idx": row, "label": answer} for row, answer in found])
 
 
 def _by_paragraph(numbers: Sequence[tuple[int, int, int]], answers: Answers) -> str:
@@ -256,7 +248,7 @@ def _labels(
     file: str,
     values: Sequence[Any],
     write: Callable[..., str],
-    numbers: Callable[[sources.Columns], list[Any]] = _row_numbers,
+    numbers: Callable[[Rows], list[Any]] = _row_numbers,
 ) -> Leaderboard:
     """Describes a task of label words: `values` are the labels in class order."""
     return Leaderboard(file, _read_labels(values), numbers, write, values[0])

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data import files, sources
-from jaxprompt.data.classification import LabelledRows, label_task
-from jaxprompt.data.libraries import t5_metrics as metrics
-from jaxprompt.data.libraries import tfds_glue as glue
-from jaxprompt.data.official import OfficialTask, Spec
-from jaxprompt.data.stsb import STSB
+from jaxprompt.data import files
+from jaxprompt.data.official.classification import LabelledRows, label_task
+from jaxprompt.data.official.libraries import t5_metrics as metrics
+from jaxprompt.data.official.libraries import tfds_glue as glue
+from jaxprompt.data.official.origin import Origin
+from jaxprompt.data.official.spec import OfficialTask, Spec
+from jaxprompt.data.official.stsb import STSB
 
 TSV = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 """Split -> file name."""
@@ -46,7 +47,7 @@ def _task(
         numbered=False,
         read_rows=read_rows,
     )
-    origin = sources.Origin(
+    origin = Origin(
         tfds_name=f"glue/{of_tfds.name}:{of_tfds.version}",
         folder=folder,
         files=split_files,

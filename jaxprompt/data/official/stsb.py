@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from jaxprompt.data import files, sources
-from jaxprompt.data.libraries import t5_metrics as metrics
-from jaxprompt.data.libraries import t5_postprocessors as postprocessors
-from jaxprompt.data.libraries import t5_preprocessors as preprocessors
-from jaxprompt.data.libraries import tfds_glue as glue
-from jaxprompt.data.official import UNLABELLED, OfficialTask
+from jaxprompt.data import files
+from jaxprompt.data.official.libraries import t5_metrics as metrics
+from jaxprompt.data.official.libraries import t5_postprocessors as postprocessors
+from jaxprompt.data.official.libraries import t5_preprocessors as preprocessors
+from jaxprompt.data.official.libraries import tfds_glue as glue
+from jaxprompt.data.official.origin import Origin
+from jaxprompt.data.official.spec import OfficialTask
+from jaxprompt.data.sources import Features
+from jaxprompt.data.task import UNLABELLED
 from jaxprompt.quoting import quoted
 
 TEXTS = ("sentence1", "sentence2")
@@ -21,7 +24,7 @@ HIGHEST = 5.0
 """Score of two sentences that mean the same; 0 is the lowest."""
 
 
-def _read_file(path: Path, split: str) -> list[sources.Features]:
+def _read_file(path: Path, split: str) -> list[Features]:
     return [
         {
             **{name: files.field_text(row, name) for name in TEXTS},
@@ -44,10 +47,10 @@ def _score(row: files.Row, split: str) -> float:
         raise ValueError(
             f"{row.where}: score {quoted(text)} is no number from 0 to {HIGHEST:g}"
         )
-    return score
+    return float(np.float32(score))  # As TFDS has it.
 
 
-def _read_request(row: files.Row, number: int) -> sources.Features:
+def _read_request(row: files.Row, number: int) -> Features:
     texts = {name: files.field_text(row, name) for name in TEXTS}
     return {**texts, "label": float(UNLABELLED), "idx": number}
 
@@ -73,7 +76,7 @@ _CONFIG: Any = glue.Glue.builder_configs["stsb"]
 
 STSB = OfficialTask(
     name="stsb",
-    origin=sources.Origin(
+    origin=Origin(
         tfds_name=f"glue/stsb:{_CONFIG.version}",
         folder="STS-B",
         files={"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"},

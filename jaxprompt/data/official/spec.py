@@ -6,22 +6,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from jaxprompt.data import files, sources
-from jaxprompt.data.libraries import tf
-
-UNLABELLED = -1
-"""Class index, or score, of a row without a label, as in TFDS."""
+from jaxprompt.data import files
+from jaxprompt.data.official.libraries import tf
+from jaxprompt.data.official.origin import Choose, Origin, ReadFile
+from jaxprompt.data.sources import Features, Source
 
 JSONL = {"train": "train.jsonl", "validation": "val.jsonl", "test": "test.jsonl"}
 """Split -> file name, of SuperGLUE."""
 
 
 class Spec(Protocol):
-    """What `data.task.load_task` needs to know about an official task."""
+    """What `official.tasks.load_task` needs to know about an official task."""
 
     @property
     def name(self) -> str:
-        """The task's name, as in `data.task.task_names()`."""
+        """The task's name, as in `official.tasks.task_names()`."""
         ...
 
     @property
@@ -44,7 +43,7 @@ class Spec(Protocol):
         """Whether the target of every row is a right answer to it."""
         ...
 
-    def source(self, data_dir: str | Path | None) -> sources.TableSource:
+    def source(self, data_dir: str | Path | None) -> Source:
         """Makes the source: the files below `data_dir`, or TFDS if that is None."""
         ...
 
@@ -55,7 +54,7 @@ class Spec(Protocol):
         """
         ...
 
-    def read_request(self, row: files.Row, number: int, /) -> sources.Features:
+    def read_request(self, row: files.Row, number: int, /) -> Features:
         """Turns a row to predict into features, as the source has them, unlabelled."""
         ...
 
@@ -80,18 +79,18 @@ class OfficialTask:
     """
 
     name: str
-    origin: sources.Origin
-    read_file: sources.ReadFile
-    read_request: Callable[[files.Row, int], sources.Features]
+    origin: Origin
+    read_file: ReadFile
+    read_request: Callable[[files.Row, int], Features]
     to_text: Callable[..., Any]
     prefix: str
     postprocess_fn: Callable[..., Any]
     metric_fns: Sequence[Callable[..., Any]]
     label_words: tuple[str, ...] | None = None
-    choose: sources.Choose | None = None
+    choose: Choose | None = None
     targets_are_right: bool = True
 
-    def source(self, data_dir: str | Path | None) -> sources.TableSource:
+    def source(self, data_dir: str | Path | None) -> Source:
         """Makes the source: the files below `data_dir`, or TFDS if that is None."""
         return self.origin.source(self.name, data_dir, self.read_file, self.choose)
 

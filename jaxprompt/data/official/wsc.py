@@ -4,28 +4,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data import files, sources
+from jaxprompt.data import files
 from jaxprompt.data.fields import field_label, field_number, field_row
-from jaxprompt.data.libraries import t5_metrics as metrics
-from jaxprompt.data.libraries import t5_postprocessors as postprocessors
-from jaxprompt.data.libraries import t5_preprocessors as preprocessors
-from jaxprompt.data.libraries import tf
-from jaxprompt.data.libraries import tfds_super_glue as super_glue
-from jaxprompt.data.official import JSONL, UNLABELLED, OfficialTask
+from jaxprompt.data.official.libraries import t5_metrics as metrics
+from jaxprompt.data.official.libraries import t5_postprocessors as postprocessors
+from jaxprompt.data.official.libraries import t5_preprocessors as preprocessors
+from jaxprompt.data.official.libraries import tf
+from jaxprompt.data.official.libraries import tfds_super_glue as super_glue
+from jaxprompt.data.official.origin import Origin
+from jaxprompt.data.official.spec import JSONL, OfficialTask
+from jaxprompt.data.official.texts import to_columns
+from jaxprompt.data.sources import Features
+from jaxprompt.data.task import UNLABELLED
 from jaxprompt.quoting import quoted
 
 SPLIT_BY_AUTHORS = ("Kamenev and Zinoviev", "Kamenev, Zinoviev, and Stalin")
 """Referents whose names do not stand together in the text."""
 
 
-def _read_file(path: Path, split: str) -> list[sources.Features]:
+def _read_file(path: Path, split: str) -> list[Features]:
     rows = files.read_rows(path)
     examples = [_features(row, split) for row in rows]
     _check_pronouns(rows, examples)
     return examples
 
 
-def _features(row: files.Row, split: str) -> sources.Features:
+def _features(row: files.Row, split: str) -> Features:
     target = field_row(row, "target")
     text = files.field_text(row, "text")
     labelled = split != "test" or "label" in row.fields
@@ -66,7 +70,7 @@ def _as_in_text(target: files.Row, name: str, text: str) -> str:
     return fixed
 
 
-def _read_request(row: files.Row, number: int) -> sources.Features:
+def _read_request(row: files.Row, number: int) -> Features:
     target = field_row(row, "target") if "target" in row.fields else row
     features = {
         "text": files.field_text(row, "text"),
@@ -81,11 +85,9 @@ def _read_request(row: files.Row, number: int) -> sources.Features:
     return features
 
 
-def _check_pronouns(
-    rows: Sequence[files.Row], examples: Sequence[sources.Features]
-) -> None:
+def _check_pronouns(rows: Sequence[files.Row], examples: Sequence[Features]) -> None:
     """Raises ValueError for the first row that t5's format cannot mark."""
-    columns: Any = sources.to_columns(examples)
+    columns: Any = to_columns(examples)
     texts = _to_text(tf.data.Dataset.from_tensor_slices(columns))
     done = 0
     try:
@@ -100,7 +102,7 @@ def _check_pronouns(
         ) from err
 
 
-def _choose(rows: Sequence[sources.Features], split: str) -> list[sources.Features]:
+def _choose(rows: Sequence[Features], split: str) -> list[Features]:
     """Keeps the training rows whose referent is the right one: it is the target."""
     if split != "train":
         return list(rows)
@@ -121,7 +123,7 @@ _CONFIG: Any = super_glue.SuperGlue.builder_configs["wsc.fixed"]
 
 WSC = OfficialTask(
     name="wsc",
-    origin=sources.Origin(
+    origin=Origin(
         tfds_name=f"super_glue/wsc.fixed:{_CONFIG.version}",
         folder="WSC",
         files=JSONL,

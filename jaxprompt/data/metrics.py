@@ -1,0 +1,156 @@
+"""Metrics of one's own tasks, on t5's scale of 0 to 100 and under t5's names."""
+
+import collections
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sacrebleu
+import sklearn.metrics
+from rouge_score import rouge_scorer, scoring
+
+Metric = Callable[[Sequence[Any], Sequence[Any]], Mapping[str, float]]
+"""From what is compared of the targets and of the predictions to named values."""
+
+# scikit-learn takes it, but its stubs say that it is a text.
+_NONE: Any = 0
+"""What F1 is of a class that neither targets nor predictions hold."""
+
+_ROUGE = ("rouge1", "rouge2", "rougeLsum")
+
+
+def accuracy(targets: Sequence[Any], predictions: Sequence[Any]) -> Mapping[str, float]:
+    """Returns the share of predictions that are their target."""
+    return {"accuracy": 100 * sklearn.metrics.accuracy_score(targets, predictions)}
+
+
+def sequence_accuracy(
+    targets: Sequence[str], predictions: Sequence[str]
+) -> Mapping[str, float]:
+    """Returns the share of texts that are their target, character by character."""
+    return {"sequence_accuracy": accuracy(targets, predictions)["accuracy"]}
+
+
+def squad(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, float]:
+    """Returns exact match "em" and word overlap "f1", both normalised as in SQuAD.
+
+    A target without words, such as "the" or "+", is met by an answer without words.
+
+    Source: compute_exact and compute_f1 of SQuAD 2.0's evaluation script,
+    https://rajpurkar.github.io/SQuAD-explorer.
+    """
+    pairs = [
+        (_squad_words(target), _squad_words(prediction))
+        for target, prediction in zip(targets, predictions, strict=True)
+    ]
+    return {
+        "em": 100 * float(np.mean([target == found for target, found in pairs])),
+        "f1": 100 * float(np.mean([_overlap(*pair) for pair in pairs])),
+    }
+
+
+def _squad_words(text: str) -> list[str]:
+    text = "".join(x for x in text.lower() if x not in string.punctuation)
+    return re.sub(r"\b(a|an|the)\b", " ", text).split()
+
+
+def _overlap(target: list[str], found: list[str]) -> float:
+    if not target or not found:
+        return float(target == found)
+    common = (collections.Counter(target) & collections.Counter(found)).total()
+    return 2 * common / (len(target) + len(found))
+
+
+def rouge(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, float]:
+    """Returns the F-measures "rouge1", "rouge2" and "rougeLsum".
+
+    Each line, and each text between " . ", is a sentence. The value is the median of
+    means over samples of the rows, always the same ones.
+
+    Source: t5.evaluation.metrics.rouge.
+    """
+    scorer = rouge_scorer.RougeScorer(_ROUGE)
+    aggregator = scoring.BootstrapAggregator()
+    for target, prediction in zip(targets, predictions, strict=True):
+        texts = (text.replace(" . ", " .\n") for text in (target, prediction))
+        aggregator.add_scores(scorer.score(*texts))
+    state = np.random.get_state()
+    np.random.seed(0)
+    try:
+        found: Any = aggregator.aggregate()
+    finally:
+        np.random.set_state(state)
+    return {name: 100 * found[name].mid.fmeasure for name in _ROUGE}
+
+
+def bleu(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, float]:
+    """Returns the corpus BLEU of international tokens, as t5 does."""
+    found = sacrebleu.corpus_bleu(
+        list(predictions),
+        [list(targets)],
+        smooth_method="exp",
+        smooth_value=0.0,
+        tokenize="intl",
+    )
+    return {"bleu": found.score}
+
+
+def f1_score_with_invalid(
+    targets: Sequence[int], predictions: Sequence[int]
+) -> Mapping[str, float]:
+    """Returns the F1 of class 1 out of two; a prediction of neither class is wrong."""
+    true, found = np.asarray(targets), np.asarray(predictions)
+    found = np.where((found == 0) | (found == 1), found, 1 - true)
+    return {"f1": 100 * sklearn.metrics.f1_score(true, found, zero_division=_NONE)}
+
+
+def matthews_corrcoef(
+    targets: Sequence[int], predictions: Sequence[int]
+) -> Mapping[str, float]:
+    """Returns Matthews' correlation, -100 to 100."""
+    found = sklearn.metrics.matthews_corrcoef(targets, predictions)
+    return {"matthews_corrcoef": 100 * found}
+
+
+def mean_multiclass_f1(num_classes: int) -> Metric:
+    """Makes the mean F1 of the classes that a split or the predictions for it hold.
+
+    This is scikit-learn's macro average. t5's function, which SuperGLUE's CB keeps,
+    also counts a class that is nowhere, with an F1 of 0: perfect predictions of two
+    classes out of three would score 66.7. A prediction that is no class is wrong, but
+    no class of its own.
+    """
+
+    def mean_f1(
+        targets: Sequence[int], predictions: Sequence[int]
+    ) -> Mapping[str, float]:
+        present = sorted({*targets, *predictions} & {*range(num_classes)})
+        found = sklearn.metrics.f1_score(
+            targets, predictions, labels=present, average="macro", zero_division=_NONE
+        )
+        return {f"mean_{num_classes}class_f1": 100 * found}
+
+    return mean_f1
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy": accuracy,
+    "sequence_accuracy": sequence_accuracy,
+    "squad": squad,
+    "rouge": rouge,
+    "bleu": bleu,
+}
+"""Metrics of texts; of these, only accuracy suits a task with labels."""
+
+OF_SENTENCES = ("rouge",)
+"""Those of `METRICS` that take each line of a target for a sentence."""
+
+LABEL_METRICS: Mapping[str, Callable[[int], Metric]] = {
+    "accuracy": lambda num_classes: accuracy,
+    "f1_score_with_invalid": lambda num_classes: f1_score_with_invalid,
+    "matthews_corrcoef": lambda num_classes: matthews_corrcoef,
+    "mean_multiclass_f1": mean_multiclass_f1,
+}
+"""Metrics of class indices, made from the number of classes."""

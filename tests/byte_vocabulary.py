@@ -1,0 +1,22 @@
+"""A vocabulary of bytes, for tests that need no model's own."""
+
+from jaxprompt.data.pieces import Pieces
+from jaxprompt.data.vocabulary import Vocabulary
+
+_FIRST = 3
+"""Id of byte 0, behind padding, end-of-sequence and the unknown piece."""
+
+
+def byte_vocabulary() -> Vocabulary:
+    """Makes ByT5's vocabulary without its sentinels: an id is a byte and 3."""
+    pieces = Pieces(
+        size=_FIRST + 256,
+        end=1,
+        unknown=2,
+        encode=lambda texts: [[_FIRST + x for x in text.encode()] for text in texts],
+        decode=lambda ids: bytes(x - _FIRST for x in ids if x >= _FIRST).decode(
+            errors="ignore"
+        ),
+        name=str,
+    )
+    return Vocabulary(pieces, rows=None)
