@@ -13,14 +13,11 @@ QUICKSTART := build/quickstart
 
 setup: $(INSTALLED)
 
-# t5 asks for nightly packages that overwrite files of seqio and tensorflow-datasets, so
-# it is installed alone; all that it imports is in pyproject.toml.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than 3.11: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps t5
 	@touch $@
 
 # Five prompts at once for the bundled T5 on bundled sentences, and their vote: offline,
