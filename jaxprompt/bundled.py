@@ -13,13 +13,13 @@ def is_bundled(name: str | Path) -> bool:
 
 
 def resolve(name: str | Path) -> str:
-    """Turns the name of something bundled into its folder; leaves other names alone.
+    """Turns the name of something bundled into its path; leaves other names alone.
 
     Args:
         name: Anything a user may give: "bundled:mini/SST-2", a path, a Hub name.
 
     Returns:
-        The folder's path for a bundled name, else the name as it was.
+        The path of a bundled folder or file, else the name as it was.
 
     Raises:
         FileNotFoundError: If nothing of this name is bundled; lists what is.
@@ -27,10 +27,10 @@ def resolve(name: str | Path) -> str:
     name = str(name)
     if not is_bundled(name):
         return name
-    folder = (FOLDER / name.removeprefix(PREFIX)).resolve()
-    if FOLDER not in folder.parents or not folder.is_dir():
+    found = (FOLDER / name.removeprefix(PREFIX)).resolve()
+    if FOLDER not in found.parents or not found.exists():
         known = sorted(PREFIX + path.name for path in FOLDER.iterdir())
         raise FileNotFoundError(
             f"nothing bundled is called {name!r}: there are {', '.join(known)}"
         )
-    return str(folder)
+    return str(found)
