@@ -8,12 +8,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxprompt.data.batches import train_batches
-    from jaxprompt.data.evaluation import EvaluationSet
     from jaxprompt.data.official.tasks import load_task
-    from jaxprompt.data.own import file_task
-    from jaxprompt.data.pipeline import Lengths
-    from jaxprompt.data.vocabulary import load_vocabulary
+    from jaxprompt.data.rows.batches import train_batches
+    from jaxprompt.data.rows.layout import Lengths
+    from jaxprompt.data.tasks.own import file_task
+    from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+    from jaxprompt.evaluate.evaluation_set import EvaluationSet
     from jaxprompt.evaluate.score import make_predict
     from jaxprompt.models.load import load
     from jaxprompt.models.weights.save import save
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from jaxprompt.train.step import init_state, make_train_step
 
 _HOMES = {
-    "data.batches": ("train_batches",),
-    "data.evaluation": ("EvaluationSet",),
-    "data.own": ("file_task",),
-    "data.pipeline": ("Lengths",),
+    "data.rows.batches": ("train_batches",),
+    "evaluate.evaluation_set": ("EvaluationSet",),
+    "data.tasks.own": ("file_task",),
+    "data.rows.layout": ("Lengths",),
     "data.official.tasks": ("load_task",),
-    "data.vocabulary": ("load_vocabulary",),
+    "data.vocabulary.vocabulary": ("load_vocabulary",),
     "evaluate.score": ("make_predict",),
     "models.load": ("load",),
     "models.weights.save": ("save",),

@@ -206,7 +206,7 @@ def host_share(mesh: jax.sharding.Mesh) -> tuple[int, int]:
     Processes whose devices only split the weights have the same share.
 
     Returns:
-        (index, count) for `data.batches.train_batches` and `place_batch`.
+        (index, count) for `data.rows.batches.train_batches` and `place_batch`.
 
     Raises:
         ValueError: If the shares of two processes overlap, or differ in size.

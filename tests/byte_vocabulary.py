@@ -1,7 +1,7 @@
 """A vocabulary of bytes, for tests that need no model's own."""
 
-from jaxprompt.data.pieces import Pieces
-from jaxprompt.data.vocabulary import Vocabulary
+from jaxprompt.data.vocabulary.pieces import Pieces
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
 _FIRST = 3
 """Id of byte 0, behind padding, end-of-sequence and the unknown piece."""

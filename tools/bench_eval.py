@@ -24,8 +24,8 @@ from side_by_side import OURS, THEIRS, Side, alternate, comparison
 from small_t5 import SMALL, draw_prompts, forward_flops, save_random
 
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.pipeline import Lengths, layout_of, sample_rows
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.rows.layout import Lengths, layout_of, sample_rows
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.shapes import Batch
 
 TASKS = ("boolq", "cb", "copa", "multirc", "rte", "wic", "axb", "axg")

@@ -90,11 +90,11 @@ def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
 
 def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
     """Times whole batches of a real task's rows: examples a second, and padding."""
-    from jaxprompt.data.batches import train_batches
     from jaxprompt.data.official.tasks import load_task
-    from jaxprompt.data.pipeline import Lengths
-    from jaxprompt.data.rows import padding_share
-    from jaxprompt.data.vocabulary import load_vocabulary
+    from jaxprompt.data.rows.batches import train_batches
+    from jaxprompt.data.rows.layout import Lengths
+    from jaxprompt.data.rows.row_batches import padding_share
+    from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
     small_t5.save_random(folder)
     vocabulary = load_vocabulary(flags.vocabulary)

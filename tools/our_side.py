@@ -103,7 +103,7 @@ def scoring(
         length: Target tokens L to decode.
     """
     _without_ynnpack()
-    from jaxprompt.data.rows import predict_rows, sorted_batches
+    from jaxprompt.data.rows.row_batches import predict_rows, sorted_batches
     from jaxprompt.evaluate.decode import greedy
 
     backbone, model = load(folder)

@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from jaxprompt.configure import configure
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.rows import predict_rows
+from jaxprompt.data.rows.row_batches import predict_rows
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.bar import example_bar

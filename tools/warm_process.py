@@ -13,7 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_IMPORTED = ("jaxprompt.runs.training", "jaxprompt.configure", "jaxprompt.data.own")
+_IMPORTED = (
+    "jaxprompt.runs.training",
+    "jaxprompt.configure",
+    "jaxprompt.data.tasks.own",
+)
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(list(_IMPORTED))

@@ -11,8 +11,8 @@ from jaxprompt.config.tasks import (
     TaskGroup,
     TextTask,
 )
-from jaxprompt.data.lengths import Lengths
-from jaxprompt.data.tokenizer import LAYOUTS
+from jaxprompt.data.pretraining.tokenizer import LAYOUTS
+from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.evaluate.methods import METHODS as EVALUATION_METHODS
 from jaxprompt.evaluate.methods import check_method
 from jaxprompt.models.families import AnyConfig
@@ -27,7 +27,7 @@ MOST_TOKENS = 2**17
 """Of a text, an answer or a prompt: as long a context as any model here has."""
 
 COOCCURRENCE = "cooccurrence"
-"""Embeddings that start from the text; see `data.cooccurrence`."""
+"""Embeddings that start from the text; see `data.pretraining.cooccurrence`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +86,13 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenizer:
-    """A vocabulary to train; see `data.tokenizer.train_vocabulary`.
+    """A vocabulary to train; see `data.pretraining.tokenizer.train_vocabulary`.
 
     Attributes:
         pieces: Pieces, the special ones included.
         sentinels: Ids behind them, which stand for what span corruption leaves out.
         character_coverage: Share of the text's characters that get a piece.
-        layout: Where the special ids are; one of `data.tokenizer.LAYOUTS`.
+        layout: Where the special ids are; one of `data.pretraining.tokenizer.LAYOUTS`.
         leading_space: Whether a text begins with a space, so that its first word is as
             any other; False for a language without spaces.
     """

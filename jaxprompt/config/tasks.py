@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.official.names import LABEL_WORDS, check_name
-from jaxprompt.data.text import Text, read_text
+from jaxprompt.data.read.text import Text, read_text
 
 if TYPE_CHECKING:
-    from jaxprompt.data.task import Task
+    from jaxprompt.data.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class OfficialTask:
     """A task of a benchmark, from its official files or from TFDS.
 
     Attributes:
-        name: One of `data.task.task_names()`.
+        name: One of `data.tasks.task.task_names()`.
         data_dir: Folder of official files, or "bundled:mini"; None takes TFDS.
         keep_task_name: Whether the text begins with the task's name, as T5's own
             multi-task formats do; prompt tuning leaves it out.
@@ -60,7 +60,7 @@ class OfficialTask:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnTask:
-    """A task from JSONL, CSV or TSV files; see `data.own.file_task`.
+    """A task from JSONL, CSV or TSV files; see `data.tasks.own.file_task`.
 
     Attributes:
         name: Any name, for the results.
@@ -95,7 +95,7 @@ class OwnTask:
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
-        from jaxprompt.data.own import file_task
+        from jaxprompt.data.tasks.own import file_task
 
         return file_task(
             self.name,
@@ -117,7 +117,7 @@ class OwnTask:
 
 @dataclass(frozen=True, kw_only=True)
 class QuizTask:
-    """The Japanese quiz; see `data.quiz.quiz_task`.
+    """The Japanese quiz; see `data.tasks.quiz.quiz_task`.
 
     Attributes:
         name: Any name, for the results.
@@ -143,7 +143,7 @@ class QuizTask:
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
-        from jaxprompt.data.quiz import quiz_task
+        from jaxprompt.data.tasks.quiz import quiz_task
 
         return quiz_task(
             self.name,
@@ -156,13 +156,13 @@ class QuizTask:
 
 @dataclass(frozen=True, kw_only=True)
 class TextTask:
-    """Raw text to pre-train on; see `data.text.read_text`, `data.pretraining`.
+    """Raw text to pre-train on; see `data.read.text` and `data.pretraining`.
 
     Attributes:
         name: Any name, for the results.
         folder: Folder of *.txt files; or one file, of text or of rows (.jsonl).
         objectives: Name -> how often, in proportion; see
-            `data.pretraining.text_task`.
+            `data.pretraining.passages.text_task`.
         validation_share: Share of the text that is kept for validation.
         passage_words: Most words of a passage.
         row_text: Of a file of rows: template of a row's text.
@@ -201,7 +201,7 @@ class TextTask:
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its text is read when a split is first used."""
-        from jaxprompt.data.pretraining import text_task
+        from jaxprompt.data.pretraining.passages import text_task
 
         return text_task(
             self.name,

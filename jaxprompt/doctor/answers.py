@@ -3,11 +3,11 @@
 import collections
 from collections.abc import Sequence
 
-from jaxprompt.data.coverage import Coverage
-from jaxprompt.data.evaluation import Scores
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.task import Task
+from jaxprompt.data.rows.coverage import Coverage
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.task import Task
 from jaxprompt.doctor.finding import Finding, skipped
+from jaxprompt.evaluate.evaluation_set import Scores
 
 LABELS, TRUNCATION, UNKNOWN = "label words", "truncation", "unknown characters"
 REACH = "right answers"

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxprompt.data.words import word_rows
+from jaxprompt.data.vocabulary.words import word_rows
 from jaxprompt.doctor.case import Case, log_probs
 from jaxprompt.doctor.finding import Finding
 from jaxprompt.models.backbone import Backbone

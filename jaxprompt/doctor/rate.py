@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import optax
 
-from jaxprompt.data.bank import join_batches
+from jaxprompt.data.rows.bank import join_batches
 from jaxprompt.doctor.case import Case, mean_loss
 from jaxprompt.doctor.finding import Finding
 from jaxprompt.doctor.prompt import word_norms

@@ -9,8 +9,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.rows import Progress, predict_rows
+from jaxprompt.data.rows.row_batches import Progress, predict_rows
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params
@@ -87,7 +87,7 @@ def score_gold(
         rows: The split.
         batch_size: Rows B of a batch.
         members: Numbers of the members in the bank, which share batches.
-        progress: As of `data.rows.predict_rows`.
+        progress: As of `data.rows.row_batches.predict_rows`.
 
     Returns:
         Of each member: "gold_loss", the mean cross-entropy of an answer's token without

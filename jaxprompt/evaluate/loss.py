@@ -9,15 +9,15 @@ import numpy as np
 import optax
 from jaxtyping import Int
 
-from jaxprompt.data.pipeline import Lengths, layout_of, sample_rows
-from jaxprompt.data.rows import (
+from jaxprompt.data.rows.layout import Lengths, layout_of, sample_rows
+from jaxprompt.data.rows.row_batches import (
     Progress,
     RowBatch,
     padding_share,
     sorted_batches,
     swap_inputs,
 )
-from jaxprompt.data.task import Task
+from jaxprompt.data.tasks.task import Task
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params

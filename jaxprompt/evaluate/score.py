@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxprompt.data.evaluation import EvaluationSet, Scores
-from jaxprompt.data.rows import Progress
-from jaxprompt.data.task import Task
+from jaxprompt.data.rows.row_batches import Progress
+from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.decode import beam, greedy, nucleus
+from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
 from jaxprompt.evaluate.methods import check_method
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.evaluate.vote import majority_vote
@@ -182,7 +182,7 @@ def evaluate(
             with a prompt of their embeddings.
         members: Which of the bank are scored, in shared batches; two or more also vote.
         batch_size: Rows B of a batch.
-        progress: As of `data.rows.predict_rows`.
+        progress: As of `data.rows.row_batches.predict_rows`.
         pack: Whether a row of a batch holds as many examples as fit.
 
     Returns:

@@ -11,7 +11,7 @@ import numpy as np
 import safetensors.numpy
 from jaxtyping import Array, Int
 
-from jaxprompt.data.vocabulary_files import find_vocabulary, read_vocabulary
+from jaxprompt.data.vocabulary.files import find_vocabulary, read_vocabulary
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.interop.folder import new_folder

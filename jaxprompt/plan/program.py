@@ -74,7 +74,7 @@ def sizes_of(run: Run) -> Config:
         architecture = model.architecture
         if model.vocabulary is None:
             return architecture
-        from jaxprompt.data.vocabulary import load_vocabulary
+        from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
         vocabulary = load_vocabulary(model.vocabulary, causal=architecture.causal)
         return architecture.for_vocabulary(vocabulary.vocab_size)

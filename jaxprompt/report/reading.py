@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxprompt.data.words import word_rows
+from jaxprompt.data.vocabulary.words import word_rows
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.clusters import Cohesion, group_tokens, measure_cohesion
 from jaxprompt.report.label_words import LabelWord, trace_label_words
@@ -89,7 +89,7 @@ def read_prompt(
     """Compares a prompt with the words of its model's vocabulary.
 
     Only words are compared: padding, end-of-sequence, the unknown piece, sentinels and
-    rows behind the vocabulary are left out; see `data.words`.
+    rows behind the vocabulary are left out; see `data.vocabulary.words`.
 
     Args:
         table: Frozen embeddings.

@@ -1,6 +1,6 @@
 """Says before training what of the data a model cannot read, or cannot answer."""
 
-from jaxprompt.data.coverage import measure_coverage
+from jaxprompt.data.rows.coverage import measure_coverage
 from jaxprompt.runs.loss_report import LossReport
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.runs.score_report import ScoreReport

@@ -10,9 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from jaxprompt.config import LOSS, Run
-from jaxprompt.data.batches import train_batches
-from jaxprompt.data.coverage import measure_coverage
-from jaxprompt.data.evaluation import EvaluationSet
+from jaxprompt.data.rows.batches import train_batches
+from jaxprompt.data.rows.coverage import measure_coverage
 from jaxprompt.doctor.answers import (
     COLLAPSE,
     MAJORITY,
@@ -34,6 +33,7 @@ from jaxprompt.doctor.model import (
 )
 from jaxprompt.doctor.prompt import check_effect, check_gradient, check_norms
 from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.optimizer import make_optimizer

@@ -11,11 +11,11 @@ import numpy as np
 import optax
 
 from jaxprompt.config import OfficialTask, OwnTask, QuizTask
-from jaxprompt.data.bank import Member, bank_batches
-from jaxprompt.data.digest import data_hashes
-from jaxprompt.data.mixture import mixed_batches
-from jaxprompt.data.order import examples_of
-from jaxprompt.data.position import Position
+from jaxprompt.data.rows.bank import Member, bank_batches
+from jaxprompt.data.rows.mixture import mixed_batches
+from jaxprompt.data.rows.order import examples_of
+from jaxprompt.data.rows.position import Position
+from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.runs.prepare import Ready

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 
 from jaxprompt.config import LOSS
-from jaxprompt.data.rows import Progress
-from jaxprompt.data.task import Part
+from jaxprompt.data.rows.row_batches import Progress
+from jaxprompt.data.tasks.task import Part
 from jaxprompt.evaluate.loss import (
     Loss,
     LossSet,

@@ -12,11 +12,11 @@ import numpy as np
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, Run
-from jaxprompt.data.answered import check_writable, write_answers
-from jaxprompt.data.files import Row
-from jaxprompt.data.requests import read_requests, request_rows
-from jaxprompt.data.rows import join_members, predict_rows, sorted_batches
-from jaxprompt.data.task import Task
+from jaxprompt.data.read.answered import check_writable, write_answers
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.requests import read_requests, request_rows
+from jaxprompt.data.rows.row_batches import join_members, predict_rows, sorted_batches
+from jaxprompt.data.tasks.task import Task
 from jaxprompt.prompts.file import Provenance, load_prompt
 from jaxprompt.prompts.prompt import Prompt, lengthen, stack
 from jaxprompt.report.bar import example_bar
@@ -70,7 +70,7 @@ def predict(
             or a change of it. With several, a row names its own by the file's name
             without its ending.
         source: File of rows with the task's fields, labels not needed, or with
-            "inputs" alone, as `data.requests.read_requests` reads it; "-" for JSON
+            "inputs" alone, as `data.rows.requests.read_requests` reads it; "-" for JSON
             lines from standard input.
         output: File to write: a table if it ends in .csv or .tsv, else JSON lines; "-"
             for JSON lines on standard output.

@@ -9,12 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.config import COOCCURRENCE, Run
-from jaxprompt.data.cooccurrence import cooccurrence_rows
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.pretraining import TextSource
-from jaxprompt.data.shots import words_before
-from jaxprompt.data.task import Task
-from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary, rowless_note
+from jaxprompt.data.pretraining.cooccurrence import cooccurrence_rows
+from jaxprompt.data.pretraining.passages import TextSource
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.shots import words_before
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.vocabulary import (
+    Vocabulary,
+    load_vocabulary,
+    rowless_note,
+)
 from jaxprompt.evaluate.score import Predict, make_predict
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config

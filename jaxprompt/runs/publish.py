@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import TextTask
-from jaxprompt.data.task import Task
+from jaxprompt.data.tasks.task import Task
 from jaxprompt.models.families import family_of
 from jaxprompt.models.quantise import dequantise
 from jaxprompt.prompts.file import installed_versions

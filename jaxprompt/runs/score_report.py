@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxprompt.data.evaluation import EvaluationSet, Scores
-from jaxprompt.data.task import Task
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
 from jaxprompt.evaluate.gold import make_gold, score_gold
 from jaxprompt.evaluate.score import Report, evaluate, vote_of
 from jaxprompt.prompts.prompt import empty_prompt

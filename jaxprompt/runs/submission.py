@@ -10,7 +10,7 @@ from jaxprompt.data.official.submission import (
     submission,
     submission_file,
 )
-from jaxprompt.data.rows import predict_rows
+from jaxprompt.data.rows.row_batches import predict_rows
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.bar import example_bar
 from jaxprompt.runs.output import check_output

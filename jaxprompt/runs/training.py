@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from jaxprompt.config import VOCABULARY, Run, TextTask
-from jaxprompt.data.tokenizer import write_vocabulary
+from jaxprompt.data.pretraining.tokenizer import write_vocabulary
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxprompt.config import VOCABULARY, Run, TextTask
-from jaxprompt.data.text import TRAIN, VALIDATION
-from jaxprompt.data.tokenizer import tokens_per_word, train_vocabulary
+from jaxprompt.data.pretraining.tokenizer import tokens_per_word, train_vocabulary
+from jaxprompt.data.read.text import TRAIN, VALIDATION
 from jaxprompt.report.table import table
 
 

@@ -12,8 +12,8 @@ import jax
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from jaxprompt.data.position import Position
-from jaxprompt.data.rows import padding_share
+from jaxprompt.data.rows.position import Position
+from jaxprompt.data.rows.row_batches import padding_share
 from jaxprompt.interrupts import Interrupted
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints

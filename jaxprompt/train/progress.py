@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxprompt.data.position import Position
+from jaxprompt.data.rows.position import Position
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary, load_vocabulary
 
 SENTENCES = [
     "a kettle sings on the stove and nobody minds the rain",

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jaxprompt.data.answered import check_writable, write_answers
-from jaxprompt.data.files import Row, read_rows
+from jaxprompt.data.read.answered import check_writable, write_answers
+from jaxprompt.data.read.files import Row, read_rows
 
 STRANGE = ['a "quoted" word', "two\nlines", "a\rb", "tab\there", "", " ", "é, ü", "'"]
 

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.batches import Lengths, train_batches
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.position import Position
-from jaxprompt.data.task import Task
+from jaxprompt.data.rows.batches import Lengths, train_batches
+from jaxprompt.data.rows.position import Position
+from jaxprompt.data.tasks.task import Task
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch
 

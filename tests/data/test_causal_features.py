@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxprompt.data.batches import train_batches
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pipeline import Layout, Lengths
-from jaxprompt.data.tokens import Pair
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.rows.batches import train_batches
+from jaxprompt.data.rows.layout import Layout, Lengths
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.data.vocabulary.tokens import Pair
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
 END = 9
 SOFT = np.array([50], np.int32)

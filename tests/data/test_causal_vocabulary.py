@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tokenizers
 
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 TEXTS = ["Hello world!", "  two  spaces", "日本語", "", "a\nb", "naïve 🙂"]
 

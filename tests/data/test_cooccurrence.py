@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from jaxprompt.data.cooccurrence import cooccurrence_rows
-from jaxprompt.data.tokenizer import train_vocabulary, write_vocabulary
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.pretraining.cooccurrence import cooccurrence_rows
+from jaxprompt.data.pretraining.tokenizer import train_vocabulary, write_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 FIELDS = {
     "farm": "cow barn hay plough field tractor".split(),

@@ -9,10 +9,10 @@ import scipy.stats
 import sklearn.metrics
 from official_rows import write_official
 
-from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.own import LABEL_METRICS, METRICS, file_task
-from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.own import LABEL_METRICS, METRICS, file_task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
 LENGTHS = Lengths(inputs=40, targets=20)
 NO_PROMPT = np.zeros(0, np.int32)
@@ -161,7 +161,7 @@ def test_every_prediction_is_compared(tmp_path: Path, vocabulary):
 
 def test_a_metric_that_is_no_number_is_an_error(tmp_path, vocabulary, monkeypatch):
     made = {"accuracy": lambda targets, predictions: {"accuracy": float("nan")}}
-    monkeypatch.setattr("jaxprompt.data.own.METRICS", {**METRICS, **made})
+    monkeypatch.setattr("jaxprompt.data.tasks.own.METRICS", {**METRICS, **made})
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"a": "rain"}) + "\n")
     task = file_task("own", files=path, inputs="x", target="a", vocabulary=vocabulary)

@@ -5,11 +5,11 @@ import json
 import pytest
 from byte_vocabulary import byte_vocabulary
 
-from jaxprompt.data.digest import data_hashes
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pretraining import text_task
-from jaxprompt.data.sources import Source, SplitRows
-from jaxprompt.data.task import Task
+from jaxprompt.data.pretraining.passages import text_task
+from jaxprompt.data.read.sources import Source, SplitRows
+from jaxprompt.data.tasks.digest import data_hashes
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.data.tasks.task import Task
 
 ROWS = [{"text": f"row {n}", "answer": "yes" if n % 2 else "no"} for n in range(4)]
 

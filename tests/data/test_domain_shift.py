@@ -7,10 +7,10 @@ import pytest
 
 from jaxprompt.config import OfficialTask
 from jaxprompt.configure import configure
-from jaxprompt.data.batches import Lengths
-from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.task import Task
+from jaxprompt.data.rows.batches import Lengths
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
 
 RECIPES = "gin/recipes/lester2021"

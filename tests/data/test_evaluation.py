@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from jaxprompt.data.batches import Lengths
-from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.own import file_task
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.rows.batches import Lengths
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
 
 LENGTHS = Lengths(inputs=40, targets=20)

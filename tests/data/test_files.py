@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.data.files import field_text, read_jsonl, read_rows
+from jaxprompt.data.read.files import field_text, read_jsonl, read_rows
 
 
 def write(path: Path, data: str | bytes) -> Path:

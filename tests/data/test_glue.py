@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.files import Row
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.task import Task
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
 QQP = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
 MRPC = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"

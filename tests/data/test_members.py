@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from tiny import CONFIG
 
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.task import Task
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.evaluate.gold import make_gold, score_gold
 from jaxprompt.evaluate.score import make_predict
 from jaxprompt.models.decoder.model import Decoder

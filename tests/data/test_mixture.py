@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from byte_vocabulary import byte_vocabulary
 
-from jaxprompt.data.mixture import mixed_batches
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.position import Position
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.mixture import mixed_batches
+from jaxprompt.data.rows.position import Position
+from jaxprompt.data.tasks.own import file_task
 
 LENGTHS = Lengths(12, 4)
 SIZES = {"short": 5, "long": 11}

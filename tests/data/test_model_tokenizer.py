@@ -11,7 +11,7 @@ import pytest
 import tokenizers
 import transformers
 
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 ADDED = ["<new>", "[card]"]
 AWKWARD = [
@@ -184,7 +184,7 @@ def test_pytorch_stays_away(spiece: Path, tmp_path: Path):
     make_t5(tmp_path, spiece, ADDED)
     code = (
         "import sys\n"
-        "from jaxprompt.data.vocabulary import load_vocabulary\n"
+        "from jaxprompt.data.vocabulary.vocabulary import load_vocabulary\n"
         "assert 'transformers' not in sys.modules\n"
         f"print(load_vocabulary({str(tmp_path)!r}).encode('rain')[0] > 0)\n"
         "assert 'torch' not in sys.modules\n"

@@ -6,12 +6,12 @@ import json
 import pytest
 from byte_vocabulary import byte_vocabulary
 
-from jaxprompt.data.batches import train_batches
-from jaxprompt.data.mixture import NO_PROMPT, mixed_batches
-from jaxprompt.data.order import examples_of
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.position import Position
+from jaxprompt.data.rows.batches import train_batches
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.mixture import NO_PROMPT, mixed_batches
+from jaxprompt.data.rows.order import examples_of
+from jaxprompt.data.rows.position import Position
+from jaxprompt.data.tasks.own import file_task
 
 LENGTHS = Lengths(12, 4)
 SIZES = [7, 11]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import sklearn.metrics
 
-from jaxprompt.data.batches import Lengths
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.files import Row
-from jaxprompt.data.own import METRICS, Template, file_task
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.batches import Lengths
+from jaxprompt.data.tasks.own import METRICS, Template, file_task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
 
 ROWS = [

@@ -7,14 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.batches import train_batches
-from jaxprompt.data.coverage import measure_coverage
-from jaxprompt.data.pipeline import Lengths, layout_of
-from jaxprompt.data.position import Position
-from jaxprompt.data.pretraining import DENOISING, text_task
-from jaxprompt.data.skills import SKILLS
-from jaxprompt.data.tokenizer import train_vocabulary, write_vocabulary
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.pretraining.passages import DENOISING, text_task
+from jaxprompt.data.pretraining.skills import SKILLS
+from jaxprompt.data.pretraining.tokenizer import train_vocabulary, write_vocabulary
+from jaxprompt.data.rows.batches import train_batches
+from jaxprompt.data.rows.coverage import measure_coverage
+from jaxprompt.data.rows.layout import Lengths, layout_of
+from jaxprompt.data.rows.position import Position
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 LENGTHS = Lengths(inputs=64, targets=64)
 NO_PROMPT = np.zeros(0, np.int32)

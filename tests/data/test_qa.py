@@ -12,13 +12,13 @@ import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from jaxprompt.data.batches import Lengths, train_batches
-from jaxprompt.data.digest import data_hashes
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.official.qa import MRQA
+from jaxprompt.data.official.benchmarks.qa import MRQA
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.requests import decode, request_batches
-from jaxprompt.data.task import Task
+from jaxprompt.data.rows.batches import Lengths, train_batches
+from jaxprompt.data.rows.requests import decode, request_batches
+from jaxprompt.data.tasks.digest import data_hashes
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
 
 LENGTHS = Lengths(inputs=64, targets=16)

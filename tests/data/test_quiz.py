@@ -8,13 +8,13 @@ import pytest
 
 from jaxprompt.config import QuizTask
 from jaxprompt.configure import configure
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.pipeline import Lengths, layout_of
-from jaxprompt.data.quiz import quiz_task, read_quiz
-from jaxprompt.data.quiz_text import exact_match, extract_answer, normalise_answer
-from jaxprompt.data.shots import training_examples, words_before
-from jaxprompt.data.tokenizer import train_vocabulary, write_vocabulary
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.pretraining.tokenizer import train_vocabulary, write_vocabulary
+from jaxprompt.data.rows.layout import Lengths, layout_of
+from jaxprompt.data.tasks.quiz import quiz_task, read_quiz
+from jaxprompt.data.tasks.quiz_text import exact_match, extract_answer, normalise_answer
+from jaxprompt.data.tasks.shots import training_examples, words_before
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
 ROWS = [
     ("映画『雨の町』の舞台は何市?", ["ジェット市", "ジェット"]),

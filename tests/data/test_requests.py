@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxprompt.data.batches import Lengths
-from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.own import file_task
-from jaxprompt.data.requests import decode, read_jsonl, request_batches
+from jaxprompt.data.rows.batches import Lengths
+from jaxprompt.data.rows.requests import decode, read_jsonl, request_batches
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
 
 LENGTHS = Lengths(inputs=40, targets=20)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.rows import (
+from jaxprompt.data.rows.row_batches import (
     packed_batches,
     padding_share,
     predict_rows,

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 from official_rows import write_jsonl
 
-from jaxprompt.data.files import Row
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.pretraining import text_task
-from jaxprompt.data.requests import request_rows
-from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary, rowless_note
+from jaxprompt.data.pretraining.passages import text_task
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.requests import request_rows
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.data.vocabulary.vocabulary import (
+    Vocabulary,
+    load_vocabulary,
+    rowless_note,
+)
 from jaxprompt.models.families.gpt2 import GPT2Config
 
 REFUSED = r"holds the token '<new>' of id \d+, but the model's embedding table has"

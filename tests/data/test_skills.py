@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxprompt.data.skills import SKILLS, Corpus
+from jaxprompt.data.pretraining.skills import SKILLS, Corpus
 
 ADJECTIVES = "kind cruel warm cold small great".split()
 NOUNS = "house garden river window letter village".split()

@@ -16,8 +16,8 @@ from jaxprompt.data.official.submission import (
     submission_file,
 )
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.requests import request_batches
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.requests import request_batches
 
 
 @pytest.fixture(scope="module")

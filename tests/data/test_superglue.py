@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from official_rows import FOLDERS, ROWS, write_jsonl, write_official
 
-from jaxprompt.data.evaluation import EvaluationSet
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.requests import request_batches
-from jaxprompt.data.task import Task
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.requests import request_batches
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
 LENGTHS = Lengths(inputs=64, targets=24)
 NO_PROMPT = np.zeros(0, np.int32)

@@ -8,11 +8,11 @@ import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from jaxprompt.data.digest import data_hashes
 from jaxprompt.data.official.names import LABEL_WORDS
 from jaxprompt.data.official.tasks import OFFICIAL_TASKS, load_task
 from jaxprompt.data.official.texts import to_columns
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.tasks.digest import data_hashes
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 
 def texts(task, split: str) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from jaxprompt.data.text import read_text, sentences
+from jaxprompt.data.read.text import read_text, sentences
 
 
 def write(folder, **files):

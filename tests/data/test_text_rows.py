@@ -7,11 +7,11 @@ import pytest
 import sentencepiece
 
 from jaxprompt.config import Tokenizer
-from jaxprompt.data.pipeline import Lengths, layout_of
-from jaxprompt.data.pretraining import text_task
-from jaxprompt.data.text import read_text
-from jaxprompt.data.tokenizer import train_vocabulary, write_vocabulary
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.pretraining.passages import text_task
+from jaxprompt.data.pretraining.tokenizer import train_vocabulary, write_vocabulary
+from jaxprompt.data.read.text import read_text
+from jaxprompt.data.rows.layout import Lengths, layout_of
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 SPECIAL = ["<unk>", "<s>", "</s>", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]
 ROWS = 400

@@ -11,12 +11,12 @@ import tensorflow_datasets as tfds
 from official_rows import FOLDERS, ROWS, TABLES, write_lines, write_official
 from t5.data import glue_utils, preprocessors
 
-from jaxprompt.data.digest import data_hashes
-from jaxprompt.data.official.glue import TSV
+from jaxprompt.data.official.benchmarks.glue import TSV
 from jaxprompt.data.official.spec import JSONL
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.task import Task
-from jaxprompt.data.vocabulary import Vocabulary
+from jaxprompt.data.tasks.digest import data_hashes
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
 TFDS = {
     "copa": "super_glue/copa",

@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from jaxprompt.data.tokenizer import (
+from jaxprompt.data.pretraining.tokenizer import (
     tokens_per_word,
     train_vocabulary,
     write_vocabulary,
 )
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 PIECES = 200
 

@@ -8,7 +8,7 @@ import pytest
 import seqio
 import tokenizers
 
-from jaxprompt.data.vocabulary import Vocabulary, decode, load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode, load_vocabulary
 
 TEXTS = (
     "sentence: a kettle sings, loudly; twice.",

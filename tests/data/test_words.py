@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxprompt.bundled import resolve
-from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.data.words import word_rows
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.words import word_rows
 
 
 def test_controls_sentinels_and_rows_behind_are_no_words():

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.data.coverage import measure_coverage
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.own import METRICS, file_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.vocabulary import load_vocabulary
-from jaxprompt.data.writing import as_written, lost_characters
+from jaxprompt.data.rows.coverage import measure_coverage
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.own import METRICS, file_task
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.writing import as_written, lost_characters
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
 
 LENGTHS = Lengths(inputs=40, targets=40)

@@ -7,7 +7,7 @@ import numpy as np
 from tiny import CONFIG, make_tiny
 
 from jaxprompt.bundled import resolve
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.doctor.case import Case
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config

@@ -3,10 +3,9 @@
 import pytest
 from cases import VOCABULARY
 
-from jaxprompt.data.coverage import Coverage
-from jaxprompt.data.evaluation import Scores
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.rows.coverage import Coverage
+from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.doctor.answers import (
     check_collapse,
     check_labels,
@@ -16,6 +15,7 @@ from jaxprompt.doctor.answers import (
     check_unknown,
 )
 from jaxprompt.doctor.finding import Finding
+from jaxprompt.evaluate.evaluation_set import Scores
 
 
 def labels(negative: str, positive: str) -> Finding:

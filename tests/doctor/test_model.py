@@ -9,7 +9,7 @@ import pytest
 from cases import TINY, VOCABULARY, make_case, make_causal_case
 
 from jaxprompt.bundled import resolve
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.doctor.model import (
     check_adaptation,
     check_cache,

@@ -11,10 +11,10 @@ import pytest
 from byte_vocabulary import byte_vocabulary
 from tiny import CONFIG, Tiny, draw_prompt, make_tiny
 
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.rows import predict_rows
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.row_batches import predict_rows
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.evaluate.score import make_predict
 from jaxprompt.prompts.prompt import Prompt, stack
 from jaxprompt.prompts.soft_ids import prefix

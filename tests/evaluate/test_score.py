@@ -10,9 +10,9 @@ import pytest
 from byte_vocabulary import byte_vocabulary
 from tiny import CONFIG, WIDTH, Tiny, draw_prompt, make_tiny
 
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pipeline import Lengths
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.evaluate.methods import METHODS
 from jaxprompt.evaluate.score import evaluate, make_predict
 from jaxprompt.models.t5.model import T5

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tiny import CONFIG, make_tiny
 
-from jaxprompt.data.own import file_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.task import Task
-from jaxprompt.data.tokenizer import train_vocabulary, write_vocabulary
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.pretraining.tokenizer import train_vocabulary, write_vocabulary
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.evaluate.loss import (
     Loss,
     LossSet,

@@ -9,10 +9,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from jaxprompt.bundled import resolve
-from jaxprompt.data.evaluation import EvaluationSet
-from jaxprompt.data.own import LABEL_METRICS, METRICS, file_task
-from jaxprompt.data.pipeline import Lengths
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.own import LABEL_METRICS, METRICS, file_task
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
 
 VOCABULARY = load_vocabulary(resolve("bundled:nano"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from made_results import made_loss, made_member, made_result, made_vocabulary
 
 from jaxprompt.bundled import resolve
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.interop import peft
 from jaxprompt.json_file import LARGEST, read_json_object
 from jaxprompt.models.load import find_checkpoint

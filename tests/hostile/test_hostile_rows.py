@@ -11,8 +11,8 @@ from hostile_input import LONG, STRANGE, json_values, one_error, texts
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from jaxprompt.data.files import read_rows
-from jaxprompt.data.requests import read_jsonl
+from jaxprompt.data.read.files import read_rows
+from jaxprompt.data.rows.requests import read_jsonl
 
 line_ends = st.sampled_from(["\n", "\r\n", "\r"])
 marks = st.sampled_from(["", "\ufeff"])

@@ -12,13 +12,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jaxprompt.bundled import resolve
-from jaxprompt.data.batches import Lengths
-from jaxprompt.data.files import Row
 from jaxprompt.data.official.tasks import load_task
-from jaxprompt.data.own import file_task
-from jaxprompt.data.requests import request_rows
-from jaxprompt.data.task import Task
-from jaxprompt.data.vocabulary import Vocabulary, load_vocabulary
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.batches import Lengths
+from jaxprompt.data.rows.requests import request_rows
+from jaxprompt.data.tasks.own import file_task
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary, load_vocabulary
 
 ROOM = 24
 SOFT_IDS = np.arange(9000, 9003, dtype=np.int32)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.report.reading import Reading, findings, read_prompt, read_rows, to_json

@@ -20,7 +20,7 @@ from jaxprompt.config import (
     Run,
     TaskGroup,
 )
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt

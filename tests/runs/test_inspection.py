@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxprompt.config import Data, Model, OfficialTask, OwnTask, PromptStart, Run
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.prompts.file import Provenance, save_prompt, write_prompt
 from jaxprompt.prompts.prompt import make_prompt

@@ -15,7 +15,7 @@ import pytest
 from safetensors import safe_open
 
 from jaxprompt.cli import main
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.evaluate.decode import greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.models.load import load

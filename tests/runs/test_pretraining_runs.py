@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxprompt.cli import main
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 
 TOKENIZER, PRETRAIN, LM_ADAPT = (

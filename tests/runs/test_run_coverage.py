@@ -8,7 +8,7 @@ import pytest
 
 from jaxprompt.bundled import resolve
 from jaxprompt.config import Data, Evaluation, OwnTask, Run
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.runs.coverage import report_coverage, report_limits
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.runs.score_report import ScoreReport

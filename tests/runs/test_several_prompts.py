@@ -16,7 +16,7 @@ from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
 from jaxprompt.config import Data, Evaluation, Model, OfficialTask, OwnTask, Run
 from jaxprompt.configure import configure
-from jaxprompt.data.vocabulary import load_vocabulary
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save

@@ -8,7 +8,7 @@ from byte_vocabulary import byte_vocabulary
 from tiny import CONFIG, LENGTH, draw_prompt, make_tiny
 
 from jaxprompt.config import Data, Evaluation, OwnTask, Run
-from jaxprompt.data.shots import training_examples
+from jaxprompt.data.tasks.shots import training_examples
 from jaxprompt.runs.prepare import Ready
 from jaxprompt.runs.score_report import ScoreReport
 from jaxprompt.sharding import make_mesh

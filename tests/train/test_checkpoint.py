@@ -14,7 +14,7 @@ import optax
 import pytest
 from tiny import CONFIG, draw_prompt, make_tiny
 
-from jaxprompt.data.position import Position
+from jaxprompt.data.rows.position import Position
 from jaxprompt.sharding import make_mesh, place
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.optimizer import adafactor, train_only

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiny import draw_examples, draw_prompt, one_each
 
-from jaxprompt.data.position import Position
+from jaxprompt.data.rows.position import Position
 from jaxprompt.interrupts import Interrupted, interruptible
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.checksums import NAME as CHECKSUMS

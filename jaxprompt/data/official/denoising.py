@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxprompt.data.official.libraries import seqio, tf
 from jaxprompt.data.official.libraries import t5_preprocessors as t5
-from jaxprompt.data.vocabulary import Vocabulary
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
 _HIGH_DENSITY, _HIGH_MEAN_SPAN = 0.5, 6.0
 """Of "high_corruption". Source: Raffel et al. 2020, tables 6 and 7 (arXiv:1910.10683)
@@ -29,7 +29,7 @@ def denoised(
         drawn: (branch, seed int32 [2], input ids, target ids) of each, without
             end-of-sequence: those of branch 0 are the example, and of branch b the
             target is denoised by the objective b - 1.
-        objectives: Names out of `data.pretraining.DENOISING`.
+        objectives: Names out of `data.pretraining.passages.DENOISING`.
         vocabulary: The backbone's vocabulary, whose last ids are the sentinels.
         noise_density: Share of tokens that "span_corruption" masks.
         mean_span: Mean length of its spans, in tokens.

@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.official.tfds import read_tfds
-from jaxprompt.data.sources import Features, Source, SplitRows, find_files
+from jaxprompt.data.read.sources import Features, Source, SplitRows, find_files
 
 ReadFile = Callable[[Path, str], list[Features]]
 """Official file, split -> its rows, validated, under the names that TFDS uses."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from jaxprompt.data import files
 from jaxprompt.data.official.libraries import tf
 from jaxprompt.data.official.origin import Choose, Origin, ReadFile
-from jaxprompt.data.sources import Features, Source
+from jaxprompt.data.read import files
+from jaxprompt.data.read.sources import Features, Source
 
 JSONL = {"train": "train.jsonl", "validation": "val.jsonl", "test": "test.jsonl"}
 """Split -> file name, of SuperGLUE."""

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.lengths import Lengths
-from jaxprompt.data.official import stsb
-from jaxprompt.data.pipeline import layout_of
-from jaxprompt.data.rows import RowBatch, sorted_batches
-from jaxprompt.data.sources import Features
-from jaxprompt.data.task import Task
+from jaxprompt.data.official.benchmarks import stsb
+from jaxprompt.data.read.sources import Features
+from jaxprompt.data.rows.layout import layout_of
+from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.rows.row_batches import RowBatch, sorted_batches
+from jaxprompt.data.tasks.task import Task
 
 
 class Submission(NamedTuple):
@@ -64,7 +64,7 @@ def submission(
     """Writes predictions as a task's leaderboard wants them.
 
     Args:
-        task_name: One of `data.task.task_names()`; the task's own may be a title.
+        task_name: One of `data.tasks.task.task_names()`; the task's own may be a title.
         task: The task that was predicted.
         split: The split that was predicted, "test" or, of MNLI, "test_mismatched".
         predictions: The predicted text of every row, in order.
@@ -148,7 +148,8 @@ def split_batches(
         batch_size: Rows B; the last batch is filled up with empty rows.
 
     Yields:
-        Batches for `data.rows.predict_rows`. Some thousand rows are in memory at once.
+        Batches for `data.rows.row_batches.predict_rows`. Some thousand rows are in
+        memory at once.
     """
     layout, count = layout_of(task, lengths, soft_ids), task.num_examples(split)
     for done in range(0, count, _CHUNK):

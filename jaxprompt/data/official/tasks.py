@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data.official import glue, qa, superglue
+from jaxprompt.data.official.benchmarks import glue, qa, superglue
 from jaxprompt.data.official.names import check_name
 from jaxprompt.data.official.spec import Spec
 from jaxprompt.data.official.texts import Texts
-from jaxprompt.data.task import Compare, Example, Task, Write
-from jaxprompt.data.vocabulary import Vocabulary
+from jaxprompt.data.tasks.task import Compare, Example, Task, Write
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
 OFFICIAL_TASKS: dict[str, Spec] = {**glue.TASKS, **superglue.TASKS, **qa.TASKS}
 

@@ -8,8 +8,8 @@ import numpy as np
 from absl import logging
 
 from jaxprompt.data.official.libraries import seqio, tf
-from jaxprompt.data.sources import Features
-from jaxprompt.data.task import Example
+from jaxprompt.data.read.sources import Features
+from jaxprompt.data.tasks.task import Example
 
 Preprocessor = Callable[[tf.data.Dataset], tf.data.Dataset]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxprompt.data.official.libraries import seqio
-from jaxprompt.data.sources import Features
+from jaxprompt.data.read.sources import Features
 
 
 def read_tfds(name: str, split: str) -> list[Features]:

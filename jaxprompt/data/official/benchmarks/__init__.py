@@ -1,0 +1,1 @@
+"""The sets of GLUE, SuperGLUE, SQuAD and MRQA, one by one."""

@@ -1,0 +1,1 @@
+"""Passages of text -> examples to pre-train on, and a vocabulary of them."""

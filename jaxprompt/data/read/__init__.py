@@ -1,0 +1,1 @@
+"""Files of users and benchmarks -> rows, each checked, with its place in the file."""

@@ -1,0 +1,1 @@
+"""Examples -> batches in NumPy: cut, behind soft ids, shuffled, padded or packed."""

@@ -1,0 +1,96 @@
+"""How much of a split reaches the model: what lengths cut, what <unk> replaces."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxprompt.data.rows.layout import sample_rows
+from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.writing import lost_characters, lost_ids
+from jaxprompt.quoting import quoted
+
+_SHOWN = 3
+"""Texts that are shown of those that the vocabulary cannot write."""
+
+
+class Coverage(NamedTuple):
+    """What of a split does not reach the model as it is; shares are 0 to 1.
+
+    Attributes:
+        examples: Examples looked at.
+        cut_inputs: Share of the examples whose inputs are cut to length.
+        cut_targets: Share of the examples whose targets are cut to length.
+        unknown_inputs: Share of the examples whose inputs hold characters that the
+            vocabulary lacks: the model reads <unk> in their place.
+        unknown_targets: Share of the examples whose targets hold such characters: no
+            answer can equal them.
+        shown: The first of these targets, or else inputs, with place and characters;
+            empty where there are none, or the task is raw text.
+    """
+
+    examples: int
+    cut_inputs: float
+    cut_targets: float
+    unknown_inputs: float
+    unknown_targets: float
+    shown: str = ""
+
+
+def measure_coverage(
+    task: Task, split: str, lengths: Lengths, limit: int = 10_000
+) -> Coverage:
+    """Measures what of a split is cut or unknown, on at most `limit` random rows.
+
+    Args:
+        task: The task.
+        split: The split.
+        lengths: Longest texts.
+        limit: Rows looked at, at most.
+    """
+    numbers = sample_rows(task.num_examples(split), limit).tolist()
+    texts = None if task.draw is not None else task.examples(split, numbers)
+    lost = {"inputs": {task.vocabulary.unk_id}, "targets": lost_ids(task.vocabulary)}
+    if task.vocabulary.unk_id == task.end:
+        # A vocabulary of bytes lacks nothing; it gives its end-of-sequence instead.
+        lost["inputs"] = set()
+    rooms = {"inputs": lengths.inputs, "targets": lengths.targets}
+    cut: dict[str, list[bool]] = {name: [] for name in rooms}
+    unknown: dict[str, list[bool]] = {name: [] for name in rooms}
+    found: dict[str, list[tuple[int, str]]] = {name: [] for name in rooms}
+    for i, pair in enumerate(task.pairs(split, numbers)):
+        for name, room in rooms.items():
+            ids = getattr(pair, name).tolist()
+            cut[name].append(len(ids) > room)
+            ends = name == "targets" or not task.causal
+            is_unknown = not lost[name].isdisjoint(ids[:-1] if ends else ids)
+            unknown[name].append(is_unknown)
+            # Noise is made of tokens: it has no text to show.
+            if is_unknown and texts is not None and len(found[name]) < _SHOWN:
+                found[name].append((numbers[i], getattr(texts[i], name)))
+    return Coverage(
+        examples=len(cut["inputs"]),
+        cut_inputs=float(np.mean(cut["inputs"])),
+        cut_targets=float(np.mean(cut["targets"])),
+        unknown_inputs=float(np.mean(unknown["inputs"])),
+        unknown_targets=float(np.mean(unknown["targets"])),
+        shown=show_lost(task, split, found["targets"] or found["inputs"]),
+    )
+
+
+def show_lost(task: Task, split: str, texts: Sequence[tuple[int, str]]) -> str:
+    """Lists texts that the vocabulary cannot write: place, text and its characters.
+
+    Args:
+        task: The task.
+        split: The split.
+        texts: (row number, text) of some of its rows.
+    """
+    shown = []
+    for row, text in texts[:_SHOWN]:
+        place = task.source.place(split, row)
+        lost = lost_characters(task.vocabulary, text)
+        characters = f" ({' '.join(map(repr, lost))})" if lost else ""
+        shown.append(f"{place}: {quoted(text)}{characters}")
+    return "; ".join(shown)

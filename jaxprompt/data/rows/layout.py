@@ -1,0 +1,151 @@
+"""Examples -> rows of a batch: cut, behind soft ids, padded or packed."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.tokens import Pair
+from jaxprompt.shapes import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How examples become rows.
+
+    Attributes:
+        lengths: Longest texts, and with packing the room of a row.
+        soft_ids: int32 ids of the prompt [P], put before the inputs of every example;
+            empty for no prompt.
+        causal: Whether the model has a decoder only.
+        end: Id of end-of-sequence.
+    """
+
+    lengths: Lengths
+    soft_ids: Int[np.ndarray, " P"]
+    causal: bool
+    end: int
+
+    @property
+    def width(self) -> int:
+        """Source tokens T of a row."""
+        return len(self.soft_ids) + self.lengths.inputs
+
+    def prompted(self, pair: Pair) -> Pair:
+        """Cuts an example, then puts the soft ids before it.
+
+        In this order, truncation cuts neither a soft token nor the last id of a text:
+        end-of-sequence, or of a decoder's input what its target follows on. A decoder
+        has to start from something: inputs without any token become end-of-sequence,
+        which parts one text from the next in pre-training.
+        """
+        text = _cut(pair.inputs, self.lengths.inputs)
+        inputs = np.concatenate([self.soft_ids, text], dtype=np.int32)
+        if self.causal and not inputs.size:
+            inputs = np.array([self.end], np.int32)
+        return Pair(inputs, _cut(pair.targets, self.lengths.targets))
+
+    def rows(self, rows: Sequence[Sequence[Pair]]) -> Batch:
+        """Lays the examples of each row one behind the other, padding behind them.
+
+        An encoder-decoder model reads the inputs, and starts each target from id 0. A
+        decoder-only model has no start id: the first target is predicted by the last
+        input token, which moves to the front of the target's inputs and leaves padding
+        behind.
+
+        Args:
+            rows: Of each row, its examples, prompted.
+
+        Returns:
+            NumPy arrays of the first member of a bank.
+        """
+        count = len(rows)
+        inputs = np.zeros((count, self.width), np.int32)
+        targets = np.zeros((count, self.lengths.targets), np.int32)
+        input_segments, target_inputs, target_segments = (
+            np.zeros_like(x) for x in (inputs, targets, targets)
+        )
+        for b, examples in enumerate(rows):
+            t = last = 0
+            for segment, pair in enumerate(examples, start=1):
+                size, length = len(pair.inputs), len(pair.targets)
+                read = size - 1 if self.causal else size
+                inputs[b, t : t + read] = pair.inputs[:read]
+                input_segments[b, t : t + read] = segment
+                targets[b, last : last + length] = pair.targets
+                target_segments[b, last : last + length] = segment
+                target_inputs[b, last + 1 : last + length] = pair.targets[:-1]
+                if self.causal:
+                    target_inputs[b, last] = pair.inputs[-1]
+                t, last = t + size, last + length
+        arrays: dict[str, Any] = {
+            "inputs": inputs,
+            "input_segments": input_segments,
+            "targets": targets,
+            "target_inputs": target_inputs,
+            "target_segments": target_segments,
+            "weights": (target_segments > 0).astype(np.float32),
+            "members": np.zeros(count, np.int32),
+        }
+        return Batch(**arrays)
+
+    def padded(
+        self, pairs: Iterable[Pair], numbers: Int[np.ndarray, " rows"] | None = None
+    ) -> Batch:
+        """Gives each example a row of its own.
+
+        Args:
+            pairs: The examples.
+            numbers: Where each stands in its split or file; None if nothing is drawn.
+        """
+        rows = self.rows([[self.prompted(pair)] for pair in pairs])
+        drawn: Any = None if numbers is None else numbers.astype(np.int32)
+        return dataclasses.replace(rows, row_numbers=drawn)
+
+    def packed(self, pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+        """Yields rows that hold as many examples as fit, in the order of the stream.
+
+        Source: the rows of `seqio.utils.trim_and_pack_dataset`, which begins a new row
+        where an example does not fit, and after every so many examples as a row has
+        tokens.
+        """
+        chunk = max(self.width, self.lengths.targets)
+        row: list[Pair] = []
+        room = (self.width, self.lengths.targets)
+        for number, pair in enumerate(map(self.prompted, pairs)):
+            sizes = (len(pair.inputs), len(pair.targets))
+            if row and (
+                number % chunk == 0 or sizes[0] > room[0] or sizes[1] > room[1]
+            ):
+                yield row
+                row, room = [], (self.width, self.lengths.targets)
+            row.append(pair)
+            room = (room[0] - sizes[0], room[1] - sizes[1])
+        if row:
+            yield row
+
+
+def layout_of(task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]) -> Layout:
+    """Returns how a task's examples become rows behind soft ids."""
+    soft_ids = np.asarray(soft_ids, np.int32)
+    return Layout(lengths, soft_ids, task.causal, task.end)
+
+
+def sample_rows(num_rows: int, limit: int | None) -> Int[np.ndarray, " rows"]:
+    """Picks at most `limit` row numbers at random, always the same, in order."""
+    if limit is None or limit >= num_rows:
+        return np.arange(num_rows)
+    if limit < 1:
+        raise ValueError(f"{limit} examples: use 1 or more, or None for all")
+    rows = np.random.default_rng(0).choice(num_rows, limit, replace=False)
+    return np.sort(rows)
+
+
+def _cut(ids: Int[np.ndarray, " T"], length: int) -> Int[np.ndarray, " T"]:
+    if len(ids) <= length:
+        return ids
+    return np.concatenate([ids[: length - 1], ids[-1:]])

@@ -1,0 +1,153 @@
+"""Rows to predict -> batches, through the same format as training."""
+
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxprompt.data.read import files
+from jaxprompt.data.read.answered import TABLES
+from jaxprompt.data.rows.layout import layout_of
+from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.rows.row_batches import RowBatch, sorted_batches
+from jaxprompt.data.tasks.task import Example, Task
+from jaxprompt.data.vocabulary.vocabulary import decode
+from jaxprompt.quoting import quoted_path
+from jaxprompt.shapes import Batch
+
+__all__ = ["decode", "read_jsonl", "read_requests", "request_batches", "request_rows"]
+
+RAW = {"inputs"}
+"""A row with this key alone is text to be used as it is."""
+
+
+def read_requests(source: str) -> list[files.Row]:
+    """Reads rows to predict.
+
+    Args:
+        source: A file: .csv and .tsv are read as for training, any other as JSON lines;
+            or "-" for JSON lines from standard input.
+
+    Returns:
+        The rows in order; none if JSON lines are empty.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a row is malformed, naming its line, or a table has no rows.
+    """
+    if source == "-":
+        return list(_read_objects(sys.stdin, "standard input"))
+    # Not Path.is_file, which fails on a name that is too long.
+    if not os.path.isfile(source):
+        raise FileNotFoundError(f"no input file {quoted_path(source)}: check the path")
+    if Path(source).suffix in TABLES:
+        return files.read_rows(source)
+    with Path(source).open(encoding="utf-8") as file:
+        return list(_read_objects(file, source))
+
+
+def read_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
+    """Reads JSON objects, one a line, from an open file or standard input.
+
+    Args:
+        lines: The stream; if it has bytes beneath, these are read as UTF-8.
+        where: Its name, for error messages.
+
+    Yields:
+        The objects in order.
+
+    Raises:
+        ValueError: If a line is no JSON object; names the line.
+    """
+    for row in _read_objects(lines, where):
+        yield row.fields
+
+
+def _read_objects(lines: Iterable[str], where: str) -> Iterator[files.Row]:
+    if isinstance(lines, io.TextIOWrapper):
+        lines = files.stream_lines(lines, where)
+    try:
+        yield from files.read_jsonl(lines, where)
+    except UnicodeDecodeError as err:
+        raise ValueError(f"{where}: not UTF-8: {err}") from err
+
+
+def request_batches(
+    task: Task,
+    rows: Iterable[Mapping[str, Any]],
+    lengths: Lengths,
+    soft_ids: Int[np.ndarray, " P"],
+    batch_size: int,
+    where: str = "requests",
+) -> Iterator[RowBatch]:
+    """Formats rows as examples of the task; see `request_rows`.
+
+    Args:
+        task: The task, whose fields a row must have; a label may be absent.
+        rows: The rows. {"inputs": text} alone is taken as it is.
+        lengths: Longest texts.
+        soft_ids: int32 ids of the prompt [P]; empty for no prompt.
+        batch_size: Rows B; the last batch is filled up with empty rows.
+        where: Name of the rows' file, for error messages.
+
+    Returns:
+        The batches, for `data.rows.row_batches.predict_rows`.
+    """
+    numbered = {
+        number: files.Row(f"{where}:{number + 1}", dict(row))
+        for number, row in enumerate(rows)
+    }
+    if not numbered:
+        return iter(())
+    return sorted_batches(request_rows(task, numbered, lengths, soft_ids), batch_size)
+
+
+def request_rows(
+    task: Task,
+    rows: Mapping[int, files.Row],
+    lengths: Lengths,
+    soft_ids: Int[np.ndarray, " P"],
+) -> Batch:
+    """Formats rows as examples of the task, and tokenises them.
+
+    Args:
+        task: The task, whose fields a row must have; a label may be absent.
+        rows: Number of the row among all, from 0 -> row; one or more. {"inputs": text}
+            alone is taken as it is.
+        lengths: Longest texts.
+        soft_ids: int32 ids of the prompt [P]; empty for no prompt.
+
+    Returns:
+        NumPy arrays, one example a row, in the order of the rows.
+
+    Raises:
+        ValueError: If a field is missing, or a text holds a token without a row in
+            the model's table; names file and line.
+    """
+    texts = _input_texts(task, [*rows.values()])
+    if task.vocabulary.rowless:
+        for row, text in zip(rows.values(), texts, strict=True):
+            task.check_text(text, row.where)
+    pairs = task.encode([Example(text, "") for text in texts])
+    layout = layout_of(task, lengths, soft_ids)
+    return layout.padded(pairs, np.fromiter(rows, np.int32))
+
+
+def _input_texts(task: Task, rows: Sequence[files.Row]) -> list[str]:
+    texts = [""] * len(rows)
+    structured = {}
+    for i, row in enumerate(rows):
+        if row.fields.keys() == RAW:
+            texts[i] = files.field_text(row, "inputs")
+        else:
+            structured[i] = task.read_request(row, i)
+    if structured:
+        written = task.write(list(structured.values()))
+        for i, example in zip(structured, written, strict=True):
+            texts[i] = example.inputs
+    return texts

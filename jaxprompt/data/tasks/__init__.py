@@ -1,0 +1,1 @@
+"""Rows -> examples of text to text, and what their answers are worth."""

@@ -1,0 +1,221 @@
+"""Own data: any JSONL, CSV or TSV file becomes a task, by templates over its fields."""
+
+import dataclasses
+import functools
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.data.read.files import Row, check_extension, read_rows
+from jaxprompt.data.read.sources import Features, Source, SplitRows
+from jaxprompt.data.read.template import Template
+from jaxprompt.data.tasks.metrics import LABEL_METRICS, METRICS, OF_SENTENCES, Metric
+from jaxprompt.data.tasks.task import Task, class_index, text_itself
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.data.vocabulary.writing import as_written
+from jaxprompt.quoting import listed, quoted
+
+
+def file_task(
+    name: str,
+    *,
+    files: str | Path | Mapping[str, str | Path],
+    inputs: str,
+    target: str,
+    vocabulary: Vocabulary,
+    labels: Mapping[str, str] | None = None,
+    share: Mapping[str, float] | None = None,
+    seed: int = 0,
+    metrics: Sequence[str] = ("accuracy",),
+) -> Task:
+    """Makes a task of one's own files.
+
+    Example:
+        file_task(
+            "reviews",
+            files="reviews.csv",
+            share={"train": 0.9, "validation": 0.1},
+            inputs="review: {text}",
+            target="stars",
+            labels={"1": "bad", "5": "good"},
+            vocabulary=vocabulary,
+        )
+
+    Args:
+        name: Letters, digits, "_", "." and ":".
+        files: Split -> file (.jsonl, .csv or .tsv); or one file, which is the split
+            "train" or is divided by `share`.
+        inputs: Template of the input text: "{field}" stands for a field's value.
+        target: A field's name, or a template, of the target.
+        vocabulary: The backbone's vocabulary.
+        labels: The target as in the file -> label word; JSON's true and false are
+            "true" and "false". Without it the target itself is the target text.
+        share: Split -> share of the rows, 1 in sum. A row's split depends on its
+            number and the seed alone, so rows that are added move no others.
+        seed: Seed of that division.
+        metrics: Names out of `LABEL_METRICS` with labels, `METRICS` without. A target
+            that is free text is compared as the vocabulary writes it, so that an
+            answer with every token right is right; see `writing.as_written`.
+
+    Returns:
+        The task. A split's file is looked for, and its rows are validated, when the
+        split is first used: without any file the task still answers requests.
+
+    Raises:
+        ValueError: If an argument or, later, a row is malformed.
+    """
+    row_format = _RowFormat(
+        Template(inputs),
+        Template(target if "{" in target else f"{{{target}}}"),
+        None if labels is None else {str(k): word for k, word in labels.items()},
+    )
+    words = None if labels is None else tuple(dict.fromkeys(labels.values()))
+    return Task(
+        name=name,
+        source=Source(name, _finder(files, row_format, share, seed)),
+        vocabulary=vocabulary,
+        read_request=row_format.read_request,
+        labels=words,
+        compare=text_itself if words is None else class_index(words),
+        metrics=tuple(_metric_fns(metrics, words, vocabulary)),
+        start_words=words or (),
+    )
+
+
+_WHERE = "where"
+"""Of a row that was read: its file and line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _RowFormat:
+    inputs: Template
+    target: Template
+    labels: Mapping[str, str] | None
+
+    def read_request(self, row: Row, number: int) -> Features:
+        return {"inputs": self.inputs.fill(row), "targets": "", "idx": number}
+
+    def read(self, path: Path) -> list[Features]:
+        return [
+            {
+                **self.read_request(row, number),
+                "targets": self._target(row),
+                _WHERE: row.where,
+            }
+            for number, row in enumerate(read_rows(path))
+        ]
+
+    def _target(self, row: Row) -> str:
+        value = self.target.fill(row)
+        if self.labels is None:
+            return value
+        if value not in self.labels:
+            raise ValueError(
+                f"{row.where}: label {quoted(value)} is not one of "
+                f"{listed(self.labels)}"
+            )
+        return self.labels[value]
+
+
+def _finder(
+    files: str | Path | Mapping[str, str | Path],
+    row_format: _RowFormat,
+    share: Mapping[str, float] | None,
+    seed: int,
+) -> Callable[[], dict[str, SplitRows]]:
+    if isinstance(files, Mapping):
+        if share is not None:
+            raise ValueError("share divides one file, but files names one per split")
+        if not files:
+            raise ValueError("files is empty: name a file for each split")
+        paths = {split: Path(path) for split, path in files.items()}
+        for path in paths.values():
+            check_extension(path)
+        return lambda: {
+            split: _split_rows(functools.partial(row_format.read, path), path)
+            for split, path in paths.items()
+        }
+    path, share = Path(files), {"train": 1.0} if share is None else share
+    check_extension(path)
+    if (
+        not share
+        or min(share.values()) <= 0
+        or not math.isclose(sum(share.values()), 1)
+    ):
+        raise ValueError(f"share {dict(share)}: use shares above 0, 1 in sum")
+    rows = functools.cache(lambda: row_format.read(path))
+
+    def read(split: str) -> list[Features]:
+        mine = [row for row in rows() if _split_of(row["idx"], share, seed) == split]
+        if not mine:
+            raise ValueError(
+                f"{path}: none of {len(rows())} rows falls into split {split!r} with "
+                f"share {share[split]}: use a larger share"
+            )
+        return mine
+
+    return lambda: {
+        split: _split_rows(functools.partial(read, split), path) for split in share
+    }
+
+
+def _split_rows(read: Callable[[], list[Features]], path: Path) -> SplitRows:
+    def rows() -> list[Features]:
+        return [{name: row[name] for name in row if name != _WHERE} for row in read()]
+
+    return SplitRows(rows, path, lambda: [row[_WHERE] for row in read()])
+
+
+def _split_of(number: int, share: Mapping[str, float], seed: int) -> str:
+    digest = hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=8).digest()
+    point = int.from_bytes(digest) / 2**64
+    *others, last = share
+    for split in others:
+        point -= share[split]
+        if point < 0:
+            return split
+    return last
+
+
+def _metric_fns(
+    names: Sequence[str], labels: Sequence[str] | None, vocabulary: Vocabulary
+) -> list[Metric]:
+    known = METRICS if labels is None else LABEL_METRICS
+    kind = "free text" if labels is None else "labels"
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"no metric {name!r} for a task with {kind}: use {', '.join(known)}"
+            )
+    if not names:
+        raise ValueError(f"no metrics: use {', '.join(known)}")
+    if labels is None:
+        return [_of_written(name, vocabulary) for name in names]
+    if "f1_score_with_invalid" in names and len(labels) != 2:
+        raise ValueError(
+            f"f1_score_with_invalid is for 2 labels, not {len(labels)}: use "
+            "mean_multiclass_f1"
+        )
+    return [LABEL_METRICS[name](len(labels)) for name in names]
+
+
+def _of_written(name: str, vocabulary: Vocabulary) -> Metric:
+    """Makes a metric of texts compare targets as the vocabulary writes them.
+
+    A target that it cannot write stays as it is: no prediction equals it.
+    """
+    metric = METRICS[name]
+
+    def write(text: str) -> str:
+        written = as_written(vocabulary, text)
+        return text if written is None else written
+
+    def compare(targets: Sequence[str], predictions: Sequence[str]) -> Any:
+        if name in OF_SENTENCES:
+            lines = [map(write, target.split("\n")) for target in targets]
+            return metric(["\n".join(some) for some in lines], predictions)
+        return metric([write(target) for target in targets], predictions)
+
+    return compare

@@ -1,0 +1,62 @@
+"""Training examples as text, to be put before an input: in-context learning."""
+
+import numpy as np
+
+from jaxprompt.data.tasks.task import Task
+
+
+def words_before(
+    task: Task, instruction: str, *, split: str, shots: int, seed: int
+) -> str:
+    """Writes what a hand-written prompt puts before an input.
+
+    Args:
+        task: The task; see `data.tasks.task.Task.in_words`.
+        instruction: What comes first; may be empty.
+        split: Split of the examples.
+        shots: Examples behind the instruction.
+        seed: Of their draw.
+
+    Returns:
+        The text; empty without instruction and examples.
+
+    Raises:
+        ValueError: As `training_examples`.
+    """
+    parts = [instruction] if instruction else []
+    if shots:
+        parts += training_examples(task, split, shots, seed)
+    if task.in_words is None:
+        return "\n\n".join(parts)
+    return "".join(part + task.in_words.joint for part in parts)
+
+
+def training_examples(task: Task, split: str, count: int, seed: int) -> list[str]:
+    """Draws rows at random and writes each as its input and its target.
+
+    Args:
+        task: The task.
+        split: A labelled split.
+        count: Rows, without repeats.
+        seed: Of the draw, 0 or more.
+
+    Returns:
+        A text for each row: "input target", whole; or as the task is put in words.
+
+    Raises:
+        ValueError: If the split is unlabelled or has fewer rows.
+
+    Source: Brown et al. 2020, sec. 2 (arXiv:2005.14165), draw them from the training
+    set likewise.
+    """
+    task.check_labelled(split)
+    rows = task.num_examples(split)
+    if count > rows:
+        raise ValueError(
+            f"{count} shots, but split {split!r} of task {task.name} has {rows} rows: "
+            "use fewer"
+        )
+    numbers = np.random.default_rng(seed).choice(rows, count, replace=False)
+    examples = task.asked_in_words.examples(split, numbers)
+    between, ending = (" ", "") if task.in_words is None else ("", task.in_words.ending)
+    return [f"{x.inputs}{between}{x.targets}{ending}" for x in examples]

@@ -1,0 +1,333 @@
+"""A task: rows as text to text for one backbone, and how answers are scored."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.read.sources import Features, Source
+from jaxprompt.data.tasks.metrics import Metric
+from jaxprompt.data.vocabulary.tokens import Pair, Tokens, to_tokens
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode
+from jaxprompt.data.vocabulary.writing import as_written
+
+UNLABELLED = -1
+"""Class index, or score, of a row without a label, as in TFDS."""
+
+
+class Example(NamedTuple):
+    """A row as text to text.
+
+    Attributes:
+        inputs: What the model reads.
+        targets: What it is to write.
+    """
+
+    inputs: str
+    targets: str
+
+
+Write = Callable[[Sequence[Features]], Sequence[Example]]
+"""From rows to their examples, one for each row, in order."""
+
+Compare = Callable[..., Any]
+"""From a text, with the keywords `example` (the row's fields) and `is_target`, to what
+the metrics compare."""
+
+Draw = Callable[[str, Iterable[int]], Iterator[Pair]]
+"""From a split and numbers of examples to their token ids, in order."""
+
+
+class Part(NamedTuple):
+    """One of the tasks that a task mixes.
+
+    Attributes:
+        rate: Its share of the examples; 1 in sum.
+        task: The part alone.
+    """
+
+    rate: float
+    task: "Task"
+
+
+class InWords(NamedTuple):
+    """How a task is put to a frozen model in words, where its own texts will not do.
+
+    Attributes:
+        task: The same rows: their inputs as a hand-written prompt asks for the answer,
+            their targets the answer, and a prediction compared as what is extracted
+            from it.
+        ending: Text behind the answer of an example that is shown.
+        joint: Text behind the instruction, and behind each example that is shown.
+    """
+
+    task: "Task"
+    ending: str
+    joint: str
+
+
+def texts_as_they_are(rows: Sequence[Features]) -> list[Example]:
+    """Writes rows that hold their texts already, as "inputs" and "targets"."""
+    return [Example(row["inputs"], row["targets"]) for row in rows]
+
+
+def text_itself(text: str, example: Any = None, is_target: bool = False) -> str:
+    """Compares texts as they are."""
+    del example, is_target
+    return text
+
+
+def _rows_themselves(rows: Sequence[Features]) -> Sequence[Features]:
+    return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A task for one backbone, not yet cut to lengths and without soft tokens.
+
+    Attributes:
+        name: The task's name.
+        source: The rows.
+        vocabulary: The backbone's vocabulary.
+        read_request: A row to predict, and its number -> features without a label.
+        labels: The legal label words (verbalizers) in class order; None for free text.
+        write: From rows to examples.
+        compare: From a text to what the metrics compare.
+        fields: From rows to what `compare` gets as `example`.
+        metrics: What scores the answers.
+        start_words: Words that a prompt may start from: the labels, or where they are
+            free text, words of the task.
+        parts: Name -> what the task mixes; empty for a task of one kind.
+        headline: Metrics whose mean is the score; empty for all.
+        in_words: How a hand-written prompt asks; None if no other way.
+        draw: Where token ids are drawn anew in every epoch, as in pre-training; None
+            where they are those of the examples.
+        targets_are_right: Whether the target of every row is a right answer to it.
+    """
+
+    name: str
+    source: Source
+    vocabulary: Vocabulary
+    read_request: Callable[[Row, int], Features]
+    labels: tuple[str, ...] | None = None
+    write: Write = texts_as_they_are
+    compare: Compare = text_itself
+    fields: Callable[[Sequence[Features]], Sequence[Any]] = _rows_themselves
+    metrics: tuple[Metric, ...] = ()
+    start_words: tuple[str, ...] = ()
+    parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
+    headline: tuple[str, ...] = ()
+    in_words: InWords | None = None
+    draw: Draw | None = None
+    targets_are_right: bool = True
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.:]+", self.name):
+            raise ValueError(
+                f'task name {self.name!r}: use letters, digits, "_", "." and ":"'
+            )
+
+    @property
+    def asked_in_words(self) -> "Task":
+        """The task as a hand-written prompt asks it."""
+        return self.in_words.task if self.in_words else self
+
+    @property
+    def causal(self) -> bool:
+        """Whether it is tokenised for a decoder-only model."""
+        return self.vocabulary.causal
+
+    @property
+    def end(self) -> int:
+        """Id of end-of-sequence."""
+        return self.vocabulary.eos_id
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are there."""
+        return self.source.splits
+
+    def check_split(self, split: str) -> None:
+        """Checks that a split is there, and reads no row of it.
+
+        Raises:
+            ValueError: If the task has no such split.
+            FileNotFoundError: If the split's file is missing.
+        """
+        self.source.check(split)
+
+    def num_examples(self, split: str) -> int:
+        """Returns the rows of a split; reads and validates all of them."""
+        return len(self.source.rows(split))
+
+    def check_labelled(self, split: str) -> None:
+        """Raises ValueError if rows of the split have no label, as official tests."""
+        for row in self.source.rows(split):
+            if row.get("label") == UNLABELLED or row.get("answers") == []:
+                raise ValueError(
+                    f"split {split!r} of task {self.name} has no labels: train and "
+                    "evaluate on another split, or predict"
+                )
+
+    def examples(
+        self, split: str, numbers: Iterable[int] | None = None
+    ) -> Sequence[Example]:
+        """Writes rows of a split as text to text.
+
+        Args:
+            split: The split.
+            numbers: Which rows, in the wanted order; None for all.
+        """
+        if numbers is not None and split not in self._written_examples:
+            rows = self.source.rows(split)
+            return self.write([rows[number] for number in numbers])
+        if split not in self._written_examples:
+            self._written_examples[split] = self.write(self.source.rows(split))
+        found = self._written_examples[split]
+        return found if numbers is None else [found[number] for number in numbers]
+
+    @functools.cached_property
+    def _written_examples(self) -> dict[str, Sequence[Example]]:
+        return {}
+
+    def check_tokens(self, split: str) -> None:
+        """Raises ValueError if a text holds a token without a row in the model's table.
+
+        Only where the vocabulary has such tokens are the texts of the split read.
+        """
+        if not self.vocabulary.rowless or self.draw is not None:
+            return
+        for number, example in enumerate(self.examples(split)):
+            where = f"example {number} of split {split!r} of task {self.name}"
+            for text in example:
+                self.check_text(text, where)
+
+    def check_text(self, text: str, where: str) -> None:
+        """Raises ValueError, which says where, if a token of the text has no row."""
+        try:
+            self.vocabulary.encode(text)
+        except ValueError as err:
+            raise ValueError(f"{where}: {err}") from err
+
+    def encode(self, examples: Sequence[Example]) -> list[Pair]:
+        """Tokenises examples."""
+        encode = self.vocabulary.encode_all
+        inputs = encode([example.inputs for example in examples])
+        targets = encode([example.targets for example in examples])
+        return [self.ended(*pair) for pair in zip(inputs, targets, strict=True)]
+
+    def ended(self, inputs: Iterable[int], targets: Iterable[int]) -> Pair:
+        """Puts end-of-sequence behind the ids of an example.
+
+        A decoder goes on from its input, which therefore does not end.
+        """
+        ending = [] if self.causal else [self.end]
+        return Pair(
+            np.array([*inputs, *ending], np.int32),
+            np.array([*targets, self.end], np.int32),
+        )
+
+    def pairs(self, split: str, numbers: Iterable[int]) -> Iterator[Pair]:
+        """Yields the token ids of examples.
+
+        Args:
+            split: The split.
+            numbers: Of the examples, in the wanted order. Epochs count on: of R rows,
+                number R is the first one again, in the second epoch.
+        """
+        if self.draw is not None:
+            return self.draw(split, numbers)
+        inputs, targets = self._encoded(split)
+        return (
+            Pair(inputs[number % len(inputs)], targets[number % len(targets)])
+            for number in numbers
+        )
+
+    def _encoded(self, split: str) -> tuple[Tokens, Tokens]:
+        """Tokenises a whole split, once."""
+        if split not in self._tokens:
+            inputs, targets = zip(*self.encode(self.examples(split)), strict=True)
+            self._tokens[split] = to_tokens(inputs), to_tokens(targets)
+        return self._tokens[split]
+
+    @functools.cached_property
+    def _tokens(self) -> dict[str, tuple[Tokens, Tokens]]:
+        return {}
+
+    def decode(self, ids: Int[np.ndarray, "B L"]) -> list[str]:
+        """Turns target ids into texts.
+
+        The ids of a label word give this word, even where the vocabulary lacks a
+        piece of it and would write it otherwise.
+
+        Args:
+            ids: Target ids; what follows the first end-of-sequence does not count.
+
+        Returns:
+            One text per row.
+        """
+        labels = self.labels or ()
+        written = decode(self.vocabulary, [self._with_end(word) for word in labels])
+        words = dict(zip(written, labels, strict=True))
+        return [words.get(text, text) for text in decode(self.vocabulary, ids)]
+
+    def written(self, text: str) -> str | None:
+        """Returns a target as it reads where a model answers every token of it.
+
+        None if the vocabulary lacks some of its characters, so that no answer can
+        equal it. A label word is itself, however it is written.
+        """
+        if text in (self.labels or ()):
+            return text
+        return as_written(self.vocabulary, text)
+
+    def label_ids(self, length: int) -> np.ndarray:
+        """Tokenises the label words.
+
+        Args:
+            length: Target length L in tokens.
+
+        Returns:
+            int32 [C, L]: each label, end-of-sequence, then 0.
+
+        Raises:
+            ValueError: If the task has no labels, one does not fit, or the vocabulary
+                does not tell two apart.
+        """
+        if self.labels is None:
+            raise ValueError(f"task {self.name} is free text: it has no label words")
+        rows = np.zeros((len(self.labels), length), np.int32)
+        for row, label in zip(rows, self.labels, strict=True):
+            ids = self._with_end(label)
+            if len(ids) > length:
+                raise ValueError(
+                    f"label {label!r} takes {len(ids)} tokens with end-of-sequence, "
+                    f"but the target length is {length}: use at least {len(ids)}"
+                )
+            row[: len(ids)] = ids
+        written = {*decode(self.vocabulary, rows)}
+        if min(len(written), len(np.unique(rows, axis=0))) < len(rows):
+            raise ValueError(
+                f"labels {', '.join(self.labels)} of task {self.name} are not told "
+                "apart by the vocabulary: use other label words"
+            )
+        return rows
+
+    def _with_end(self, text: str) -> list[int]:
+        return [*self.vocabulary.encode(text), self.end]
+
+
+def class_index(labels: Sequence[str]) -> Compare:
+    """Makes the way from a label word to its class index, which is -1 for any other."""
+    index = {label: number for number, label in enumerate(labels)}
+
+    def compare(text: str, example: Any = None, is_target: bool = False) -> int:
+        del example, is_target
+        return index.get(text, -1)
+
+    return compare

@@ -1,0 +1,1 @@
+"""Text <-> ids, as a model's own tokenizer has them."""

@@ -1,0 +1,162 @@
+"""A backbone's vocabulary: text <-> ids that have a row in its embedding table."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from jaxprompt.data.vocabulary.files import find_vocabulary, read_vocabulary
+from jaxprompt.data.vocabulary.pieces import Pieces
+
+_SHOWN = 5  # Tokens that a note names.
+_SHOWN_TEXT = 60  # Characters of a text that an error shows.
+
+
+class Vocabulary:
+    """A model's own vocabulary, with ids where 0 is padding.
+
+    GPT-2 gives id 0 to "!" and rinna's models to <unk>. So a decoder-only model's ids
+    are one up here: V is one more than the model's own.
+
+    Attributes:
+        pieces: The model's own vocabulary, with its own ids.
+        causal: Whether it is a decoder-only model's.
+        pad_id: Id of padding, 0.
+        eos_id: Id of end-of-sequence.
+        unk_id: Id of a piece that the vocabulary lacks; the end's, where it lacks none.
+        vocab_size: How many ids there are.
+    """
+
+    pad_id = 0
+
+    def __init__(self, pieces: Pieces, *, causal: bool = False, rows: int | None):
+        """Takes a model's vocabulary.
+
+        Args:
+            pieces: It, with its own ids.
+            causal: Whether it is a decoder-only model's.
+            rows: Ids that the embedding table has rows for; None for no limit.
+        """
+        self.pieces = pieces
+        self.causal = causal
+        self._up = int(causal)
+        self._rows = rows
+        self.vocab_size = pieces.size + self._up
+        self.eos_id = pieces.end + self._up
+        unknown = pieces.end if pieces.unknown is None else pieces.unknown
+        self.unk_id = unknown + self._up
+
+    @property
+    def rowless(self) -> dict[int, str]:
+        """Ids for which the embedding table has no row -> their tokens."""
+        if self._rows is None:
+            return {}
+        ids = range(self._rows, self.vocab_size)
+        return {number: self.pieces.name(number - self._up) for number in ids}
+
+    def encode(self, text: str) -> list[int]:
+        """Turns a text into ids, without end-of-sequence.
+
+        Raises:
+            ValueError: If it holds a token without a row in the embedding table.
+        """
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Turns texts into ids, with as many threads as the library takes.
+
+        Raises:
+            ValueError: As `encode`.
+        """
+        encoded = self.pieces.encode(texts)
+        if self._up:
+            encoded = [[number + self._up for number in ids] for ids in encoded]
+        if self._rows is not None:
+            for text, ids in zip(texts, encoded, strict=True):
+                if max(ids, default=0) >= self._rows:
+                    self._refuse(text, max(ids))
+        return encoded
+
+    def _refuse(self, text: str, number: int) -> None:
+        shown = text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
+        own, rows = number - self._up, (self._rows or 0) - self._up
+        raise ValueError(
+            f"the text {shown!r} holds the token {self.pieces.name(own)!r} of id {own},"
+            f" but the model's embedding table has {rows} rows: take the token out of "
+            "the text, or give the table a row for it"
+        )
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Turns ids into a text, which ends at the first end-of-sequence.
+
+        Args:
+            ids: The ids; one that the vocabulary lacks is written as the unknown piece.
+        """
+        kept: list[int] = []
+        for number in map(int, ids):
+            if number == self.eos_id:
+                break
+            if number != self.pad_id:
+                known = number if number < self.vocab_size else self.unk_id
+                kept.append(known - self._up)
+        return self.pieces.decode(kept)
+
+
+def load_vocabulary(
+    path: str | Path,
+    extra_ids: int | None = None,
+    *,
+    causal: bool = False,
+    rows: int | None = None,
+) -> Vocabulary:
+    """Loads the vocabulary of a backbone; the same arguments give the same object.
+
+    It is the model's own tokenizer, read by transformers: tokenizer.json, or the
+    spiece.model or vocab.json and merges.txt, with the added_tokens.json,
+    special_tokens_map.json and tokenizer_config.json beside it. A spiece.model that
+    lies alone, or belongs to a decoder-only model, is read by SentencePiece.
+
+    Args:
+        path: A folder with such files, or one of them.
+        extra_ids: Sentinels to add behind a SentencePiece model, which is then read as
+            if it lay alone. By default the tokenizer's own; for a SentencePiece model
+            that lies alone none if it holds <extra_id_0> already (mT5), or if the table
+            has no rows for them, else 100.
+        causal: Whether it is a decoder-only model's, whose ids are one up here.
+        rows: Ids that the model's embedding table has rows for, from id 0. A text that
+            holds another token is an error. None for no limit.
+
+    Returns:
+        The vocabulary; id 0 is padding.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the vocabulary does not pad with id 0 or has no end-of-sequence.
+    """
+    # Not resolved: the Hub's cache links a name with a suffix to a file without one.
+    return _load(find_vocabulary(path).absolute(), extra_ids, causal, rows)
+
+
+def decode(vocabulary: Vocabulary, ids: Iterable[Iterable[int]]) -> list[str]:
+    """Turns ids [B, L] into B texts; a text ends at its end-of-sequence."""
+    return [vocabulary.decode(row) for row in ids]
+
+
+def rowless_note(vocabulary: Vocabulary) -> str | None:
+    """Says which tokens have no row in the embedding table; None if all have one."""
+    tokens = list(vocabulary.rowless.values())
+    if not tokens:
+        return None
+    names = ", ".join(map(repr, tokens[:_SHOWN]))
+    more = f" and {len(tokens) - _SHOWN} more" if len(tokens) > _SHOWN else ""
+    return (
+        f"tokens of the vocabulary without a row in the model's embedding table: "
+        f"{len(tokens)} ({names}{more}); a text that holds one is refused"
+    )
+
+
+@functools.cache
+def _load(
+    path: Path, extra_ids: int | None, causal: bool, rows: int | None
+) -> Vocabulary:
+    pieces = read_vocabulary(path, extra_ids, causal, rows)
+    return Vocabulary(pieces, causal=causal, rows=rows)
