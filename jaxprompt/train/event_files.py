@@ -6,12 +6,16 @@ import struct
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.proto.summary_pb2 import Summary
-from tensorboardX.record_writer import RecordWriter
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from jaxprompt.atomic import write_atomically
+
+# Their classes are made when they are imported.
+_EVENTS: Any = event_pb2
+_SUMMARIES: Any = summary_pb2
 
 _VERSION = "brain.Event:2"
 """Of the format of these files; the first event of each says it."""
@@ -31,25 +35,29 @@ class EventFile:
                 all of them, in the order of their names.
         """
         started = f"{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._records = RecordWriter(str(folder / f"events.out.tfevents.{started}"))
-        self._write(Event(wall_time=time.time(), file_version=_VERSION))
+        self._file = (folder / f"events.out.tfevents.{started}").open("ab")
+        self._records = RecordWriter(self._file)
+        self._write(_EVENTS.Event(wall_time=time.time(), file_version=_VERSION))
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes scalars by name; they are kept as float32."""
-        values = [Summary.Value(tag=x, simple_value=y) for x, y in scalars.items()]
-        summary = Summary(value=values)
-        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+        values = [
+            _SUMMARIES.Summary.Value(tag=x, simple_value=y) for x, y in scalars.items()
+        ]
+        summary = _SUMMARIES.Summary(value=values)
+        self._write(_EVENTS.Event(wall_time=time.time(), step=step, summary=summary))
 
-    def _write(self, event: Event) -> None:
+    def _write(self, event: Any) -> None:
         self._records.write(event.SerializeToString())
 
     def sync(self) -> None:
         """Returns when all that was written is on disk."""
-        self._records.flush()
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Flushes and closes the file."""
-        self._records.close()
+        self._file.close()
 
 
 def cut_event_files(folder: Path, last_step: int) -> None:
@@ -74,12 +82,12 @@ def cut_event_files(folder: Path, last_step: int) -> None:
             path.unlink()
 
 
-def read_events(path: Path) -> Iterator[Event]:
+def read_events(path: Path) -> Iterator[Any]:
     """Yields the events of a file; a record that a kill has cut ends it."""
     return (event for _, event in _read_records(path))
 
 
-def _read_records(path: Path) -> Iterator[tuple[bytes, Event]]:
+def _read_records(path: Path) -> Iterator[tuple[bytes, Any]]:
     """Yields each whole record of a file, as bytes and as the event in it.
 
     Source: TensorFlow, tensorflow/core/lib/io/record_writer.h.
@@ -91,6 +99,6 @@ def _read_records(path: Path) -> Iterator[tuple[bytes, Event]]:
         end = first + length + _CHECKSUM.size
         if end > len(content):
             return
-        event = Event.FromString(content[first : first + length])
+        event = _EVENTS.Event.FromString(content[first : first + length])
         yield content[start:end], event
         start = end
