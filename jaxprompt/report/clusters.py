@@ -4,9 +4,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse
 from jaxtyping import Bool, Float, Int
-from scipy.sparse.csgraph import connected_components
 
 from jaxprompt.report.nearest import Table, nearest_rows, unit
 
@@ -54,6 +52,10 @@ def group_tokens(ids: Int[np.ndarray, "P K"]) -> list[Cluster]:
     Source: several tokens with the same neighbours: Lester et al. 2021, sec. 7
     (arXiv:2104.08691).
     """
+    # Here, for SciPy takes half a second, and a run needs it at its end only.
+    import scipy.sparse
+    from scipy.sparse.csgraph import connected_components
+
     tokens = np.repeat(np.arange(len(ids)), ids.shape[1])
     ones = np.ones(ids.size, np.int64)
     of_words_PV = scipy.sparse.csr_array((ones, (tokens, ids.ravel())))

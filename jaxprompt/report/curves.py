@@ -4,9 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.report.drawing import (
@@ -19,6 +17,9 @@ from jaxprompt.report.drawing import (
     svg_element,
 )
 from jaxprompt.train.metrics import read_log
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _NATS = "nats per target token"
 
@@ -182,7 +183,9 @@ def write_png(path: Path, panels: Sequence[Panel]) -> None:
     write_atomically(path, png_file(figure))
 
 
-def _draw(axes: Axes, panel: Panel, ink: str) -> None:
+def _draw(axes: "Axes", panel: Panel, ink: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for number, (label, curve) in enumerate(panel.curves.items()):
         # A few points are seen as such; many are a line.
         dots = 4 if len(curve.steps) <= 30 else 0
@@ -208,7 +211,7 @@ def _draw(axes: Axes, panel: Panel, ink: str) -> None:
         axes.legend(frameon=False, labelcolor=ink)
 
 
-def _shade_gap(axes: Axes, own: Curve, other: Curve) -> None:
+def _shade_gap(axes: "Axes", own: Curve, other: Curve) -> None:
     # A loss that was not finite leaves one curve with a step less.
     if own.steps == other.steps:
         axes.fill_between(

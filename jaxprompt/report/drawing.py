@@ -5,13 +5,15 @@ import io
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from jaxprompt.quoting import visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# matplotlib is imported where it draws: a run needs it at its end only.
 
 COLOURS = ("#2f7ed8", "#d4700a", "#775566", "#7700ff", "#99aa77", "#dd88bb")
 """Told apart by every eye, colour-blind or not, and legible on white and on black."""
@@ -32,7 +34,7 @@ _CHARACTERS = 90
 """What fits into a line of a legend."""
 
 
-def new_figure(width: float, height: float, ink: str) -> Figure:
+def new_figure(width: float, height: float, ink: str) -> "Figure":
     """Makes an empty figure whose parts make room for each other.
 
     Args:
@@ -40,11 +42,13 @@ def new_figure(width: float, height: float, ink: str) -> Figure:
         height: In inches.
         ink: Colour of lines and letters; `INK` for a figure without a background.
     """
+    from matplotlib.figure import Figure
+
     background = "none" if ink == INK else "white"
     return Figure((width, height), layout="constrained", facecolor=background)
 
 
-def style(axes: Axes, ink: str, *, title: str = "", x: str = "", y: str = "") -> None:
+def style(axes: "Axes", ink: str, *, title: str = "", x: str = "", y: str = "") -> None:
     """Gives axes their labels, and the look that all plots share.
 
     Args:
@@ -74,7 +78,7 @@ def wrap(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(visible(text), width)) or visible(text)
 
 
-def add_legend_below(figure: Figure, handles: Mapping[str, Any], ink: str) -> None:
+def add_legend_below(figure: "Figure", handles: Mapping[str, Any], ink: str) -> None:
     """Puts a legend below a figure.
 
     Args:
@@ -108,7 +112,7 @@ def _columns(names: Sequence[str]) -> int:
     return max(1, min(len(names), _CHARACTERS // (longest + 8)))
 
 
-def svg_element(figure: Figure, *, name: str, label: str) -> str:
+def svg_element(figure: "Figure", *, name: str, label: str) -> str:
     """Draws a figure in `INK` as an <svg> element, to be put into a page.
 
     Its lines and letters take the page's text colour. Equal figures give equal text.
@@ -127,19 +131,21 @@ def svg_element(figure: Figure, *, name: str, label: str) -> str:
     )
 
 
-def svg_file(figure: Figure, *, name: str) -> bytes:
+def svg_file(figure: "Figure", *, name: str) -> bytes:
     """Draws a figure as the content of an SVG file, the same every time."""
     return _svg(figure, name).encode()
 
 
-def png_file(figure: Figure) -> bytes:
+def png_file(figure: "Figure") -> bytes:
     """Draws a figure as the content of a PNG file, the same every time."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=DOTS, metadata={"Software": None})
     return content.getvalue()
 
 
-def _svg(figure: Figure, name: str) -> str:
+def _svg(figure: "Figure", name: str) -> str:
+    import matplotlib
+
     text = io.StringIO()
     # Text stays text, and identifiers do not depend on the time or on chance.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):

@@ -1,11 +1,7 @@
 """The plot of many results: bars for each task, or lines along a numeric axis."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
+from typing import TYPE_CHECKING, Any
 
 from jaxprompt.report.drawing import (
     COLOURS,
@@ -18,6 +14,10 @@ from jaxprompt.report.drawing import (
     wrap,
 )
 from jaxprompt.report.rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WIDTH = 7.2
 """Of the plot, in inches."""
@@ -44,7 +44,7 @@ _HATCHES = ("", "///", "...", "xxx")
 
 def draw_results(
     rows: Sequence[Row], *, title: str = "", axis: str = "", ink: str = "black"
-) -> Figure:
+) -> "Figure":
     """Draws means as bars, or as lines where the rows have an `x`, with error bars.
 
     An error bar is one sample standard deviation to each side. The score of the
@@ -62,7 +62,7 @@ def draw_results(
     return _draw_bars(rows, title, ink)
 
 
-def _draw_bars(rows: Sequence[Row], title: str, ink: str) -> Figure:
+def _draw_bars(rows: Sequence[Row], title: str, ink: str) -> "Figure":
     fields = ["method", *_varying(rows, "backbone")]
     series = list(dict.fromkeys(_label(row, fields) for row in rows))
     tasks: dict[str, list[Row]] = {}
@@ -99,7 +99,7 @@ def _draw_bars(rows: Sequence[Row], title: str, ink: str) -> Figure:
     return figure
 
 
-def _draw_bar(axes: Axes, place: float, row: Row, number: int, ink: str) -> Any:
+def _draw_bar(axes: "Axes", place: float, row: Row, number: int, ink: str) -> Any:
     bar = axes.barh(
         place,
         row.mean,
@@ -115,7 +115,7 @@ def _draw_bar(axes: Axes, place: float, row: Row, number: int, ink: str) -> Any:
     return bar
 
 
-def _draw_lines(rows: Sequence[Row], title: str, axis: str, ink: str) -> Figure:
+def _draw_lines(rows: Sequence[Row], title: str, axis: str, ink: str) -> "Figure":
     tasks = list(dict.fromkeys(row.task for row in rows))
     through = _methods_are_places(rows)
     lines = list(dict.fromkeys(_line(row, rows, through) for row in rows))
@@ -151,7 +151,7 @@ def _draw_lines(rows: Sequence[Row], title: str, axis: str, ink: str) -> Figure:
     return figure
 
 
-def _draw_line(axes: Axes, line: Sequence[Row], number: int) -> Any:
+def _draw_line(axes: "Axes", line: Sequence[Row], number: int) -> Any:
     looks: dict[str, Any] = {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": LINES[number % len(LINES)],
@@ -204,8 +204,10 @@ def _score_limits(rows: Sequence[Row]) -> tuple[float, float]:
     return min(0.0, *ends), max(100.0, *(1.01 * end for end in ends))
 
 
-def _set_scale(axes: Axes, places: Sequence[float]) -> None:
+def _set_scale(axes: "Axes", places: Sequence[float]) -> None:
     """Marks the places that were measured; far ones are on a logarithmic scale."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
     positive = [x for x in places if x > 0]
     wide = len(positive) > 1 and positive[-1] >= 10 * positive[0]
     if wide and len(positive) == len(places):
@@ -236,4 +238,6 @@ def _set_scale(axes: Axes, places: Sequence[float]) -> None:
 
 def _short(x: float) -> str:
     """Writes 11135332352 as 11.1G, and smaller numbers in full."""
+    from matplotlib.ticker import EngFormatter
+
     return f"{x:g}" if abs(x) < 10_000 else EngFormatter(sep="")(float(f"{x:.3g}"))

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse
-import scipy.sparse.linalg
 from jaxtyping import Float
 
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
@@ -37,6 +35,10 @@ def cooccurrence_rows(
     Raises:
         ValueError: If the text holds too few kinds of pieces for the width.
     """
+    # Here, for SciPy takes half a second, and only a new model needs it.
+    import scipy.sparse
+    import scipy.sparse.linalg
+
     ids = np.concatenate(vocabulary.encode_all(texts))
     kinds, ids = np.unique(ids, return_inverse=True)
     if len(kinds) <= width:

@@ -40,8 +40,7 @@ def bank_batches(
 ) -> Iterator[tuple[Batch, tuple[Position, ...]]]:
     """Returns endless batches in which every member has the rows that it has alone.
 
-    A seqio mixture would draw tasks by chance, and give members batches of changing
-    size; here each member's batches are those of `train_batches` for it.
+    Each member's batches are those of `train_batches` for it, whatever the others'.
 
     Args:
         members: In the order of the bank.
