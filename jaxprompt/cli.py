@@ -1,5 +1,6 @@
 """The command `jaxprompt`: starts what its flags say, and tells mistakes in a line."""
 
+import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     if unknown:
         parser.error(f"unknown arguments: {' '.join(unknown)}")
     flags.settings = [setting.removeprefix("--gin.") for setting in settings]
+
+    if sys.stderr.isatty():
+        # JAX takes a second or more to start, before anything else can be said.
+        say("jaxprompt: starting", problem=True)
 
     from jaxprompt import startup
 

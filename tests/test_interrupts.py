@@ -38,7 +38,7 @@ sys.exit(main())
 )
 def test_a_signal_during_start_up(module: str, number: signal.Signals):
     command = [sys.executable, "-c", PROGRAM, module, str(int(number)), "doctor"]
-    command += ["--gin_file=gin/runs/prompt_tuning.gin", "--gin_file=gin/tasks/own.gin"]
+    command += ["--gin_file=gin/runs/prompt_tuning.gin", "--gin_file=gin/tasks/rte.gin"]
     command += ["--gin.MODEL='bundled:nano'"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stderr == f"jaxprompt: stopped by {number.name}\n"

@@ -1,8 +1,10 @@
 """What a command imports: TensorFlow only where it reads data."""
 
 import ast
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -75,3 +77,18 @@ def test_commands_that_read_no_data_import_no_tensorflow(tmp_path: Path):
     for command, heavy, told in lines:
         assert COMMANDS[command] in told
         assert not heavy, f"{command} imports {', '.join(heavy)}"
+
+
+def test_who_looks_at_a_terminal_is_told_at_once_that_it_starts(tmp_path: Path):
+    ours, theirs = os.openpty()
+    started = time.monotonic()
+    command = [sys.executable, "-m", "jaxprompt", "report", "absent", "--output=x"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=theirs) as process:
+        os.close(theirs)
+        first = os.read(ours, 1000)
+        seconds = time.monotonic() - started
+        process.wait()
+    os.close(ours)
+    assert first.startswith(b"jaxprompt: starting")
+    # Of the promised 1.5 s on a machine of its own.
+    assert seconds < 15
