@@ -1,13 +1,14 @@
-"""Times `jaxprompt train` from the command to its first step.
+"""Times `jaxprompt train` from the command to its first step, and to its first error.
 
-    python tools/bench_start.py --data=superglue --vocabulary=t5/spiece.model
+    python tools/bench_start.py --data=superglue/RTE --vocabulary=t5/spiece.model
 
-The run is prompt tuning of a random T5 1.1 small on RTE, batch 8, 128 tokens. Three
-cases: with an empty compilation cache, with what the run before left there, and with
-none. Beside them, a process that only imports what a run needs; and a process of
-Hugging Face PEFT that imports, loads the same model and takes a step on made-up rows,
-without reading data. --data is a folder of SuperGLUE's official files. Needs the extra
-`parity`.
+The run is prompt tuning of a random T5 1.1 small on RTE, batch 8, 128 tokens: read as
+an official task, and as one's own files by a template. Each with an empty compilation
+cache, and with what the run before left there. Beside them, a process that only imports
+what a run on own files needs; a misspelt setting, until its line is there; and a
+process of Hugging Face PEFT that imports, loads the same model and takes a step on
+made-up rows, without reading data. --data is the folder of RTE's official files. Needs
+the extra `parity`.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from small_t5 import draw_prompts, save_random
 
 from jaxprompt.report.table import table
 
-RUN = ("gin/runs/prompt_tuning.gin", "gin/tasks/rte.gin")
+RUN = "gin/runs/prompt_tuning.gin"
+OFFICIAL, OWN = "gin/tasks/rte.gin", "gin/tasks/own.gin"
 ROWS, TEXT, TARGETS, PROMPT = 8, 128, 8, 100
 
 
@@ -56,10 +58,26 @@ def time_command(
     return seconds
 
 
+_IMPORTS = """
+import jaxprompt.configure, jaxprompt.runs.training, jaxprompt.data.tasks.own
+"""
+
+
 def time_imports() -> float:
-    """Returns the seconds of a process that imports all that a run needs."""
+    """Returns the seconds of a process that imports what a run on own files needs."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import jaxprompt.runs"], check=True)
+    subprocess.run([sys.executable, "-c", _IMPORTS], check=True)
+    return time.perf_counter() - start
+
+
+def time_error() -> float:
+    """Returns the seconds until a misspelt setting is told."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "jaxprompt", "train", "--workdir=run"]
+    command += [f"--gin_file={RUN}", f"--gin_file={OFFICIAL}", "--gin.STEP=1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 1:
+        raise SystemExit(f"no error: {done.stderr}")
     return time.perf_counter() - start
 
 
@@ -85,31 +103,44 @@ def main() -> None:
         settings = {
             "MODEL": str(folder),
             "VOCABULARY": str(flags.vocabulary.resolve()),
-            "DATA_DIR": str(flags.data.resolve()),
             "BATCH_SIZE": ROWS,
             "INPUT_LENGTH": TEXT,
             "PROMPT_LENGTH": PROMPT,
             "STEPS": 1,
             "EVALUATE_EVERY": 0,
         }
-        command = [sys.executable, "-m", "jaxprompt", "train"]
-        command += [f"--gin_file={file}" for file in RUN]
-        command += [f"--gin.{name}={value!r}" for name, value in settings.items()]
+        files = {"train": "train.jsonl", "validation": "val.jsonl"}
+        of_task = {
+            OFFICIAL: {"DATA_DIR": str(flags.data.resolve().parent)},
+            OWN: {
+                "OwnTask.files": {
+                    split: str(flags.data.resolve() / name)
+                    for split, name in files.items()
+                },
+                "OwnTask.inputs": "hypothesis: {hypothesis} premise: {premise}",
+                "OwnTask.labels": {x: x for x in ("entailment", "not_entailment")},
+            },
+        }
         # A cache of its own; JAX's own variable would name another.
         environment = {**os.environ, "XDG_CACHE_HOME": f"{scratch}/cache"}
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-        without = {**environment, "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
-        def run(environment: dict[str, str], *, empty: bool = False) -> float:
+        def run(task: str, *, empty: bool = False) -> float:
             if empty:
                 shutil.rmtree(f"{scratch}/cache", ignore_errors=True)
+            command = [sys.executable, "-m", "jaxprompt", "train"]
+            command += [f"--gin_file={file}" for file in (RUN, task)]
+            values = {**settings, **of_task[task]}
+            command += [f"--gin.{name}={value!r}" for name, value in values.items()]
             return time_command(command, Path(scratch) / "run", environment)
 
         cases: dict[str, Callable[[], float]] = {
-            "empty cache": lambda: run(environment, empty=True),
-            "filled cache": lambda: run(environment),
-            "no cache": lambda: run(without),
-            "imports alone": time_imports,
+            "own files, empty cache": lambda: run(OWN, empty=True),
+            "own files, filled cache": lambda: run(OWN),
+            "official task, empty cache": lambda: run(OFFICIAL, empty=True),
+            "official task, filled cache": lambda: run(OFFICIAL),
+            "imports for own files": time_imports,
+            "a misspelt setting": time_error,
             "PEFT, no data": lambda: time_peft(folder),
         }
         seconds: dict[str, list[float]] = {name: [] for name in cases}
