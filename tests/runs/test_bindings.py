@@ -50,8 +50,7 @@ def test_a_real_configuration_is_read():
     found = resolve_bindings(config)
     assert found["Run.seed"] == "3"
     assert found["PromptStart.length"] == "7"
-    words = "{'negative': 'bad', 'positive': 'good'}"
-    assert found["TASK/OfficialTask.label_words"] == words
+    assert found["TASK/OwnTask.labels"] == "{'0': 'bad', '1': 'good'}"
     assert not [value for value in found.values() if value.startswith("%")]
 
 

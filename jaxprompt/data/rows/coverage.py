@@ -5,11 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxprompt.data.rows.layout import sample_rows
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.writing import lost_characters, lost_ids
 from jaxprompt.quoting import quoted
+
+_MOST_TOKENS = 500_000
+"""Tokens looked at: a second's work."""
 
 _SHOWN = 3
 """Texts that are shown of those that the vocabulary cannot write."""
@@ -41,15 +44,16 @@ class Coverage(NamedTuple):
 def measure_coverage(
     task: Task, split: str, lengths: Lengths, limit: int = 10_000
 ) -> Coverage:
-    """Measures what of a split is cut or unknown, on at most `limit` random rows.
+    """Measures what of a split is cut or unknown, on some random rows.
 
     Args:
         task: The task.
         split: The split.
         lengths: Longest texts.
-        limit: Rows looked at, at most.
+        limit: Rows looked at, at most. Of long texts there are fewer: no more than come
+            to some hundred thousand tokens, so that a run does not wait for them.
     """
-    numbers = sample_rows(task.num_examples(split), limit).tolist()
+    numbers, pairs = _sample(task, split, limit)
     texts = None if task.draw is not None else task.examples(split, numbers)
     lost = {"inputs": {task.vocabulary.unk_id}, "targets": lost_ids(task.vocabulary)}
     if task.vocabulary.unk_id == task.end:
@@ -59,7 +63,7 @@ def measure_coverage(
     cut: dict[str, list[bool]] = {name: [] for name in rooms}
     unknown: dict[str, list[bool]] = {name: [] for name in rooms}
     found: dict[str, list[tuple[int, str]]] = {name: [] for name in rooms}
-    for i, pair in enumerate(task.pairs(split, numbers)):
+    for i, pair in enumerate(pairs):
         for name, room in rooms.items():
             ids = getattr(pair, name).tolist()
             cut[name].append(len(ids) > room)
@@ -77,6 +81,21 @@ def measure_coverage(
         unknown_targets=float(np.mean(unknown["targets"])),
         shown=show_lost(task, split, found["targets"] or found["inputs"]),
     )
+
+
+def _sample(task: Task, split: str, limit: int) -> tuple[list[int], list[Pair]]:
+    """Returns the numbers of random rows, in order, and their token ids."""
+    count = task.num_examples(split)
+    order = np.random.default_rng(0).permutation(count)[:limit].tolist()
+    found: dict[int, Pair] = {}
+    tokens = 0
+    for number, pair in zip(order, task.pairs(split, order), strict=True):
+        found[number] = pair
+        tokens += len(pair.inputs) + len(pair.targets)
+        if tokens > _MOST_TOKENS:
+            break
+    numbers = sorted(found)
+    return numbers, [found[number] for number in numbers]
 
 
 def show_lost(task: Task, split: str, texts: Sequence[tuple[int, str]]) -> str:

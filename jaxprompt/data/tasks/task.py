@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,9 +13,12 @@ from jaxtyping import Int
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source
 from jaxprompt.data.tasks.metrics import Metric
-from jaxprompt.data.vocabulary.tokens import Pair, Tokens, to_tokens
+from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode
 from jaxprompt.data.vocabulary.writing import as_written
+
+_AHEAD = 1024
+"""Examples that are tokenised in one call: the first batch waits for no whole split."""
 
 UNLABELLED = -1
 """Class index, or score, of a row without a label, as in TFDS."""
@@ -183,17 +187,10 @@ class Task:
             split: The split.
             numbers: Which rows, in the wanted order; None for all.
         """
-        if numbers is not None and split not in self._written_examples:
-            rows = self.source.rows(split)
-            return self.write([rows[number] for number in numbers])
-        if split not in self._written_examples:
-            self._written_examples[split] = self.write(self.source.rows(split))
-        found = self._written_examples[split]
-        return found if numbers is None else [found[number] for number in numbers]
-
-    @functools.cached_property
-    def _written_examples(self) -> dict[str, Sequence[Example]]:
-        return {}
+        rows = self.source.rows(split)
+        return self.write(
+            rows if numbers is None else [rows[number] for number in numbers]
+        )
 
     def check_tokens(self, split: str) -> None:
         """Raises ValueError if a text holds a token without a row in the model's table.
@@ -241,22 +238,21 @@ class Task:
                 number R is the first one again, in the second epoch.
         """
         if self.draw is not None:
-            return self.draw(split, numbers)
-        inputs, targets = self._encoded(split)
-        return (
-            Pair(inputs[number % len(inputs)], targets[number % len(targets)])
-            for number in numbers
-        )
-
-    def _encoded(self, split: str) -> tuple[Tokens, Tokens]:
-        """Tokenises a whole split, once."""
-        if split not in self._tokens:
-            inputs, targets = zip(*self.encode(self.examples(split)), strict=True)
-            self._tokens[split] = to_tokens(inputs), to_tokens(targets)
-        return self._tokens[split]
+            yield from self.draw(split, numbers)
+            return
+        count = self.num_examples(split)
+        found = self._encoded.setdefault(split, {})
+        waiting = iter(numbers)
+        while some := [number % count for number in itertools.islice(waiting, _AHEAD)]:
+            new = [number for number in dict.fromkeys(some) if number not in found]
+            if new:
+                encoded = self.encode(self.examples(split, new))
+                found.update(zip(new, encoded, strict=True))
+            yield from (found[number] for number in some)
 
     @functools.cached_property
-    def _tokens(self) -> dict[str, tuple[Tokens, Tokens]]:
+    def _encoded(self) -> dict[str, dict[int, Pair]]:
+        """Of each split, what was tokenised so far: once each, for all epochs."""
         return {}
 
     def decode(self, ids: Int[np.ndarray, "B L"]) -> list[str]:
