@@ -12,7 +12,6 @@ from jaxprompt.config.settings import (
     PromptStart,
     Tokenizer,
 )
-from jaxprompt.config.tasks import TextTask
 from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.pace import Pace
 
@@ -93,8 +92,9 @@ class Run:
                 f"method {LOSS!r} for a bank of {self.num_members} prompts: score "
                 "them, as with 'greedy', or train them one by one"
             )
-        by_loss, text = self.evaluation.method == LOSS, self.data.task
-        if self.trains != VOCABULARY and isinstance(text, TextTask) and not by_loss:
+        text = self.data.task and self.data.task.raw_text
+        by_loss = self.evaluation.method == LOSS
+        if self.trains != VOCABULARY and text is not None and not by_loss:
             raise ValueError(
                 f"method {self.evaluation.method!r} for the raw text of task "
                 f"{text.name}: it has no answers, use method {LOSS!r}"

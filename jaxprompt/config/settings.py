@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jaxprompt.config.tasks import (
+    AnyTask,
     OfficialTask,
     OwnTask,
-    QuizTask,
     TaskGroup,
-    TextTask,
+    TaskSettings,
 )
 from jaxprompt.data.pretraining.tokenizer import LAYOUTS
 from jaxprompt.data.rows.lengths import Lengths
@@ -137,7 +137,7 @@ class Data:
         shift_split: Split of these tasks.
     """
 
-    task: OfficialTask | OwnTask | QuizTask | TextTask | TaskGroup | None = None
+    task: AnyTask | TaskGroup | None = None
     input_length: int = 512
     target_length: int = 8
     train_split: str = "train"
@@ -152,7 +152,7 @@ class Data:
         check_tokens("input_length", self.input_length)
         check_tokens("target_length", self.target_length)
         for task in self.shift_to:
-            if not isinstance(task, OfficialTask | OwnTask):
+            if not isinstance(task, TaskSettings) or task.raw_text is not None:
                 raise ValueError(
                     f"shift_to holds {task!r}, which is no task: in gin write "
                     "[@mrpc/OfficialTask()], with parentheses"
@@ -176,11 +176,11 @@ class Data:
         return self.test_split or self.validation_split
 
     @property
-    def tasks(self) -> tuple[OfficialTask | OwnTask | QuizTask | TextTask, ...]:
+    def tasks(self) -> tuple[AnyTask, ...]:
         """The tasks one by one; empty without a task."""
         if self.task is None:
             return ()
-        return self.task.tasks if isinstance(self.task, TaskGroup) else (self.task,)
+        return self.task.tasks
 
     @property
     def task_name(self) -> str:

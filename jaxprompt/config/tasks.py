@@ -1,8 +1,9 @@
 """Tasks as settings, and how each is read: a benchmark's, one's own, raw text."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.official.names import LABEL_WORDS, check_name
@@ -12,8 +13,59 @@ if TYPE_CHECKING:
     from jaxprompt.data.tasks.task import Task
 
 
+class TaskSettings:
+    """What can be asked of the settings of any task, whatever its kind."""
+
+    name: str
+
+    @property
+    def label(self) -> str:
+        """What results call it."""
+        return self.name
+
+    @property
+    def tasks(self) -> "tuple[AnyTask, ...]":
+        """The tasks one by one; more than one of a group."""
+        raise NotImplementedError
+
+    @property
+    def place(self) -> str:
+        """Where its data lies, as in "below DATA_DIR superglue"."""
+        raise NotImplementedError
+
+    @property
+    def told(self) -> str:
+        """What a card says of its data and its texts; empty for nothing."""
+        return ""
+
+    @property
+    def input_template(self) -> str:
+        """The template of its inputs; empty where they are written otherwise."""
+        return ""
+
+    @property
+    def input_format(self) -> str:
+        """How its inputs are written, as in "as T5's task rte"; empty if by none."""
+        return ""
+
+    @property
+    def label_words_in_order(self) -> tuple[str, ...]:
+        """The words that stand for the classes; none for free text."""
+        return ()
+
+    @property
+    def leaderboard(self) -> str | None:
+        """The benchmark's name of the task; None if it is of no benchmark."""
+        return None
+
+    @property
+    def raw_text(self) -> "TextTask | None":
+        """The task itself, where it is raw text, which has no answers."""
+        return None
+
+
 @dataclass(frozen=True, kw_only=True)
-class OfficialTask:
+class OfficialTask(TaskSettings):
     """A task of a benchmark, from its official files or from TFDS.
 
     Attributes:
@@ -43,6 +95,41 @@ class OfficialTask:
         """What results call the task."""
         return self.title or self.name
 
+    @property
+    def tasks(self) -> "tuple[AnyTask, ...]":
+        """The task alone."""
+        return (self,)
+
+    @property
+    def place(self) -> str:
+        """TFDS, or the folder of its files."""
+        return (
+            "from TFDS" if self.data_dir is None else f"below DATA_DIR {self.data_dir}"
+        )
+
+    @property
+    def told(self) -> str:
+        """The task, its place, its format and its label words."""
+        files = f"official files in {self.data_dir}"
+        return (
+            f"{self.name} from {'TFDS' if self.data_dir is None else files}, texts in "
+            f"T5's format{self._without_name}{_tell_words(self.label_words)}"
+        )
+
+    @property
+    def input_format(self) -> str:
+        """T5's format."""
+        return f"as T5's task {self.name}{self._without_name}"
+
+    @property
+    def _without_name(self) -> str:
+        return "" if self.keep_task_name else ", without the task's name in front"
+
+    @property
+    def leaderboard(self) -> str:
+        """Its name in the benchmark."""
+        return self.name
+
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
         check_name(self.name)
@@ -59,7 +146,7 @@ class OfficialTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnTask:
+class OwnTask(TaskSettings):
     """A task from JSONL, CSV or TSV files; see `data.tasks.own.file_task`.
 
     Attributes:
@@ -89,9 +176,26 @@ class OwnTask:
         return tuple((self.labels or {}).values())
 
     @property
-    def label(self) -> str:
-        """What results call the task."""
-        return self.name
+    def tasks(self) -> "tuple[AnyTask, ...]":
+        """The task alone."""
+        return (self,)
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        files = self.files
+        return files if isinstance(files, str) else ", ".join(files.values())
+
+    @property
+    def told(self) -> str:
+        """Its template and its label words."""
+        words = _tell_words(self.labels)
+        return f"own files, texts written as {self.inputs!r}{words}"
+
+    @property
+    def input_template(self) -> str:
+        """The setting."""
+        return self.inputs
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
@@ -116,7 +220,7 @@ class OwnTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuizTask:
+class QuizTask(TaskSettings):
     """The Japanese quiz; see `data.tasks.quiz.quiz_task`.
 
     Attributes:
@@ -132,14 +236,23 @@ class QuizTask:
     separator: str = "[SEP]"
 
     @property
-    def label_words_in_order(self) -> tuple[str, ...]:
-        """None: the answers are free text."""
-        return ()
+    def tasks(self) -> "tuple[AnyTask, ...]":
+        """The task alone."""
+        return (self,)
 
     @property
-    def label(self) -> str:
-        """What results call the task."""
-        return self.name
+    def place(self) -> str:
+        """The folder of its files."""
+        return f"below {self.data_dir}"
+
+    @property
+    def told(self) -> str:
+        """Its files, its format and its loss."""
+        learned = "the answer" if self.loss == "answer" else "the question too"
+        return (
+            f"the quiz of the AI King competition, official files in {self.data_dir}, "
+            f"texts written as 'QUESTION{self.separator}ANSWER', loss on {learned}"
+        )
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
@@ -155,7 +268,7 @@ class QuizTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextTask:
+class TextTask(TaskSettings):
     """Raw text to pre-train on; see `data.read.text` and `data.pretraining`.
 
     Attributes:
@@ -190,14 +303,19 @@ class TextTask:
     languages: Sequence[str] = ()
 
     @property
-    def label_words_in_order(self) -> tuple[str, ...]:
-        """None: the answers are free text."""
-        return ()
+    def tasks(self) -> "tuple[AnyTask, ...]":
+        """The task alone."""
+        return (self,)
 
     @property
-    def label(self) -> str:
-        """What results call the task."""
-        return self.name
+    def place(self) -> str:
+        """The folder of the text."""
+        return f"below {self.folder}"
+
+    @property
+    def raw_text(self) -> "TextTask":
+        """The task itself."""
+        return self
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its text is read when a split is first used."""
@@ -229,7 +347,7 @@ class TextTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskGroup:
+class TaskGroup(TaskSettings):
     """Several official tasks of one run.
 
     Attributes:
@@ -253,11 +371,6 @@ class TaskGroup:
             )
 
     @property
-    def label(self) -> str:
-        """What results call the group."""
-        return self.name
-
-    @property
     def tasks(self) -> tuple[OfficialTask, ...]:
         """Its tasks, in order."""
         return tuple(
@@ -266,3 +379,13 @@ class TaskGroup:
             )
             for name in self.names
         )
+
+
+AnyTask: TypeAlias = OfficialTask | OwnTask | QuizTask | TextTask
+"""The settings of one task of any kind."""
+
+
+def _tell_words(words: Mapping[str, str] | None) -> str:
+    if not words:
+        return ""
+    return f"; label words {json.dumps(dict(words), ensure_ascii=False)}"

@@ -4,13 +4,12 @@ import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import optax
 
-from jaxprompt.config import OfficialTask, OwnTask, QuizTask
 from jaxprompt.data.rows.bank import Member, bank_batches
 from jaxprompt.data.rows.mixture import mixed_batches
 from jaxprompt.data.rows.order import examples_of
@@ -206,7 +205,7 @@ def _inputs(ready: Ready) -> dict[str, str]:
     found = {}
     for settings, task, wanted in read:
         for name, digest in data_hashes(task, wanted).items():
-            found[f"{name} of task {settings.label} ({_place_of(settings)})"] = digest
+            found[f"{name} of task {settings.label} ({settings.place})"] = digest
     # A new model is a function of the configuration.
     if ready.backbone.fingerprint:
         found[_name_of_model(ready)] = ready.backbone.fingerprint
@@ -220,18 +219,6 @@ def _formerly(ready: Ready) -> dict[str, str]:
 
 def _name_of_model(ready: Ready) -> str:
     return f"the model {ready.run.model.name}"
-
-
-def _place_of(settings: Any) -> str:
-    """Says where a task's data lies."""
-    if isinstance(settings, OwnTask):
-        files = settings.files
-        return files if isinstance(files, str) else ", ".join(files.values())
-    if isinstance(settings, OfficialTask):
-        place = settings.data_dir
-        return "from TFDS" if place is None else f"below DATA_DIR {place}"
-    place = settings.data_dir if isinstance(settings, QuizTask) else settings.folder
-    return f"below {place}"
 
 
 def _name_batch(ready: Ready, state: TrainState, positions: Positions) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxprompt.config import LOSS, OfficialTask, OwnTask, Run
+from jaxprompt.config import LOSS, Run
 from jaxprompt.interop.folder import check_replaceable
 from jaxprompt.interop.peft import CONFIG, WEIGHTS
 from jaxprompt.interop.peft_prefix import write_prefix
@@ -130,9 +130,8 @@ def _no_encoder(name: str) -> ValueError:
 def _text_format(run: Run) -> str:
     """Says how the task writes its inputs, where the configuration does."""
     task = run.data.task
-    if isinstance(task, OwnTask):
-        return f"They were formatted by {code(task.inputs)}."
-    if isinstance(task, OfficialTask):
-        name = "" if task.keep_task_name else ", without the task's name in front"
-        return f"They were formatted as T5's task {task.name}{name}."
-    return ""
+    if task is None:
+        return ""
+    if task.input_template:
+        return f"They were formatted by {code(task.input_template)}."
+    return f"They were formatted {task.input_format}." if task.input_format else ""

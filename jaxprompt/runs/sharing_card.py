@@ -1,7 +1,6 @@
 """The card of prompts that are pushed: facts of their run, words of a model at hand."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxprompt.bundled import is_bundled
-from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run
+from jaxprompt.config import Run
 from jaxprompt.interop import hub
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
@@ -137,9 +136,9 @@ def _read_words(checkpoint: Checkpoint | None, prompt: Prompt) -> Sequence[SoftT
 def _data(run: Run, sources: Sequence[Source]) -> dict[str, str]:
     shared = {source.provenance.task for source in sources}
     facts = {
-        task.label: _tell_task(task)
+        task.label: task.told
         for task in run.data.tasks
-        if task.label in shared and isinstance(task, OfficialTask | OwnTask | QuizTask)
+        if task.label in shared and task.told
     }
     data = run.data
     return {
@@ -150,25 +149,6 @@ def _data(run: Run, sources: Sequence[Source]) -> dict[str, str]:
         "lengths": f"texts of up to {data.input_length} tokens, answers of up to "
         f"{data.target_length}",
     }
-
-
-def _tell_task(task: OfficialTask | OwnTask | QuizTask) -> str:
-    if isinstance(task, QuizTask):
-        learned = "the answer" if task.loss == "answer" else "the question too"
-        return (
-            f"the quiz of the AI King competition, official files in {task.data_dir}, "
-            f"texts written as 'QUESTION{task.separator}ANSWER', loss on {learned}"
-        )
-    labels = (
-        f"; label words {json.dumps(dict(words), ensure_ascii=False)}"
-        if (words := task.labels if isinstance(task, OwnTask) else task.label_words)
-        else ""
-    )
-    if isinstance(task, OwnTask):
-        return f"own files, texts written as {task.inputs!r}{labels}"
-    place = "TFDS" if task.data_dir is None else f"official files in {task.data_dir}"
-    form = "" if task.keep_task_name else ", without the task's name in front"
-    return f"{task.name} from {place}, texts in T5's format{form}{labels}"
 
 
 def _training(run: Run, result: Mapping[str, Any] | None) -> dict[str, str]:

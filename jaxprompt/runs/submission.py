@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jaxprompt.atomic import write_atomically
-from jaxprompt.config import LOSS, OfficialTask, Run
+from jaxprompt.config import LOSS, Run
 from jaxprompt.data.official.submission import (
     row_numbers,
     split_batches,
@@ -88,9 +88,10 @@ def _task_name(run: Run) -> str:
             f"method {LOSS!r} gives no answers: use another, as "
             "--gin.METHOD=\"'greedy'\""
         )
-    if not isinstance(run.data.task, OfficialTask):
+    name = run.data.task and run.data.task.leaderboard
+    if not name:
         raise ValueError(
             f"task {run.data.task_name!r} has no leaderboard: give one of GLUE or "
             "SuperGLUE, as --gin_file=gin/tasks/rte.gin"
         )
-    return run.data.task.name
+    return name

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from jaxprompt.config import VOCABULARY, Run, TextTask
+from jaxprompt.config import VOCABULARY, Run
 from jaxprompt.data.pretraining.tokenizer import write_vocabulary
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
@@ -127,8 +127,9 @@ def _train_weights(
     }
     if jax.process_index() > 0:  # The pages are the first host's to write.
         return result, made
-    if isinstance(data.task, TextTask) and run.trains == "model":
-        write_model_card(workdir, ready, data.task, result, config)
+    text = data.task and data.task.raw_text
+    if text is not None and run.trains == "model":
+        write_model_card(workdir, ready, text, result, config)
     if measured.examples:
         bank = best.params["prompt"]
         page = write_run_page(

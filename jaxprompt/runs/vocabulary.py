@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from jaxprompt.config import VOCABULARY, Run, TextTask
+from jaxprompt.config import VOCABULARY, Run
 from jaxprompt.data.pretraining.tokenizer import tokens_per_word, train_vocabulary
 from jaxprompt.data.read.text import TRAIN, VALIDATION
 from jaxprompt.report.table import table
@@ -24,8 +24,8 @@ def make_vocabulary(run: Run) -> tuple[bytes, dict[str, Any]]:
             pieces.
         FileNotFoundError: If there is no text.
     """
-    task, settings = run.data.task, run.tokenizer
-    if not isinstance(task, TextTask):
+    task, settings = run.data.task and run.data.task.raw_text, run.tokenizer
+    if task is None:
         raise ValueError("a vocabulary is trained on raw text: set TASK = @TextTask()")
     start = time.perf_counter()
     text = task.read()
