@@ -3,7 +3,7 @@
 #
 #     sbatch --nodes=2 docs/launch/slurm.sh --gin_file=gin/tasks/rte.gin ... --workdir=runs/rte
 #
-# Start it in the project's folder, after `make setup EXTRAS=cuda`, on a file system that
+# Start it in the project's folder, after `make setup EXTRAS=cuda,official`, on a file system that
 # all nodes share. What follows are the flags of `jaxprompt train`. Slurm sends SIGTERM two
 # minutes before the time is up: the run saves its state, and this job queues itself again
 # and resumes.

@@ -22,7 +22,7 @@ mkdir -p ~/runs
 mountpoint -q ~/runs || gcsfuse --implicit-dirs '$bucket' ~/runs
 test -d jaxprompt || git clone https://github.com/jaxprompt/jaxprompt
 cd jaxprompt
-make setup EXTRAS=tpu
+make setup EXTRAS=tpu,official
 .venv/bin/jaxprompt train --distributed \
     --gin_file=gin/runs/prompt_tuning.gin --workdir=\$HOME/runs'$inside' $flags
 "
