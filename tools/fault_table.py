@@ -131,7 +131,9 @@ def main() -> int:
         setting = make_setting(folder / "setting")
 
         def submit(label: str, fault: Fault, times: int) -> Tried:
-            arguments = (fault, setting, folder / label, times, flags.seed)
+            # A page quotes a path with spaces: it would not be that of `setting`.
+            where = folder / label.replace(" ", "_").replace(",", "")
+            arguments = (fault, setting, where, times, flags.seed)
             return try_often(*arguments)
 
         # In turn, for they share this process's own output.
