@@ -11,7 +11,7 @@ from mini_tasks import entailment, news, questions, sentiment
 from mini_tasks.words import family
 
 from jaxprompt.bundled import resolve
-from jaxprompt.config import OfficialTask
+from jaxprompt.config import OfficialTask, OwnTask
 from jaxprompt.configure import configure
 
 MINI = Path(resolve("bundled:mini"))
@@ -138,7 +138,7 @@ def test_every_split_loads_and_is_labelled(made, file: str, label: str, text: st
     run, _ = configure(
         ["gin/runs/prompt_tuning.gin", f"gin/tasks/{file}.gin"], ["MODEL='m'"]
     )
-    assert isinstance(run.data.task, OfficialTask)
+    assert isinstance(run.data.task, OfficialTask | OwnTask)
     assert (run.data.task_name, run.data.scored_split) == (file, "test")
     assert run.evaluation.hand_written
     task = run.data.task.load(byte_vocabulary())

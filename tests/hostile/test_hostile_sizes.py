@@ -49,7 +49,8 @@ def folders(tmp_path_factory) -> dict[str, Path]:
 
 def refusal(folder: Path) -> str:
     """Returns the one line that refuses a folder, soon and without much memory."""
-    started = time.monotonic()
+    # Of this process, for other work on the machine takes none of it.
+    started = time.process_time()
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match=re.escape(str(folder))) as caught:
@@ -57,7 +58,7 @@ def refusal(folder: Path) -> str:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     assert peak < 50e6
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000

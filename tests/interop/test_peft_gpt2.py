@@ -38,7 +38,7 @@ CONFIG = GPT2Config(
 class Both:
     """One model in both libraries, its folder, and texts without padding."""
 
-    backbone: GPT2
+    backbone: Decoder
     model: Params
     folder: Path
     texts: np.ndarray
