@@ -4,13 +4,10 @@ import asyncio.log
 import contextlib
 import dataclasses
 import errno
-import functools
 import os
 import shutil
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -107,8 +104,6 @@ class Checkpoints:
         verbosity = logging.get_verbosity()
         # What orbax logs, with a traceback, it raises as well.
         logging.set_verbosity(logging.FATAL)
-        hook = sys.excepthook
-        sys.excepthook = functools.partial(_tell_unless_late, hook)
         try:
             self._write(step, state, progress)
         # orbax raises ValueError for what the file system refuses. Its threads may tell
@@ -121,7 +116,6 @@ class Checkpoints:
                 f"there, and the same command resumes: {before}"
             ) from err
         logging.set_verbosity(verbosity)
-        sys.excepthook = hook
 
     def _write(self, step: int, state: TrainState, progress: Progress) -> None:
         # A step that this file names, and that has no checksums, was not finished.
@@ -309,22 +303,6 @@ def _needs(folder: Path) -> set[int]:
 
 def _bests(progress: Progress, step: int) -> set[int]:
     return {member.best_step for member in progress.members} - {0, step}
-
-
-def _tell_unless_late(
-    tell: Callable[..., Any],
-    kind: type[BaseException],
-    error: BaseException,
-    trace: TracebackType | None,
-) -> None:
-    """Tells of an error, but not that a write had nobody left to report to.
-
-    When one write of a checkpoint fails, orbax closes the event loop that the others
-    report to. They say so on threads of TensorStore's, each with a traceback.
-    """
-    if kind is RuntimeError and str(error) == "Event loop is closed":
-        return
-    tell(kind, error, trace)
 
 
 def _reason(err: Exception) -> str:
