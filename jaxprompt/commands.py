@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 DEFAULTS = "gin/runs/prompt_tuning.gin"
 
 # What a command needs is imported when it runs, so that --help does not wait for JAX.
-# A name of `runs` that reads data brings TensorFlow, so what tells mistakes in gin
-# files and in paths comes first.
 
 
 def train(flags: argparse.Namespace) -> None:

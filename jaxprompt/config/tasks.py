@@ -69,7 +69,7 @@ class OfficialTask(TaskSettings):
     """A task of a benchmark, from its official files or from TFDS.
 
     Attributes:
-        name: One of `data.tasks.task.task_names()`.
+        name: One of `data.official.names.task_names()`.
         data_dir: Folder of official files, or "bundled:mini"; None takes TFDS.
         keep_task_name: Whether the text begins with the task's name, as T5's own
             multi-task formats do; prompt tuning leaves it out.

@@ -94,7 +94,7 @@ def read_prompt(
     Args:
         table: Frozen embeddings.
         prompt: A bank of one.
-        vocabulary: The backbone's seqio vocabulary.
+        vocabulary: The backbone's vocabulary.
         neighbours: Words for each soft token.
         metric: One of `nearest.METRICS`.
         start: What the prompt's training started from.

@@ -64,7 +64,8 @@ def submission(
     """Writes predictions as a task's leaderboard wants them.
 
     Args:
-        task_name: One of `data.tasks.task.task_names()`; the task's own may be a title.
+        task_name: One of `data.official.names.task_names()`; the task's own may be a
+            title.
         task: The task that was predicted.
         split: The split that was predicted, "test" or, of MNLI, "test_mismatched".
         predictions: The predicted text of every row, in order.
