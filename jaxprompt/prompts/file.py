@@ -20,7 +20,7 @@ from jaxprompt.prompts.prompt import Prompt, make_prompt
 from jaxprompt.quoting import cut, quoted_path, visible
 
 _PROMPT, _START, _HEADER = "prompt", "start", "jaxprompt"
-_PACKAGES = ("jaxprompt", "jax", "flax", "optax", "seqio", "t5")
+_PACKAGES = ("jaxprompt", "jax", "flax", "optax", "transformers", "t5")
 
 
 def installed_versions() -> dict[str, str]:

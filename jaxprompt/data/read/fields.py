@@ -8,7 +8,7 @@ from jaxprompt.quoting import listed, quoted
 from jaxprompt.strict_json import as_json
 
 _LARGEST = 2**31 - 1
-"""Of a number of a row: TFDS keeps it in int32, and so do `data.official` and digests."""
+"""Of a number of a row: TFDS keeps it in int32, and so do digests."""
 
 
 def field_label(row: Row, name: str, labels: Mapping[str, int]) -> int:
