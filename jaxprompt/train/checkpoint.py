@@ -4,9 +4,11 @@ import asyncio.log
 import contextlib
 import dataclasses
 import errno
+import functools
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,8 @@ class Checkpoints:
         verbosity = logging.get_verbosity()
         # What orbax logs, with a traceback, it raises as well.
         logging.set_verbosity(logging.FATAL)
+        hook = sys.unraisablehook
+        sys.unraisablehook = functools.partial(_hide_late_writes, hook)
         try:
             self._write(step, state, progress)
         # orbax raises ValueError for what the file system refuses. Its threads may tell
@@ -116,6 +120,7 @@ class Checkpoints:
                 f"there, and the same command resumes: {before}"
             ) from err
         logging.set_verbosity(verbosity)
+        sys.unraisablehook = hook
 
     def _write(self, step: int, state: TrainState, progress: Progress) -> None:
         # A step that this file names, and that has no checksums, was not finished.
@@ -303,6 +308,16 @@ def _needs(folder: Path) -> set[int]:
 
 def _bests(progress: Progress, step: int) -> set[int]:
     return {member.best_step for member in progress.members} - {0, step}
+
+
+def _hide_late_writes(tell_others: Callable[[Any], object], raised: Any) -> None:
+    """Drops what TensorStore's threads raise when a save has failed before they end.
+
+    They report to the event loop that orbax closed when the first write failed, which
+    nothing can catch: Python hands such an exception to `sys.unraisablehook`.
+    """
+    if str(raised.exc_value) != "Event loop is closed":
+        tell_others(raised)
 
 
 def _reason(err: Exception) -> str:
