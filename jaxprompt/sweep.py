@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 from jaxprompt.config import VOCABULARY, Run, Sweep
 from jaxprompt.configure import configure_seeds, configure_sweep
 from jaxprompt.models.load import find_checkpoint
-from jaxprompt.report.curves import read_curves
-from jaxprompt.report.results import (
+from jaxprompt.report.pages.summary import RunFacts, write_summary
+from jaxprompt.report.plots.curves import read_curves
+from jaxprompt.report.results.files import (
     Row,
     results_table,
     rows_of,
     superglue_rows,
     write_results,
 )
-from jaxprompt.report.summary import RunFacts, write_summary
-from jaxprompt.runs.optimizer import make_optimizer
-from jaxprompt.runs.workdir import METRICS, PAGE, check_workdir, read_result
+from jaxprompt.runs.keep.workdir import METRICS, PAGE, check_workdir, read_result
+from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.terminal import say, say_lines
 
 # What reads data is imported when it does: mistakes in gin files are told before.
@@ -149,7 +149,7 @@ def _folder_of(run: Run) -> str:
 
 def _check_files(planned: Sequence[PlannedRun]) -> None:
     """Looks for the models and the data of all runs that are not finished."""
-    from jaxprompt.runs.prepare import check_files, vocabulary_of
+    from jaxprompt.runs.ready.prepare import check_files, vocabulary_of
 
     # A name on the Hub is asked for once.
     found = functools.cache(

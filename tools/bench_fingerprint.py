@@ -23,7 +23,7 @@ from pathlib import Path
 from small_t5 import SMALL, save_random
 
 from jaxprompt.models.load import find_checkpoint, open_backbone
-from jaxprompt.report.table import table
+from jaxprompt.report.text.table import table
 
 WIDE = dataclasses.replace(
     SMALL, width=2048, heads=32, ffn_width=5120, encoder_layers=4, decoder_layers=4

@@ -19,7 +19,7 @@ from our_side import KEEP_MEMORY
 from side_by_side import OURS, THEIRS, Side
 from small_t5 import draw_prompts, prompted_batch, save_random
 
-from jaxprompt.report.table import table
+from jaxprompt.report.text.table import table
 
 STEPS = 3
 KEEPING = "jaxprompt, dots, memory kept"

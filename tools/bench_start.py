@@ -26,7 +26,7 @@ import numpy as np
 from side_by_side import Side
 from small_t5 import draw_prompts, save_random
 
-from jaxprompt.report.table import table
+from jaxprompt.report.text.table import table
 
 RUN = "gin/runs/prompt_tuning.gin"
 OFFICIAL, OWN = "gin/tasks/rte.gin", "gin/tasks/own.gin"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jaxprompt.configure import configure
-from jaxprompt.report.table import table
+from jaxprompt.report.text.table import table
 from jaxprompt.runs import train
 
 RUN = "gin/runs/prompt_tuning.gin"

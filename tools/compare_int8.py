@@ -19,9 +19,9 @@ from jaxprompt.configure import configure
 from jaxprompt.evaluate.loss import LossSet
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import empty_prompt
-from jaxprompt.report.table import table
+from jaxprompt.report.text.table import table
 from jaxprompt.runs import evaluate_ensemble, find_prompts, train
-from jaxprompt.runs.prepare import prepare
+from jaxprompt.runs.ready.prepare import prepare
 
 RUN = "gin/runs/prompt_tuning.gin"
 TASKS = ("mini_sentiment", "mini_entailment", "mini_news", "mini_questions")

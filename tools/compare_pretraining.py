@@ -14,7 +14,7 @@ from typing import Any
 from compare_backbones import compare, results_table
 
 from jaxprompt.configure import configure
-from jaxprompt.report.table import table
+from jaxprompt.report.text.table import table
 from jaxprompt.runs import train
 
 TOKENIZER = "gin/recipes/nano/tokenizer.gin"

@@ -20,9 +20,9 @@ from jaxprompt.data.rows.row_batches import predict_rows
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.prompts.prompt import empty_prompt
-from jaxprompt.report.bar import example_bar
-from jaxprompt.report.table import table
-from jaxprompt.runs.prepare import Ready, prepare
+from jaxprompt.report.text.bar import example_bar
+from jaxprompt.report.text.table import table
+from jaxprompt.runs.ready.prepare import Ready, prepare
 from jaxprompt.shapes import Batch
 
 RUN = "gin/runs/prompt_tuning.gin"

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprompt.report.table import table
+from jaxprompt.report.text.table import table
 
 OURS, THEIRS = "jaxprompt", "PEFT"
 

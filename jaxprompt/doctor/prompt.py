@@ -14,7 +14,7 @@ from jaxprompt.doctor.finding import Finding
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.quantise import look_up
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.report.norms import Norms, measure_norms
+from jaxprompt.report.reading.norms import Norms, measure_norms
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
 from jaxprompt.train.loss import loss, token_shares

@@ -13,7 +13,7 @@ from jaxprompt.doctor.case import Case, mean_loss
 from jaxprompt.doctor.finding import Finding
 from jaxprompt.doctor.prompt import word_norms
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
-from jaxprompt.report.drift import measure_drift
+from jaxprompt.report.reading.drift import measure_drift
 from jaxprompt.train.step import init_state, make_train_step
 
 RATE = "learning rate"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jaxprompt.prompts.file import Provenance
-from jaxprompt.report.markdown import markdown
+from jaxprompt.report.text.markdown import markdown
 
 _ABOUT = """\
 # {task}: {backbone} with a soft prompt

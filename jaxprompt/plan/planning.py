@@ -10,7 +10,7 @@ from jaxprompt.models.config import Config
 from jaxprompt.plan.chips import GIB, Slice, check_compiler, parse_slice
 from jaxprompt.plan.estimate import Estimate, best_of, estimate, in_gib
 from jaxprompt.plan.program import STEPS, lengths, num_rows, sizes_of
-from jaxprompt.report.table import table
+from jaxprompt.report.text.table import table
 from jaxprompt.sharding import make_mesh
 
 _REMATS = ("none", "dots", "full")

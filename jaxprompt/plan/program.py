@@ -20,7 +20,7 @@ from jaxprompt.models.load import find_checkpoint
 from jaxprompt.models.quantise import quantise
 from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.runs.optimizer import make_optimizer
+from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
     DATA,

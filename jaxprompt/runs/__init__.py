@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from jaxprompt.runs.gathering import gather
     from jaxprompt.runs.inspection import inspect
     from jaxprompt.runs.interchange import export_prompt, import_prompt
+    from jaxprompt.runs.keep.prompt_files import find_prompts
     from jaxprompt.runs.prediction import predict
-    from jaxprompt.runs.prompt_files import find_prompts
     from jaxprompt.runs.sharing import find_shared, pull, push
     from jaxprompt.runs.submission import submit
     from jaxprompt.runs.training import train
@@ -24,7 +24,7 @@ _HOME_OF = {
     "evaluate": "evaluation",
     "evaluate_ensemble": "evaluation",
     "export_prompt": "interchange",
-    "find_prompts": "prompt_files",
+    "find_prompts": "keep.prompt_files",
     "find_shared": "sharing",
     "gather": "gathering",
     "import_prompt": "interchange",

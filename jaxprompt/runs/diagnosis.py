@@ -36,9 +36,9 @@ from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.runs.optimizer import make_optimizer
-from jaxprompt.runs.output import check_output, write_json
-from jaxprompt.runs.prepare import Ready, prepare
+from jaxprompt.runs.keep.output import check_output, write_json
+from jaxprompt.runs.ready.optimizer import make_optimizer
+from jaxprompt.runs.ready.prepare import Ready, prepare
 from jaxprompt.shapes import Batch, resize
 from jaxprompt.sharding import DATA
 from jaxprompt.terminal import say, say_lines

@@ -7,13 +7,13 @@ from typing import Any
 from jaxprompt.config import LOSS, Run
 from jaxprompt.prompts.file import Provenance, load_prompt
 from jaxprompt.prompts.prompt import stack
-from jaxprompt.runs.coverage import report_limits
-from jaxprompt.runs.measured import result_of
-from jaxprompt.runs.output import check_output, write_json
-from jaxprompt.runs.prepare import prepare
-from jaxprompt.runs.results import make_report, result_table
-from jaxprompt.runs.score_report import ScoreReport
-from jaxprompt.runs.together import check_together, score_settings, task_settings
+from jaxprompt.runs.keep.output import check_output, write_json
+from jaxprompt.runs.measure.coverage import report_limits
+from jaxprompt.runs.measure.measured import result_of
+from jaxprompt.runs.measure.results import make_report, result_table
+from jaxprompt.runs.measure.score_report import ScoreReport
+from jaxprompt.runs.ready.prepare import prepare
+from jaxprompt.runs.ready.together import check_together, score_settings, task_settings
 from jaxprompt.terminal import say, say_lines
 
 

@@ -17,8 +17,8 @@ from jaxprompt.data.rows.position import Position
 from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
-from jaxprompt.runs.prepare import Ready
-from jaxprompt.runs.workdir import CHECKPOINTS
+from jaxprompt.runs.keep.workdir import CHECKPOINTS
+from jaxprompt.runs.ready.prepare import Ready
 from jaxprompt.shapes import Batch, Params, unpacked_batch
 from jaxprompt.sharding import fetch, host_share
 from jaxprompt.terminal import say
@@ -82,7 +82,7 @@ def fit_best(
     Args:
         ready: What is trained, and on what.
         start: The bank to start from; empty where the model trains.
-        tx: From `runs.optimizer.make_optimizer`.
+        tx: From `runs.ready.optimizer.make_optimizer`.
         validate: From the joined tree to each member's score.
         workdir: Folder of the run, which gets checkpoints and logs.
 

@@ -9,20 +9,20 @@ from typing import Any
 
 from jaxprompt.config import LOSS, VOCABULARY
 from jaxprompt.quoting import quoted_path
-from jaxprompt.report.curves import read_curves
-from jaxprompt.report.results import (
+from jaxprompt.report.pages.summary import RunFacts, write_summary
+from jaxprompt.report.plots.curves import read_curves
+from jaxprompt.report.results.files import (
     FILES,
     results_table,
     rows_of,
     superglue_rows,
     write_results,
 )
-from jaxprompt.report.summary import RunFacts, write_summary
-from jaxprompt.runs.bindings import resolve_bindings
-from jaxprompt.runs.methods import Finished, name_methods
-from jaxprompt.runs.output import check_output
-from jaxprompt.runs.result_file import read_result_file
-from jaxprompt.runs.workdir import CONFIG, METRICS, PAGE, RESULT
+from jaxprompt.runs.keep.bindings import resolve_bindings
+from jaxprompt.runs.keep.output import check_output
+from jaxprompt.runs.keep.result_file import read_result_file
+from jaxprompt.runs.keep.workdir import CONFIG, METRICS, PAGE, RESULT
+from jaxprompt.runs.publish.methods import Finished, name_methods
 from jaxprompt.terminal import say, say_lines
 from jaxprompt.utf8 import read_utf8
 

@@ -12,11 +12,17 @@ from jaxprompt.config import Run
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import Provenance, load_prompt, load_start
-from jaxprompt.report.nearest import METRICS
-from jaxprompt.report.reading import Reading, findings, read_prompt, read_rows, to_json
-from jaxprompt.report.table import table
-from jaxprompt.runs.output import check_output, write_json
-from jaxprompt.runs.trained_on import check_prompts
+from jaxprompt.report.reading.nearest import METRICS
+from jaxprompt.report.reading.prompt import (
+    Reading,
+    findings,
+    read_prompt,
+    read_rows,
+    to_json,
+)
+from jaxprompt.report.text.table import table
+from jaxprompt.runs.keep.output import check_output, write_json
+from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.terminal import say, say_lines
 
 
@@ -43,7 +49,7 @@ def inspect(
         run: The model and the task; what a prompt's own file says, or a change of it.
         prompt_file: The prompt.
         neighbours: Words for each soft token.
-        metric: One of `report.nearest.METRICS`.
+        metric: One of `report.reading.nearest.METRICS`.
         label_words: Words to look for; none takes the task's.
         without_model: Tells only what the file alone does: provenance, norms and
             drift. Its backbone need not be there.
@@ -53,7 +59,7 @@ def inspect(
 
     Returns:
         What `output` holds: "provenance", and the reading as
-        `report.reading.to_json` gives it.
+        `report.reading.prompt.to_json` gives it.
 
     Raises:
         ValueError: If the model or an option does not fit.
@@ -70,7 +76,7 @@ def inspect(
         reading = read_rows(prompt, start)
     else:
         # Only the model's words need what reads data.
-        from jaxprompt.runs.prepare import vocabulary_of
+        from jaxprompt.runs.ready.prepare import vocabulary_of
 
         checkpoint = _find_model(run, provenance, another_backbone)
         words, started = _words_of(run, provenance)

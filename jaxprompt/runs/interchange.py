@@ -9,8 +9,8 @@ from jaxprompt.interop.forms import find_form
 from jaxprompt.models.load import find_here
 from jaxprompt.prompts.file import Provenance, load_prompt, write_prompt
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.runs.output import check_output
-from jaxprompt.runs.together import check_together
+from jaxprompt.runs.keep.output import check_output
+from jaxprompt.runs.ready.together import check_together
 from jaxprompt.terminal import say
 
 

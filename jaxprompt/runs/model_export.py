@@ -12,10 +12,10 @@ from jaxprompt.interop.stablehlo import Answering, file_names, write_program
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.report.markdown import code
-from jaxprompt.runs.output import check_output
-from jaxprompt.runs.prepare import prepare
-from jaxprompt.runs.trained_on import check_prompts
+from jaxprompt.report.text.markdown import code
+from jaxprompt.runs.keep.output import check_output
+from jaxprompt.runs.ready.prepare import prepare
+from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.terminal import say
 
 

@@ -19,10 +19,10 @@ from jaxprompt.data.rows.row_batches import join_members, predict_rows, sorted_b
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.prompts.file import Provenance, load_prompt
 from jaxprompt.prompts.prompt import Prompt, lengthen, stack
-from jaxprompt.report.bar import example_bar
-from jaxprompt.runs.output import check_output
-from jaxprompt.runs.prepare import Ready, prepare
-from jaxprompt.runs.together import answer_settings, check_together
+from jaxprompt.report.text.bar import example_bar
+from jaxprompt.runs.keep.output import check_output
+from jaxprompt.runs.ready.prepare import Ready, prepare
+from jaxprompt.runs.ready.together import answer_settings, check_together
 from jaxprompt.shapes import Batch
 from jaxprompt.strict_json import as_json, printable_json
 from jaxprompt.terminal import say

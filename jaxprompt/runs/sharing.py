@@ -12,10 +12,10 @@ from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import check_replaceable, new_folder
 from jaxprompt.prompts.file import Provenance, load_prompt
 from jaxprompt.quoting import quoted_path
-from jaxprompt.runs.output import check_output
-from jaxprompt.runs.result_file import read_result_file
-from jaxprompt.runs.sharing_card import Source, make_card
-from jaxprompt.runs.workdir import CONFIG, PAGE, PROMPT, PROMPTS, RESULT
+from jaxprompt.runs.keep.output import check_output
+from jaxprompt.runs.keep.result_file import read_result_file
+from jaxprompt.runs.keep.workdir import CONFIG, PAGE, PROMPT, PROMPTS, RESULT
+from jaxprompt.runs.publish.sharing_card import Source, make_card
 from jaxprompt.terminal import say
 
 _TOP = tuple({pattern.partition("/")[0] for pattern in hub.PATTERNS})

@@ -12,9 +12,9 @@ from jaxprompt.data.official.submission import (
 )
 from jaxprompt.data.rows.row_batches import predict_rows
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.report.bar import example_bar
-from jaxprompt.runs.output import check_output
-from jaxprompt.runs.prepare import prepare
+from jaxprompt.report.text.bar import example_bar
+from jaxprompt.runs.keep.output import check_output
+from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.terminal import say
 
 

@@ -10,15 +10,8 @@ from jaxprompt.data.pretraining.tokenizer import write_vocabulary
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack
-from jaxprompt.runs.coverage import report_coverage, report_limits
 from jaxprompt.runs.fitting import check_training, fit_best
-from jaxprompt.runs.measured import Measured, result_of
-from jaxprompt.runs.optimizer import make_optimizer
-from jaxprompt.runs.prepare import Ready, prepare
-from jaxprompt.runs.publish import write_model_card, write_run_page
-from jaxprompt.runs.results import make_report, result_table
-from jaxprompt.runs.vocabulary import make_vocabulary
-from jaxprompt.runs.workdir import (
+from jaxprompt.runs.keep.workdir import (
     MODEL,
     PROMPT,
     PROMPTS,
@@ -30,6 +23,13 @@ from jaxprompt.runs.workdir import (
     write_result,
     writing,
 )
+from jaxprompt.runs.measure.coverage import report_coverage, report_limits
+from jaxprompt.runs.measure.measured import Measured, result_of
+from jaxprompt.runs.measure.results import make_report, result_table
+from jaxprompt.runs.measure.vocabulary import make_vocabulary
+from jaxprompt.runs.publish.run_pages import write_model_card, write_run_page
+from jaxprompt.runs.ready.optimizer import make_optimizer
+from jaxprompt.runs.ready.prepare import Ready, prepare
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import fetch
 from jaxprompt.terminal import say, say_lines

@@ -20,10 +20,10 @@ from jaxprompt.interop import peft
 from jaxprompt.json_file import LARGEST, read_json_object
 from jaxprompt.models.load import find_checkpoint
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.report.curves import read_curves
-from jaxprompt.runs.result_file import read_result_file
-from jaxprompt.runs.results import result_table
-from jaxprompt.runs.workdir import read_result
+from jaxprompt.report.plots.curves import read_curves
+from jaxprompt.runs.keep.result_file import read_result_file
+from jaxprompt.runs.keep.workdir import read_result
+from jaxprompt.runs.measure.results import result_table
 from jaxprompt.train import checksums
 from jaxprompt.train.metrics import MetricLog
 

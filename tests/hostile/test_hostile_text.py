@@ -19,13 +19,13 @@ from jaxprompt.configure import configure
 from jaxprompt.doctor.finding import Finding, lay_out
 from jaxprompt.interop.stablehlo_readme import readme
 from jaxprompt.prompts.file import Provenance
-from jaxprompt.report.markdown import code
-from jaxprompt.report.model_card import model_card
-from jaxprompt.report.nearest import SoftToken
-from jaxprompt.report.prompt_card import CardPrompt, CardRun, prompt_card
-from jaxprompt.report.results import rows_of, write_results
+from jaxprompt.report.pages.model_card import model_card
+from jaxprompt.report.pages.prompt_card import CardPrompt, CardRun, prompt_card
+from jaxprompt.report.reading.nearest import SoftToken
+from jaxprompt.report.results.files import rows_of, write_results
+from jaxprompt.report.text.markdown import code
 from jaxprompt.runs import train
-from jaxprompt.runs.results import result_table
+from jaxprompt.runs.measure.results import result_table
 from jaxprompt.terminal import say_lines
 
 OBEYED = {

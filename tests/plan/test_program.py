@@ -14,7 +14,7 @@ from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save
 from jaxprompt.plan.program import make_program, sizes_of
 from jaxprompt.prompts.prompt import make_prompt, stack
-from jaxprompt.runs.optimizer import make_optimizer
+from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.sharding import make_mesh, place
 from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.step import init_state

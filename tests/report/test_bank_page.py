@@ -5,10 +5,10 @@ from pathlib import Path
 from made_results import made_member, made_result
 from pages import check_page, headings, table_rows
 
-from jaxprompt.report.bank_page import write_bank_page
-from jaxprompt.report.curves import Curve, make_panels
-from jaxprompt.report.nearest import SoftToken
-from jaxprompt.report.page import PromptFacts
+from jaxprompt.report.pages.bank_page import write_bank_page
+from jaxprompt.report.pages.page import PromptFacts
+from jaxprompt.report.plots.curves import Curve, make_panels
+from jaxprompt.report.reading.nearest import SoftToken
 
 MEMBERS = [
     made_member(task, seed, 60.0 + seed) for task in ("rte", "cb") for seed in (0, 1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.report.clusters import group_tokens, measure_cohesion
-from jaxprompt.report.nearest import nearest_ids
+from jaxprompt.report.reading.clusters import group_tokens, measure_cohesion
+from jaxprompt.report.reading.nearest import nearest_ids
 
 DRAW = np.random.default_rng(3)
 

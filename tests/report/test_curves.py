@@ -7,7 +7,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jaxprompt.report.curves import Curve, make_panels, read_curves, to_svg, write_png
+from jaxprompt.report.plots.curves import (
+    Curve,
+    make_panels,
+    read_curves,
+    to_svg,
+    write_png,
+)
 
 FALLING = Curve((1, 2, 3), (3.0, 2.0, 1.0))
 FLAT = Curve((1, 2, 3), (3.0, 3.0, 3.0))

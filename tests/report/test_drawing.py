@@ -6,7 +6,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from jaxprompt.report.drawing import COLOURS, INK, new_figure, style, svg_element, wrap
+from jaxprompt.report.plots.drawing import (
+    COLOURS,
+    INK,
+    new_figure,
+    style,
+    svg_element,
+    wrap,
+)
 
 PAPERS = ("#ffffff", "#16181d")
 """Backgrounds of the pages, light and dark."""

@@ -5,7 +5,7 @@ import pytest
 from tiny import draw_prompt
 
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.report.drift import Drift, measure_drift
+from jaxprompt.report.reading.drift import Drift, measure_drift
 
 
 def test_each_row_is_compared_with_its_own_start():

@@ -4,7 +4,7 @@ import pytest
 from made_results import made_member, made_result
 
 from jaxprompt.evaluate.aggregate import SUPERGLUE
-from jaxprompt.report.ensembles import ensemble_cells
+from jaxprompt.report.results.votes import ensemble_cells
 
 VOTED = made_result(made_member(seed=0, score=60.0), made_member(seed=1, score=64.0))
 

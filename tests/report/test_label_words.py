@@ -5,8 +5,8 @@ import pytest
 from tiny import VOCAB_ROWS, WIDTH
 
 from jaxprompt.prompts.prompt import Prompt, make_prompt
-from jaxprompt.report.label_words import trace_label_words
-from jaxprompt.report.nearest import METRICS, nearest_ids
+from jaxprompt.report.reading.label_words import trace_label_words
+from jaxprompt.report.reading.nearest import METRICS, nearest_ids
 
 DRAW = np.random.default_rng(1)
 TABLE = DRAW.normal(size=(VOCAB_ROWS, WIDTH)).astype(np.float32)

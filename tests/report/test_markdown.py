@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from jaxprompt.quoting import visible
-from jaxprompt.report.markdown import Markdown, code, fenced, markdown, markdown_table
+from jaxprompt.report.text.markdown import (
+    Markdown,
+    code,
+    fenced,
+    markdown,
+    markdown_table,
+)
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

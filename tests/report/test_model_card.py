@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from jaxprompt.report.model_card import PICTURE, model_card
+from jaxprompt.report.pages.model_card import PICTURE, model_card
 
 RESULT = {
     "parameters": 1_234_567,

@@ -7,7 +7,7 @@ import pytest
 from tiny import VOCAB_ROWS, WIDTH, draw_prompt
 
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.report.nearest import METRICS, describe_prompt, nearest_ids
+from jaxprompt.report.reading.nearest import METRICS, describe_prompt, nearest_ids
 
 TABLE = np.asarray(jax.random.normal(jax.random.key(5), (VOCAB_ROWS, WIDTH)))
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxprompt.report.norms import measure_norms
+from jaxprompt.report.reading.norms import measure_norms
 
 
 def test_mean_and_percentiles_of_the_lengths():

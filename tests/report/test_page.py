@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.report.curves import Curve, make_panels
-from jaxprompt.report.drift import Drift
-from jaxprompt.report.nearest import SoftToken
-from jaxprompt.report.page import Example, PromptFacts, write_page
+from jaxprompt.report.pages.page import Example, PromptFacts, write_page
+from jaxprompt.report.plots.curves import Curve, make_panels
+from jaxprompt.report.reading.drift import Drift
+from jaxprompt.report.reading.nearest import SoftToken
 
 RESULT = {
     "trains": "prompt",

@@ -6,8 +6,8 @@ import huggingface_hub
 from made_results import made_member, made_result
 
 from jaxprompt.prompts.file import Provenance
-from jaxprompt.report.nearest import SoftToken
-from jaxprompt.report.prompt_card import CardPrompt, CardRun, prompt_card
+from jaxprompt.report.pages.prompt_card import CardPrompt, CardRun, prompt_card
+from jaxprompt.report.reading.nearest import SoftToken
 
 T5 = "google/t5-base-lm-adapt"
 

@@ -8,7 +8,13 @@ import pytest
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.report.reading import Reading, findings, read_prompt, read_rows, to_json
+from jaxprompt.report.reading.prompt import (
+    Reading,
+    findings,
+    read_prompt,
+    read_rows,
+    to_json,
+)
 
 LABELS = ("good", "bad", "dreadful")
 TEXT = "good bad garden"

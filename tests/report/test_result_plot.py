@@ -8,9 +8,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from jaxprompt.report.drawing import svg_file
-from jaxprompt.report.result_plot import draw_results
-from jaxprompt.report.rows import Row
+from jaxprompt.report.plots.drawing import svg_file
+from jaxprompt.report.results.plot import draw_results
+from jaxprompt.report.results.rows import Row
 
 LENGTHS = (1, 5, 20, 100, 150)
 STEPS = (0, 10_000, 50_000, 100_000)

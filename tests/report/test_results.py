@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.report.results import Row, results_table, write_results
+from jaxprompt.report.results.files import Row, results_table, write_results
 
 THIRD = 1 / 3
 TUNED = Row(

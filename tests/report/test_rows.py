@@ -4,7 +4,7 @@ import pytest
 from made_results import made_member, made_result
 
 from jaxprompt.evaluate.aggregate import SUPERGLUE
-from jaxprompt.report.rows import Row, method_of, rows_of, superglue_rows
+from jaxprompt.report.results.rows import Row, method_of, rows_of, superglue_rows
 
 
 def test_seeds_of_a_task_are_one_row_whatever_run_they_are_of():

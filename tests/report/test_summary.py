@@ -9,9 +9,9 @@ from made_results import made_member, made_result
 from pages import check_page, headings, table_rows
 
 from jaxprompt.evaluate.aggregate import SUPERGLUE
-from jaxprompt.report.curves import Curve
-from jaxprompt.report.rows import rows_of
-from jaxprompt.report.summary import RunFacts, small_curve, write_summary
+from jaxprompt.report.pages.summary import RunFacts, small_curve, write_summary
+from jaxprompt.report.plots.curves import Curve
+from jaxprompt.report.results.rows import rows_of
 
 BANK = made_result(made_member(seed=0, score=60.0), made_member(seed=1, score=64.0))
 ALONE = made_result(made_member(seed=7, score=70.0), trains="model", seconds=1234.5)

@@ -1,6 +1,6 @@
 """Tables read well in a terminal, whatever their cells hold."""
 
-from jaxprompt.report.table import table
+from jaxprompt.report.text.table import table
 
 
 def test_text_stands_left_and_numbers_right_with_one_decimal():

@@ -4,8 +4,8 @@ import dataclasses
 
 from jaxprompt.config import CONFIGURABLES
 from jaxprompt.configure import configure
-from jaxprompt.runs.bindings import read_bindings, resolve_bindings
-from jaxprompt.runs.methods import FREE
+from jaxprompt.runs.keep.bindings import read_bindings, resolve_bindings
+from jaxprompt.runs.publish.methods import FREE
 
 TEXT = """\
 # Macros:

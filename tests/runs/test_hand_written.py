@@ -14,8 +14,8 @@ from jaxprompt.models.load import load
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.runs import evaluate
-from jaxprompt.runs.prepare import Ready
-from jaxprompt.runs.score_report import ScoreReport
+from jaxprompt.runs.measure.score_report import ScoreReport
+from jaxprompt.runs.ready.prepare import Ready
 from jaxprompt.sharding import make_mesh
 
 TEXT = "yes or no? "

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from made_results import made_member, made_result
 
-from jaxprompt.runs.methods import Finished, name_methods
+from jaxprompt.runs.publish.methods import Finished, name_methods
 
 
 def run(folder: str, task: str = "rte", seed: int = 0, **settings: str) -> Finished:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jaxprompt.interop.folder import check_replaceable
-from jaxprompt.runs.output import check_output
+from jaxprompt.runs.keep.output import check_output
 
 
 @pytest.mark.parametrize("there", [True, False])

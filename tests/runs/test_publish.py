@@ -11,8 +11,8 @@ from tiny import Tiny
 
 from jaxprompt.cli import main
 from jaxprompt.config import Model, Run, TextTask
-from jaxprompt.runs.prepare import Ready
-from jaxprompt.runs.publish import write_model_card
+from jaxprompt.runs.publish.run_pages import write_model_card
+from jaxprompt.runs.ready.prepare import Ready
 from jaxprompt.sharding import make_mesh
 
 RUN = "--gin_file=gin/runs/prompt_tuning.gin"

@@ -9,9 +9,9 @@ import pytest
 from jaxprompt.bundled import resolve
 from jaxprompt.config import Data, Evaluation, OwnTask, Run
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
-from jaxprompt.runs.coverage import report_coverage, report_limits
-from jaxprompt.runs.prepare import Ready
-from jaxprompt.runs.score_report import ScoreReport
+from jaxprompt.runs.measure.coverage import report_coverage, report_limits
+from jaxprompt.runs.measure.score_report import ScoreReport
+from jaxprompt.runs.ready.prepare import Ready
 from jaxprompt.sharding import make_mesh
 
 ROWS = [("is ½ it", "yes"), ("is it", "a ½ b"), ("is this", "two  words"), ("?", "no")]

@@ -23,7 +23,7 @@ from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.runs import evaluate_ensemble, predict
-from jaxprompt.runs.together import check_together, score_settings, task_settings
+from jaxprompt.runs.ready.together import check_together, score_settings, task_settings
 
 SMALL = GPT2Config(
     vocab_size=6000, width=16, heads=2, ffn_width=24, layers=2, positions=64

@@ -9,8 +9,8 @@ from tiny import CONFIG, LENGTH, draw_prompt, make_tiny
 
 from jaxprompt.config import Data, Evaluation, OwnTask, Run
 from jaxprompt.data.tasks.shots import training_examples
-from jaxprompt.runs.prepare import Ready
-from jaxprompt.runs.score_report import ScoreReport
+from jaxprompt.runs.measure.score_report import ScoreReport
+from jaxprompt.runs.ready.prepare import Ready
 from jaxprompt.sharding import make_mesh
 
 LABELS = {"0": "no", "1": "yes"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.runs.workdir import (
+from jaxprompt.runs.keep.workdir import (
     check_workdir,
     check_writable,
     claim_workdir,
@@ -17,7 +17,7 @@ from jaxprompt.runs.workdir import (
 HOLD = """
 import sys
 from pathlib import Path
-from jaxprompt.runs.workdir import claim_workdir
+from jaxprompt.runs.keep.workdir import claim_workdir
 claim_workdir(Path(sys.argv[1]), "SEED = 0")
 print("claimed", flush=True)
 sys.stdin.read()

@@ -1,0 +1,1 @@
+"""How plots look, and the curves of a run."""

@@ -1,0 +1,1 @@
+"""What soft tokens are near, and how far they have moved."""

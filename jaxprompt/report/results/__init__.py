@@ -1,0 +1,1 @@
+"""The results of many runs: rows, tables, votes, plots."""

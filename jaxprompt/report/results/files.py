@@ -1,0 +1,207 @@
+"""The results of many runs as files: a table, all numbers in full, and a plot."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.atomic import write_atomically
+from jaxprompt.report.plots.drawing import png_file, svg_file
+from jaxprompt.report.results.plot import draw_results
+from jaxprompt.report.results.rows import Row, rows_of, superglue_rows
+from jaxprompt.report.text.markdown import markdown, markdown_table
+from jaxprompt.report.text.table import table
+
+__all__ = [
+    "FILES",
+    "NOTE",
+    "Cells",
+    "Row",
+    "keep_known",
+    "result_cells",
+    "results_table",
+    "rows_of",
+    "superglue_rows",
+    "write_results",
+]
+
+FILES = ("results.csv", "results.md", "results.png", "results.svg")
+"""What `write_results` writes."""
+
+Cells = tuple[list[str], list[list[object]]]
+"""A header, and under it the cells of each row."""
+
+NOTE = (
+    "A score is the mean of the task's metrics, in points. Mean and std are the mean "
+    "and the sample standard deviation of the scores over seeds. Baselines: majority "
+    "is the most frequent answer of the split that is scored, untuned the frozen model "
+    "alone, and hand-written the same behind a prompt in words. Vote is the majority "
+    "vote of the seeds. An illegal answer is none of the task's label words."
+)
+"""What the numbers of a results table are."""
+
+_NOTHING = "no results to compare: give one run or more"
+
+
+def result_cells(rows: Sequence[Row], axis: str = "") -> Cells:
+    """Lays out rows, in columns that some row has a value for.
+
+    Args:
+        rows: The rows.
+        axis: What the rows' `x` are; empty for "x".
+
+    Returns:
+        The header, and the cells of each row.
+    """
+    several = len({row.backbone for row in rows}) > 1
+    columns: dict[str, list[Any]] = {
+        "task": [row.task for row in rows],
+        "metric": [row.metric for row in rows],
+        "method": [row.method for row in rows],
+        axis or "x": [None if row.x is None else f"{row.x:.12g}" for row in rows],
+        "backbone": [row.backbone if several else None for row in rows],
+        "seeds": [len(row.seeds) for row in rows],
+        "mean": [row.mean for row in rows],
+        "std": [row.stddev for row in rows],
+        "majority": [row.majority for row in rows],
+        "untuned": [row.untuned for row in rows],
+        "hand-written": [row.hand_written for row in rows],
+        "vote": [row.vote for row in rows],
+        "illegal %": [
+            None if row.illegal is None else 100 * row.illegal for row in rows
+        ],
+    }
+    return keep_known(columns)
+
+
+def keep_known(columns: Mapping[str, Sequence[Any]]) -> Cells:
+    """Lays out the columns in which some row has a value.
+
+    Args:
+        columns: Name -> a cell for each row; None where there is nothing to say.
+
+    Returns:
+        The header, and the cells of each row.
+    """
+    kept = {
+        name: cells
+        for name, cells in columns.items()
+        if any(cell is not None for cell in cells)
+    }
+    return list(kept), [list(cells) for cells in zip(*kept.values(), strict=True)]
+
+
+def results_table(rows: Sequence[Row], axis: str = "") -> str:
+    """Lays out rows for the terminal, in columns that some row has a value for.
+
+    Args:
+        rows: One or more.
+        axis: What the rows' `x` are; empty for "x".
+
+    Raises:
+        ValueError: If there is no row.
+    """
+    if not rows:
+        raise ValueError(_NOTHING)
+    return table(*result_cells(rows, axis))
+
+
+def write_results(
+    folder: Path, rows: Sequence[Row], *, title: str, axis: str = ""
+) -> list[Path]:
+    """Writes results.csv, results.md, results.png and results.svg, each atomically.
+
+    Equal rows give equal bytes.
+
+    Args:
+        folder: Where to write; existing files of these names are replaced.
+        rows: One or more.
+        title: Heading of the table and the plot.
+        axis: What the rows' `x` are, with their unit; needed if they have any.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        ValueError: If there is no row, if two rows are of the same task, method, model
+            and `x`, or if there is an `x` without an axis or the other way round.
+        FileNotFoundError: If there is no such folder.
+    """
+    check_rows(rows, axis)
+    heading = markdown(title)
+    shown = markdown_table(*result_cells(rows, axis))
+    text = f"# {heading}\n\n{shown}\n\n{_note(rows)}\n\n"
+    figure = draw_results(rows, title=title, axis=axis)
+    contents = (
+        _csv(rows, axis).encode(),
+        f"{text}![{heading}]({FILES[2]})\n".encode(),
+        png_file(figure),
+        svg_file(figure, name="results"),
+    )
+    paths = [folder / name for name in FILES]
+    for path, content in zip(paths, contents, strict=True):
+        write_atomically(path, content)
+    return paths
+
+
+def _note(rows: Sequence[Row]) -> str:
+    names = list(dict.fromkeys(row.backbone for row in rows))
+    return f"{NOTE} Backbone: {markdown(names[0])}." if len(names) == 1 else NOTE
+
+
+def _csv(rows: Sequence[Row], axis: str) -> str:
+    metrics = sorted({name for row in rows for name in row.metrics})
+    lines = [
+        {
+            "task": row.task,
+            "method": row.method,
+            "metric": row.metric,
+            "backbone": row.backbone,
+            **({axis: row.x} if axis else {}),
+            "seeds": " ".join(map(str, row.seeds)),
+            "scores": " ".join(map(repr, row.scores)),
+            "mean": row.mean,
+            "std": row.stddev,
+            "best": row.best,
+            "majority": row.majority,
+            "untuned": row.untuned,
+            "hand_written": row.hand_written,
+            "vote": row.vote,
+            "illegal": row.illegal,
+            **{f"mean_{name}": row.metrics.get(name) for name in metrics},
+        }
+        for row in rows
+    ]
+    text = io.StringIO()
+    # csv writes the shortest text that reads back as the same number.
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def check_rows(rows: Sequence[Row], axis: str = "") -> None:
+    """Refuses rows that make no table.
+
+    Args:
+        rows: The rows.
+        axis: What their `x` are.
+
+    Raises:
+        ValueError: As `write_results`.
+    """
+    if not rows:
+        raise ValueError(_NOTHING)
+    if bool(axis) != any(row.x is not None for row in rows):
+        raise ValueError(
+            f"axis {axis!r} and {sum(row.x is not None for row in rows)} rows with an "
+            "x: give both or neither"
+        )
+    keys = [(row.task, row.method, row.backbone, row.x) for row in rows]
+    if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+        task, method, backbone, _ = twice[0]
+        raise ValueError(
+            f"two rows of task {task}, method {method!r} and backbone {backbone}: give "
+            "the methods two names"
+        )

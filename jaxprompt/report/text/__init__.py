@@ -1,0 +1,1 @@
+"""Text for people: tables, Markdown, HTML, a progress bar."""

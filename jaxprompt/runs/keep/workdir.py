@@ -1,0 +1,257 @@
+"""The folder of a run: whose it is, and what lies in it when the run is finished."""
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+from jaxprompt.atomic import write_atomically
+from jaxprompt.quoting import quoted_path
+from jaxprompt.runs.keep.output import write_json
+from jaxprompt.runs.keep.result_file import read_result_file
+from jaxprompt.utf8 import read_utf8
+
+PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
+RESULT, CONFIG = "result.json", "operative_config.gin"
+PAGE, METRICS, BOARD = "report.html", "metrics.jsonl", "tensorboard"
+CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
+
+_WRITTEN = (
+    PROMPT,
+    PROMPTS,
+    MODEL,
+    RESULT,
+    CONFIG,
+    PAGE,
+    METRICS,
+    BOARD,
+    CHECKPOINTS,
+    LOCK,
+)
+"""What a run writes in its workdir."""
+
+_REFUSALS = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EFBIG: "allow larger files there",
+    errno.EACCES: "make it writable, or use another workdir",
+    errno.EPERM: "make it writable, or use another workdir",
+    errno.EROFS: "use another workdir, for its file system is read-only",
+}
+"""What a file system says when it does not take a file -> the fix."""
+
+
+def check_workdir(workdir: Path, config: str) -> None:
+    """Refuses a folder that is not this run's; writes nothing.
+
+    A folder is a run's from its first checkpoint on. What a process left there that
+    failed before is replaced by the next run, whatever its configuration.
+
+    Args:
+        workdir: The folder, which need not exist.
+        config: The run's configuration as gin text.
+
+    Raises:
+        ValueError: If the path is a file or below one, or the folder holds a run of
+            another configuration.
+    """
+    nearest = _nearest(workdir)
+    if not nearest.is_dir():
+        is_it = nearest == workdir.absolute()
+        what = "is a file" if is_it else f"is below {nearest}, which is a file"
+        raise ValueError(f"workdir {quoted_path(workdir)} {what}: name a folder")
+    path = workdir / CONFIG
+    if not path.exists() or not _is_claimed(workdir):
+        return
+    there = read_utf8(path)
+    if there == config:
+        return
+    old, new = _bindings(there), _bindings(config)
+    changes = [
+        f"{name} was {old.get(name, 'unset')} and is {new.get(name, 'unset')}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    raise ValueError(
+        f"workdir {workdir} holds a run of another configuration: "
+        f"{'; '.join(changes)}. Use another workdir, or the old values to resume it"
+    )
+
+
+def _is_claimed(workdir: Path) -> bool:
+    """Whether a run has left what it could go on from, or what it has made."""
+    made = (RESULT, PROMPT, PROMPTS, MODEL)
+    steps = (path.name for path in (workdir / CHECKPOINTS).glob("[0-9]*"))
+    return any((workdir / name).exists() for name in made) or any(
+        step.isdecimal() for step in steps
+    )
+
+
+def check_writable(workdir: Path) -> None:
+    """Refuses a folder that could not take the run's files; writes nothing.
+
+    Args:
+        workdir: The folder, which need not exist.
+
+    Raises:
+        ValueError: If it, or the nearest folder above that exists, is not writable; or
+            if something in it is a link that the run would write through.
+    """
+    for name in _WRITTEN:
+        path = workdir / name
+        if path.is_symlink():
+            raise ValueError(
+                f"{quoted_path(path)} is a link to {quoted_path(path.readlink())}, and "
+                "a run writes through none: remove the link, or use another workdir"
+            )
+    nearest = _nearest(workdir)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"workdir {workdir}: {nearest} is not writable: make it so, or use another "
+            "workdir"
+        )
+
+
+def _nearest(workdir: Path) -> Path:
+    """Returns the path, or what exists of it."""
+    path = workdir.absolute()
+    # os.path: pathlib raises where a folder on the way cannot be read.
+    while not os.path.exists(path):
+        path = path.parent
+    return path
+
+
+@contextlib.contextmanager
+def writing(workdir: Path) -> Iterator[None]:
+    """Tells in one line what a file system refuses while a run writes its folder.
+
+    Raises:
+        OSError: For a disk that is full or not to be written, whoever found it out.
+    """
+    try:
+        yield
+    except Exception as err:
+        number = _refusal(err)
+        if number is None:
+            raise
+        name = err.filename if isinstance(err, OSError) else None
+        where = "" if name is None else f" {name}"
+        raise OSError(
+            f"cannot write{where} in workdir {workdir}: {os.strerror(number)}: "
+            f"{_REFUSALS[number]}; the same command then resumes"
+        ) from err
+
+
+def _refusal(err: Exception) -> int | None:
+    """Returns the number of what the file system said; None for any other error."""
+    if isinstance(err, OSError):  # One that is told already has no number.
+        return err.errno if err.errno in _REFUSALS else None
+    if isinstance(err, ValueError):
+        return None
+    # Other libraries' own types, such as safetensors', say it in their text.
+    said = (number for number in _REFUSALS if os.strerror(number) in str(err))
+    return next(said, None)
+
+
+def claim_workdir(workdir: Path, config: str) -> None:
+    """Makes the folder of a run and writes its configuration there.
+
+    The folder is this process's until it ends, however it ends. It is looked at once
+    more, for another run may have been there since `check_workdir`.
+
+    Args:
+        workdir: The folder; its parents are made too.
+        config: The run's configuration as gin text.
+
+    Raises:
+        ValueError: If another process trains there; if the folder cannot be made or
+            has become another run's; or if of several hosts one does not see what
+            another wrote.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise ValueError(
+            f"workdir {workdir} cannot be made: {err.strerror}: use another workdir"
+        ) from err
+    if jax.process_index() == 0:
+        _lock(workdir)
+        try:
+            check_workdir(workdir, config)
+        except ValueError:
+            release_workdir(workdir)
+            raise
+    write_atomically(workdir / CONFIG, config.encode())
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("workdir claimed")
+        if not (workdir / CONFIG).exists():
+            raise ValueError(
+                f"workdir {workdir} is another folder on host {jax.process_index()} "
+                "than on host 0: use one that all hosts share"
+            )
+
+
+def _lock(workdir: Path) -> None:
+    path = workdir / LOCK
+    # Not closed before the run ends: the system lets go of it even after SIGKILL.
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        os.close(handle)
+        if err.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise ValueError(
+                f"another process trains in workdir {workdir}: wait for it, or use "
+                "another workdir"
+            ) from err
+        return  # Some network file systems have no locks.
+    if not _is_open_as(path, handle):
+        # Its last owner removed the file between our opening and our locking it.
+        os.close(handle)
+        return _lock(workdir)
+    _locked[workdir.resolve()] = handle
+
+
+def _is_open_as(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+_locked: dict[Path, int] = {}
+
+
+def release_workdir(workdir: Path) -> None:
+    """Lets another run have the folder: this one is finished or has failed."""
+    handle = _locked.pop(workdir.resolve(), None)
+    if handle is not None:
+        (workdir / LOCK).unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _bindings(config: str) -> dict[str, str]:
+    """Reads "name = value" lines; gin breaks long values after a backslash."""
+    joined = config.replace("\\\n", " ")
+    pairs = [line.partition(" = ") for line in joined.splitlines() if " = " in line]
+    return {name: " ".join(value.split()) for name, _, value in pairs}
+
+
+def read_result(workdir: Path) -> dict[str, Any] | None:
+    """Returns the result of a finished run, or None; see `read_result_file`."""
+    path = workdir / RESULT
+    return read_result_file(path) if path.exists() else None
+
+
+def write_result(workdir: Path, result: Mapping[str, Any]) -> Path:
+    """Writes the result, which says that the run is finished; returns its path."""
+    path = workdir / RESULT
+    write_json(path, result)
+    return path

@@ -1,0 +1,50 @@
+"""Says before training what of the data a model cannot read, or cannot answer."""
+
+from jaxprompt.data.rows.coverage import measure_coverage
+from jaxprompt.runs.measure.loss_report import LossReport
+from jaxprompt.runs.measure.score_report import ScoreReport
+from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.terminal import say
+
+
+def report_coverage(ready: Ready) -> dict[str, float]:
+    """Says how many training examples are cut, or hold unknown characters.
+
+    Args:
+        ready: The run.
+
+    Returns:
+        For result.json, the largest shares of all tasks, 0 to 1: "truncated_inputs",
+        "truncated_targets", "unknown_inputs" and "unknown_targets".
+    """
+    split, lengths = ready.run.data.train_split, ready.lengths
+    found = []
+    for settings, task in zip(ready.run.data.tasks, ready.tasks, strict=True):
+        share = measure_coverage(task, split, lengths)
+        found.append(share)
+        looked_at = f"of {share.examples} {split} examples looked at"
+        if share.cut_inputs or share.cut_targets:
+            say(
+                f"{settings.label}: cut to length, {looked_at}: {share.cut_inputs:.1%} "
+                f"of the inputs ({lengths.inputs} tokens), {share.cut_targets:.1%} of "
+                f"the targets ({lengths.targets})"
+            )
+        if share.unknown_inputs or share.unknown_targets:
+            first = f". The first: {share.shown}" if share.shown else ""
+            say(
+                f"{settings.label}: with characters that the vocabulary lacks, "
+                f"{looked_at}: {share.unknown_inputs:.1%} of the inputs, "
+                f"{share.unknown_targets:.1%} of the targets{first}"
+            )
+    return {
+        "truncated_inputs": max(share.cut_inputs for share in found),
+        "truncated_targets": max(share.cut_targets for share in found),
+        "unknown_inputs": max(share.unknown_inputs for share in found),
+        "unknown_targets": max(share.unknown_targets for share in found),
+    }
+
+
+def report_limits(report: ScoreReport | LossReport) -> None:
+    """Says why scores on a split may not mean what they seem to."""
+    for sentence in report.limits():
+        say(sentence)

@@ -1,0 +1,28 @@
+"""How a run is measured, by its answers or its loss, and how its result is shown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxprompt.config import LOSS, VOCABULARY
+from jaxprompt.runs.measure.loss_report import LossReport, loss_table
+from jaxprompt.runs.measure.score_report import ScoreReport
+from jaxprompt.runs.measure.score_table import bank_table, score_table
+from jaxprompt.runs.measure.vocabulary import vocabulary_table
+from jaxprompt.runs.ready.prepare import Ready
+
+
+def make_report(
+    ready: Ready, split: str, prompt_length: int
+) -> ScoreReport | LossReport:
+    """Tokenises a split, for a prompt of this length, to be measured on."""
+    kind = LossReport if ready.run.evaluation.method == LOSS else ScoreReport
+    return kind(ready, split, prompt_length)
+
+
+def result_table(result: Mapping[str, Any]) -> str:
+    """Lays out the content of a result.json, or of what `evaluate` returns."""
+    if result.get("trains") == VOCABULARY:
+        return vocabulary_table(result)
+    if result["metric"] == LOSS:
+        return loss_table(result)
+    return bank_table(result) if "members" in result else score_table(result)

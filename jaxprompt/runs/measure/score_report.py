@@ -1,0 +1,305 @@
+"""What a run measures by its answers: for its curves, its result and its examples."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
+from jaxprompt.evaluate.gold import make_gold, score_gold
+from jaxprompt.evaluate.score import Report, evaluate, vote_of
+from jaxprompt.prompts.prompt import empty_prompt
+from jaxprompt.report.pages.page import Example
+from jaxprompt.report.text.bar import example_bar
+from jaxprompt.runs.measure.measured import Measured
+from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.shapes import Params
+from jaxprompt.train.loop import Validation
+
+NUM_EXAMPLES = 8
+"""Answers that are shown."""
+
+
+class ScoreReport:
+    """A split of each task, tokenised once, and the way to its answers."""
+
+    def __init__(
+        self,
+        ready: Ready,
+        split: str,
+        prompt_length: int,
+        members: Sequence[tuple[int, int]] | None = None,
+    ):
+        """Tokenises the split, behind prompts of this length.
+
+        Args:
+            ready: The run.
+            split: The split.
+            prompt_length: Prompt length P, in tokens; 0 where the model is tuned.
+            members: (number of the task, seed) of each prompt; None for the run's.
+
+        Raises:
+            ValueError: If the run's method or its baselines do not fit a task, so that
+                nothing is trained that could not be scored.
+        """
+        self._ready = ready
+        self._split = split
+        self._length = prompt_length
+        if members is None and ready.run.trains == "model":
+            members = [(place, ready.run.seed) for place in range(len(ready.tasks))]
+        self._members = ready.members if members is None else list(members)
+        for task in ready.tasks:
+            ready.predict(task)
+            ready.hand_written_prompt(task)
+        self._rows = [
+            self._tokenise(task, split, prompt_length) for task in ready.tasks
+        ]
+
+    def limits(self) -> list[str]:
+        """Says why scores may not mean what they seem to; see `EvaluationSet`."""
+        scored = [*zip(self._labels, self._rows, strict=True)]
+        return [
+            f"{label}: {sentence}"
+            for label, rows in [*scored, *self._shift_rows.items()]
+            for sentence in rows.limits()
+        ]
+
+    def validate(self, params: Params) -> Validation:
+        """Scores every member for the log; a tuned model has one score, their mean."""
+        scores = self._score(self._rows, params, self._split, leave=False)
+        mean = float(np.mean([score.score for score in scores]))
+        scalars = {"score": mean}
+        for name, score in zip(self._names(), scores, strict=True):
+            found = {"score": score.score, "illegal": score.illegal, **score.metrics}
+            if len(scores) == 1:
+                scalars |= found
+            else:
+                scalars |= {f"{name}/{field}": x for field, x in found.items()}
+        if self._ready.run.trains == "model":
+            return Validation([mean], scalars)
+        return Validation([score.score for score in scores], scalars)
+
+    def measure(self, params: Params) -> Measured:
+        """Scores a joined tree and its baselines for result.json."""
+        members: dict[int, dict[str, Any]] = {}
+        votes = []
+        examples: list[Example] = []
+        for place in range(len(self._ready.tasks)):
+            report = self.compare(params, place)
+            numbers = self._numbers(place)
+            for number, tuned in zip(numbers, report.tuned, strict=True):
+                members[number] = self._result(place, number, report, tuned)
+            if self._ready.run.evaluation.gold:
+                self._add_gold(params, place, members, report)
+            if report.vote:
+                votes.append(self._vote(place, report))
+            examples = examples or _choose_examples(report)
+        for label, shifted in self._shift(params).items():
+            for number, scores in shifted.items():
+                members[number].setdefault("shift", {})[label] = scores
+        return Measured([members[m] for m in sorted(members)], votes, examples)
+
+    def compare(self, params: Params, place: int = 0) -> Report:
+        """Scores a task's members and baselines, behind a bar."""
+        ready, task, rows = self._ready, self._ready.tasks[place], self._rows[place]
+        baselines = self._baselines(task)
+        places = self._places(place)
+        total = (len(places) + len(baselines)) * rows.num_examples
+        with example_bar(total, f"{self._labels[place]} {self._split}") as advance:
+            return evaluate(
+                ready.predict(task, self._seeds),
+                (rows, params),
+                *baselines,
+                members=places,
+                batch_size=ready.run.evaluation.batch_size,
+                progress=advance,
+                pack=self._pack,
+            )
+
+    def _baselines(self, task: Task) -> list[tuple[EvaluationSet, Params]]:
+        """Tokenises the split without a prompt, and behind the hand-written one."""
+        ready = self._ready
+        prompts = (
+            (task, empty_prompt(ready.backbone.width)),
+            (task.asked_in_words, ready.hand_written_prompt(task)),
+        )
+        return [
+            (self._tokenise(asked, self._split, prompt.length), ready.join(prompt))
+            for asked, prompt in prompts
+            if prompt is not None
+        ]
+
+    def _add_gold(
+        self,
+        params: Params,
+        place: int,
+        members: Mapping[int, dict[str, Any]],
+        report: Report,
+    ) -> None:
+        """Measures the true answers for the members of a task, and its baselines."""
+        ready, task, rows = self._ready, self._ready.tasks[place], self._rows[place]
+        end: Any = task.vocabulary.eos_id
+        measure = make_gold(ready.backbone, end, ready.place_batch)
+        sets = [(rows, params, self._places(place))]
+        sets += [(other, frozen, [0]) for other, frozen in self._baselines(task)]
+        total = sum(len(places) * one.num_examples for one, _, places in sets)
+        found: list[list[dict[str, float]]] = []
+        with example_bar(total, f"{self._labels[place]} true answers") as advance:
+            for one, joined, places in sets:
+                of_batch = functools.partial(measure, joined)
+                size = ready.run.evaluation.batch_size
+                found.append(score_gold(of_batch, one, size, places, advance))
+        tuned, baselines = found[0], [scores[0] for scores in found[1:]]
+        named = {"untuned": report.untuned, "hand_written": report.hand_written}
+        scored = [(name, x) for name, x in named.items() if x is not None]
+        for number, gold in zip(self._numbers(place), tuned, strict=True):
+            member = members[number]
+            member["metrics"] = {**member["metrics"], **gold}
+            for (name, scores), of_frozen in zip(scored, baselines, strict=True):
+                member[f"{name}_metrics"] = {**scores.metrics, **of_frozen}
+
+    @property
+    def _pack(self) -> bool:
+        """Whether rows hold several examples: decoding needs a row for each.
+
+        So does a decoder-only model, whose answers follow on what they are asked.
+        """
+        run = self._ready.run
+        by_rank = run.evaluation.method == "rank"
+        return run.data.pack and by_rank and not self._ready.task.causal
+
+    @property
+    def _labels(self) -> list[str]:
+        return [task.label for task in self._ready.run.data.tasks]
+
+    @property
+    def _seeds(self) -> list[int]:
+        return [seed for _, seed in self._members]
+
+    def _names(self) -> list[str]:
+        return [f"{self._labels[place]}-{seed}" for place, seed in self._members]
+
+    def _numbers(self, place: int) -> list[int]:
+        """Numbers of the members of a task."""
+        return [m for m, (task, _) in enumerate(self._members) if task == place]
+
+    def _places(self, place: int) -> list[int]:
+        """Where these stand in the bank; a tuned model answers all tasks itself."""
+        return self._numbers(place) if self._length else [0]
+
+    def _score(
+        self, sets: Sequence[EvaluationSet], params: Params, name: str, *, leave: bool
+    ) -> list[Scores]:
+        """Scores each task's members on its set; in the order of the members."""
+        scores: dict[int, Scores] = {}
+        places = [self._places(place) for place in range(len(sets))]
+        total = sum(len(p) * r.num_examples for p, r in zip(places, sets, strict=True))
+        with example_bar(total, name, leave=leave) as advance:
+            for place, rows in enumerate(sets):
+                predict = self._ready.predict(self._ready.tasks[place], self._seeds)
+                found = rows.score_members(
+                    functools.partial(predict, params),
+                    self._ready.run.evaluation.batch_size,
+                    places[place],
+                    advance,
+                    pack=self._pack,
+                )
+                scores |= dict(zip(self._numbers(place), found, strict=True))
+        return [scores[m] for m in sorted(scores)]
+
+    def _shift(self, params: Params) -> dict[str, dict[int, dict[str, Any]]]:
+        """Scores every member on each task of the domain shift."""
+        split, found = self._ready.run.data.shift_split, {}
+        for label, rows in self._shift_rows.items():
+            name = f"{label} {split}"
+            scores = self._score([rows] * len(self._rows), params, name, leave=True)
+            majority = rows.majority().score
+            votes = [
+                vote_of(rows, [scores[number] for number in self._numbers(place)])
+                for place, _ in self._members
+            ]
+            found[label] = {
+                number: {
+                    "split": split,
+                    "examples": rows.num_examples,
+                    "metric": score.metric,
+                    "score": score.score,
+                    "majority": majority,
+                    "illegal": score.illegal,
+                    "metrics": score.metrics,
+                    **({"vote": vote.score} if vote else {}),
+                }
+                for number, (score, vote) in enumerate(zip(scores, votes, strict=True))
+            }
+        return found
+
+    @functools.cached_property
+    def _shift_rows(self) -> dict[str, EvaluationSet]:
+        """The tasks of the domain shift by their labels, tokenised once."""
+        data = self._ready.run.data
+        return {
+            settings.label: self._tokenise(task, data.shift_split, self._length)
+            for settings, task in zip(data.shift_to, self._ready.shift_to, strict=True)
+        }
+
+    def _tokenise(self, task: Task, split: str, prompt_length: int) -> EvaluationSet:
+        ready = self._ready
+        return EvaluationSet(
+            task,
+            split,
+            ready.lengths,
+            ready.soft_ids(prompt_length),
+            num_examples=ready.run.evaluation.num_examples,
+        )
+
+    def _result(
+        self, place: int, number: int, report: Report, tuned: Scores
+    ) -> dict[str, Any]:
+        hand_written = {}
+        if report.hand_written is not None:
+            hand_written = {
+                "hand_written": report.hand_written.score,
+                "hand_written_illegal": report.hand_written.illegal,
+            }
+        return {
+            "task": self._labels[place],
+            "split": self._split,
+            "examples": len(tuned.predictions),
+            "metric": tuned.metric,
+            "score": tuned.score,
+            "majority": report.majority.score,
+            "untuned": report.untuned.score,
+            "illegal": tuned.illegal,
+            "untuned_illegal": report.untuned.illegal,
+            "unwritable": self._rows[place].unwritable,
+            **hand_written,
+            "metrics": tuned.metrics,
+            "backbone": self._ready.backbone.name,
+            "seed": self._members[number][1],
+        }
+
+    def _vote(self, place: int, report: Report) -> Mapping[str, Any]:
+        scores = [tuned.score for tuned in report.tuned]
+        assert report.vote is not None
+        return {
+            "task": self._labels[place],
+            "metric": report.vote.metric,
+            "members": len(scores),
+            "average": float(np.mean(scores)),
+            "best": max(scores),
+            "vote": report.vote.score,
+            "metrics": report.vote.metrics,
+        }
+
+
+def _choose_examples(report: Report) -> list[Example]:
+    """Takes rows evenly from the whole split: no answer decides which are shown."""
+    last = len(report.inputs) - 1
+    places = np.unique(np.linspace(0, last, NUM_EXAMPLES).round().astype(int))
+    first = report.tuned[0]
+    return [
+        Example(report.inputs[i], report.targets[i], first.predictions[i])
+        for i in places
+    ]
