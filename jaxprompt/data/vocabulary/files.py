@@ -3,12 +3,14 @@
 import functools
 from pathlib import Path
 
+from jaxprompt.data.vocabulary.gguf_model import read_gguf_model
 from jaxprompt.data.vocabulary.model_tokenizer import FILES, read_tokenizer
 from jaxprompt.data.vocabulary.pieces import Pieces
 from jaxprompt.data.vocabulary.sentencepiece_model import (
     read_rinna_model,
     read_t5_model,
 )
+from jaxprompt.models.weights.gguf_head import is_gguf
 
 _NAMES = ("tokenizer.json", "spiece.model", "vocab.json")
 
@@ -27,8 +29,8 @@ def find_vocabulary(path: str | Path) -> Path:
             return path / name
     wanted = f" with {' or '.join(_NAMES)}" if path.is_dir() else ""
     raise FileNotFoundError(
-        f"no vocabulary at {str(path)!r}: give a spiece.model, a tokenizer.json, or a "
-        f"folder{wanted or ' that holds one'}"
+        f"no vocabulary at {str(path)!r}: give a spiece.model, a tokenizer.json, a "
+        f"GGUF file, or a folder{wanted or ' that holds one'}"
     )
 
 
@@ -52,6 +54,8 @@ def read_vocabulary(
         FileNotFoundError: If a file that belongs to it is absent.
         ValueError: If it is no vocabulary, or lacks padding or end-of-sequence.
     """
+    if is_gguf(path):
+        return read_gguf_model(path)
     if path.suffix == ".json":
         return read_tokenizer(path, causal=causal)
     if causal:

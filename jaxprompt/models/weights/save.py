@@ -15,6 +15,7 @@ from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.families import family_of
 from jaxprompt.models.quantise import Int8Matrix
 from jaxprompt.models.weights.checkpoint import shapes_of
+from jaxprompt.models.weights.gguf_head import is_gguf
 from jaxprompt.models.weights.source import Source
 from jaxprompt.shapes import Params
 
@@ -63,8 +64,32 @@ def save(folder: str | Path, backbone: Backbone, params: Params) -> None:
             scratch / "model.safetensors",
             metadata={"format": "pt"},
         )
+        if backbone.vocabulary and is_gguf(Path(backbone.vocabulary)):
+            _write_tokenizer(Path(backbone.vocabulary), scratch)
+            return
         for source, name in _vocabulary_files(backbone.vocabulary):
             shutil.copyfile(source, scratch / name)
+
+
+def _write_tokenizer(path: Path, folder: Path) -> None:
+    """Writes the vocabulary of a GGUF file as a Hugging Face folder has it."""
+    # Imported here, as only such a file needs it.
+    from jaxprompt.models.weights.gguf_tokenizer import read_tokenizer
+
+    read = read_tokenizer(path)
+    ids = {
+        "bos_token": read.begin,
+        "eos_token": read.ends[0] if read.ends else None,
+        "unk_token": read.unknown,
+        "pad_token": read.pad,
+    }
+    settings = {name: read.tokens[x] for name, x in ids.items() if x is not None}
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if read.chat_template is not None:
+        settings["chat_template"] = read.chat_template
+    text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+    read.tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def _vocabulary_files(vocabulary: str | None) -> list[tuple[Path, str]]:
