@@ -1,4 +1,4 @@
-"""`load`: from a Hub name or a folder to the functions and the weights of a model."""
+"""`load`: from a Hub name, a folder or a GGUF file to the functions and weights."""
 
 import dataclasses
 import os
@@ -15,13 +15,14 @@ from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.families import family_of, make_backbone
 from jaxprompt.models.fingerprint import Leaf, fingerprint, first_fingerprint
 from jaxprompt.models.options import Remat
-from jaxprompt.models.weights import hugging_face, t5x
+from jaxprompt.models.weights import gguf, hugging_face, t5x
 from jaxprompt.models.weights.checkpoint import (
     Checkpoint,
     read_fingerprints,
     read_params,
 )
-from jaxprompt.quoting import quoted_path
+from jaxprompt.models.weights.gguf_head import is_gguf
+from jaxprompt.quoting import listed, quoted_path
 from jaxprompt.shapes import Params
 
 # Never a pickle: those can run code.
@@ -45,13 +46,13 @@ def find_checkpoint(
     """Finds a checkpoint and checks that it is whole, without reading the weights.
 
     Args:
-        name: A Hugging Face folder, a T5X checkpoint folder, a bundled model such
-            as "bundled:nano", or a Hub name. From the Hub only JSON, safetensors and
-            vocabulary files are fetched, into its cache.
+        name: A Hugging Face folder, a T5X checkpoint folder, a GGUF file, a bundled
+            model such as "bundled:nano", or a Hub name. From the Hub only JSON,
+            safetensors and vocabulary files are fetched, into its cache.
         revision: Branch, tag or commit of the Hub repository.
         vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`, or
-            with `vocab.json` and `merges.txt`, where the checkpoint has none or another
-            is wanted.
+            with `vocab.json` and `merges.txt`, or of a GGUF file, where the checkpoint
+            has none or another is wanted.
 
     Returns:
         The checkpoint, for `load`.
@@ -66,7 +67,11 @@ def find_checkpoint(
             f"no vocabulary at {quoted_path(vocabulary)}: name one that is there by "
             "--gin.VOCABULARY, or with None take the one beside the model"
         )
+    file = Path(name).expanduser()
+    if is_gguf(file):
+        return _open_gguf(file, revision, vocabulary)
     folder, commit = _find_folder(str(name), revision)
+    _check_no_gguf(folder)
     if t5x.is_checkpoint(folder):
         checkpoint = t5x.open_checkpoint(folder)
     else:
@@ -80,7 +85,7 @@ def find_checkpoint(
 
 
 def find_here(name: str) -> Checkpoint | None:
-    """Finds a bundled model or a folder; None if a name is neither.
+    """Finds a bundled model, a folder or a GGUF file; None if a name is none of them.
 
     Args:
         name: What may be a Hub name, which is then not asked for.
@@ -90,7 +95,8 @@ def find_here(name: str) -> Checkpoint | None:
         ValueError: As `find_checkpoint`.
     """
     # Not Path.is_dir, which fails on a name that is too long.
-    return find_checkpoint(name) if is_bundled(name) or os.path.isdir(name) else None
+    here = os.path.isdir(name) or (is_gguf(Path(name)) and os.path.isfile(name))
+    return find_checkpoint(name) if is_bundled(name) or here else None
 
 
 def load(
@@ -199,6 +205,31 @@ def with_fingerprint(backbone: Backbone, params: Params) -> Backbone:
         fingerprint=fingerprint(leaves),
         first_fingerprint=first_fingerprint(leaves, family.first_leaves),
     )
+
+
+def _open_gguf(path: Path, revision: str | None, vocabulary: str | None) -> Checkpoint:
+    if revision is not None:
+        raise ValueError(
+            f"revision {revision!r} given, but {quoted_path(path)} is a file: leave it "
+            "out"
+        )
+    return dataclasses.replace(
+        gguf.open_checkpoint(path),
+        name=path.resolve().name,
+        vocabulary=vocabulary or str(path),
+    )
+
+
+def _check_no_gguf(folder: Path) -> None:
+    """Refuses a folder of GGUF files alone: which of them is meant is not known."""
+    if (folder / "config.json").is_file() or t5x.is_checkpoint(folder):
+        return
+    files = sorted(path.name for path in folder.iterdir() if is_gguf(path))
+    if files:
+        raise ValueError(
+            f"{quoted_path(folder)} holds no config.json but GGUF files: name one of "
+            f"them, {listed(files)}, with its folder"
+        )
 
 
 def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:

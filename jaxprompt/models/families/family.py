@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
+from jaxprompt.models.families.gguf_facts import Facts
 from jaxprompt.models.weights.source import Source, Tensors
 
 
@@ -57,6 +59,28 @@ class T5X(NamedTuple):
     layout: Callable[[Any], Layout]
 
 
+class GGUF(NamedTuple):
+    """A family in GGUF files, which are read as the folder each was made of.
+
+    Attributes:
+        architecture: What `general.architecture` says.
+        read_settings: What the file says -> what config.json of the same model says.
+        names: What a tensor's name begins with -> what it begins with in Hugging Face
+            folders. A number, of the layer, is "{n}". A tensor that is not among them
+            keeps its name.
+        in_pairs: What the name of a tensor begins with whose rows of each head lie in
+            pairs, first and second half by turns -> the setting that says how many
+            heads it has.
+        norms_above_one: Whether weights of norms are stored larger by 1.
+    """
+
+    architecture: str
+    read_settings: Callable[[Facts], dict[str, Any]]
+    names: Mapping[str, str]
+    in_pairs: Mapping[str, str] = MappingProxyType({})
+    norms_above_one: bool = False
+
+
 class Family(NamedTuple):
     """A family of models.
 
@@ -67,6 +91,7 @@ class Family(NamedTuple):
         published: Hub name -> sizes and switches, to plan for a model without it.
         hugging_face: Its form in Hugging Face folders.
         t5x: Its form in T5X checkpoint folders; None if there are none.
+        gguf: Its forms in GGUF files, one for each architecture that they name.
         first_leaves: Leaves that fingerprints of version 1 hashed, in this order; none
             for families that came after it.
     """
@@ -77,4 +102,5 @@ class Family(NamedTuple):
     published: Mapping[str, Config]
     hugging_face: HuggingFace
     t5x: T5X | None = None
+    gguf: tuple[GGUF, ...] = ()
     first_leaves: tuple[str, ...] = ()

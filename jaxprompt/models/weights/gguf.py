@@ -1,0 +1,184 @@
+"""GGUF files of any family: each is read as the Hugging Face folder it was made of."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxprompt.models.families import FAMILIES
+from jaxprompt.models.families.family import GGUF, Family
+from jaxprompt.models.families.gguf_facts import Facts
+from jaxprompt.models.weights.checkpoint import Checkpoint
+from jaxprompt.models.weights.gguf_head import KINDS, Metadata, Place, read_head
+from jaxprompt.quoting import quoted, quoted_path
+
+_DIVISORS = "rope_freqs.weight"
+"""What each rotary frequency is divided by, where the model scales them so."""
+
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Opens a GGUF file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no whole GGUF file, is of an architecture that cannot be
+            read, or a tensor is missing, extra or misshapen.
+    """
+    head = read_head(path)
+    family, form = _form_of(head.metadata, path)
+    shapes = {name: place.shape for name, place in head.places.items()}
+    divisors = _read_divisors(path, head.places.get(_DIVISORS))
+    settings = form.read_settings(Facts(path, head.metadata, shapes, divisors))
+    tensors = _GGUFTensors(path, head.places, form, settings)
+    config = family.hugging_face.read_config(settings, path, tensors)
+    layout = family.hugging_face.layout(config, tensors.shapes)
+    extras = layout.unused.union(layout.copies, (_DIVISORS,))
+    return Checkpoint(path, config, tensors, layout.sources, extras)
+
+
+def _form_of(metadata: Metadata, path: Path) -> tuple[Family, GGUF]:
+    """Returns the family whose architecture a file names."""
+    kind = metadata.get("general.type", "model")
+    if kind != "model":
+        raise ValueError(
+            f"{quoted_path(path)} holds no model: its general.type is {quoted(kind)}; "
+            "give the GGUF file of the model itself"
+        )
+    named = metadata.get("general.architecture")
+    forms = [(family, form) for family in FAMILIES for form in family.gguf]
+    for family, form in forms:
+        if form.architecture == named:
+            return family, form
+    known = ", ".join(form.architecture for _, form in forms)
+    raise ValueError(
+        f"{quoted_path(path)}: general.architecture {quoted(named)} is none of those "
+        f"that can be read: {known}; use a model of one of these"
+    )
+
+
+class _Tensor(NamedTuple):
+    """One tensor of the file, and how it differs from the folder's.
+
+    Attributes:
+        place: Where it lies.
+        pair_heads: Heads whose rows lie in pairs; 0 where rows lie as in the folder.
+        above: How much larger its values are than the folder's.
+    """
+
+    place: Place
+    pair_heads: int = 0
+    above: float = 0.0
+
+
+class _GGUFTensors:
+    """The tensors of a GGUF file by the names and in the layout of Hugging Face.
+
+    They are dequantised as they are read, the rows and the blocks that are wanted.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        places: Mapping[str, Place],
+        form: GGUF,
+        settings: Mapping[str, Any],
+    ) -> None:
+        self.files = [path]
+        self._content = np.memmap(path, np.uint8, mode="r")
+        self._tensors: dict[str, _Tensor] = {}
+        for name, place in places.items():
+            theirs, tensor = _as_in_folder(name, place, form, settings, path)
+            self._tensors[theirs] = tensor
+        self.shapes = {name: x.place.shape for name, x in self._tensors.items()}
+
+    def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+        tensor = self._tensors[name]
+        place = tensor.place
+        if len(place.shape) == 1:
+            # A bias or a norm: one row, whose features are the rows of its matrix.
+            whole = _unpack(self._content, place, slice(0, 1), slice(0, *place.shape))
+            part = whole[0, _rows(tensor, index[0], *place.shape)]
+        else:
+            rows = _rows(tensor, index[0], place.shape[0])
+            part = _unpack(self._content, place, rows, index[1])
+        return part - np.float32(tensor.above) if tensor.above else part
+
+
+def _as_in_folder(
+    name: str, place: Place, form: GGUF, settings: Mapping[str, Any], path: Path
+) -> tuple[str, _Tensor]:
+    """Returns the name that Hugging Face gives to a tensor, and how it is read."""
+    begin, _, end = name.rpartition(".")
+    number = _NUMBER.search(begin + ".")
+    begin = _NUMBER.sub("{n}", begin + ".", count=1).removesuffix(".")
+    if begin not in form.names:
+        return name, _Tensor(place)
+    theirs = form.names[begin]
+    if number is not None:
+        theirs = theirs.replace("{n}", number[0])
+    heads = 0
+    if begin in form.in_pairs:
+        heads = settings[form.in_pairs[begin]]
+        if heads < 1 or place.shape[0] % (2 * heads):
+            raise ValueError(
+                f"{quoted_path(path)}: {name} has {place.shape[0]} rows, which are not "
+                f"{heads} heads of an even width: convert the model again"
+            )
+    is_norm = begin.endswith("norm") and end == "weight"
+    above = 1.0 if is_norm and form.norms_above_one else 0.0
+    return f"{theirs}.{end}", _Tensor(place, heads, above)
+
+
+def _rows(tensor: _Tensor, wanted: slice, count: int) -> slice | np.ndarray:
+    """Returns which rows of the file those rows of the folder's tensor are.
+
+    Source: `LlamaModel.permute` of llama.cpp's converter, the other way round.
+    """
+    if not tensor.pair_heads:
+        return wanted
+    width = count // tensor.pair_heads
+    head, feature = np.divmod(np.arange(wanted.start, wanted.stop), width)
+    half, pair = np.divmod(feature, width // 2)
+    return head * width + 2 * pair + half
+
+
+def _unpack(
+    content: np.ndarray, place: Place, rows: slice | np.ndarray, columns: slice
+) -> np.ndarray:
+    """Reads some rows and columns of a tensor, as float32.
+
+    Only the blocks that hold the columns are unpacked.
+    """
+    # Imported here, as of all commands only those that open a GGUF file need it.
+    import gguf
+
+    _, block, bytes_of_block = KINDS[place.kind]
+    blocks = place.shape[-1] // block
+    packed = content[place.start : place.start + place.size]
+    packed = packed.reshape(-1, blocks, bytes_of_block)
+    first, last = columns.start // block, -(-columns.stop // block)
+    part = packed[rows, first:last]
+    flat = np.ascontiguousarray(part).reshape(len(part), -1)
+    values = gguf.dequantize(flat, gguf.GGMLQuantizationType(place.kind))
+    return values[:, columns.start - first * block : columns.stop - first * block]
+
+
+def _read_divisors(path: Path, place: Place | None) -> tuple[float, ...] | None:
+    """Reads what rotary frequencies are divided by; None where they are not."""
+    if place is None:
+        return None
+    content = np.memmap(path, np.uint8, mode="r")
+    whole = _unpack(content, place, slice(0, 1), slice(0, place.shape[-1]))
+    if len(place.shape) > 1 or not (np.isfinite(whole) & (whole > 0)).all():
+        raise ValueError(
+            f"{quoted_path(path)}: {_DIVISORS} of shape {place.shape} holds no row of "
+            "positive numbers: convert the model again"
+        )
+    return tuple(whole[0].tolist())
