@@ -69,20 +69,29 @@ T5: Mapping[str, Kind] = {
 }
 """Every parameter of a T5, by the end of its path."""
 
-GPT2: Mapping[str, Kind] = {
+DECODER: Mapping[str, Kind] = {
     "embedding": TABLE,
+    "unembedding": TABLE,
     "positions": POSITIONS,
     **{
         f"{norm}/{part}": NORM
-        for norm in ("attention_norm", "ffn_norm", "final_norm")
+        for norm in (
+            "attention_norm",
+            "attention_out_norm",
+            "ffn_norm",
+            "ffn_out_norm",
+            "final_norm",
+            "query_norm",
+            "key_norm",
+        )
         for part in ("scale", "bias")
     },
     **_MATRICES,
     **{f"{matrix}_bias": BIAS for matrix in _MATRICES},
 }
-"""Every parameter of a GPT-2, by the end of its path."""
+"""Every parameter of a decoder-only model, by the end of its path."""
 
-KINDS: Mapping[str, Kind] = {**T5, **GPT2}
+KINDS: Mapping[str, Kind] = {**T5, **DECODER}
 """Those of all families: one name means one thing in all of them."""
 
 

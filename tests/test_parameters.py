@@ -16,7 +16,7 @@ from jaxprompt.train.optimizer import adamw
 FAMILIES = {
     "t5": (parameters.T5, PUBLISHED["google/t5-v1_1-small"]),
     "t5_tied": (parameters.T5, PUBLISHED["google-t5/t5-small"]),
-    "gpt2": (parameters.GPT2, PUBLISHED["openai-community/gpt2"]),
+    "gpt2": (parameters.DECODER, PUBLISHED["openai-community/gpt2"]),
 }
 
 
@@ -75,8 +75,8 @@ def test_each_family_says_what_each_of_its_parameters_is(family):
 
 
 def test_one_name_means_one_thing_in_all_families():
-    for name in parameters.T5.keys() & parameters.GPT2.keys():
-        assert parameters.T5[name] is parameters.GPT2[name]
+    for name in parameters.T5.keys() & parameters.DECODER.keys():
+        assert parameters.T5[name] is parameters.DECODER[name]
 
 
 def test_a_parameter_of_no_family_is_named():

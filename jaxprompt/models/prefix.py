@@ -33,7 +33,8 @@ class Site(NamedTuple):
 class Prefix:
     """Keys and values of P soft tokens for each layer, of M members.
 
-    Every token of a row attends to all P of its member, whatever its segment.
+    Every token of a row attends to all P of its member, whatever its segment; in a
+    layer with a sliding window, to those inside it where they have positions.
 
     Attributes:
         keys: Keys of the soft tokens.
@@ -78,18 +79,21 @@ class Prefix:
     def part(
         self,
         layer: tuple[Array, Array, Array | None],
+        *,
         bias: Float[Array, "*B H T P"] | None = None,
+        mask: Float[Array, "B T P"] | None = None,
     ) -> Part:
         """Makes the part of one layer; the keys of a single member are not copied.
 
         Args:
             layer: The layer's share of `by_layer`.
             bias: Added to the scores.
+            mask: Added to the scores of all heads; None where all P are attended to.
         """
         keys, values, used = layer
         if self.members == 1:
-            return Part(keys[0], values[0], bias=bias, used=used)
-        return Part(keys[self.rows], values[self.rows], bias=bias, used=used)
+            return Part(keys[0], values[0], mask, bias, used)
+        return Part(keys[self.rows], values[self.rows], mask, bias, used)
 
 
 Prefixes: TypeAlias = Mapping[SiteName, Prefix]

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, Int
 
+from jaxprompt.models.decoder.sight import Places, Sight
 from jaxprompt.models.layers.attention import Part
 from jaxprompt.models.prefix import Prefix
 
@@ -32,12 +33,12 @@ class Context:
     Attributes:
         prefix: What every token attends to; None for nothing.
         source: The source, where the pass is over targets alone.
-        source_mask: Added to the scores of the source tokens, float32.
+        source_places: Where its tokens stand.
     """
 
     prefix: Prefix | None = None
     source: Encoded | None = None
-    source_mask: Float[Array, "B L T"] | None = None
+    source_places: Places | None = None
 
     def by_layer(self, dtype: str) -> tuple[Any, Any]:
         """Returns all keys and values, layers first, for a loop over them."""
@@ -48,24 +49,28 @@ class Context:
             source = (self.source.keys, self.source.values)
         return prefix, source
 
-    def parts(self, layer: tuple[Any, Any]) -> list[Part]:
-        """Returns what one layer attends to; `layer` is its share of `by_layer`."""
+    def parts(self, layer: tuple[Any, Any], sight: Sight) -> list[Part]:
+        """Returns what one layer attends to.
+
+        Args:
+            layer: The layer's share of `by_layer`.
+            sight: What the tokens of the pass see in layers of its kind.
+        """
         prefix, source = layer
         parts = []
         if self.prefix is not None:
-            parts.append(self.prefix.part(prefix))
+            parts.append(self.prefix.part(prefix, mask=sight.prefix))
         if source is not None:
             keys, values = source
-            parts.append(Part(keys, values, self.source_mask))
+            parts.append(Part(keys, values, sight.source))
         return parts
 
     def take(self, rows: Int[Array, " R"]) -> "Context":
         """Gathers rows of the batch."""
-        mask = self.source_mask
         return Context(
             None if self.prefix is None else self.prefix.take(rows),
             jax.tree.map(lambda leaf: leaf[:, rows], self.source),
-            None if mask is None else mask[rows],
+            jax.tree.map(lambda leaf: leaf[rows], self.source_places),
         )
 
 

@@ -1,20 +1,79 @@
 """The sizes and switches of a decoder-only model."""
 
+import abc
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from jaxprompt.models.config import check_config
+from jaxprompt.models.layers.norms import NormKind
+from jaxprompt.models.layers.rotary import Rotary, Scaling
 from jaxprompt.models.prefix import Site, SiteName
+from jaxprompt.quoting import quoted
 
 _ROW_MULTIPLE = 128
 
 
+class LayerKind(NamedTuple):
+    """What differs between the layers of one decoder.
+
+    Attributes:
+        rotary: How its queries and keys turn; None where they do not.
+        window: Tokens that a token sees, itself among them; None for all before it.
+    """
+
+    rotary: Rotary | None = None
+    window: int | None = None
+
+
 @dataclasses.dataclass(frozen=True)
-class DecoderConfig:
+class Switches:
+    """How a decoder computes; the defaults are those of GPT-2.
+
+    Attributes:
+        kv_heads: Heads G of keys and values.
+        head_width: Width K of one head.
+        layers: The kind of each layer.
+        query_scale: Multiplies the scores.
+        norm: What its norms are.
+        norms_in: Whether attention and feed-forward layer read normalised tokens.
+        norms_out: Whether what they make is normalised before it is added.
+        heads_normed: What of queries and keys is normalised: each "head", or "all"
+            heads as one vector; None for nothing.
+        attention_biases: Which of "query", "key", "value" and "out" have a bias.
+        ffn_biases: Whether the matrices of the feed-forward layer have biases.
+        gated: Whether the feed-forward layer has a gate.
+        learned_positions: Whether a table of positions is added to the tokens.
+        scaled_embedding: Whether embedded tokens are multiplied by sqrt(D).
+        tied: Whether the embedding table is the output matrix too.
+        score_cap: What the scores of attention stay below; None for nothing.
+        logit_cap: What the scores of ids stay below; None for nothing.
+    """
+
+    kv_heads: int
+    head_width: int
+    layers: tuple[LayerKind, ...]
+    query_scale: float
+    norm: NormKind = "layer"
+    norms_in: bool = True
+    norms_out: bool = False
+    heads_normed: Literal["head", "all"] | None = None
+    attention_biases: tuple[str, ...] = ("query", "key", "value", "out")
+    ffn_biases: bool = True
+    gated: bool = False
+    learned_positions: bool = True
+    scaled_embedding: bool = False
+    tied: bool = True
+    score_cap: float | None = None
+    logit_cap: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig(abc.ABC):
     """The sizes and switches that tell one decoder from another.
 
-    A family has a class of its own, which names it and gives what its models share.
+    A family has a class of its own, which names it, adds what its models differ in, and
+    says by `switches` how they compute.
 
     Attributes:
         vocab_size: Ids of the checkpoint's own vocabulary; 0 until `for_vocabulary`
@@ -29,11 +88,11 @@ class DecoderConfig:
         norm_epsilon: Added to the variance in every norm.
         bos_token_id: Beginning-of-sequence among the checkpoint's own ids, if it has
             one: kept for config.json alone.
-        eos_token_id: End-of-sequence, likewise.
+        eos_token_id: End-of-sequence, or several ids that end a text; kept for
+            config.json alone.
 
     Raises:
-        ValueError: If a size is no positive integer, the heads do not divide the
-            width, or the activation is unknown.
+        ValueError: If a size is no positive integer, or the activation is unknown.
     """
 
     causal: ClassVar[bool] = True
@@ -49,30 +108,22 @@ class DecoderConfig:
     activation: str
     norm_epsilon: float
     bos_token_id: int | None = None
-    eos_token_id: int | None = None
+    eos_token_id: int | tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         check_config(self.family, self, vocabulary="vocab_size")
-        if self.width % self.heads:
-            raise ValueError(
-                f"{self.family} width {self.width} is not divisible by {self.heads} "
-                "heads"
-            )
 
     @property
-    def head_width(self) -> int:
-        """Width K of one head."""
-        return self.width // self.heads
-
-    @property
-    def kv_heads(self) -> int:
-        """Heads G of keys and values: as many as of queries."""
-        return self.heads
+    @abc.abstractmethod
+    def switches(self) -> Switches:
+        """How the model computes."""
 
     @property
     def sites(self) -> Mapping[SiteName, Site]:
         """The one site of a decoder."""
-        return {"decoder": Site(self.layers, self.kv_heads, self.head_width)}
+        switches = self.switches
+        site = Site(self.layers, switches.kv_heads, switches.head_width)
+        return {"decoder": site}
 
     @property
     def vocab_rows(self) -> int:
@@ -107,3 +158,87 @@ class DecoderConfig:
                 f"use at least {size - 1}, or 0 for as many as it needs"
             )
         return dataclasses.replace(self, vocab_size=own)
+
+
+@dataclasses.dataclass(frozen=True)
+class RotaryConfig(DecoderConfig):
+    """What decoders with rotary positions have: Llama, and those that came after it.
+
+    Attributes:
+        kv_heads: Heads G of keys and values.
+        head_width: Width K of one head; H * K need not be the width D.
+        theta: Base of the wavelengths of rotary positions.
+        scaling: How they are scaled for long texts; None for not at all.
+        window: Tokens that a token of a sliding layer sees, itself among them; None
+            where there is no such layer.
+        sliding: Whether each layer slides; empty for all where there is a window.
+        tied: Whether the embedding table is the output matrix too.
+        pad_token_id: Padding among the checkpoint's own ids, if it has one: kept for
+            config.json alone.
+
+    Raises:
+        ValueError: As for `DecoderConfig`; or if heads of keys and values do not divide
+            those of queries, the head width is odd, or `sliding` is not as long as
+            there are layers.
+    """
+
+    activation: str = "silu"
+    norm_epsilon: float = 1e-6
+    kv_heads: int = dataclasses.field(kw_only=True)
+    head_width: int = dataclasses.field(kw_only=True)
+    theta: float = 10_000.0
+    scaling: Scaling | None = None
+    window: int | None = None
+    sliding: tuple[bool, ...] = ()
+    tied: bool = False
+    pad_token_id: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.heads % self.kv_heads:
+            raise ValueError(
+                f"{self.family} kv_heads {self.kv_heads} do not divide {self.heads} "
+                "heads: each must serve as many heads of queries"
+            )
+        if self.head_width % 2:
+            raise ValueError(
+                f"{self.family} head_width {self.head_width} is odd, but rotary "
+                "positions turn pairs of features: use an even one"
+            )
+        if self.window is not None and (
+            type(self.window) is not int or self.window < 1
+        ):
+            raise ValueError(
+                f"{self.family} window {quoted(self.window)}: use 1 or more tokens, or "
+                "None"
+            )
+        if len(self.sliding) not in (0, self.layers):
+            raise ValueError(
+                f"{self.family} sliding has {len(self.sliding)} entries for "
+                f"{self.layers} layers: give one for each, or none"
+            )
+
+    def slides(self, layer: int) -> bool:
+        """Whether a layer, from 0, sees no more than the window."""
+        return self.window is not None and (not self.sliding or self.sliding[layer])
+
+    def kind(self, layer: int) -> LayerKind:
+        """Returns the kind of a layer, from 0."""
+        rotary = Rotary(self.theta, self.head_width, self.scaling)
+        return LayerKind(rotary, self.window if self.slides(layer) else None)
+
+    @property
+    def switches(self) -> Switches:
+        """How Llama computes; a family replaces what it does otherwise."""
+        return Switches(
+            kv_heads=self.kv_heads,
+            head_width=self.head_width,
+            layers=tuple(self.kind(layer) for layer in range(self.layers)),
+            query_scale=self.head_width**-0.5,
+            norm="rms",
+            attention_biases=(),
+            ffn_biases=False,
+            gated=True,
+            learned_positions=False,
+            tied=self.tied,
+        )

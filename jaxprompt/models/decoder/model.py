@@ -1,4 +1,4 @@
-"""A decoder-only model in one file, read as source -> target; sizes are data."""
+"""A decoder-only model, read as source -> target; its sizes and switches are data."""
 
 import dataclasses
 from typing import Any
@@ -10,8 +10,15 @@ from jaxtyping import Array, Float, Int, Key
 from jaxprompt.models.decoder.block import Block
 from jaxprompt.models.decoder.cache import Cache, Context, Encoded
 from jaxprompt.models.decoder.config import DecoderConfig
-from jaxprompt.models.decoder.ends import add_positions, unembed
+from jaxprompt.models.decoder.ends import enter, unembed
 from jaxprompt.models.decoder.init import init_params
+from jaxprompt.models.decoder.sight import (
+    Places,
+    numbered,
+    places_of,
+    sights,
+    stacked,
+)
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.masks import number_seen, segment_mask
 from jaxprompt.models.options import Remat, check_options, checkpointed
@@ -31,15 +38,19 @@ class Decoder:
     may be anywhere, and changes nothing.
 
     Ids are those of the checkpoint plus one, as 0 is padding. `params` is a tree of
-    arrays, layers stacked over N and every weight a matrix:
+    arrays, layers stacked over N and every weight a matrix; `config.switches` says
+    which of them there are:
 
-        embedding [V, D], whose rows 0 and from 1 + vocab_size on are zeros, positions
-        [S, D], final_norm/{scale, bias} [D], and in `layers`:
-        {attention_norm, ffn_norm}/{scale, bias} [N, D],
+        embedding [V, D] and, if not tied, unembedding [V, D], whose rows 0 and from
+        1 + vocab_size on are zeros,
+        positions [S, D], if learned, and final_norm/{scale, bias} [D],
+        and in `layers`:
+        {attention_norm, attention_out_norm, ffn_norm, ffn_out_norm}/{scale, bias}
+        [N, D],
         attention/query [N, D, H*K], attention/{key, value} [N, D, G*K],
-        attention/out [N, H*K, D],
-        ffn/up [N, D, F], ffn/down [N, F, D], and a bias to each of these six,
-        attention/query_bias [N, H*K] and so on.
+        attention/out [N, H*K, D], attention/{query_norm, key_norm}/scale,
+        ffn/{up, gate} [N, D, F], ffn/down [N, F, D],
+        and a bias to each of these, attention/query_bias [N, H*K] and so on.
 
     Each matrix may be an `Int8Matrix`, from `quantise.quantise`.
 
@@ -159,12 +170,10 @@ class Decoder:
         own = self._own(prefix)
         first = self._check_length(own, source=x.shape[1])
         if x.shape[1] == 0:
-            config = self.config
-            shape = (config.layers, len(x), 0, config.kv_heads, config.head_width)
-            return Encoded(jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype))
-        mask = segment_mask(segments, segments, causal=True)
-        x = add_positions(params, x, first + number_seen(mask) - 1, self.dtype)
-        _, kept = self._run(params, x, mask, Context(own), dropout_key=dropout_key)
+            empty = self._no_keys(len(x), 0)
+            return Encoded(empty, empty)
+        places = places_of(segments, first)
+        _, kept = self._run(params, x, places, Context(own), dropout_key=dropout_key)
         return Encoded(*kept)
 
     def logits(
@@ -203,11 +212,10 @@ class Decoder:
         own = self._own(prefix)
         first = self._check_length(own, source=source, target=target)
         segments = jnp.concatenate([input_segments, target_segments], axis=1)
-        mask = segment_mask(segments, segments, causal=True)
         both = jnp.concatenate([x.astype(self.dtype), y.astype(self.dtype)], axis=1)
-        both = add_positions(params, both, first + number_seen(mask) - 1, self.dtype)
+        places = places_of(segments, first)
         both, _ = self._run(
-            params, both, mask, Context(own), dropout_key=dropout_key, keep=False
+            params, both, places, Context(own), dropout_key=dropout_key, keep=False
         )
         return self._unembed(params, both[:, source:])
 
@@ -226,14 +234,13 @@ class Decoder:
         source, target = input_segments.shape[1], y.shape[1]
         own = self._own(prefix)
         first = self._check_length(own, source=source, target=target)
-        mask = segment_mask(target_segments, target_segments, causal=True)
-        source_mask = segment_mask(target_segments, input_segments)
-        positions = first + number_seen(source_mask) + number_seen(mask) - 1
+        before = number_seen(segment_mask(target_segments, input_segments))
+        places = places_of(target_segments, first)
         y, _ = self._run(
             params,
-            add_positions(params, y, positions, self.dtype),
-            mask,
-            Context(own, encoded, source_mask),
+            y,
+            places._replace(positions=places.positions + before),
+            Context(own, encoded, places_of(input_segments, first)),
             dropout_key=dropout_key,
             keep=False,
         )
@@ -268,10 +275,8 @@ class Decoder:
         own = self._own(prefix)
         first = self._check_length(own, source=source, target=length)
         mask = segment_mask(jnp.ones((rows, 1), jnp.int32), input_segments)
-        config = self.config
-        shape = (config.layers, rows, length, config.kv_heads, config.head_width)
-        empty = jnp.zeros(shape, self.dtype)
-        context = Context(own, encoded, mask)
+        empty = self._no_keys(rows, length)
+        context = Context(own, encoded, places_of(input_segments, first))
         return Cache(empty, empty, context, first + number_seen(mask)[:, 0])
 
     def decode_step(
@@ -292,20 +297,28 @@ class Decoder:
         Returns:
             Unnormalised log probabilities (float32), and the cache for index + 1.
         """
-        rows = jnp.arange(cache.keys.shape[2])
-        index = jnp.asarray(index, rows.dtype)
-        seen = jnp.broadcast_to(rows <= index, (len(y), len(rows))).astype(rows.dtype)
-        mask = segment_mask(jnp.ones_like(seen[:, :1]), seen)
+        steps = jnp.arange(cache.keys.shape[2])
+        index = jnp.asarray(index, steps.dtype)
+        written = jnp.broadcast_to(steps <= index, (len(y), len(steps)))
+        own = Places(written.astype(steps.dtype), cache.first[:, None] + steps[None])
+        here = Places(jnp.ones_like(own.segments[:, :1]), cache.first[:, None] + index)
         y, (keys, values) = self._run(
             params,
-            add_positions(params, y[:, None], cache.first[:, None] + index, self.dtype),
-            mask,
+            y[:, None],
+            here,
             cache.context,
             past=(cache.keys, cache.values),
+            past_places=own,
             index=index,
         )
         logits = self._unembed(params, y)[:, 0]
         return logits, dataclasses.replace(cache, keys=keys, values=values)
+
+    def _no_keys(self, rows: int, length: int) -> Float[Array, "N B L G K"]:
+        """Returns zeros in the place of keys or values."""
+        site = self.config.sites["decoder"]
+        shape = (site.layers, rows, length, site.kv_heads, site.head_width)
+        return jnp.zeros(shape, self.dtype)
 
     def _own(self, prefix: Prefixes | None) -> Prefix | None:
         """Returns the prefix of the one site that there is."""
@@ -329,43 +342,62 @@ class Decoder:
         self,
         params: Params,
         x: Float[Array, "B T D"],
-        mask: Float[Array, "B T S"],
+        places: Places,
         context: Context,
         *,
         past: tuple[Array, Array] | None = None,
+        past_places: Places | None = None,
         index: Array | None = None,
         dropout_key: Key[Array, ""] | None = None,
         keep: bool = True,
     ) -> tuple[Array, Any]:
-        """Applies every layer, but not the last norm.
+        """Applies every layer to embedded tokens, but not the last norm.
 
-        Where `keep`, also returns the keys and values [N, B, T, H, K] of x, or `past`
+        Where `keep`, also returns the keys and values [N, B, T, G, K] of x, or `past`
         with them written at `index`.
         """
         first_key, layers_key = split_key(dropout_key, 2)
         count = self.config.layers
         keys: Any = None if layers_key is None else split_key(layers_key, count)
         block = Block(self.config, dropout=self.dropout)
+        kinds, numbers = numbered(self.config.switches.layers)
+        seen = sights(
+            kinds,
+            places,
+            places if past_places is None else past_places,
+            causal=past is None,
+            source=context.source_places,
+            prefix=context.prefix,
+            dtype=self.dtype,
+        )
+        of_kind = stacked(seen) if len(seen) > 1 else None
 
         def body(x: Array, layer: Any) -> tuple[Array, Any]:
-            layer_params, before, past, key = layer
+            layer_params, before, past, key, number = layer
+            if of_kind is None:
+                (sight,) = seen
+            else:
+                sight = jax.tree.map(lambda leaf: leaf[number], of_kind)
             x, own = block.apply(
                 {"params": layer_params},
                 x,
-                mask,
-                before=context.parts(before),
+                sight.own,
+                before=context.parts(before, sight),
+                turn=sight.turn,
                 past=None if past is None else (*past, index),
                 dropout_key=key,
             )
             x = constrain(x, self.mesh, DATA, None, None)
             return x, own if keep else None
 
+        x = enter(self.config, params, x, places.positions, self.dtype)
         x = constrain(x, self.mesh, DATA, None, None)
         x = drop(x, self.dropout, first_key, shared=False)
+        by_layer = context.by_layer(self.dtype)
         return jax.lax.scan(
             checkpointed(body, self.remat, unrolled=self.unroll),
             x,
-            (params["layers"], context.by_layer(self.dtype), past, keys),
+            (params["layers"], by_layer, past, keys, jnp.asarray(numbers)),
             unroll=self.unroll,
         )
 

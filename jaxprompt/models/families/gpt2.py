@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from jaxprompt.models.decoder.config import DecoderConfig
+from jaxprompt.models.decoder.config import DecoderConfig, LayerKind, Switches
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
 from jaxprompt.models.weights.sizes import check_sizes
@@ -57,6 +57,25 @@ class GPT2Config(DecoderConfig):
     positions: int = 1024
     activation: str = "gelu_new"
     norm_epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % self.heads:
+            raise ValueError(
+                f"{self.family} width {self.width} is not divisible by {self.heads} "
+                "heads"
+            )
+
+    @property
+    def switches(self) -> Switches:
+        """The defaults are its own; as many heads of keys as of queries."""
+        head_width = self.width // self.heads
+        return Switches(
+            kv_heads=self.heads,
+            head_width=head_width,
+            layers=(LayerKind(),) * self.layers,
+            query_scale=head_width**-0.5,
+        )
 
 
 def config_of(settings: Mapping[str, Any], path: Path) -> GPT2Config:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,6 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.layers.dense import affine
 from jaxprompt.models.layers.dropout import drop
+from jaxprompt.models.layers.norms import Norm, NormKind
+from jaxprompt.models.layers.rotary import Turn, rotate
 
 
 class Part(NamedTuple):
@@ -38,6 +40,7 @@ def attend(
     parts: Sequence[Part],
     *,
     scale: float = 1.0,
+    cap: float | None = None,
     dropout: float = 0.0,
     dropout_key: Key[Array, "..."] | None = None,
     shared_dropout: bool = False,
@@ -52,16 +55,20 @@ def attend(
         queries: Of the attending tokens.
         parts: What they attend to, one part or more; empty ones are passed over.
         scale: Multiplies the scores.
+        cap: What scores stay below: they become cap * tanh(score / cap); None for
+            nothing.
         dropout: Share of the attention weights that are zeroed.
         dropout_key: None for no dropout.
         shared_dropout: Whether all queries have the same weights zeroed.
 
-    Source: Ainslie et al. 2023, sec. 2.2 (arXiv:2305.13245), for fewer key heads.
+    Source: Ainslie et al. 2023, sec. 2.2 (arXiv:2305.13245), for fewer key heads;
+    Gemma Team 2024, sec. 2 (arXiv:2408.00118), for the cap.
     """
     mix = functools.partial(
         _mix_parts,
         queries,
         scale=scale,
+        cap=cap,
         dropout=functools.partial(
             drop, rate=dropout, key=dropout_key, shared=shared_dropout
         ),
@@ -80,10 +87,11 @@ def _mix_parts(
     parts: Sequence[Part],
     *,
     scale: float,
+    cap: float | None,
     dropout: functools.partial[Array],
 ) -> Float[Array, "B T H K"]:
     parts = [part for part in parts if part.keys.shape[-3]] or parts[:1]
-    scores = [_scores(queries, part, scale) for part in parts]
+    scores = [_scores(queries, part, scale, cap) for part in parts]
     weights_BHTS = jax.nn.softmax(jnp.concatenate(scores, axis=-1), axis=-1)
     weights_BHTS = dropout(weights_BHTS.astype(queries.dtype))
     mixed, start = [], 0
@@ -94,7 +102,9 @@ def _mix_parts(
     return sum(mixed[1:], mixed[0])
 
 
-def _scores(queries: Array, part: Part, scale: float) -> Float[Array, "B H T S"]:
+def _scores(
+    queries: Array, part: Part, scale: float, cap: float | None
+) -> Float[Array, "B H T S"]:
     rows, length, heads, width = queries.shape
     others, groups = part.keys.shape[-3:-1]
     shared = heads // groups
@@ -105,6 +115,8 @@ def _scores(queries: Array, part: Part, scale: float) -> Float[Array, "B H T S"]
     scores_BGNS = scale * jnp.einsum(
         product, queries_BNGK, part.keys, preferred_element_type=jnp.float32
     )
+    if cap is not None:
+        scores_BGNS = cap * jnp.tanh(scores_BGNS / cap)
     split = scores_BGNS.reshape(rows, groups, length, shared, others)
     scores_BHTS = split.swapaxes(2, 3).reshape(rows, heads, length, others)
     if part.bias is not None:
@@ -132,29 +144,38 @@ class Attention(nn.Module):
         heads: Heads H of the queries.
         kv_heads: Heads G of keys and values, whose matrices are [D, G*K].
         head_width: Width K of one head.
-        biases: Whether each of the four matrices has a bias.
+        biases: Which of "query", "key", "value" and "out" have a bias.
         scale: Multiplies the scores.
         query_scale: Standard deviation of a new query matrix.
         into_scale: Standard deviation of new key and value matrices.
         out_scale: Standard deviation of a new output matrix.
         dropout: Share of the attention weights that are zeroed.
         shared_dropout: Whether all queries have the same weights zeroed.
+        cap: What scores stay below; see `attend`.
+        normed: What of queries and keys is normalised: each "head" by itself, or
+            "all" heads as one vector; None for nothing.
+        norm: Which norm that is.
+        norm_epsilon: Its epsilon.
     """
 
     width: int
     heads: int
     kv_heads: int
     head_width: int
-    biases: bool
+    biases: tuple[str, ...]
     scale: float
     query_scale: float
     into_scale: float
     out_scale: float
     dropout: float
     shared_dropout: bool
+    cap: float | None = None
+    normed: Literal["head", "all"] | None = None
+    norm: NormKind = "rms"
+    norm_epsilon: float = 1e-6
 
     def setup(self) -> None:
-        """Declares the four matrices, and their biases."""
+        """Declares the four matrices, their biases, and the norms."""
         width, inner = self.width, self.heads * self.head_width
         kv_width = self.kv_heads * self.head_width
         normal = nn.initializers.normal
@@ -162,29 +183,42 @@ class Attention(nn.Module):
         self.key = self.param("key", normal(self.into_scale), (width, kv_width))
         self.value = self.param("value", normal(self.into_scale), (width, kv_width))
         self.out = self.param("out", normal(self.out_scale), (inner, width))
-        self.query_bias = self._bias("query_bias", inner)
-        self.key_bias = self._bias("key_bias", kv_width)
-        self.value_bias = self._bias("value_bias", kv_width)
-        self.out_bias = self._bias("out_bias", width)
+        self.query_bias = self._bias("query", inner)
+        self.key_bias = self._bias("key", kv_width)
+        self.value_bias = self._bias("value", kv_width)
+        self.out_bias = self._bias("out", width)
+        self.query_norm = self._norm(inner)
+        self.key_norm = self._norm(kv_width)
 
     def keys_values(
-        self, x: Float[Array, "B S D"]
+        self, x: Float[Array, "B S D"], turn: Turn | None = None
     ) -> tuple[Float[Array, "B S G K"], Float[Array, "B S G K"]]:
-        """Projects the tokens that are attended to."""
-        keys = self._heads(x, self.key, self.key_bias)
-        return keys, self._heads(x, self.value, self.value_bias)
+        """Projects the tokens that are attended to; `turn` turns their keys."""
+        keys = self._normed(affine(x, self.key, self.key_bias), self.key_norm)
+        values = self._split(affine(x, self.value, self.value_bias))
+        return keys if turn is None else rotate(keys, turn), values
 
     def __call__(
         self,
         x: Float[Array, "B T D"],
         parts: Sequence[Part],
         dropout_key: Key[Array, ""] | None = None,
+        turn: Turn | None = None,
     ) -> Float[Array, "B T D"]:
-        """Attends from x to the parts; scores and softmax in float32."""
+        """Attends from x to the parts; scores and softmax in float32.
+
+        Args:
+            x: Attending tokens.
+            parts: What they attend to.
+            dropout_key: None for no dropout.
+            turn: By how much the queries turn; None for not at all.
+        """
+        queries = self._normed(affine(x, self.query, self.query_bias), self.query_norm)
         mixed_BTHK = attend(
-            self._heads(x, self.query, self.query_bias),
+            queries if turn is None else rotate(queries, turn),
             parts,
             scale=self.scale,
+            cap=self.cap,
             dropout=self.dropout,
             dropout_key=dropout_key,
             shared_dropout=self.shared_dropout,
@@ -192,14 +226,27 @@ class Attention(nn.Module):
         mixed = mixed_BTHK.reshape(*x.shape[:2], -1)
         return affine(mixed, self.out, self.out_bias)
 
-    def _bias(self, name: str, width: int) -> Float[Array, " F"] | None:
-        if not self.biases:
+    def _bias(self, matrix: str, width: int) -> Float[Array, " F"] | None:
+        if matrix not in self.biases:
             return None
-        return self.param(name, nn.initializers.zeros, (width,))
+        return self.param(f"{matrix}_bias", nn.initializers.zeros, (width,))
 
-    def _heads(self, x: Array, matrix: Array, bias: Array | None) -> Array:
-        split = (*x.shape[:2], matrix.shape[-1] // self.head_width, self.head_width)
-        return affine(x, matrix, bias).reshape(split)
+    def _norm(self, width: int) -> Norm | None:
+        if self.normed is None:
+            return None
+        size = self.head_width if self.normed == "head" else width
+        return Norm(self.norm, size, self.norm_epsilon)
+
+    def _normed(self, x: Float[Array, "B T F"], norm: Norm | None) -> Array:
+        """Splits into heads; a norm over all of them comes before that."""
+        if norm is None:
+            return self._split(x)
+        if self.normed == "all":
+            return self._split(norm(x))
+        return norm(self._split(x))
+
+    def _split(self, x: Float[Array, "B T F"]) -> Array:
+        return x.reshape(*x.shape[:2], -1, self.head_width)
 
 
 def remember(

@@ -31,7 +31,7 @@ class FeedForward(nn.Module):
         hidden_width: Width F in the middle.
         activation: A name in `ACTIVATIONS`.
         gated: Whether there is a gate.
-        biases: Whether the two matrices around the activation have biases.
+        biases: Whether the matrices have biases, that of the gate too.
         into_scale: Standard deviation of new matrices [D, F].
         out_scale: Standard deviation of a new matrix [F, D].
         dropout: Share of the features in the middle that are zeroed.
@@ -58,7 +58,8 @@ class FeedForward(nn.Module):
         up = self.param("up", *into)
         hidden = affine(x, up, self._bias("up_bias", hidden_width))
         if self.gated:
-            gate = affine(x, self.param("gate", *into), None)
+            gate = self.param("gate", *into)
+            gate = affine(x, gate, self._bias("gate_bias", hidden_width))
             hidden = activate(gate) * hidden
         else:
             hidden = activate(hidden)

@@ -30,6 +30,27 @@ def segment_mask(
     return jnp.where(visible_BTS, jnp.float32(0), jnp.float32(_MASKED))
 
 
+def hide_far(
+    mask: Float[Array, "B T S"],
+    queries: Int[Array, "B T"],
+    keys: Int[Array, "B S"],
+    window: int | None,
+) -> Float[Array, "B T S"]:
+    """Hides the keys that stand `window` tokens or more in front of a query too.
+
+    Args:
+        mask: Added to the attention scores without a window.
+        queries: Position of each attending token.
+        keys: Position of each attended token; a single row where all rows have the
+            same.
+        window: Tokens that a token sees, itself among them; None for all of them.
+    """
+    if window is None:
+        return mask
+    near_BTS = queries[:, :, None] - keys[:, None, :] < window
+    return jnp.where(near_BTS, mask, jnp.float32(_MASKED))
+
+
 def number_seen(mask: Float[Array, "B T S"]) -> Int[Array, "B T"]:
     """Counts the tokens that a mask lets each token attend to."""
     return (mask == 0).sum(axis=-1, dtype=jnp.int32)

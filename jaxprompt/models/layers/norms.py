@@ -1,14 +1,21 @@
 """Norms: of the root mean square alone, or with mean and offset; in float32."""
 
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+NormKind: TypeAlias = Literal["layer", "rms", "rms_plus_one"]
+"""What a model's norms are: layer norm; the root mean square; or that with a scale of
+one plus the weights, as in Gemma."""
+
 
 def rms_norm(
-    x: Float[Array, "B T D"], scale: Float[Array, " D"], epsilon: float
-) -> Float[Array, "B T D"]:
+    x: Float[Array, "*B D"], scale: Float[Array, " D"], epsilon: float
+) -> Float[Array, "*B D"]:
     """Divides by the root mean square, in float32; no mean, no offset.
 
     Source: Zhang and Sennrich 2019, eq. 4 (arXiv:1910.07467).
@@ -16,7 +23,8 @@ def rms_norm(
     x_f32 = x.astype(jnp.float32)
     mean_square = jnp.mean(jnp.square(x_f32), axis=-1, keepdims=True)
     normed = x_f32 * jax.lax.rsqrt(mean_square + epsilon)
-    return (normed * scale.astype(jnp.float32)[None, None, :]).astype(x.dtype)
+    scale_f32 = scale.astype(jnp.float32).reshape((1,) * (x.ndim - 1) + (-1,))
+    return (normed * scale_f32).astype(x.dtype)
 
 
 def layer_norm(
@@ -37,15 +45,47 @@ def layer_norm(
     return (scaled + bias.astype(jnp.float32)[None, None, :]).astype(x.dtype)
 
 
-class LayerNorm(nn.Module):
-    """Layer norm, with its scale and its bias [D]."""
+def normalise(
+    kind: NormKind,
+    x: Float[Array, "*B D"],
+    weights: Mapping[str, Float[Array, " D"]],
+    epsilon: float,
+) -> Float[Array, "*B D"]:
+    """Normalises the last axis.
 
+    Args:
+        kind: Which norm; only "rms" and "rms_plus_one" take other than three axes.
+        x: What to normalise.
+        weights: "scale" and, of a layer norm, "bias".
+        epsilon: Added to the variance, or to the mean square.
+    """
+    scale = weights["scale"]
+    if kind == "layer":
+        return layer_norm(x, scale, weights["bias"], epsilon)
+    if kind == "rms_plus_one":
+        scale = 1.0 + scale.astype(jnp.float32)
+    return rms_norm(x, scale, epsilon)
+
+
+class Norm(nn.Module):
+    """A norm over the last axis, with its weights; new ones change nothing.
+
+    Attributes:
+        kind: Which norm.
+        width: Size of the last axis.
+        epsilon: Added to the variance, or to the mean square.
+    """
+
+    kind: NormKind
     width: int
     epsilon: float
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """Normalises every token by itself."""
-        scale = self.param("scale", nn.initializers.ones, (self.width,))
-        bias = self.param("bias", nn.initializers.zeros, (self.width,))
-        return layer_norm(x, scale, bias, self.epsilon)
+        zeros, ones = nn.initializers.zeros, nn.initializers.ones
+        start = zeros if self.kind == "rms_plus_one" else ones
+        weights = {"scale": self.param("scale", start, (self.width,))}
+        if self.kind == "layer":
+            weights["bias"] = self.param("bias", zeros, (self.width,))
+        return normalise(self.kind, x, weights, self.epsilon)

@@ -53,7 +53,7 @@ class Block(nn.Module):
             heads=config.heads,
             kv_heads=config.heads,
             head_width=head_width,
-            biases=False,
+            biases=(),
             scale=1.0,
             query_scale=(width * head_width) ** -0.5,
             into_scale=width**-0.5,

@@ -348,7 +348,7 @@ class T5:
                 y,
                 mask,
                 bias,
-                before=[] if own is None else [own.part(read[0], prefix_bias)],
+                before=[] if own is None else [own.part(read[0], bias=prefix_bias)],
                 cross=cross,
                 past=(keys, values, index),
             )
@@ -394,7 +394,7 @@ class T5:
                     stack, rows, in_front, bidirectional=bidirectional
                 )
             )(rows_since_start(segments))
-        return lambda layer: (prefix.part(layer, bias),)
+        return lambda layer: (prefix.part(layer, bias=bias),)
 
     def _block(self, stack: str) -> Block:
         return Block(self.config, decoder=stack == "decoder", dropout=self.dropout)

@@ -1,0 +1,117 @@
+"""What the tokens of a pass see, and by how much they turn, in each kind of layer."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxprompt.models.decoder.config import LayerKind
+from jaxprompt.models.layers.masks import hide_far, number_seen, segment_mask
+from jaxprompt.models.layers.rotary import Turn
+from jaxprompt.models.prefix import Prefix
+
+
+class Places(NamedTuple):
+    """Where tokens stand.
+
+    Attributes:
+        segments: Example of each token within its row, from 1; 0 on padding.
+        positions: Of each token within its example, what is in front of it counted;
+            on padding, any.
+    """
+
+    segments: Int[Array, "B T"]
+    positions: Int[Array, "B T"]
+
+
+class Sight(NamedTuple):
+    """What the tokens of a pass see in the layers of one kind.
+
+    Attributes:
+        own: Added to the scores of the pass's own tokens.
+        source: Added to those of the source in front; None where there is none.
+        prefix: Added to those of the prefix; None where all of it is seen.
+        turn: By how much queries and keys turn; None for not at all.
+    """
+
+    own: Float[Array, "B T S"]
+    source: Float[Array, "B T S"] | None
+    prefix: Float[Array, "B T P"] | None
+    turn: Turn | None
+
+
+def places_of(segments: Int[Array, "B T"], first: int) -> Places:
+    """Counts the tokens of each segment, the first of which stands at `first`."""
+    seen = number_seen(segment_mask(segments, segments, causal=True))
+    return Places(segments, first + seen - 1)
+
+
+def sights(
+    kinds: Sequence[LayerKind],
+    places: Places,
+    own: Places,
+    *,
+    causal: bool,
+    source: Places | None,
+    prefix: Prefix | None,
+    dtype: str,
+) -> list[Sight]:
+    """Returns what is seen in layers of each kind, all of one structure.
+
+    Args:
+        kinds: Distinct kinds of layers.
+        places: Of the attending tokens.
+        own: Of the pass's own tokens, those of earlier steps among them.
+        causal: Whether a token sees only the rows of `own` up to its own.
+        source: Of the source, all of which is in front.
+        prefix: What is in front of that.
+        dtype: Dtype to compute in.
+    """
+    at, windows = places.positions, [kind.window for kind in kinds]
+    ages = prefix is not None and prefix.in_front and any(windows)
+
+    def see(kind: LayerKind) -> Sight:
+        mask = segment_mask(places.segments, own.segments, causal=causal)
+        own_seen = hide_far(mask, at, own.positions, kind.window)
+        source_seen = prefix_seen = None
+        if source is not None:
+            mask = segment_mask(places.segments, source.segments)
+            source_seen = hide_far(mask, at, source.positions, kind.window)
+        if prefix is not None and ages:
+            mask = jnp.zeros((*at.shape, prefix.length), jnp.float32)
+            in_front = jnp.arange(prefix.length)[None]
+            prefix_seen = hide_far(mask, at, in_front, kind.window)
+        turn = _turn(kinds, kind, at, dtype)
+        return Sight(own_seen, source_seen, prefix_seen, turn)
+
+    return [see(kind) for kind in kinds]
+
+
+def _turn(
+    kinds: Sequence[LayerKind],
+    kind: LayerKind,
+    positions: Int[Array, "B T"],
+    dtype: str,
+) -> Turn | None:
+    """Returns the turn of one kind: by no angle where only other kinds turn."""
+    if kind.rotary is not None:
+        return kind.rotary.turn(positions, dtype)
+    others = [other.rotary for other in kinds if other.rotary is not None]
+    if not others:
+        return None
+    shape = (*positions.shape, others[0].width // 2)
+    return Turn(jnp.ones(shape, dtype), jnp.zeros(shape, dtype))
+
+
+def stacked(found: Sequence[Sight]) -> Sight:
+    """Stacks what is seen in each kind, for a loop over layers that picks one."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+
+
+def numbered(layers: Sequence[LayerKind]) -> tuple[tuple[LayerKind, ...], np.ndarray]:
+    """Returns the distinct kinds, and the number of each layer's kind, int32 [N]."""
+    kinds = tuple(dict.fromkeys(layers))
+    return kinds, np.array([kinds.index(kind) for kind in layers], np.int32)
