@@ -17,6 +17,7 @@ FAMILIES = {
     "t5": (parameters.T5, PUBLISHED["google/t5-v1_1-small"]),
     "t5_tied": (parameters.T5, PUBLISHED["google-t5/t5-small"]),
     "gpt2": (parameters.DECODER, PUBLISHED["openai-community/gpt2"]),
+    "llama": (parameters.DECODER, PUBLISHED["meta-llama/Meta-Llama-3-8B"]),
 }
 
 

@@ -290,12 +290,29 @@ GPT2 = {
     "bos_token_id": 1,
     "eos_token_id": 1,
 }
+LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 8,
+    "hidden_size": 4,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "num_hidden_layers": 1,
+    "intermediate_size": 8,
+    "max_position_embeddings": 8,
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e4,
+    "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+    "tie_word_embeddings": True,
+    "attention_bias": False,
+    "eos_token_id": [1, 2],
+}
 
 
 @given(
-    sound=st.sampled_from([T5, GPT2]),
+    sound=st.sampled_from([T5, GPT2, LLAMA]),
     changes=st.dictionaries(
-        st.sampled_from(sorted({**T5, **GPT2})),
+        st.sampled_from(sorted({**T5, **GPT2, **LLAMA})),
         wrong_values.filter(lambda x: not isinstance(x, int) or abs(x) < 100),
         max_size=2,
     ),
@@ -308,6 +325,12 @@ GPT2 = {
 @example(GPT2, {"activation_function": {}})
 @example(GPT2, {"n_inner": "8"})
 @example(GPT2, {"layer_norm_epsilon": [1]})
+@example(LLAMA, {"rope_scaling": {"rope_type": ["linear"]}})
+@example(LLAMA, {"rope_scaling": {"rope_type": "yarn", "factor": "4"}})
+@example(LLAMA, {"hidden_act": {}})
+@example(LLAMA, {"eos_token_id": {}})
+@example(LLAMA, {"num_key_value_heads": "1"})
+@example(LLAMA, {"rope_theta": [1]})
 @settings(max_examples=40)
 def test_a_config_of_wrong_values(tmp_path: Path, sound: dict, changes: dict):
     """Whatever it says, the weights beside it are those of no such model."""

@@ -2,60 +2,25 @@
 
 import dataclasses
 import functools
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import safetensors.numpy
+from golden_files import GOLDEN, Golden
 
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.t5.model import T5
 from jaxprompt.shapes import Params
-
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-
-
-@dataclasses.dataclass(frozen=True)
-class Golden:
-    """One file of tools/make_golden.py, its weights also as a Hugging Face folder."""
-
-    folder: Path
-    arrays: Mapping[str, np.ndarray]
-
-    def weights(self) -> dict[str, np.ndarray]:
-        return {
-            name.removeprefix("weights/"): array
-            for name, array in self.arrays.items()
-            if name.startswith("weights/")
-        }
-
-    def config(self) -> dict:
-        return json.loads(str(self.arrays["config"]))
-
-    def write(
-        self,
-        weights: Mapping[str, np.ndarray] | None = None,
-        config: Mapping | None = None,
-    ) -> Path:
-        """Writes the folder, with other weights or another config where given."""
-        self.folder.mkdir(exist_ok=True)
-        text = json.dumps(self.config() if config is None else config)
-        (self.folder / "config.json").write_text(text)
-        path = self.folder / "model.safetensors"
-        tensors = dict(self.weights() if weights is None else weights)
-        safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
-        return self.folder
 
 
 @pytest.fixture
 def golden(tmp_path: Path) -> Callable[[str], Golden]:
     def read(name: str) -> Golden:
         with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as file:
-            found = Golden(tmp_path / name, dict(file))
+            found = Golden(tmp_path / Path(name).name, dict(file))
         found.write()
         return found
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Union
 
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
-from jaxprompt.models.families import gpt2, t5
+from jaxprompt.models.families import gpt2, llama, t5
 from jaxprompt.models.families.family import Family
 from jaxprompt.quoting import quoted
 
-FAMILIES: tuple[Family, ...] = (t5.FAMILY, gpt2.FAMILY)
+FAMILIES: tuple[Family, ...] = (t5.FAMILY, gpt2.FAMILY, llama.FAMILY)
 
 CONFIGS: tuple[type[Config], ...] = tuple(family.config for family in FAMILIES)
 """The class of each family's sizes and switches."""

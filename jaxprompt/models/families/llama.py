@@ -1,0 +1,160 @@
+"""Llama, and what is built like it, as SmolLM2: config.json and published sizes."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from jaxprompt.models.decoder.config import RotaryConfig, Switches
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.checked_settings import flag
+from jaxprompt.models.families.family import Family, HuggingFace
+from jaxprompt.models.families.rotary_in_hugging_face import (
+    layout,
+    make_config,
+    read_sizes,
+    settings_of,
+)
+from jaxprompt.models.layers.rotary import Llama3
+from jaxprompt.models.weights.source import Tensors
+
+ALL_BIASES = ("query", "key", "value", "out")
+
+
+@dataclasses.dataclass(frozen=True)
+class LlamaConfig(RotaryConfig):
+    """The sizes and switches that tell one Llama from another; see `RotaryConfig`.
+
+    Attributes:
+        attention_bias: Whether the four matrices of attention have biases.
+        ffn_bias: Whether those of the feed-forward layer have.
+    """
+
+    family: ClassVar[str] = "Llama"
+
+    attention_bias: bool = False
+    ffn_bias: bool = False
+
+    @property
+    def switches(self) -> Switches:
+        """Those of `RotaryConfig`, with biases where the model has them."""
+        return dataclasses.replace(
+            super().switches,
+            attention_biases=ALL_BIASES if self.attention_bias else (),
+            ffn_biases=self.ffn_bias,
+        )
+
+
+def _read_config(
+    settings: Mapping[str, Any], path: Path, tensors: Tensors
+) -> LlamaConfig:
+    fields = read_sizes(settings, path, ids=(1, 2, None))
+    for ours, theirs in _BIASES.items():
+        fields[ours] = flag(settings, theirs, str(path), default=False)
+    return make_config(LlamaConfig, path, tensors, fields)
+
+
+def _settings_of(config: LlamaConfig, dtype: str) -> dict[str, Any]:
+    biases = {theirs: getattr(config, ours) for ours, theirs in _BIASES.items()}
+    return settings_of(config, dtype, "llama", "LlamaForCausalLM") | biases
+
+
+_BIASES = {"attention_bias": "attention_bias", "ffn_bias": "mlp_bias"}
+
+
+def _smollm2(width: int, heads: int, kv_heads: int, layers: int) -> LlamaConfig:
+    large = width == 2048
+    return LlamaConfig(
+        vocab_size=49_152,
+        width=width,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_width=64,
+        ffn_width=4 * width if large else width * 8 // 3,
+        layers=layers,
+        positions=8192,
+        norm_epsilon=1e-5,
+        theta=130_000.0 if large else 100_000.0,
+        tied=True,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+
+
+def _llama3(
+    width: int,
+    heads: int,
+    ffn_width: int,
+    layers: int,
+    head_width: int = 128,
+    factor: float | None = None,
+    tied: bool = False,
+) -> LlamaConfig:
+    scaling = None if factor is None else Llama3(factor, 1.0, 4.0, 8192)
+    return LlamaConfig(
+        vocab_size=128_256,
+        width=width,
+        heads=heads,
+        kv_heads=8,
+        head_width=head_width,
+        ffn_width=ffn_width,
+        layers=layers,
+        positions=8192 if factor is None else 131_072,
+        norm_epsilon=1e-5,
+        theta=500_000.0,
+        scaling=scaling,
+        tied=tied,
+        bos_token_id=128_000,
+        eos_token_id=128_001,
+    )
+
+
+_PUBLISHED: Mapping[str, LlamaConfig] = MappingProxyType(
+    {
+        "HuggingFaceTB/SmolLM2-135M": _smollm2(576, 9, 3, 30),
+        "HuggingFaceTB/SmolLM2-360M": _smollm2(960, 15, 5, 32),
+        "HuggingFaceTB/SmolLM2-1.7B": _smollm2(2048, 32, 32, 24),
+        "meta-llama/Llama-2-7b-hf": LlamaConfig(
+            vocab_size=32_000,
+            width=4096,
+            heads=32,
+            kv_heads=32,
+            head_width=128,
+            ffn_width=11_008,
+            layers=32,
+            positions=4096,
+            norm_epsilon=1e-5,
+            bos_token_id=1,
+            eos_token_id=2,
+        ),
+        "meta-llama/Meta-Llama-3-8B": _llama3(4096, 32, 14_336, 32),
+        "meta-llama/Llama-3.1-8B": _llama3(4096, 32, 14_336, 32, factor=8.0),
+        "meta-llama/Llama-3.2-1B": _llama3(
+            2048, 32, 8192, 16, head_width=64, factor=32.0, tied=True
+        ),
+        "meta-llama/Llama-3.2-3B": _llama3(3072, 24, 8192, 28, factor=32.0, tied=True),
+    }
+)
+"""Hub name -> sizes and switches.
+
+Source: the released configurations; Ben Allal et al. 2025 (arXiv:2502.02737) for
+SmolLM2, Touvron et al. 2023 (arXiv:2307.09288) and Grattafiori et al. 2024
+(arXiv:2407.21783) for Llama.
+"""
+
+
+FAMILY = Family(
+    name=LlamaConfig.family,
+    config=LlamaConfig,
+    make=Decoder,
+    published=_PUBLISHED,
+    hugging_face=HuggingFace(
+        model_types=("llama",),
+        auto_class="AutoModelForCausalLM",
+        read_config=_read_config,
+        write_config=_settings_of,
+        layout=layout,
+    ),
+)
+"""Llama 2 and 3, SmolLM2, and models of their kind."""

@@ -1,0 +1,43 @@
+"""What PyTorch says of a small model, as a file, and as a Hugging Face folder."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """One file of tools/make_golden*.py, its weights also as a Hugging Face folder."""
+
+    folder: Path
+    arrays: Mapping[str, np.ndarray]
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {
+            name.removeprefix("weights/"): array
+            for name, array in self.arrays.items()
+            if name.startswith("weights/")
+        }
+
+    def config(self) -> dict:
+        return json.loads(str(self.arrays["config"]))
+
+    def write(
+        self,
+        weights: Mapping[str, np.ndarray] | None = None,
+        config: Mapping | None = None,
+    ) -> Path:
+        """Writes the folder, with other weights or another config where given."""
+        self.folder.mkdir(exist_ok=True)
+        text = json.dumps(self.config() if config is None else config)
+        (self.folder / "config.json").write_text(text)
+        path = self.folder / "model.safetensors"
+        tensors = dict(self.weights() if weights is None else weights)
+        safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
+        return self.folder

@@ -1,0 +1,106 @@
+"""Every kind of decoder equals PyTorch transformers, from files made once."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from golden_files import GOLDEN, Golden
+
+from jaxprompt.evaluate.decode import beam, greedy
+from jaxprompt.models.load import load
+from jaxprompt.models.prefix import Prefix
+from jaxprompt.prompts.prompt import empty_prompt
+from jaxprompt.shapes import Batch
+
+VARIANTS = sorted(path.stem for path in (GOLDEN / "decoders").iterdir())
+SOURCE = 9
+"""Tokens of each row that are read as the source; what follows is the target."""
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def loaded(request, tmp_path_factory):
+    """A model, and what PyTorch says of it."""
+    with np.load(GOLDEN / "decoders" / f"{request.param}.npz") as file:
+        golden = Golden(tmp_path_factory.mktemp("golden") / "model", dict(file))
+    return *load(golden.write()), golden.arrays
+
+
+def rows_of(backbone, params, arrays):
+    """Embeds the rows; the last begins with the prompt. Also, which are tokens."""
+    table, seen = backbone.table(params), arrays["seen"]
+    x = np.array(table[jnp.asarray(arrays["ids"] + 1)])
+    x[-1, : len(arrays["prompt"])] = arrays["prompt"]
+    return jnp.asarray(x), jnp.asarray(seen, jnp.int32)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def score(backbone, params, x, segments):
+    return backbone.logits(params, x[:, :0], segments[:, :0], x, segments)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def score_behind(backbone, params, x, segments, prefix):
+    """Reads the source, then the target."""
+    source, target = jnp.split(segments, [SOURCE], axis=1)
+    prefix = {"decoder": prefix}
+    encoded = backbone.encode(params, x[:, :SOURCE], source, prefix=prefix)
+    y = x[:, SOURCE:]
+    return backbone.decode(params, encoded, source, y, target, prefix=prefix)
+
+
+def test_logits_equal_pytorch_with_padding_and_with_a_prompt(loaded):
+    backbone, params, arrays = loaded
+    seen = arrays["seen"] > 0
+    found = np.asarray(score(backbone, params, *rows_of(*loaded)))[seen]
+    expected = arrays["logits"][seen]
+    np.testing.assert_allclose(found[:, 1 : expected.shape[1] + 1], expected, atol=1e-4)
+    assert (found[:, [0, expected.shape[1] + 1]] == -1e9).all()
+
+
+def test_logits_behind_a_prefix_equal_pytorch(loaded):
+    backbone, params, arrays = loaded
+    keys, values = arrays["prefix"]
+    prefix = Prefix(keys, values, jnp.arange(len(arrays["ids"])))
+    found = score_behind(backbone, params, *rows_of(*loaded), prefix)
+    seen = arrays["seen"][:, SOURCE:] > 0
+    expected = arrays["logits_behind"][:, SOURCE:][seen]
+    found = np.asarray(found)[seen][:, 1 : expected.shape[1] + 1]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def first_row(backbone, params, arrays):
+    """Returns the joined tree without a prompt, and a batch of the first row."""
+    ids = arrays["ids"][:1] + 1
+    ones = np.ones_like(ids)[:, :-1]
+    batch = Batch(
+        inputs=ids[:, :-1],
+        input_segments=ones,
+        targets=ids[:, -1:],
+        target_inputs=ids[:, -1:],
+        target_segments=ones[:, :1],
+        weights=np.float32(ones[:, :1]),
+        members=np.zeros(1, np.int32),
+    )
+    joined = {"model": params, "prompt": empty_prompt(backbone.width)}
+    return joined, jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), batch)
+
+
+def test_greedy_steps_equal_pytorch(loaded):
+    arrays = loaded[-1]
+    length = arrays["greedy"].shape[1]
+    search = functools.partial(greedy, loaded[0], length=length, end=-1)
+    found = jax.jit(search)(*first_row(*loaded))
+    np.testing.assert_array_equal(found - 1, arrays["greedy"])
+
+
+def test_beams_equal_pytorch(loaded):
+    """Three beams, and no brevity penalty."""
+    arrays = loaded[-1]
+    length = arrays["beam"].shape[1]
+    options = {"length": length, "beams": 3, "alpha": 0.0, "end": 3}
+    search = functools.partial(beam, loaded[0], **options)
+    ids, scores = jax.jit(search)(*first_row(*loaded))
+    np.testing.assert_array_equal(np.maximum(ids - 1, 0), arrays["beam"])
+    np.testing.assert_allclose(scores, arrays["beam_scores"], atol=1e-4)
