@@ -84,6 +84,19 @@ def find_checkpoint(
     )
 
 
+def is_here(name: str) -> bool:
+    """Tells whether a name is of a bundled model, a folder or a GGUF file.
+
+    Args:
+        name: What may be a Hub name.
+    """
+    if is_bundled(name):
+        return True
+    # Not Path.is_dir, which fails on a name that is too long.
+    place = os.path.expanduser(name)
+    return os.path.isdir(place) or (is_gguf(Path(place)) and os.path.isfile(place))
+
+
 def find_here(name: str) -> Checkpoint | None:
     """Finds a bundled model, a folder or a GGUF file; None if a name is none of them.
 
@@ -94,9 +107,7 @@ def find_here(name: str) -> Checkpoint | None:
         FileNotFoundError: As `find_checkpoint`.
         ValueError: As `find_checkpoint`.
     """
-    # Not Path.is_dir, which fails on a name that is too long.
-    here = os.path.isdir(name) or (is_gguf(Path(name)) and os.path.isfile(name))
-    return find_checkpoint(name) if is_bundled(name) or here else None
+    return find_checkpoint(name) if is_here(name) else None
 
 
 def load(

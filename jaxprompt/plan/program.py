@@ -2,21 +2,19 @@
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxprompt.bundled import resolve
 from jaxprompt.config import VOCABULARY, Run
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
 from jaxprompt.models.families import PUBLISHED, make_backbone
-from jaxprompt.models.load import find_checkpoint
+from jaxprompt.models.load import find_checkpoint, is_here
 from jaxprompt.models.quantise import quantise
 from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt
@@ -85,9 +83,10 @@ def sizes_of(run: Run) -> Config:
         )
     if model.name in PUBLISHED:
         return PUBLISHED[model.name]
-    if not Path(resolve(model.name)).expanduser().is_dir():
+    if not is_here(model.name):
         raise ValueError(
-            f"no sizes known for {model.name!r}: give the folder of a model, or one of "
+            f"no sizes known for {model.name!r}: give the folder or GGUF file of a "
+            "model, or one of "
             f"{', '.join(sorted(PUBLISHED))}"
         )
     return find_checkpoint(model.name).config

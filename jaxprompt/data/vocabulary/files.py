@@ -3,7 +3,6 @@
 import functools
 from pathlib import Path
 
-from jaxprompt.data.vocabulary.gguf_model import read_gguf_model
 from jaxprompt.data.vocabulary.model_tokenizer import FILES, read_tokenizer
 from jaxprompt.data.vocabulary.pieces import Pieces
 from jaxprompt.data.vocabulary.sentencepiece_model import (
@@ -55,6 +54,9 @@ def read_vocabulary(
         ValueError: If it is no vocabulary, or lacks padding or end-of-sequence.
     """
     if is_gguf(path):
+        # Imported here, as it brings a library that other vocabularies do not need.
+        from jaxprompt.data.vocabulary.gguf_model import read_gguf_model
+
         return read_gguf_model(path)
     if path.suffix == ".json":
         return read_tokenizer(path, causal=causal)

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxprompt.bundled import is_bundled
 from jaxprompt.config import Run
 from jaxprompt.interop import hub
-from jaxprompt.models.load import find_checkpoint, open_backbone
+from jaxprompt.models.load import find_checkpoint, is_here, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.prompt import Prompt
@@ -108,7 +107,7 @@ def _find_model(run: Run | None, provenance: Provenance) -> Checkpoint | None:
     """Finds the prompt's own model, if it is at hand: nothing is downloaded."""
     name = (run.model.name if run is not None else None) or provenance.backbone
     place: str | Path | None = name
-    if not is_bundled(name) and not Path(name).is_dir():
+    if not is_here(name):
         place = hub.find_cached(provenance.backbone, provenance.revision)
     if place is None:
         return None
