@@ -2,7 +2,9 @@
 
 import itertools
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -82,3 +84,89 @@ def add_sentencepiece(writer: gguf.GGUFWriter, model: SentencePieceProcessor) ->
     writer.add_unk_token_id(model.unk_id())
     writer.add_bos_token_id(model.bos_id())
     writer.add_eos_token_id(model.eos_id())
+
+
+_ARCHITECTURES = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
+
+
+def write_model(
+    path: Path,
+    settings: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    *,
+    architecture: str,
+    kind: str = "F32",
+    more: Mapping[str, float | str] = {},
+    divisors: np.ndarray | None = None,
+) -> None:
+    """Writes a model that a Hugging Face folder holds.
+
+    Args:
+        path: The file to make.
+        settings: What config.json says.
+        tensors: The weights by Hugging Face's names.
+        architecture: What the file calls it.
+        kind: How matrices are stored; all else is float32.
+        more: Further metadata, by keys behind the architecture.
+        divisors: What rotary frequencies are divided by.
+    """
+    writer = start_file(path, architecture)
+    writer.add_context_length(settings["max_position_embeddings"])
+    writer.add_embedding_length(settings["hidden_size"])
+    writer.add_block_count(settings["num_hidden_layers"])
+    writer.add_feed_forward_length(settings["intermediate_size"])
+    writer.add_head_count(settings["num_attention_heads"])
+    writer.add_head_count_kv(settings["num_key_value_heads"])
+    writer.add_key_length(settings["head_dim"])
+    writer.add_value_length(settings["head_dim"])
+    writer.add_layer_norm_rms_eps(settings["rms_norm_eps"])
+    writer.add_rope_freq_base(settings["rope_theta"])
+    writer.add_rope_dimension_count(settings["head_dim"])
+    writer.add_vocab_size(settings["vocab_size"])
+    for name in ("bos", "eos", "pad"):
+        if settings.get(f"{name}_token_id") is not None:
+            getattr(writer, f"add_{name}_token_id")(settings[f"{name}_token_id"])
+    for key, value in more.items():
+        add = {
+            int: writer.add_uint32,
+            float: writer.add_float32,
+            str: writer.add_string,
+        }
+        add[type(value)](f"{architecture}.{key}", value)
+    quantisation = gguf.GGMLQuantizationType[kind]
+    for name, value in in_file(settings, tensors, architecture).items():
+        if value.ndim == 1:
+            writer.add_tensor(name, value)
+        else:
+            packed = gguf.quantize(value, quantisation)
+            writer.add_tensor(name, packed, raw_dtype=quantisation)
+    if divisors is not None:
+        writer.add_tensor("rope_freqs.weight", divisors.astype(np.float32))
+    finish(writer)
+
+
+def in_file(
+    settings: Mapping[str, Any], tensors: Mapping[str, np.ndarray], architecture: str
+) -> dict[str, np.ndarray]:
+    """Returns tensors by the names and in the layout of GGUF files.
+
+    Source: conversion/llama.py (`permute`) and conversion/gemma.py of llama.cpp.
+    """
+    layers = settings["num_hidden_layers"]
+    names = gguf.get_tensor_name_map(_ARCHITECTURES[architecture], layers)
+    heads = {
+        "q_proj": settings["num_attention_heads"],
+        "k_proj": settings["num_key_value_heads"],
+    }
+    found = {}
+    for name, value in tensors.items():
+        begin, end = name.rsplit(".", 1)
+        last = begin.rsplit(".", 1)[-1]
+        if architecture == "llama" and last in heads:
+            count = heads[last]
+            halves = value.reshape(count, 2, len(value) // count // 2, *value.shape[1:])
+            value = halves.swapaxes(1, 2).reshape(value.shape)
+        if architecture.startswith("gemma") and last.endswith("norm"):
+            value = value + 1
+        found[f"{names.get_name(begin)}.{end}"] = value
+    return found

@@ -1,0 +1,226 @@
+"""GGUF files: the model of the folder that each was made of, weight for weight."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gguf
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+from gguf_files import in_file, write_model
+
+from jaxprompt.models.load import find_checkpoint, load
+from jaxprompt.models.weights.checkpoint import read_params
+from jaxprompt.shapes import Params
+
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 256,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "max_position_embeddings": 64,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 100_000.0,
+    "hidden_act": "silu",
+    "tie_word_embeddings": True,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 2,
+}
+
+
+def draw_tensors(settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Draws the weights of a model, by the names of Hugging Face."""
+    draw, kind = np.random.default_rng(0), settings["model_type"]
+    width, ffn = settings["hidden_size"], settings["intermediate_size"]
+    query = settings["num_attention_heads"] * settings["head_dim"]
+    key = settings["num_key_value_heads"] * settings["head_dim"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (settings["vocab_size"], width),
+        "model.norm.weight": (width,),
+    }
+    if not settings["tie_word_embeddings"]:
+        shapes["lm_head.weight"] = (settings["vocab_size"], width)
+    layer = {
+        "self_attn.q_proj.weight": (query, width),
+        "self_attn.k_proj.weight": (key, width),
+        "self_attn.v_proj.weight": (key, width),
+        "self_attn.o_proj.weight": (width, query),
+        "mlp.gate_proj.weight": (ffn, width),
+        "mlp.up_proj.weight": (ffn, width),
+        "mlp.down_proj.weight": (width, ffn),
+        "post_attention_layernorm.weight": (width,),
+    }
+    if kind != "olmo2":
+        layer["input_layernorm.weight"] = (width,)
+    if kind in ("gemma2", "gemma3_text"):
+        layer["pre_feedforward_layernorm.weight"] = (width,)
+    if kind in ("gemma2", "gemma3_text", "olmo2"):
+        layer["post_feedforward_layernorm.weight"] = (width,)
+    if kind in ("qwen3", "gemma3_text", "olmo2"):
+        whole = kind == "olmo2"
+        layer["self_attn.q_norm.weight"] = (query if whole else settings["head_dim"],)
+        layer["self_attn.k_norm.weight"] = (key if whole else settings["head_dim"],)
+    if kind == "qwen2" or settings.get("attention_bias"):
+        layer |= {
+            "self_attn.q_proj.bias": (query,),
+            "self_attn.k_proj.bias": (key,),
+            "self_attn.v_proj.bias": (key,),
+        }
+    if settings.get("attention_bias"):
+        layer["self_attn.o_proj.bias"] = (width,)
+    for n in range(settings["num_hidden_layers"]):
+        shapes |= {f"model.layers.{n}.{name}": shape for name, shape in layer.items()}
+    return {
+        name: draw.normal(0.0, 0.1, shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def write_folder(
+    folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
+) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(settings))
+    safetensors.numpy.save_file(dict(tensors), folder / "model.safetensors")
+    return folder
+
+
+def assert_same_params(found: Params, expected: Params, tolerance: float = 0.0) -> None:
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for (path, ours), theirs in zip(
+        jax.tree.leaves_with_path(found), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(
+            ours, theirs, rtol=0, atol=tolerance, err_msg=jax.tree_util.keystr(path)
+        )
+
+
+FAMILIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    # Name -> architecture, settings, and metadata that the sizes do not tell.
+    "llama": ("llama", {"model_type": "llama"}, {}),
+    "llama with biases": (
+        "llama",
+        {"model_type": "llama", "attention_bias": True, "tie_word_embeddings": False},
+        {},
+    ),
+    "linear": (
+        "llama",
+        {"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 4.0}},
+        {"rope.scaling.type": "linear", "rope.scaling.factor": 4.0},
+    ),
+    "yarn": (
+        "llama",
+        {
+            "model_type": "llama",
+            "rope_scaling": {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "original_max_position_embeddings": 16,
+                "beta_fast": 16.0,
+            },
+        },
+        {
+            "rope.scaling.type": "yarn",
+            "rope.scaling.factor": 4.0,
+            "rope.scaling.original_context_length": 16,
+            "rope.scaling.yarn_beta_fast": 16.0,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_file_is_the_model_of_its_folder(name: str, tmp_path: Path):
+    architecture, own, more = FAMILIES[name]
+    settings = {**SIZES, **own}
+    tensors = draw_tensors(settings)
+    folder = write_folder(tmp_path / "folder", settings, tensors)
+    path = tmp_path / "model.gguf"
+    write_model(path, settings, tensors, architecture=architecture, more=more)
+    theirs, ours = load(folder), load(path)
+    assert ours[0].config == theirs[0].config
+    above = architecture.startswith("gemma")
+    assert_same_params(ours[1], theirs[1], tolerance=1e-7 if above else 0.0)
+    # One model has one identity, whatever its files are; w + 1 - 1 is not always w.
+    assert above or ours[0].fingerprint == theirs[0].fingerprint
+    assert ours[0].name == "model.gguf"
+    assert ours[0].vocabulary == str(path)
+
+
+@pytest.mark.parametrize(
+    "kind", ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
+)
+def test_matrices_of_every_kind_are_what_the_library_unpacks(kind: str, tmp_path: Path):
+    settings = {**SIZES, "model_type": "llama"}
+    tensors = draw_tensors(settings)
+    quantisation = gguf.GGMLQuantizationType[kind]
+    # In the file a row is packed as a whole, so the order of rows does not matter.
+    unpacked = {
+        name: value
+        if value.ndim == 1
+        else gguf.dequantize(gguf.quantize(value, quantisation), quantisation)
+        for name, value in tensors.items()
+    }
+    folder = write_folder(tmp_path / "folder", settings, unpacked)
+    path = tmp_path / "model.gguf"
+    write_model(path, settings, tensors, architecture="llama", kind=kind)
+    (theirs, expected), (ours, found) = load(folder), load(path)
+    assert_same_params(found, expected)
+    assert ours.fingerprint == theirs.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"), [("Q4_K", 144), ("Q5_K", 176), ("Q6_K", 210)]
+)
+def test_blocks_of_256_are_what_the_library_unpacks(
+    kind: str, size: int, tmp_path: Path
+):
+    settings = {**SIZES, "model_type": "llama", "num_hidden_layers": 1}
+    tensors, draw = draw_tensors(settings), np.random.default_rng(0)
+    quantisation = gguf.GGMLQuantizationType[kind]
+    writer = gguf.GGUFWriter(str(tmp_path / "model.gguf"), "llama")
+    write_model(tmp_path / "plain.gguf", settings, tensors, architecture="llama")
+    reader = gguf.GGUFReader(tmp_path / "plain.gguf")
+    for field in reader.fields.values():
+        if field.name.startswith("llama."):
+            writer.add_key_value(field.name, field.contents(), field.types[0])
+    unpacked = {}
+    for name, value in in_file(settings, tensors, "llama").items():
+        if value.ndim == 1:
+            writer.add_tensor(name, value)
+            unpacked[name] = value
+            continue
+        # The library packs none of these kinds: any bytes without huge scales will do.
+        packed = draw.integers(0, 56, (len(value), size)).astype(np.uint8)
+        writer.add_tensor(name, packed, raw_dtype=quantisation)
+        unpacked[name] = gguf.dequantize(packed, quantisation)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    _, found = load(tmp_path / "model.gguf")
+    up = unpacked["blk.0.ffn_up.weight"]
+    np.testing.assert_array_equal(found["layers"]["ffn"]["up"][0], up.T)
+    query = unpacked["blk.0.attn_q.weight"].reshape(4, 32, 2, 256)
+    query = query.swapaxes(1, 2).reshape(256, 256)
+    np.testing.assert_array_equal(found["layers"]["attention"]["query"][0], query.T)
+    table = unpacked["token_embd.weight"]
+    np.testing.assert_array_equal(found["embedding"][1:41], table)
+
+
+def test_int8_weights_are_those_of_the_unpacked_folder(tmp_path: Path):
+    settings = {**SIZES, "model_type": "llama", "num_hidden_layers": 1}
+    tensors = draw_tensors(settings)
+    folder = write_folder(tmp_path / "folder", settings, tensors)
+    path = tmp_path / "model.gguf"
+    write_model(path, settings, tensors, architecture="llama")
+    theirs = read_params(find_checkpoint(folder), "bfloat16", None, quantise="int8")
+    ours = read_params(find_checkpoint(path), "bfloat16", None, quantise="int8")
+    assert_same_params(ours, theirs)
