@@ -118,13 +118,21 @@ def test_models_that_are_not_built_are_refused(variant, settings, message):
         load(folder)
 
 
-def test_a_kind_that_hugging_face_has_no_word_for_is_not_saved(variant, tmp_path):
+def test_a_divisor_for_each_frequency_is_longrope_of_one_list(variant, tmp_path):
     backbone, params = load(variant("llama").folder)
-    scaling = Divided((1.0, 2.0, 3.0, 4.0))
+    scaling = Divided((1.0, 2.0, 3.0, 4.5))
     config = dataclasses.replace(backbone.config, scaling=scaling)
-    backbone = dataclasses.replace(backbone, config=config)
-    with pytest.raises(ValueError, match="a divisor for each frequency have no name"):
-        save(tmp_path / "saved", backbone, params)
+    save(tmp_path / "saved", dataclasses.replace(backbone, config=config), params)
+    assert load(tmp_path / "saved")[0].config == config
+    rope = json.loads((tmp_path / "saved/config.json").read_text())["rope_scaling"]
+    for other in ({"long_factor": [1.0] * 4}, {"attention_factor": 1.2}):
+        write_settings(tmp_path / "saved", rope_scaling={**rope, **other})
+        with pytest.raises(ValueError, match="kind 'longrope' cannot be read"):
+            load(tmp_path / "saved")
+    lists = {"short_factor": [1.0] * 3, "long_factor": [1.0] * 3}
+    write_settings(tmp_path / "saved", rope_scaling={**rope, **lists})
+    with pytest.raises(ValueError, match="have 3 divisors, but heads of width 8"):
+        load(tmp_path / "saved")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 from jaxprompt.models.config import check_config
 from jaxprompt.models.layers.norms import NormKind
-from jaxprompt.models.layers.rotary import Rotary, Scaling
+from jaxprompt.models.layers.rotary import Divided, Rotary, Scaling
 from jaxprompt.models.prefix import Site, SiteName
 from jaxprompt.quoting import quoted
 
@@ -178,8 +178,9 @@ class RotaryConfig(DecoderConfig):
 
     Raises:
         ValueError: As for `DecoderConfig`; or if heads of keys and values do not divide
-            those of queries, the head width is odd, or `sliding` is not as long as
-            there are layers.
+            those of queries, the head width is odd, there are divisors for another
+            number of pairs of features, or `sliding` is not as long as there are
+            layers.
     """
 
     activation: str = "silu"
@@ -212,6 +213,14 @@ class RotaryConfig(DecoderConfig):
                 f"{self.family} window {quoted(self.window)}: use 1 or more tokens, or "
                 "None"
             )
+        if isinstance(self.scaling, Divided):
+            pairs = len(self.scaling.divisors)
+            if 2 * pairs != self.head_width:
+                raise ValueError(
+                    f"{self.family} rotary positions have {pairs} divisors, but heads "
+                    f"of width {self.head_width} have {self.head_width // 2} pairs of "
+                    "features"
+                )
         if len(self.sliding) not in (0, self.layers):
             raise ValueError(
                 f"{self.family} sliding has {len(self.sliding)} entries for "

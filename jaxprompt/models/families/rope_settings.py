@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxprompt.models.families.checked_settings import flag, number, size
 from jaxprompt.models.layers.rotary import (
+    Divided,
     Linear,
     Llama3,
     Scaling,
@@ -35,8 +36,9 @@ def read_rope(
         layer_type: Of which layers, where a model has two kinds; None if it has one.
 
     Raises:
-        ValueError: If the kind is none of default, linear, llama3 and yarn, or a number
-            is missing or impossible.
+        ValueError: If the kind is none of default, linear, llama3 and yarn, nor a
+            longrope of one list for texts of every length; or if a number is missing or
+            impossible.
     """
     older = settings.get("rope_scaling")
     rope = settings.get("rope_parameters") if older is None else older
@@ -47,7 +49,8 @@ def read_rope(
     if not isinstance(rope, Mapping):
         raise ValueError(f"{path}: {name} {quoted(rope)} is no JSON object")
     kind = rope.get("rope_type") or rope.get("type") or "default"
-    if kind not in _KINDS or "mrope_section" in rope:
+    divided = kind == "longrope" and _has_one_list(rope)
+    if not (divided or kind in _KINDS) or "mrope_section" in rope:
         kind = "mrope" if "mrope_section" in rope else kind
         raise ValueError(
             f"{path}: rotary positions of kind {quoted(kind)} cannot be read: only "
@@ -77,6 +80,8 @@ def _scaling(
 ) -> Scaling | None:
     if kind == "default":
         return None
+    if kind == "longrope":
+        return Divided(tuple(_numbers(rope, "short_factor", of_rope)))
     factor = number(rope, "factor", of_rope)
     if kind == "linear":
         return Linear(factor)
@@ -119,16 +124,33 @@ def _scaling(
     )
 
 
-def write_rope(theta: float, scaling: Scaling | None) -> dict[str, Any]:
+def _has_one_list(rope: Mapping[str, Any]) -> bool:
+    """Tells whether longrope divides each frequency by the same number always.
+
+    Such a model scales as `layers.rotary.Divided` does. Another has a second list for
+    longer texts, or multiplies cosine and sine.
+    """
+    short = rope.get("short_factor")
+    same = isinstance(short, list) and short == rope.get("long_factor")
+    return same and rope.get("attention_factor") == 1
+
+
+def _numbers(rope: Mapping[str, Any], key: str, where: str) -> list[float]:
+    return [number({key: value}, key, where) for value in rope[key]]
+
+
+def write_rope(theta: float, scaling: Scaling | None, positions: int) -> dict[str, Any]:
     """Returns what config.json says, in the older spelling, which all versions read.
 
-    Raises:
-        ValueError: If Hugging Face's files have no word for the kind.
+    Args:
+        theta: Base of the wavelengths.
+        scaling: How they are scaled.
+        positions: Tokens that a sequence can have.
     """
-    return {"rope_theta": theta, "rope_scaling": _written(scaling)}
+    return {"rope_theta": theta, "rope_scaling": _written(scaling, positions)}
 
 
-def _written(scaling: Scaling | None) -> dict[str, Any] | None:
+def _written(scaling: Scaling | None, positions: int) -> dict[str, Any] | None:
     if scaling is None:
         return None
     if isinstance(scaling, Linear):
@@ -141,19 +163,24 @@ def _written(scaling: Scaling | None) -> dict[str, Any] | None:
             "high_freq_factor": scaling.high_factor,
             "original_max_position_embeddings": scaling.positions,
         }
-    if isinstance(scaling, Yarn):
-        settings = {
-            "rope_type": "yarn",
-            "factor": scaling.factor,
-            "original_max_position_embeddings": scaling.positions,
-            "beta_fast": scaling.fast,
-            "beta_slow": scaling.slow,
-            "truncate": scaling.truncate,
+    if isinstance(scaling, Divided):
+        divisors = list(scaling.divisors)
+        return {
+            "rope_type": "longrope",
+            "short_factor": divisors,
+            "long_factor": divisors,
+            "factor": 1.0,
+            "attention_factor": 1.0,
+            "original_max_position_embeddings": positions,
         }
-        if scaling.attention is not None:
-            settings["attention_factor"] = scaling.attention
-        return settings
-    raise ValueError(
-        "rotary positions with a divisor for each frequency have no name in a "
-        "Hugging Face folder: load the model from its own safetensors to save it"
-    )
+    settings = {
+        "rope_type": "yarn",
+        "factor": scaling.factor,
+        "original_max_position_embeddings": scaling.positions,
+        "beta_fast": scaling.fast,
+        "beta_slow": scaling.slow,
+        "truncate": scaling.truncate,
+    }
+    if scaling.attention is not None:
+        settings["attention_factor"] = scaling.attention
+    return settings

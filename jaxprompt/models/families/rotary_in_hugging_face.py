@@ -153,7 +153,7 @@ def settings_of(
     activations["silu"] = "silu"
     return {
         **{theirs: getattr(config, ours) for ours, theirs in names.items()},
-        **write_rope(config.theta, config.scaling),
+        **write_rope(config.theta, config.scaling, config.positions),
         **{key: getattr(config, key) for key in _IDS},
         "architectures": [auto_class],
         "hidden_act": activations.get(config.activation, config.activation),
