@@ -7,6 +7,7 @@ from typing import Any
 
 import gguf
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -173,6 +174,35 @@ def test_matrices_of_every_kind_are_what_the_library_unpacks(kind: str, tmp_path
     write_model(path, settings, tensors, architecture="llama", kind=kind)
     (theirs, expected), (ours, found) = load(folder), load(path)
     assert_same_params(found, expected)
+    assert ours.fingerprint == theirs.fingerprint
+
+
+def test_divisors_of_frequencies_are_those_of_llama_3(tmp_path: Path):
+    """GGUF files of Llama 3.1 say by a tensor alone how positions are scaled."""
+    scaling = {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 256,
+    }
+    settings = {**SIZES, "model_type": "llama", "rope_scaling": scaling}
+    tensors = draw_tensors(settings)
+    theirs, _ = load(write_folder(tmp_path / "folder", settings, tensors))
+    # As llama.cpp's converter writes them.
+    frequencies = 100_000.0 ** -(np.arange(0, 64, 2) / 64)
+    turns = 256 * frequencies / (2 * np.pi)
+    smooth = np.clip((turns - 1.0) / (4.0 - 1.0), 0, 1)
+    divisors = 1 / ((1 - smooth) / 8.0 + smooth)
+    path = tmp_path / "model.gguf"
+    write_model(path, settings, tensors, architecture="llama", divisors=divisors)
+    ours, _ = load(path)
+    positions = jnp.arange(50)[None]
+    turns = [
+        backbone.config.kind(0).rotary.turn(positions, "float32")
+        for backbone in (ours, theirs)
+    ]
+    np.testing.assert_allclose(*(turn.sine for turn in turns), atol=2e-6)
     assert ours.fingerprint == theirs.fingerprint
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from jaxprompt.models.decoder.config import RotaryConfig, Switches
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import flag
+from jaxprompt.models.families.decoder_in_gguf import decoder_gguf
 from jaxprompt.models.families.family import Family, HuggingFace
 from jaxprompt.models.families.rotary_in_hugging_face import (
     layout,
@@ -156,5 +157,6 @@ FAMILY = Family(
         write_config=_settings_of,
         layout=layout,
     ),
+    gguf=(decoder_gguf("llama", in_pairs=True),),
 )
 """Llama 2 and 3, SmolLM2, and models of their kind."""
