@@ -149,7 +149,8 @@ def _folder_of(run: Run) -> str:
 
 def _check_files(planned: Sequence[PlannedRun]) -> None:
     """Looks for the models and the data of all runs that are not finished."""
-    from jaxprompt.runs.ready.prepare import check_files, vocabulary_of
+    from jaxprompt.runs.ready.frozen import vocabulary_of
+    from jaxprompt.runs.ready.prepare import check_files
 
     # A name on the Hub is asked for once.
     found = functools.cache(

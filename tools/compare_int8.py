@@ -52,14 +52,14 @@ def collect_logits(files: Sequence[str], settings: Sequence[str]) -> np.ndarray:
     """
     run, _ = configure(files, settings)
     split = run.data.scored_split
-    ready = prepare(run, splits=(split,))
-    rows = LossSet(ready.task, split, ready.lengths, ready.soft_ids(0))
-    params = ready.join(empty_prompt(ready.backbone.width))
+    job = prepare(run, splits=(split,))
+    rows = LossSet(job.task, split, job.lengths, job.frozen.soft_ids(0))
+    params = job.frozen.join(empty_prompt(job.frozen.backbone.width))
     logits = jax.jit(prompted_logits, static_argnums=0)
     found = []
     for some in rows.batches(run.evaluation.batch_size):
-        batch = ready.place_batch(some.batch)
-        logits_BLV = np.asarray(logits(ready.backbone, params, batch))
+        batch = job.frozen.place_batch(some.batch)
+        logits_BLV = np.asarray(logits(job.frozen.backbone, params, batch))
         found.append(logits_BLV[np.asarray(some.batch.weights) > 0])
     return np.concatenate(found)
 

@@ -22,7 +22,8 @@ from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.report.text.table import table
-from jaxprompt.runs.ready.prepare import Ready, prepare
+from jaxprompt.runs.ready.job import Job
+from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.shapes import Batch
 
 RUN = "gin/runs/prompt_tuning.gin"
@@ -30,23 +31,23 @@ ROWS = 5000
 """Most rows of a split."""
 
 
-def features(ready: Ready, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def features(job: Job, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns mean embeddings and mean encoder states, [rows, D] each, and classes."""
     rows = EvaluationSet(
-        ready.task, split, ready.lengths, ready.soft_ids(0), num_examples=ROWS
+        job.task, split, job.lengths, job.frozen.soft_ids(0), num_examples=ROWS
     )
-    params = ready.join(empty_prompt(ready.backbone.width))
+    params = job.frozen.join(empty_prompt(job.frozen.backbone.width))
 
     @jax.jit
     def means(batch: Batch) -> tuple[jax.Array, ...]:
-        words = prompted_embed(ready.backbone, params, batch.inputs, batch.members)
-        states = prompted_encode(ready.backbone, params, batch)
+        words = prompted_embed(job.frozen.backbone, params, batch.inputs, batch.members)
+        states = prompted_encode(job.frozen.backbone, params, batch)
         real_BT1 = (batch.input_segments > 0)[..., None]
         count = jnp.maximum(real_BT1.sum(axis=1), 1)
         return tuple((x * real_BT1).sum(axis=1) / count for x in (words, states))
 
     def both(batch: Batch) -> np.ndarray:
-        return np.concatenate(means(ready.place_batch(batch)), axis=-1)
+        return np.concatenate(means(job.frozen.place_batch(batch)), axis=-1)
 
     with example_bar(rows.num_examples, split, leave=False) as advance:
         found = predict_rows(both, rows.batches(64), rows.num_examples, advance)
@@ -80,10 +81,8 @@ if __name__ == "__main__":
         ]
         run, _ = configure([RUN, file], settings)
         data = run.data
-        ready = prepare(run, splits=(data.train_split, data.scored_split))
-        train, test = (
-            features(ready, s) for s in (data.train_split, data.scored_split)
-        )
+        job = prepare(run, splits=(data.train_split, data.scored_split))
+        train, test = (features(job, s) for s in (data.train_split, data.scored_split))
         counts = np.bincount(test[2])
         scores = [
             probe(a, train[2], b, test[2])

@@ -37,8 +37,9 @@ from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.keep.output import check_output, write_json
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.optimizer import make_optimizer
-from jaxprompt.runs.ready.prepare import Ready, prepare
+from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.shapes import Batch, resize
 from jaxprompt.sharding import DATA
 from jaxprompt.terminal import say, say_lines
@@ -93,17 +94,17 @@ def diagnose(
     splits = tuple(dict.fromkeys((data.train_split, data.validation_split)))
     options = {"splits": splits, "another_backbone": another_backbone}
     if prompt_file is None:
-        ready = prepare(run, **options)
-        prompt = start = ready.start_prompt()
+        job = prepare(run, **options)
+        prompt = start = job.start_prompt()
     else:
         prompt, provenance = load_prompt(prompt_file)
         start = load_start(prompt_file)
-        ready = prepare(run, trained=[provenance], **options)
+        job = prepare(run, trained=[provenance], **options)
     is_trained = prompt_file is not None
-    findings = list(_examine(ready, prompt, start, is_trained=is_trained))
+    findings = list(_examine(job, prompt, start, is_trained=is_trained))
     say_lines(lay_out(findings))
     content = {
-        "backbone": ready.backbone.name,
+        "backbone": job.frozen.backbone.name,
         "task": run.data.task_name,
         "prompt": None if prompt_file is None else str(prompt_file),
         "healthy": all(finding.verdict != "wrong" for finding in findings),
@@ -138,20 +139,20 @@ def _check_run(run: Run) -> None:
 
 
 def _examine(
-    ready: Ready, prompt: Prompt, start: Prompt | None, *, is_trained: bool
+    job: Job, prompt: Prompt, start: Prompt | None, *, is_trained: bool
 ) -> Iterator[Finding]:
     """Yields the finding of each check: the task's, the model's, the prompt's."""
-    case = _make_case(ready, prompt)
+    case = _make_case(job, prompt)
     of_case = [
         *(check_padding, check_cache),
         *([] if case.folded is None else [check_folding]),
         *(check_adaptation, check_norms, check_effect, check_gradient),
     ]
     checks: list[Callable[[], list[Finding]]] = [
-        lambda: [check_labels(ready.task), *_coverage(ready), _reach(ready)],
+        lambda: [check_labels(job.task), *_coverage(job), _reach(job)],
         *(functools.partial(_only, check, case) for check in of_case),
-        lambda: [_rate(case, ready.run, start)],
-        lambda: _scores(ready, case) if is_trained else _no_scores(),
+        lambda: [_rate(case, job.run, start)],
+        lambda: _scores(job, case) if is_trained else _no_scores(),
     ]
     for check in tqdm(checks, desc="examining", leave=False):
         yield from check()
@@ -161,60 +162,59 @@ def _only(check: Callable[[Case], Finding], case: Case) -> list[Finding]:
     return [check(case)]
 
 
-def _coverage(ready: Ready) -> list[Finding]:
-    split, lengths = ready.run.data.train_split, ready.lengths
-    share = measure_coverage(ready.task, split, lengths, limit=_LOOKED_AT)
+def _coverage(job: Job) -> list[Finding]:
+    split, lengths = job.run.data.train_split, job.lengths
+    share = measure_coverage(job.task, split, lengths, limit=_LOOKED_AT)
     return [check_truncation(share, lengths), check_unknown(share)]
 
 
-def _reach(ready: Ready) -> Finding:
+def _reach(job: Job) -> Finding:
     """Scores the true targets of the rows that the run is validated on."""
-    run = ready.run
+    run = job.run
     if run.evaluation.method == LOSS:
         return skipped(REACH, f"Method {LOSS!r} gives no answers to score.")
     rows = EvaluationSet(
-        ready.task,
+        job.task,
         run.data.validation_split,
-        ready.lengths,
-        ready.soft_ids(0),
+        job.lengths,
+        job.frozen.soft_ids(0),
         num_examples=run.evaluation.num_examples,
     )
     return check_reach(rows.perfect().score, rows.limits())
 
 
-def _make_case(ready: Ready, prompt: Prompt) -> Case:
+def _make_case(job: Job, prompt: Prompt) -> Case:
     """Takes the first rows of the run's training, behind the prompt and without it."""
-    task, split = ready.task, ready.run.data.train_split
-    devices = ready.mesh.shape[DATA]
+    task, split = job.task, job.run.data.train_split
+    devices = job.frozen.mesh.shape[DATA]
     rows = max(min(_ROWS, task.num_examples(split)) // devices, 1) * devices
 
-    def batch(ready: Ready, length: int) -> Batch:
+    def batch(job: Job, length: int) -> Batch:
         batches = train_batches(
             task,
             split,
-            ready.training_lengths(length),
-            ready.soft_ids(length),
+            job.training_lengths(length),
+            job.frozen.soft_ids(length),
             batch_size=rows,
-            seed=ready.run.seed,
+            seed=job.run.seed,
         )
         return next(batches)[0]
 
-    backbone, folded = ready.backbone, None
-    if backbone.folds and prompt.length:
-        folded = batch(ready, prompt.length)
+    folded = None
+    if job.frozen.backbone.folds and prompt.length:
+        folded = batch(job, prompt.length)
         folded = _resize(folded, _width(folded))
-        backbone = dataclasses.replace(backbone, folds=False)
-    unfolded = dataclasses.replace(ready, backbone=backbone)
+    unfolded = dataclasses.replace(job, frozen=job.frozen.unfolded())
     behind = batch(unfolded, prompt.length)
     width = _width(behind)
     return Case(
-        backbone=backbone,
+        backbone=unfolded.frozen.backbone,
         vocabulary=task.vocabulary,
         prompt=prompt,
         rows=_resize(behind, width),
         plain=_resize(batch(unfolded, 0), width),
-        join=ready.join,
-        place=ready.place_batch,
+        join=job.frozen.join,
+        place=job.frozen.place_batch,
         folded=folded,
     )
 
@@ -252,20 +252,20 @@ def _no_scores() -> list[Finding]:
     return [skipped(COLLAPSE, reason), skipped(MAJORITY, reason)]
 
 
-def _scores(ready: Ready, case: Case) -> list[Finding]:
+def _scores(job: Job, case: Case) -> list[Finding]:
     """Scores a sample of the validation split."""
-    run = ready.run
+    run = job.run
     if run.evaluation.method == LOSS:
         reason = f"Method {LOSS!r} gives no answers to score."
         return [skipped(COLLAPSE, reason), skipped(MAJORITY, reason)]
     sample = EvaluationSet(
-        ready.task,
+        job.task,
         run.data.validation_split,
-        ready.lengths,
-        ready.soft_ids(case.prompt.length),
+        job.lengths,
+        job.frozen.soft_ids(case.prompt.length),
         num_examples=_SAMPLE,
     )
-    predict = functools.partial(ready.predict(ready.task), case.params)
+    predict = functools.partial(job.predict(job.task), case.params)
     scores = sample.score(predict, run.evaluation.batch_size)
     return [
         check_collapse(scores, sample.texts),

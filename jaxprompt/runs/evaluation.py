@@ -46,12 +46,12 @@ def evaluate(
     split = split or run.data.scored_split
     check_output(output, overwrite)
     prompt, provenance = load_prompt(prompt_file)
-    ready = prepare(
+    job = prepare(
         run, splits=(split,), trained=[provenance], another_backbone=another_backbone
     )
-    report = make_report(ready, split, prompt.length)
+    report = make_report(job, split, prompt.length)
     report_limits(report)
-    measured = report.measure(ready.join(prompt))
+    measured = report.measure(job.frozen.join(prompt))
     result = result_of(measured, run.data.task_name)
     return _show(result, output)
 
@@ -109,12 +109,12 @@ def evaluate_ensemble(
             f"no prompt for {', '.join(missing)}: name prompts of every task, or set "
             "another TASK"
         )
-    ready = prepare(
+    job = prepare(
         run, splits=(split,), trained=provenances, another_backbone=another_backbone
     )
-    report = ScoreReport(ready, split, bank.length, members)
+    report = ScoreReport(job, split, bank.length, members)
     report_limits(report)
-    measured = report.measure(ready.join(bank))
+    measured = report.measure(job.frozen.join(bank))
     files = [{"file": str(file)} for file in runs]
     named = [m | f for m, f in zip(measured.members, files, strict=True)]
     result = result_of(measured._replace(members=named), run.data.task_name)

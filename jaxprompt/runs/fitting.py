@@ -18,7 +18,7 @@ from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.runs.keep.workdir import CHECKPOINTS
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.shapes import Batch, Params, unpacked_batch
 from jaxprompt.sharding import fetch, host_share
 from jaxprompt.terminal import say
@@ -45,33 +45,33 @@ class Best(NamedTuple):
     seconds: float
 
 
-def check_training(ready: Ready, start: Prompt) -> None:
+def check_training(job: Job, start: Prompt) -> None:
     """Refuses what the first step would fail on; writes nothing, and computes nothing.
 
     Args:
-        ready: What is to be trained, and on what.
+        job: What is to be trained, and on what.
         start: The bank to start from; empty where the model trains.
 
     Raises:
         ValueError: If the training split does not fill a batch, or a row of the run's
             lengths does not fit in the model.
     """
-    run = ready.run
+    run = job.run
     starts = tuple(Position() for _ in range(run.num_members))
-    stream = _batches(ready, start.length)(starts)
+    stream = _batches(job, start.length)(starts)
     if run.data.pack:  # Only packing tells how many rows there are.
         next(stream)
-    lengths = ready.training_lengths(start.length)
-    widths = (len(ready.soft_ids(start.length)) + lengths.inputs, lengths.targets)
+    lengths = job.training_lengths(start.length)
+    widths = (len(job.frozen.soft_ids(start.length)) + lengths.inputs, lengths.targets)
     rows = unpacked_batch(
         *(np.zeros((run.batch_size, width), np.int32) for width in widths)
     )
-    logits = functools.partial(prompted_logits, ready.backbone)
-    jax.eval_shape(logits, ready.join(start), rows)
+    logits = functools.partial(prompted_logits, job.frozen.backbone)
+    jax.eval_shape(logits, job.frozen.join(start), rows)
 
 
 def fit_best(
-    ready: Ready,
+    job: Job,
     start: Prompt,
     tx: optax.GradientTransformationExtraArgs,
     validate: Callable[[Params], Validation],
@@ -80,7 +80,7 @@ def fit_best(
     """Trains, or goes on where a checkpoint in the workdir ends.
 
     Args:
-        ready: What is trained, and on what.
+        job: What is trained, and on what.
         start: The bank to start from; empty where the model trains.
         tx: From `runs.ready.optimizer.make_optimizer`.
         validate: From the joined tree to each member's score.
@@ -93,20 +93,20 @@ def fit_best(
             the data or the model changed since the run started.
         train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
-    run, pace, members = ready.run, ready.run.pace, ready.run.num_members
+    run, pace, members = job.run, job.run.pace, job.run.num_members
     train_step = make_train_step(
-        ready.backbone,
+        job.frozen.backbone,
         tx,
         freeze=MASKS[run.trains],
-        seeds=[seed for _, seed in ready.members][:members],
+        seeds=[seed for _, seed in job.members][:members],
         z_loss=run.optimizer.z_loss,
         accumulate=run.optimizer.accumulate,
     )
-    state, frozen = init_state(ready.join(start), tx, MASKS[run.trains])
+    state, frozen = init_state(job.frozen.join(start), tx, MASKS[run.trains])
     progress = Progress(tuple(MemberProgress() for _ in range(members)))
     first_host = jax.process_index() == 0
     checkpoints = Checkpoints(
-        workdir / CHECKPOINTS, inputs=_inputs(ready), formerly=_formerly(ready)
+        workdir / CHECKPOINTS, inputs=_inputs(job), formerly=_formerly(job)
     )
     try:
         saved = checkpoints.latest(state)
@@ -126,15 +126,15 @@ def fit_best(
             state,
             frozen,
             train_step,
-            _batches(ready, start.length),
+            _batches(job, start.length),
             pace,
             batch_size=run.batch_size * members,
             progress=progress,
             evaluate=validate,
             checkpoints=checkpoints,
             log=log,
-            place=ready.place_training_batch,
-            name_batch=functools.partial(_name_batch, ready),
+            place=job.place_training_batch,
+            name_batch=functools.partial(_name_batch, job),
         )
         steps = tuple(m.best_step or int(state.step) for m in progress.members)
         trained = _best_of(state, steps, checkpoints)
@@ -150,21 +150,21 @@ def _bank(members: int) -> str:
 
 
 def _batches(
-    ready: Ready, length: int
+    job: Job, length: int
 ) -> Callable[[Positions], Iterator[tuple[Batch, Positions]]]:
     """Returns this host's share of the run's batches, from any position on."""
-    run, data = ready.run, ready.run.data
-    shard = host_share(ready.mesh)
+    run, data = job.run, job.run.data
+    shard = host_share(job.frozen.mesh)
     batch_size = run.batch_size // shard[1]
     if run.trains == "model":
-        tasks = ready.tasks
+        tasks = job.tasks
 
         def of_model(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
             # Not by `yield`: data that does not fit is told when this is called.
             batches = mixed_batches(
                 tasks,
                 data.train_split,
-                ready.training_lengths(0),
+                job.training_lengths(0),
                 batch_size=batch_size,
                 seed=run.seed,
                 start=starts[0],
@@ -174,14 +174,14 @@ def _batches(
             return ((batch, (position,)) for batch, position in batches)
 
         return of_model
-    bank = [Member(ready.tasks[place], seed) for place, seed in ready.members]
+    bank = [Member(job.tasks[place], seed) for place, seed in job.members]
 
     def of_bank(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
         return bank_batches(
             bank,
             data.train_split,
-            ready.training_lengths(length),
-            ready.soft_ids(length),
+            job.training_lengths(length),
+            job.frozen.soft_ids(length),
             starts,
             batch_size=batch_size,
             pack=data.pack,
@@ -191,15 +191,15 @@ def _batches(
     return of_bank
 
 
-def _inputs(ready: Ready) -> dict[str, str]:
+def _inputs(job: Job) -> dict[str, str]:
     """Returns the hash of everything that the run reads, by a name for messages."""
-    data = ready.run.data
+    data = job.run.data
     splits = (data.train_split, data.validation_split, data.scored_split)
     read = [
-        *((task, of, splits) for task, of in zip(data.tasks, ready.tasks, strict=True)),
+        *((task, of, splits) for task, of in zip(data.tasks, job.tasks, strict=True)),
         *(
             (task, of, (data.shift_split,))
-            for task, of in zip(data.shift_to, ready.shift_to, strict=True)
+            for task, of in zip(data.shift_to, job.shift_to, strict=True)
         ),
     ]
     found = {}
@@ -207,55 +207,53 @@ def _inputs(ready: Ready) -> dict[str, str]:
         for name, digest in data_hashes(task, wanted).items():
             found[f"{name} of task {settings.label} ({settings.place})"] = digest
     # A new model is a function of the configuration.
-    if ready.backbone.fingerprint:
-        found[_name_of_model(ready)] = ready.backbone.fingerprint
+    if job.frozen.backbone.fingerprint:
+        found[_name_of_model(job)] = job.frozen.backbone.fingerprint
     return found
 
 
-def _formerly(ready: Ready) -> dict[str, str]:
+def _formerly(job: Job) -> dict[str, str]:
     """Returns the hash of what earlier versions saw of the model, by the same name."""
-    return {_name_of_model(ready): ready.backbone.first_fingerprint}
+    return {_name_of_model(job): job.frozen.backbone.first_fingerprint}
 
 
-def _name_of_model(ready: Ready) -> str:
-    return f"the model {ready.run.model.name}"
+def _name_of_model(job: Job) -> str:
+    return f"the model {job.run.model.name}"
 
 
-def _name_batch(ready: Ready, state: TrainState, positions: Positions) -> str:
+def _name_batch(job: Job, state: TrainState, positions: Positions) -> str:
     """Says which examples of which tasks a batch held.
 
     Of a bank only the members that have broken are named, where it shows: theirs are no
     numbers any more.
     """
-    run, data = ready.run, ready.run.data
+    run, data = job.run, job.run.data
     if run.trains == "model":
-        everything = (range(len(ready.tasks)), run.seed, positions[0])
-        return f"{_name_rows(ready, *everything)} of {data.train_split!r}"
+        everything = (range(len(job.tasks)), run.seed, positions[0])
+        return f"{_name_rows(job, *everything)} of {data.train_split!r}"
     rows_MPD = fetch(state.trained["prompt"].rows)
     broken = [not np.isfinite(rows_PD).all() for rows_PD in rows_MPD]
     named = [
-        _name_rows(ready, [place], seed, position)
+        _name_rows(job, [place], seed, position)
         for (place, seed), position, is_broken in zip(
-            ready.members, positions, broken, strict=True
+            job.members, positions, broken, strict=True
         )
         if is_broken or not any(broken)
     ]
     return f"{'; '.join(named)} of {data.train_split!r}"
 
 
-def _name_rows(
-    ready: Ready, places: Sequence[int], seed: int, position: Position
-) -> str:
+def _name_rows(job: Job, places: Sequence[int], seed: int, position: Position) -> str:
     """Names the batch, and its examples unless they are packed: then many are near."""
-    run, split = ready.run, ready.run.data.train_split
-    labels = [ready.run.data.tasks[place].label for place in places]
+    run, split = job.run, job.run.data.train_split
+    labels = [job.run.data.tasks[place].label for place in places]
     name = (
         f"batch {position.batch} of epoch {position.epoch + 1} of {', '.join(labels)}"
         f" with seed {seed}"
     )
     if run.data.pack:
         return name
-    sizes = [ready.tasks[place].num_examples(split) for place in places]
+    sizes = [job.tasks[place].num_examples(split) for place in places]
     numbers: dict[int, list[int]] = defaultdict(list)
     for example in examples_of(sizes, position, batch_size=run.batch_size, seed=seed):
         numbers[example.task].append(example.number + 1)

@@ -76,7 +76,7 @@ def inspect(
         reading = read_rows(prompt, start)
     else:
         # Only the model's words need what reads data.
-        from jaxprompt.runs.ready.prepare import vocabulary_of
+        from jaxprompt.runs.ready.frozen import vocabulary_of
 
         checkpoint = _find_model(run, provenance, another_backbone)
         words, started = _words_of(run, provenance)

@@ -56,14 +56,14 @@ def export_model(
     prompt, provenance = load_prompt(prompt_file)
     if provenance.causal:
         raise _no_encoder(provenance.backbone)
-    ready = prepare(run, trained=[provenance], another_backbone=another_backbone)
-    backbone = ready.backbone
+    job = prepare(run, trained=[provenance], another_backbone=another_backbone)
+    backbone = job.frozen.backbone
     if backbone.causal:
         raise _no_encoder(backbone.name)
     check_replaceable(output, file_names(backbone))
     label_ids = None
     if evaluation.method == "rank":
-        label_ids = ready.task.label_ids(data.target_length)
+        label_ids = job.task.label_ids(data.target_length)
         # Behind the longest label there is nothing to score.
         label_ids = label_ids[:, : np.count_nonzero(label_ids, axis=1).max()]
     answering = Answering(
@@ -72,10 +72,10 @@ def export_model(
         length=evaluation.decode_length or data.target_length,
         beams=evaluation.beams,
         alpha=evaluation.alpha,
-        labels=(ready.task.labels or ()) if evaluation.method == "rank" else (),
+        labels=(job.task.labels or ()) if evaluation.method == "rank" else (),
         label_ids=label_ids,
     )
-    params = ready.join(prompt)
+    params = job.frozen.join(prompt)
     write_program(output, backbone, params, answering, provenance, _text_format(run))
     say(
         f"wrote {output}: {provenance.backbone} with the prompt of {prompt_file}; "

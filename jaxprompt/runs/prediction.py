@@ -1,14 +1,12 @@
 """Answering rows that have no labels: with a prompt file, or each row with its own."""
 
 import collections
-import dataclasses
+import functools
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, Run
@@ -16,13 +14,16 @@ from jaxprompt.data.read.answered import check_writable, write_answers
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.requests import read_requests, request_rows
 from jaxprompt.data.rows.row_batches import join_members, predict_rows, sorted_batches
-from jaxprompt.data.tasks.task import Task
-from jaxprompt.prompts.file import Provenance, load_prompt
+from jaxprompt.evaluate.score import Predict
+from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import Prompt, lengthen, stack
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.keep.output import check_output
-from jaxprompt.runs.ready.prepare import Ready, prepare
+from jaxprompt.runs.ready.frozen import open_model
+from jaxprompt.runs.ready.job import Job
+from jaxprompt.runs.ready.prepare import check_has_task, mesh_of
 from jaxprompt.runs.ready.together import answer_settings, check_together
+from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.shapes import Batch
 from jaxprompt.strict_json import as_json, printable_json
 from jaxprompt.terminal import say
@@ -34,20 +35,16 @@ ANSWER_FIELD = "prediction"
 """Where its answer stands, unless told otherwise."""
 
 
-class Member(NamedTuple):
+class Answering(NamedTuple):
     """A prompt that answers rows.
 
     Attributes:
-        run: What it was trained with.
-        task: Its task.
+        job: Its run and its task, on the model that all share.
         prompt: The prompt.
-        provenance: Where it comes from.
     """
 
-    run: Run
-    task: Task
+    job: Job
     prompt: Prompt
-    provenance: Provenance
 
 
 def predict(
@@ -97,23 +94,22 @@ def predict(
     owners = _owners(rows, list(runs), prompt_field)
     loaded = {file: load_prompt(file) for file in runs}
     first = next(iter(runs.values()))
-    ready = prepare(
-        first,
-        trained=[provenance for _, provenance in loaded.values()],
-        another_backbone=another_backbone,
-    )
-    lengths = {prompt.length for prompt, _ in loaded.values()}
-    if ready.backbone.folds and len(lengths) > 1:
+    mesh = mesh_of(first, trains=False)
+    model = open_model(first.model)
+    tasks = [run.data.tasks[0].load(model.vocabulary) for run in runs.values()]
+    trained = [provenance for _, provenance in loaded.values()]
+    check_prompts(trained, model.backbone, another_backbone=another_backbone)
+    frozen = model.load(mesh)
+    prompts = [prompt for prompt, _ in loaded.values()]
+    if frozen.backbone.folds and len({prompt.length for prompt in prompts}) > 1:
         # A bank's prefixes have one length; as tokens in rows, prompts have their own.
-        unfolded = dataclasses.replace(ready.backbone, folds=False)
-        ready = dataclasses.replace(ready, backbone=unfolded)
-    vocabulary = ready.task.vocabulary
+        frozen = frozen.unfolded()
     members = [
-        Member(run, run.data.tasks[0].load(vocabulary), *loaded[file])
-        for file, run in runs.items()
+        Answering(Job(frozen, run, (task,)), prompt)
+        for run, task, prompt in zip(runs.values(), tasks, prompts, strict=True)
     ]
     asked = [_without(row, prompt_field) for row in rows]
-    texts = _answer(ready, members, asked, owners)
+    texts = _answer(members, asked, owners)
     written = write_answers(rows, texts, answer_field, suffix)
     if target is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -130,55 +126,44 @@ def predict(
 
 
 def _answer(
-    ready: Ready,
-    members: Sequence[Member],
-    rows: Sequence[Row],
-    owners: Sequence[int],
+    members: Sequence[Answering], rows: Sequence[Row], owners: Sequence[int]
 ) -> list[str]:
     """Answers each row behind its member's prompt; returns the texts in order."""
-    longest = max(member.prompt.length for member in members)
-    params = ready.join(stack([lengthen(m.prompt, longest) for m in members]))
+    job = members[0].job
+    longest = max(prompt.length for _, prompt in members)
+    params = job.frozen.join(stack([lengthen(p, longest) for _, p in members]))
     numbers_of: dict[int, list[int]] = collections.defaultdict(list)
     for number, owner in enumerate(owners):
         numbers_of[owner].append(number)
     # Only ranking needs a program of its own, for each set of label words.
-    shared: dict[Callable[..., np.ndarray], list[int]] = collections.defaultdict(list)
-    seeds = [member.run.seed for member in members]
+    shared: dict[Predict, list[int]] = collections.defaultdict(list)
+    seeds = [member.job.run.seed for member in members]
     for owner in numbers_of:
-        shared[ready.predict(members[owner].task, seeds)].append(owner)
+        shared[job.predict(members[owner].job.task, seeds)].append(owner)
     texts = [""] * len(rows)
     features = {
-        owner: _tokenise(
-            ready, members[owner], {number: rows[number] for number in numbers}
-        )
+        owner: _tokenise(members[owner], {number: rows[number] for number in numbers})
         for owner, numbers in numbers_of.items()
     }
     with example_bar(len(rows), "predict") as advance:
         for answer, together in shared.items():
             joined = join_members([(owner, features[owner]) for owner in together])
             numbers = [n for owner in together for n in numbers_of[owner]]
-            batches = sorted_batches(joined, ready.run.evaluation.batch_size)
+            batches = sorted_batches(joined, job.run.evaluation.batch_size)
             ids = predict_rows(
-                lambda batch, answer=answer: answer(params, batch),
-                batches,
-                len(numbers),
-                advance,
+                functools.partial(answer, params), batches, len(numbers), advance
             )
-            task = members[together[0]].task
+            task = members[together[0]].job.task
             for number, text in zip(numbers, task.decode(ids), strict=True):
                 texts[number] = text
     return texts
 
 
-def _tokenise(
-    ready: Ready,
-    member: Member,
-    rows: Mapping[int, Row],
-) -> Batch:
+def _tokenise(member: Answering, rows: Mapping[int, Row]) -> Batch:
     """Tokenises a member's rows, by their numbers, behind its soft tokens."""
-    lengths = dataclasses.replace(ready.lengths, inputs=member.run.data.input_length)
-    soft_ids = ready.soft_ids(member.prompt.length)
-    return request_rows(member.task, rows, lengths, soft_ids)
+    job = member.job
+    soft_ids = job.frozen.soft_ids(member.prompt.length)
+    return request_rows(job.task, rows, job.lengths, soft_ids)
 
 
 def _check_runs(runs: Mapping[Path, Run]) -> None:
@@ -196,6 +181,8 @@ def _check_runs(runs: Mapping[Path, Run]) -> None:
             f"two prompts are called {', '.join(twice)}: rows cannot tell them apart,"
             " so rename a file"
         )
+    for run in runs.values():
+        check_has_task(run)
     check_together({file: answer_settings(run) for file, run in runs.items()})
 
 

@@ -52,23 +52,23 @@ def submit(
     target = output / submission_file(task_name, split)
     check_output(target, overwrite)
     prompt, provenance = load_prompt(prompt_file)
-    ready = prepare(
+    job = prepare(
         run,
         answered=(split,),
         trained=[provenance],
         another_backbone=another_backbone,
     )
-    task = ready.task
+    task = job.task
     rows = task.num_examples(split)
     row_numbers(task_name, task, split)  # Before any answer is computed.
     batches = split_batches(
         task,
         split,
-        ready.lengths,
-        ready.soft_ids(prompt.length),
+        job.lengths,
+        job.frozen.soft_ids(prompt.length),
         run.evaluation.batch_size,
     )
-    answer, params = ready.predict(task), ready.join(prompt)
+    answer, params = job.predict(task), job.frozen.join(prompt)
     with example_bar(rows, split) as advance:
         ids = predict_rows(lambda batch: answer(params, batch), batches, rows, advance)
     made = submission(task_name, task, split, task.decode(ids))

@@ -28,8 +28,9 @@ from jaxprompt.runs.measure.measured import Measured, result_of
 from jaxprompt.runs.measure.results import make_report, result_table
 from jaxprompt.runs.measure.vocabulary import make_vocabulary
 from jaxprompt.runs.publish.run_pages import write_model_card, write_run_page
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.optimizer import make_optimizer
-from jaxprompt.runs.ready.prepare import Ready, prepare
+from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import fetch
 from jaxprompt.terminal import say, say_lines
@@ -96,28 +97,28 @@ def _train_weights(
     """Returns the result and the files that it wrote."""
     tx = make_optimizer(run)
     data, split = run.data, run.data.scored_split
-    ready = prepare(run, splits=data.splits)
-    start = ready.start_prompt()
-    coverage = report_coverage(ready)
+    job = prepare(run, splits=data.splits)
+    start = job.start_prompt()
+    coverage = report_coverage(job)
     reports = {
-        name: make_report(ready, name, start.length)
+        name: make_report(job, name, start.length)
         for name in dict.fromkeys((data.validation_split, split))
     }
-    check_training(ready, start)
+    check_training(job, start)
     for report in reports.values():
         report_limits(report)
     # Only now: a mistake that any of these has found leaves nothing behind.
     claim_workdir(workdir, config)
     validate = reports[data.validation_split].validate
-    best = fit_best(ready, start, tx, validate, workdir)
+    best = fit_best(job, start, tx, validate, workdir)
     measured = reports[split].measure(best.params)
     if run.trains == "prompt":
-        members = zip(measured.members, _prompt_files(ready), best.steps, strict=True)
+        members = zip(measured.members, _prompt_files(job), best.steps, strict=True)
         for member, file, step in members:
             member |= {"steps": step, "file": file}
-        made = _save_prompts(workdir, ready, best.params, start, measured, config)
+        made = _save_prompts(workdir, job, best.params, start, measured, config)
     else:
-        made = [_save_model(workdir, ready, best.params)]
+        made = [_save_model(workdir, job, best.params)]
     result = {
         "trains": run.trains,
         **result_of(measured, run.data.task_name),
@@ -129,28 +130,28 @@ def _train_weights(
         return result, made
     text = data.task and data.task.raw_text
     if text is not None and run.trains == "model":
-        write_model_card(workdir, ready, text, result, config)
+        write_model_card(workdir, job, text, result, config)
     if measured.examples:
         bank = best.params["prompt"]
         page = write_run_page(
-            workdir, ready, bank, result, measured.examples, start=start
+            workdir, job, bank, result, measured.examples, start=start
         )
         made.append(page)
     return result, made
 
 
-def _prompt_files(ready: Ready) -> list[str]:
+def _prompt_files(job: Job) -> list[str]:
     """Names the members' files: one prompt lies in the workdir, several in a folder."""
-    members = ready.members
+    members = job.members
     if len(members) == 1:
         return [PROMPT]
-    labels = [task.label for task in ready.run.data.tasks]
+    labels = [task.label for task in job.run.data.tasks]
     return [f"{PROMPTS}/{labels[place]}-{seed}.safetensors" for place, seed in members]
 
 
 def _save_prompts(
     workdir: Path,
-    ready: Ready,
+    job: Job,
     params: Params,
     start: Prompt,
     measured: Measured,
@@ -164,24 +165,24 @@ def _save_prompts(
         save_prompt(
             workdir / member["file"],
             prompt,
-            ready.backbone,
+            job.frozen.backbone,
             start=begun,
             task=member["task"],
             metric=member["metric"],
             score=member["score"],
             step=member["steps"],
             seed=member["seed"],
-            init=ready.run.prompt.init,
+            init=job.run.prompt.init,
             config=config,
         )
     return [workdir / (PROMPTS if len(prompts) > 1 else PROMPT)]
 
 
-def _save_model(workdir: Path, ready: Ready, params: Params) -> Path:
+def _save_model(workdir: Path, job: Job, params: Params) -> Path:
     """Writes the model that was trained; returns its folder."""
     made = workdir / MODEL
     model = jax.tree.map(fetch, params["model"])
     # Whole if it is there: a run killed after this has nothing to write again.
     if jax.process_index() == 0 and not made.exists():
-        save(made, ready.backbone, model)
+        save(made, job.frozen.backbone, model)
     return made

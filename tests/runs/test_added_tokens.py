@@ -9,7 +9,7 @@ import pytest
 from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
 from jaxprompt.models.load import find_checkpoint
-from jaxprompt.runs.ready.prepare import vocabulary_of
+from jaxprompt.runs.ready.frozen import vocabulary_of
 
 ROWS = 6144
 LACKS = f"token '<new>' of id {ROWS}, but the model's embedding table has {ROWS} rows"

@@ -15,7 +15,8 @@ from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.runs import evaluate
 from jaxprompt.runs.measure.score_report import ScoreReport
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.frozen import Frozen
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.sharding import make_mesh
 
 TEXT = "yes or no? "
@@ -29,7 +30,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"validation": str(path)}
 
 
-def make_ready(files: dict[str, str], inputs: str, hand_written: str = "") -> Ready:
+def make_job(files: dict[str, str], inputs: str, hand_written: str = "") -> Job:
     """A random model that reads bytes; hand-made, for there are no files of it."""
     model = make_tiny(dataclasses.replace(CONFIG, vocab_rows=264))
     task = OwnTask(
@@ -43,21 +44,17 @@ def make_ready(files: dict[str, str], inputs: str, hand_written: str = "") -> Re
         data=Data(task=task, input_length=24, target_length=4),
         evaluation=Evaluation(batch_size=8, hand_written=hand_written),
     )
-    return Ready(
-        run,
-        (task.load(byte_vocabulary()),),
-        make_mesh(8, 1),
-        model.backbone,
-        model.model,
-    )
+    loaded = task.load(byte_vocabulary())
+    frozen = Frozen(make_mesh(8, 1), model.backbone, model.model, loaded.vocabulary)
+    return Job(frozen, run, (loaded,))
 
 
 def test_it_is_the_same_as_typing_it(files):
-    ready = make_ready(files, "{text}", TEXT)
-    typed = make_ready(files, TEXT + "{text}")
-    params = ready.join(draw_prompt(0))
+    job = make_job(files, "{text}", TEXT)
+    typed = make_job(files, TEXT + "{text}")
+    params = job.frozen.join(draw_prompt(0))
     report, expected = (
-        ScoreReport(way, "validation", LENGTH).compare(params) for way in (ready, typed)
+        ScoreReport(way, "validation", LENGTH).compare(params) for way in (job, typed)
     )
     assert expected.hand_written is None
     assert report.hand_written is not None
@@ -68,13 +65,13 @@ def test_it_is_the_same_as_typing_it(files):
 
 
 def test_it_is_as_long_as_its_tokens_and_untrained(files):
-    ready = make_ready(files, "{text}", TEXT)
-    prompt = ready.hand_written_prompt(ready.task)
+    job = make_job(files, "{text}", TEXT)
+    prompt = job.hand_written_prompt(job.task)
     assert prompt is not None
-    ids = ready.task.vocabulary.encode(TEXT)
-    rows = jax.device_get(ready.backbone.table(ready.model))[ids]
+    ids = job.task.vocabulary.encode(TEXT)
+    rows = jax.device_get(job.frozen.backbone.table(job.frozen.model))[ids]
     assert (jax.device_get(prompt.rows[0]) == rows).all()
-    plain = make_ready(files, "{text}")
+    plain = make_job(files, "{text}")
     assert plain.hand_written_prompt(plain.task) is None
 
 

@@ -7,12 +7,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from byte_vocabulary import byte_vocabulary
 from tiny import Tiny
 
 from jaxprompt.cli import main
 from jaxprompt.config import Model, Run, TextTask
 from jaxprompt.runs.publish.run_pages import write_model_card
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.frozen import Frozen
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.sharding import make_mesh
 
 RUN = "--gin_file=gin/runs/prompt_tuning.gin"
@@ -139,9 +141,10 @@ def test_a_model_that_was_trained_on_text_has_a_card_and_its_curves_beside_it(
     }
     run = Run(trains="model", model=Model(name="start"), seed=7)
     # A card is about the model and its text, whose task has nothing more to say.
-    ready = Ready(run, (), make_mesh(), tiny.backbone, tiny.model)
+    frozen = Frozen(make_mesh(), tiny.backbone, tiny.model, byte_vocabulary())
+    job = Job(frozen, run, ())
     text = TextTask(license="cc0-1.0", languages=["fr"])
-    write_model_card(workdir, ready, text, result, "STEPS = 1\n")
+    write_model_card(workdir, job, text, result, "STEPS = 1\n")
     card = (workdir / "model" / "README.md").read_text(encoding="utf-8")
     assert card.startswith('---\nlicense: "cc0-1.0"\nlanguage:\n- "fr"\n')
     assert "# novels\n" in card

@@ -11,14 +11,15 @@ from jaxprompt.config import Data, Evaluation, OwnTask, Run
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.runs.measure.coverage import report_coverage, report_limits
 from jaxprompt.runs.measure.score_report import ScoreReport
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.frozen import Frozen
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.sharding import make_mesh
 
 ROWS = [("is ½ it", "yes"), ("is it", "a ½ b"), ("is this", "two  words"), ("?", "no")]
 
 
 @pytest.fixture
-def ready(tiny, tmp_path: Path) -> Ready:
+def job(tiny, tmp_path: Path) -> Job:
     files = {}
     for split in ("train", "validation"):
         path = tmp_path / f"{split}.jsonl"
@@ -31,11 +32,12 @@ def ready(tiny, tmp_path: Path) -> Ready:
         evaluation=Evaluation(batch_size=8),
     )
     loaded = task.load(load_vocabulary(resolve("bundled:nano")))
-    return Ready(run, (loaded,), make_mesh(8, 1), tiny.backbone, tiny.model)
+    frozen = Frozen(make_mesh(8, 1), tiny.backbone, tiny.model, loaded.vocabulary)
+    return Job(frozen, run, (loaded,))
 
 
-def test_unknown_characters_are_said_and_recorded(ready: Ready, tmp_path, capsys):
-    assert report_coverage(ready) == {
+def test_unknown_characters_are_said_and_recorded(job: Job, tmp_path, capsys):
+    assert report_coverage(job) == {
         "truncated_inputs": 0,
         "truncated_targets": 0,
         "unknown_inputs": 0.25,
@@ -48,8 +50,8 @@ def test_unknown_characters_are_said_and_recorded(ready: Ready, tmp_path, capsys
     )
 
 
-def test_a_score_that_is_out_of_reach_is_said(ready: Ready, tmp_path, capsys):
-    report_limits(ScoreReport(ready, "validation", prompt_length=0))
+def test_a_score_that_is_out_of_reach_is_said(job: Job, tmp_path, capsys):
+    report_limits(ScoreReport(job, "validation", prompt_length=0))
     lost, changed, reach = capsys.readouterr().out.splitlines()
     assert lost == (
         "own: 1 of 4 targets of split 'validation' hold characters that the vocabulary "
@@ -62,15 +64,15 @@ def test_a_score_that_is_out_of_reach_is_said(ready: Ready, tmp_path, capsys):
     )
 
 
-def test_limits_of_tasks_of_the_domain_shift_are_said_too(ready: Ready, capsys):
-    own = ready.run.data.task
+def test_limits_of_tasks_of_the_domain_shift_are_said_too(job: Job, capsys):
+    own = job.run.data.task
     assert isinstance(own, OwnTask)
     other = dataclasses.replace(own, name="other")
     data = dataclasses.replace(
-        ready.run.data, shift_to=(other,), shift_split="validation"
+        job.run.data, shift_to=(other,), shift_split="validation"
     )
-    run = dataclasses.replace(ready.run, data=data)
-    shifted = dataclasses.replace(ready, run=run, shift_to=ready.tasks)
+    run = dataclasses.replace(job.run, data=data)
+    shifted = dataclasses.replace(job, run=run, shift_to=job.tasks)
     report_limits(ScoreReport(shifted, "validation", prompt_length=0))
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 6

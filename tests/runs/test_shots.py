@@ -10,7 +10,8 @@ from tiny import CONFIG, LENGTH, draw_prompt, make_tiny
 from jaxprompt.config import Data, Evaluation, OwnTask, Run
 from jaxprompt.data.tasks.shots import training_examples
 from jaxprompt.runs.measure.score_report import ScoreReport
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.frozen import Frozen
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.sharding import make_mesh
 
 LABELS = {"0": "no", "1": "yes"}
@@ -27,7 +28,7 @@ def files(tmp_path_factory):
     return found
 
 
-def make_ready(files, **evaluation):
+def make_job(files, **evaluation):
     model = make_tiny(dataclasses.replace(CONFIG, vocab_rows=264))
     task = OwnTask(
         name="own", files=files, inputs="{text}", target="label", labels=LABELS
@@ -37,11 +38,12 @@ def make_ready(files, **evaluation):
         evaluation=Evaluation(batch_size=8, **evaluation),
     )
     loaded = task.load(byte_vocabulary())
-    return Ready(run, (loaded,), make_mesh(8, 1), model.backbone, model.model)
+    frozen = Frozen(make_mesh(8, 1), model.backbone, model.model, loaded.vocabulary)
+    return Job(frozen, run, (loaded,))
 
 
 def test_examples_are_training_rows_with_their_answers(files):
-    task = make_ready(files).task
+    task = make_job(files).task
     found = training_examples(task, "train", 5, seed=1)
     rows = {f"row {n} {LABELS[str(n % 2)]}" for n in range(8)}
     assert len(set(found)) == 5
@@ -53,16 +55,14 @@ def test_examples_are_training_rows_with_their_answers(files):
 
 
 def test_they_are_scored_as_the_same_words_typed_by_hand(files):
-    text = "\n\n".join(
-        ["so:", *training_examples(make_ready(files).task, "train", 2, 0)]
-    )
+    text = "\n\n".join(["so:", *training_examples(make_job(files).task, "train", 2, 0)])
     typed, shot = (
-        ScoreReport(ready, "validation", LENGTH)
-        .compare(ready.join(draw_prompt(0)))
+        ScoreReport(job, "validation", LENGTH)
+        .compare(job.frozen.join(draw_prompt(0)))
         .hand_written
-        for ready in (
-            make_ready(files, hand_written=text),
-            make_ready(files, hand_written="so:", shots=2),
+        for job in (
+            make_job(files, hand_written=text),
+            make_job(files, hand_written="so:", shots=2),
         )
     )
     assert typed is not None

@@ -3,23 +3,23 @@
 from jaxprompt.data.rows.coverage import measure_coverage
 from jaxprompt.runs.measure.loss_report import LossReport
 from jaxprompt.runs.measure.score_report import ScoreReport
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.terminal import say
 
 
-def report_coverage(ready: Ready) -> dict[str, float]:
+def report_coverage(job: Job) -> dict[str, float]:
     """Says how many training examples are cut, or hold unknown characters.
 
     Args:
-        ready: The run.
+        job: The run.
 
     Returns:
         For result.json, the largest shares of all tasks, 0 to 1: "truncated_inputs",
         "truncated_targets", "unknown_inputs" and "unknown_targets".
     """
-    split, lengths = ready.run.data.train_split, ready.lengths
+    split, lengths = job.run.data.train_split, job.lengths
     found = []
-    for settings, task in zip(ready.run.data.tasks, ready.tasks, strict=True):
+    for settings, task in zip(job.run.data.tasks, job.tasks, strict=True):
         share = measure_coverage(task, split, lengths)
         found.append(share)
         looked_at = f"of {share.examples} {split} examples looked at"

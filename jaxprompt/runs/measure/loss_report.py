@@ -19,7 +19,7 @@ from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.measure.measured import Measured
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.shapes import Params
 from jaxprompt.train.loop import Validation
 
@@ -27,23 +27,23 @@ from jaxprompt.train.loop import Validation
 class LossReport:
     """The parts of a split, tokenised once, and the compiled loss."""
 
-    def __init__(self, ready: Ready, split: str, prompt_length: int):
+    def __init__(self, job: Job, split: str, prompt_length: int):
         """Tokenises the split, behind a prompt of this length."""
-        parts = ready.task.parts or {ready.run.data.task_name: Part(1.0, ready.task)}
-        self._ready = ready
+        parts = job.task.parts or {job.run.data.task_name: Part(1.0, job.task)}
+        self._job = job
         self._split = split
         self._rates = {name: part.rate for name, part in parts.items()}
         self._sets = {
             name: LossSet(
                 part.task,
                 split,
-                ready.lengths,
-                ready.soft_ids(prompt_length),
-                num_examples=ready.run.evaluation.num_examples,
+                job.lengths,
+                job.frozen.soft_ids(prompt_length),
+                num_examples=job.run.evaluation.num_examples,
             )
             for name, part in parts.items()
         }
-        self._measure = make_measure(ready.backbone, ready.place_batch)
+        self._measure = make_measure(job.frozen.backbone, job.frozen.place_batch)
 
     def limits(self) -> list[str]:
         """Returns nothing: a loss needs no answers, which could be out of reach."""
@@ -68,11 +68,11 @@ class LossReport:
 
     def measure(self, params: Params) -> Measured:
         """Measures a joined tree for result.json; there are no answers to show."""
-        ready = self._ready
+        job = self._job
         mean, losses = self._losses(params, leave=True)
         entropies = {name: rows.unigram_entropy() for name, rows in self._sets.items()}
         result = {
-            "task": ready.run.data.task_name,
+            "task": job.run.data.task_name,
             "split": self._split,
             "examples": sum(rows.num_examples for rows in self._sets.values()),
             "metric": LOSS,
@@ -89,14 +89,14 @@ class LossReport:
                 }
                 for name, loss in losses.items()
             },
-            "backbone": ready.backbone.name,
+            "backbone": job.frozen.backbone.name,
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(params["model"])),
-            "text": dict(ready.task.source.hashes),
-            "seed": ready.run.seed,
+            "text": dict(job.task.source.hashes),
+            "seed": job.run.seed,
         }
         if params["prompt"].length:
-            alone = LossReport(ready, self._split, 0)
-            empty = empty_prompt(ready.backbone.width)
+            alone = LossReport(job, self._split, 0)
+            empty = empty_prompt(job.frozen.backbone.width)
             untuned, _ = alone._losses(
                 {"model": params["model"], "prompt": empty}, leave=True
             )
@@ -116,7 +116,7 @@ class LossReport:
         return measure_loss(
             lambda batch: self._measure(params, batch),
             rows,
-            self._ready.run.evaluation.batch_size,
+            self._job.run.evaluation.batch_size,
             advance,
         )
 

@@ -8,15 +8,13 @@ from jaxprompt.runs.measure.loss_report import LossReport, loss_table
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.measure.score_table import bank_table, score_table
 from jaxprompt.runs.measure.vocabulary import vocabulary_table
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.job import Job
 
 
-def make_report(
-    ready: Ready, split: str, prompt_length: int
-) -> ScoreReport | LossReport:
+def make_report(job: Job, split: str, prompt_length: int) -> ScoreReport | LossReport:
     """Tokenises a split, for a prompt of this length, to be measured on."""
-    kind = LossReport if ready.run.evaluation.method == LOSS else ScoreReport
-    return kind(ready, split, prompt_length)
+    kind = LossReport if job.run.evaluation.method == LOSS else ScoreReport
+    return kind(job, split, prompt_length)
 
 
 def result_table(result: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.pages.page import Example
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.measure.measured import Measured
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.shapes import Params
 from jaxprompt.train.loop import Validation
 
@@ -27,7 +27,7 @@ class ScoreReport:
 
     def __init__(
         self,
-        ready: Ready,
+        job: Job,
         split: str,
         prompt_length: int,
         members: Sequence[tuple[int, int]] | None = None,
@@ -35,7 +35,7 @@ class ScoreReport:
         """Tokenises the split, behind prompts of this length.
 
         Args:
-            ready: The run.
+            job: The run.
             split: The split.
             prompt_length: Prompt length P, in tokens; 0 where the model is tuned.
             members: (number of the task, seed) of each prompt; None for the run's.
@@ -44,18 +44,16 @@ class ScoreReport:
             ValueError: If the run's method or its baselines do not fit a task, so that
                 nothing is trained that could not be scored.
         """
-        self._ready = ready
+        self._job = job
         self._split = split
         self._length = prompt_length
-        if members is None and ready.run.trains == "model":
-            members = [(place, ready.run.seed) for place in range(len(ready.tasks))]
-        self._members = ready.members if members is None else list(members)
-        for task in ready.tasks:
-            ready.predict(task)
-            ready.hand_written_prompt(task)
-        self._rows = [
-            self._tokenise(task, split, prompt_length) for task in ready.tasks
-        ]
+        if members is None and job.run.trains == "model":
+            members = [(place, job.run.seed) for place in range(len(job.tasks))]
+        self._members = job.members if members is None else list(members)
+        for task in job.tasks:
+            job.predict(task)
+            job.hand_written_prompt(task)
+        self._rows = [self._tokenise(task, split, prompt_length) for task in job.tasks]
 
     def limits(self) -> list[str]:
         """Says why scores may not mean what they seem to; see `EvaluationSet`."""
@@ -77,7 +75,7 @@ class ScoreReport:
                 scalars |= found
             else:
                 scalars |= {f"{name}/{field}": x for field, x in found.items()}
-        if self._ready.run.trains == "model":
+        if self._job.run.trains == "model":
             return Validation([mean], scalars)
         return Validation([score.score for score in scores], scalars)
 
@@ -86,12 +84,12 @@ class ScoreReport:
         members: dict[int, dict[str, Any]] = {}
         votes = []
         examples: list[Example] = []
-        for place in range(len(self._ready.tasks)):
+        for place in range(len(self._job.tasks)):
             report = self.compare(params, place)
             numbers = self._numbers(place)
             for number, tuned in zip(numbers, report.tuned, strict=True):
                 members[number] = self._result(place, number, report, tuned)
-            if self._ready.run.evaluation.gold:
+            if self._job.run.evaluation.gold:
                 self._add_gold(params, place, members, report)
             if report.vote:
                 votes.append(self._vote(place, report))
@@ -103,30 +101,30 @@ class ScoreReport:
 
     def compare(self, params: Params, place: int = 0) -> Report:
         """Scores a task's members and baselines, behind a bar."""
-        ready, task, rows = self._ready, self._ready.tasks[place], self._rows[place]
+        job, task, rows = self._job, self._job.tasks[place], self._rows[place]
         baselines = self._baselines(task)
         places = self._places(place)
         total = (len(places) + len(baselines)) * rows.num_examples
         with example_bar(total, f"{self._labels[place]} {self._split}") as advance:
             return evaluate(
-                ready.predict(task, self._seeds),
+                job.predict(task, self._seeds),
                 (rows, params),
                 *baselines,
                 members=places,
-                batch_size=ready.run.evaluation.batch_size,
+                batch_size=job.run.evaluation.batch_size,
                 progress=advance,
                 pack=self._pack,
             )
 
     def _baselines(self, task: Task) -> list[tuple[EvaluationSet, Params]]:
         """Tokenises the split without a prompt, and behind the hand-written one."""
-        ready = self._ready
+        job = self._job
         prompts = (
-            (task, empty_prompt(ready.backbone.width)),
-            (task.asked_in_words, ready.hand_written_prompt(task)),
+            (task, empty_prompt(job.frozen.backbone.width)),
+            (task.asked_in_words, job.hand_written_prompt(task)),
         )
         return [
-            (self._tokenise(asked, self._split, prompt.length), ready.join(prompt))
+            (self._tokenise(asked, self._split, prompt.length), job.frozen.join(prompt))
             for asked, prompt in prompts
             if prompt is not None
         ]
@@ -139,9 +137,9 @@ class ScoreReport:
         report: Report,
     ) -> None:
         """Measures the true answers for the members of a task, and its baselines."""
-        ready, task, rows = self._ready, self._ready.tasks[place], self._rows[place]
+        job, task, rows = self._job, self._job.tasks[place], self._rows[place]
         end: Any = task.vocabulary.eos_id
-        measure = make_gold(ready.backbone, end, ready.place_batch)
+        measure = make_gold(job.frozen.backbone, end, job.frozen.place_batch)
         sets = [(rows, params, self._places(place))]
         sets += [(other, frozen, [0]) for other, frozen in self._baselines(task)]
         total = sum(len(places) * one.num_examples for one, _, places in sets)
@@ -149,7 +147,7 @@ class ScoreReport:
         with example_bar(total, f"{self._labels[place]} true answers") as advance:
             for one, joined, places in sets:
                 of_batch = functools.partial(measure, joined)
-                size = ready.run.evaluation.batch_size
+                size = job.run.evaluation.batch_size
                 found.append(score_gold(of_batch, one, size, places, advance))
         tuned, baselines = found[0], [scores[0] for scores in found[1:]]
         named = {"untuned": report.untuned, "hand_written": report.hand_written}
@@ -166,13 +164,13 @@ class ScoreReport:
 
         So does a decoder-only model, whose answers follow on what they are asked.
         """
-        run = self._ready.run
+        run = self._job.run
         by_rank = run.evaluation.method == "rank"
-        return run.data.pack and by_rank and not self._ready.task.causal
+        return run.data.pack and by_rank and not self._job.task.causal
 
     @property
     def _labels(self) -> list[str]:
-        return [task.label for task in self._ready.run.data.tasks]
+        return [task.label for task in self._job.run.data.tasks]
 
     @property
     def _seeds(self) -> list[int]:
@@ -198,10 +196,10 @@ class ScoreReport:
         total = sum(len(p) * r.num_examples for p, r in zip(places, sets, strict=True))
         with example_bar(total, name, leave=leave) as advance:
             for place, rows in enumerate(sets):
-                predict = self._ready.predict(self._ready.tasks[place], self._seeds)
+                predict = self._job.predict(self._job.tasks[place], self._seeds)
                 found = rows.score_members(
                     functools.partial(predict, params),
-                    self._ready.run.evaluation.batch_size,
+                    self._job.run.evaluation.batch_size,
                     places[place],
                     advance,
                     pack=self._pack,
@@ -211,7 +209,7 @@ class ScoreReport:
 
     def _shift(self, params: Params) -> dict[str, dict[int, dict[str, Any]]]:
         """Scores every member on each task of the domain shift."""
-        split, found = self._ready.run.data.shift_split, {}
+        split, found = self._job.run.data.shift_split, {}
         for label, rows in self._shift_rows.items():
             name = f"{label} {split}"
             scores = self._score([rows] * len(self._rows), params, name, leave=True)
@@ -238,20 +236,20 @@ class ScoreReport:
     @functools.cached_property
     def _shift_rows(self) -> dict[str, EvaluationSet]:
         """The tasks of the domain shift by their labels, tokenised once."""
-        data = self._ready.run.data
+        data = self._job.run.data
         return {
             settings.label: self._tokenise(task, data.shift_split, self._length)
-            for settings, task in zip(data.shift_to, self._ready.shift_to, strict=True)
+            for settings, task in zip(data.shift_to, self._job.shift_to, strict=True)
         }
 
     def _tokenise(self, task: Task, split: str, prompt_length: int) -> EvaluationSet:
-        ready = self._ready
+        job = self._job
         return EvaluationSet(
             task,
             split,
-            ready.lengths,
-            ready.soft_ids(prompt_length),
-            num_examples=ready.run.evaluation.num_examples,
+            job.lengths,
+            job.frozen.soft_ids(prompt_length),
+            num_examples=job.run.evaluation.num_examples,
         )
 
     def _result(
@@ -276,7 +274,7 @@ class ScoreReport:
             "unwritable": self._rows[place].unwritable,
             **hand_written,
             "metrics": tuned.metrics,
-            "backbone": self._ready.backbone.name,
+            "backbone": self._job.frozen.backbone.name,
             "seed": self._members[number][1],
         }
 

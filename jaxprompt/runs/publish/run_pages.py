@@ -20,7 +20,7 @@ from jaxprompt.report.pages.page import Example, PromptFacts, write_page
 from jaxprompt.report.plots.curves import make_panels, read_curves, write_png
 from jaxprompt.report.reading.prompt import findings, read_prompt
 from jaxprompt.runs.keep.workdir import METRICS, MODEL, PAGE, PROMPT, PROMPTS
-from jaxprompt.runs.ready.prepare import Ready
+from jaxprompt.runs.ready.job import Job
 
 NEIGHBOURS = 5
 """Words shown for each soft token."""
@@ -28,7 +28,7 @@ NEIGHBOURS = 5
 
 def write_run_page(
     workdir: Path,
-    ready: Ready,
+    job: Job,
     prompt: Prompt,
     result: Mapping[str, Any],
     examples: Sequence[Example],
@@ -39,7 +39,7 @@ def write_run_page(
 
     Args:
         workdir: Its folder, which holds the curves.
-        ready: What was run.
+        job: What was run.
         prompt: The prompt, or the bank; empty after model tuning.
         result: Content of result.json.
         examples: Rows of the scored split to show; one or more.
@@ -55,8 +55,8 @@ def write_run_page(
             page,
             result,
             panels=make_panels(read_curves(workdir / METRICS), metrics),
-            prompts=_describe_bank(ready, prompt, start, result),
-            facts=_facts(ready, prompt, result),
+            prompts=_describe_bank(job, prompt, start, result),
+            facts=_facts(job, prompt, result),
             commands=_commands(workdir, prompt, examples[0].text),
         )
         return page
@@ -64,9 +64,9 @@ def write_run_page(
         page,
         result,
         panels=make_panels(read_curves(workdir / METRICS), result["metric"]),
-        prompt=_describe(ready, ready.task, prompt, start) if prompt.length else None,
+        prompt=_describe(job, job.task, prompt, start) if prompt.length else None,
         examples=examples,
-        facts=_facts(ready, prompt, result),
+        facts=_facts(job, prompt, result),
         commands=_commands(workdir, prompt, examples[0].text),
     )
     return page
@@ -74,7 +74,7 @@ def write_run_page(
 
 def write_model_card(
     workdir: Path,
-    ready: Ready,
+    job: Job,
     text: TextTask,
     result: Mapping[str, Any],
     config: str,
@@ -83,25 +83,25 @@ def write_model_card(
 
     Args:
         workdir: Folder of its run, which holds the curves and the model.
-        ready: What was run.
+        job: What was run.
         text: Its task.
         result: Content of result.json.
         config: The run as gin text.
     """
-    sizes = ready.backbone.config
+    sizes = job.frozen.backbone.config
     family = family_of(sizes)
-    written = family.hugging_face.write_config(sizes, ready.backbone.dtype)
+    written = family.hugging_face.write_config(sizes, job.frozen.backbone.dtype)
     card = model_card(
         result,
         name=workdir.absolute().name,
         architecture=dataclasses.asdict(sizes),
         config=config,
-        seed=ready.run.seed,
+        seed=job.run.seed,
         family=family.name,
         model_type=written["model_type"],
         model_class=written["architectures"][0],
         causal=sizes.causal,
-        start=ready.run.model.name,
+        start=job.run.model.name,
         license=text.license,
         languages=text.languages,
     )
@@ -111,7 +111,7 @@ def write_model_card(
 
 
 def _describe_bank(
-    ready: Ready, bank: Prompt, start: Prompt | None, result: Mapping[str, Any]
+    job: Job, bank: Prompt, start: Prompt | None, result: Mapping[str, Any]
 ) -> dict[str, PromptFacts]:
     if not bank.length:
         return {}
@@ -119,19 +119,19 @@ def _describe_bank(
     starts = [None] * bank.members if start is None else unstack(start)
     return {
         f"{member['task']}, seed {member['seed']}": _describe(
-            ready, ready.tasks[place], prompt, begun
+            job, job.tasks[place], prompt, begun
         )
         for member, (place, _), prompt, begun in zip(
-            result["members"], ready.members, prompts, starts, strict=True
+            result["members"], job.members, prompts, starts, strict=True
         )
     }
 
 
 def _describe(
-    ready: Ready, task: Task, prompt: Prompt, start: Prompt | None
+    job: Job, task: Task, prompt: Prompt, start: Prompt | None
 ) -> PromptFacts:
     reading = read_prompt(
-        dequantise(ready.backbone.table(ready.model)),
+        dequantise(job.frozen.backbone.table(job.frozen.model)),
         prompt,
         task.vocabulary,
         NEIGHBOURS,
@@ -141,10 +141,8 @@ def _describe(
     return PromptFacts(reading.tokens, findings=findings(reading))
 
 
-def _facts(
-    ready: Ready, prompt: Prompt, result: Mapping[str, Any]
-) -> dict[str, object]:
-    run, backbone = ready.run, ready.backbone
+def _facts(job: Job, prompt: Prompt, result: Mapping[str, Any]) -> dict[str, object]:
+    run, backbone = job.run, job.frozen.backbone
     # A model that started from random weights has no fingerprint.
     known = f", fingerprint {backbone.fingerprint[:12]}" * bool(backbone.fingerprint)
     facts: dict[str, object] = {"backbone": f"{backbone.name}{known}"}

@@ -125,7 +125,7 @@ def _find_model(run: Run | None, provenance: Provenance) -> Checkpoint | None:
 def _read_words(checkpoint: Checkpoint | None, prompt: Prompt) -> Sequence[SoftToken]:
     if checkpoint is None or checkpoint.vocabulary is None:
         return ()
-    from jaxprompt.runs.ready.prepare import vocabulary_of
+    from jaxprompt.runs.ready.frozen import vocabulary_of
 
     table = np.concatenate([*read_table(checkpoint)])
     vocabulary = vocabulary_of(checkpoint)

@@ -1,0 +1,154 @@
+"""A frozen model on its devices: one for any number of tasks and prompts."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from jaxprompt.config.settings import Model
+from jaxprompt.data.vocabulary.vocabulary import (
+    Vocabulary,
+    load_vocabulary,
+    rowless_note,
+)
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.load import find_checkpoint, open_backbone
+from jaxprompt.models.weights.checkpoint import Checkpoint, read_params
+from jaxprompt.prompts.join import row_ids
+from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.shapes import Batch, Params
+from jaxprompt.sharding import (
+    RULES,
+    RULES_OVER_DATA,
+    Rules,
+    fetch,
+    place,
+    place_whole_batch,
+)
+from jaxprompt.terminal import say
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """A model that is loaded. It knows no task: any number of jobs share it.
+
+    Attributes:
+        mesh: The devices.
+        backbone: The model's functions.
+        model: The weights, in their places.
+        vocabulary: Turns texts into ids and back.
+    """
+
+    mesh: jax.sharding.Mesh
+    backbone: Backbone
+    model: Params
+    vocabulary: Vocabulary
+
+    def join(self, prompt: Prompt) -> Params:
+        """Makes the joined tree {"model": ..., "prompt": ...}, every leaf in place."""
+        whole = jax.tree.map(fetch, {"prompt": prompt})
+        return {"model": self.model, **place(whole, self.mesh)}
+
+    def soft_ids(self, length: int) -> Int[np.ndarray, " ids"]:
+        """Returns the ids that stand for a prompt of this length in a row, int32."""
+        return row_ids(self.backbone, length)
+
+    def place_batch(self, batch: Batch) -> Batch:
+        """Moves a batch that every host has whole to the devices."""
+        return place_whole_batch(batch, self.mesh)
+
+    def unfolded(self) -> "Frozen":
+        """Returns the model with every soft token in the rows, none folded away."""
+        backbone = dataclasses.replace(self.backbone, folds=False)
+        return dataclasses.replace(self, backbone=backbone)
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenedModel:
+    """A model whose files are found; its weights are not loaded yet.
+
+    Attributes:
+        settings: Which model, and how it is to be loaded.
+        checkpoint: Its files.
+        vocabulary: Turns texts into ids and back.
+    """
+
+    settings: Model
+    checkpoint: Checkpoint
+    vocabulary: Vocabulary
+
+    @functools.cached_property
+    def backbone(self) -> Backbone:
+        """Its functions, without a mesh. The first time, its weights are hashed."""
+        return open_backbone(
+            self.checkpoint,
+            dtype=self.settings.dtype,
+            dropout=self.settings.dropout,
+            remat=self.settings.remat,
+        )
+
+    def load(self, mesh: jax.sharding.Mesh) -> Frozen:
+        """Reads the weights onto the devices."""
+        params = read_params(
+            self.checkpoint,
+            self.settings.dtype,
+            mesh,
+            sharding_rules(self.settings),
+            quantise=self.settings.quantise,
+        )
+        backbone = dataclasses.replace(self.backbone, mesh=mesh)
+        return Frozen(mesh, backbone, params, self.vocabulary)
+
+
+def open_model(settings: Model) -> OpenedModel:
+    """Finds a model's files, and reads its vocabulary.
+
+    Args:
+        settings: Which model, and how it is to be loaded.
+
+    Raises:
+        ValueError: If no model is named, or it cannot be used.
+        FileNotFoundError: If a file is missing.
+    """
+    check_named(settings)
+    checkpoint = find_checkpoint(
+        str(settings.name), revision=settings.revision, vocabulary=settings.vocabulary
+    )
+    return OpenedModel(settings, checkpoint, vocabulary_of(checkpoint))
+
+
+def check_named(settings: Model) -> None:
+    """Raises ValueError unless a model is named."""
+    if settings.name is None:
+        raise ValueError(
+            "no model: give a Hub name or a folder, as "
+            "--gin.MODEL=\"'google/t5-small-lm-adapt'\""
+        )
+
+
+def sharding_rules(settings: Model) -> Rules:
+    """Returns which devices split which weights."""
+    return RULES_OVER_DATA if settings.weights_over_data else RULES
+
+
+def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
+    """Loads a checkpoint's vocabulary, and notes tokens that have no row.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if checkpoint.vocabulary is None:
+        raise ValueError(
+            f"{checkpoint.name} has no vocabulary: give its spiece.model, as "
+            "--gin.VOCABULARY=\"'spiece.model'\""
+        )
+    config = checkpoint.config
+    vocabulary = load_vocabulary(
+        checkpoint.vocabulary, causal=config.causal, rows=config.text_rows
+    )
+    note = rowless_note(vocabulary)
+    if note:
+        say(f"jaxprompt: {checkpoint.name}: {note}", problem=True)
+    return vocabulary

@@ -1,0 +1,170 @@
+"""A job: a run's settings and tasks on a frozen model, ready for any command."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from jaxprompt.config import Run
+from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.shots import words_before
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.evaluate.score import Predict, make_predict
+from jaxprompt.prompts.init import init_prompt
+from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack
+from jaxprompt.runs.ready.frozen import Frozen
+from jaxprompt.shapes import Batch
+from jaxprompt.sharding import place_batch
+
+_SHORT_INPUT = 16
+"""Tokens of a short example: as many of these fill a packed row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a run is to do with a frozen model.
+
+    Attributes:
+        frozen: The model.
+        run: The configuration.
+        tasks: Its tasks, tokenised for the model.
+        shift_to: Tasks that are scored too, but not trained.
+    """
+
+    frozen: Frozen
+    run: Run
+    tasks: tuple[Task, ...]
+    shift_to: tuple[Task, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """The run's task; the first of several."""
+        return self.tasks[0]
+
+    @property
+    def members(self) -> list[tuple[int, int]]:
+        """(number of the task, seed) of each prompt, in the order of the bank."""
+        first = self.run.seed
+        seeds = range(first, first + self.run.seeds)
+        return [(number, seed) for number in range(len(self.tasks)) for seed in seeds]
+
+    @property
+    def lengths(self) -> Lengths:
+        """Longest texts, in tokens."""
+        return Lengths(self.run.data.input_length, self.run.data.target_length)
+
+    def training_lengths(self, prompt_length: int) -> Lengths:
+        """Returns the room of a training row.
+
+        Behind a prompt, a packed row has the targets of as many short examples as fit:
+        for every task alike, or a member of a bank would share its rows with others
+        than alone. An unpacked row whose answers are label words has no more target
+        tokens than the longest needs; not with dropout, for a mask is drawn for every
+        position, and has to be the one that the member gets alone.
+        """
+        lengths, longest = self.lengths, 0
+        if self.run.data.pack:
+            soft = len(self.frozen.soft_ids(prompt_length))
+            fit = (soft + lengths.inputs) // (soft + _SHORT_INPUT)
+            room = max(fit, 1) if prompt_length else 1
+            return dataclasses.replace(lengths, targets=lengths.targets * room)
+        if self.run.model.dropout:
+            return lengths
+        for task in self.tasks:
+            if task.labels is None:
+                return lengths
+            ids = task.label_ids(lengths.targets)
+            longest = max(longest, int(np.count_nonzero(ids, axis=1).max()))
+        return dataclasses.replace(lengths, targets=longest)
+
+    def place_training_batch(self, batch: Batch) -> Batch:
+        """Moves this host's rows of a batch of all members to the devices."""
+        return place_batch(batch, self.frozen.mesh, self.run.num_members)
+
+    def start_prompt(self) -> Prompt:
+        """Makes the bank that training starts from; empty if the model trains."""
+        if self.run.trains == "model":
+            return empty_prompt(self.frozen.backbone.width)
+        return stack(
+            [self._start_of(self.tasks[number], seed) for number, seed in self.members]
+        )
+
+    def _start_of(self, task: Task, seed: int) -> Prompt:
+        start = self.run.prompt
+        return init_prompt(
+            jax.random.key(seed),
+            self.frozen.backbone.table(self.frozen.model),
+            length=start.length,
+            method=start.init,
+            low=start.low,
+            high=start.high,
+            stddev=start.stddev,
+            top=start.top,
+            words=tuple(start.words) or task.start_words,
+            text=start.text,
+            file=start.file,
+            encode=task.vocabulary.encode,
+        )
+
+    def hand_written_prompt(self, task: Task) -> Prompt | None:
+        """Makes a prompt of exactly the hand-written tokens; None if there are none.
+
+        Examples of the training split, if asked for, stand behind the text: the input
+        of each and its target, the same ones in every run of the seed.
+        """
+        evaluation = self.run.evaluation
+        text = words_before(
+            task,
+            evaluation.hand_written,
+            split=self.run.data.train_split,
+            shots=evaluation.shots,
+            seed=self.run.seed,
+        )
+        if not text:
+            return None
+        encode = task.vocabulary.encode
+        return init_prompt(
+            jax.random.key(self.run.seed),
+            self.frozen.backbone.table(self.frozen.model),
+            length=len(encode(text)),
+            method="text",
+            text=text,
+            encode=encode,
+        )
+
+    def predict(self, task: Task, seeds: Sequence[int] | None = None) -> Predict:
+        """Returns the run's way from a task's batch to target ids; compiled once.
+
+        Args:
+            task: The task.
+            seeds: Seed of each member of the bank; None for the run's own members.
+        """
+        if seeds is None:
+            seeds = [seed for _, seed in self.members]
+        # Only ranking depends on the task: it chooses from its label words.
+        words = task.labels if self.run.evaluation.method == "rank" else None
+        key = (words, tuple(seeds))
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(task, seeds)
+        return self._compiled[key]
+
+    @functools.cached_property
+    def _compiled(self) -> dict[tuple, Predict]:
+        return {}
+
+    def _compile(self, task: Task, seeds: Sequence[int]) -> Predict:
+        evaluation = self.run.evaluation
+        return make_predict(
+            self.frozen.backbone,
+            task,
+            method=evaluation.method,
+            length=evaluation.decode_length or self.run.data.target_length,
+            beams=evaluation.beams,
+            alpha=evaluation.alpha,
+            top_p=evaluation.top_p,
+            temperature=evaluation.temperature,
+            seeds=seeds,
+            place=self.frozen.place_batch,
+        )
