@@ -15,6 +15,7 @@ from gin import config_parser
 from jaxprompt.config import CONFIGURABLES, Run, Sweep
 from jaxprompt.config.run import MOST_SEEDS
 from jaxprompt.field_types import check_value
+from jaxprompt.private_gin import private_gin
 from jaxprompt.quoting import cut, quoted, quoted_path, visible
 from jaxprompt.utf8 import read_utf8
 
@@ -70,8 +71,6 @@ def configure(
 ) -> tuple[Run, str]:
     """Reads gin: first the start, then the files in order, then the settings.
 
-    gin keeps one configuration for the whole process; this replaces it.
-
     Args:
         files: gin files.
         settings: "NAME=value" each, as on the command line after "--gin.".
@@ -85,8 +84,9 @@ def configure(
         ValueError: If something is misspelt, unknown or of the wrong type. gin's own
             imports are refused: a configuration chooses values, it loads no code.
     """
-    _load(files, settings, start)
-    return _build_run()
+    with private_gin():
+        _load(files, settings, start)
+        return _build_run()
 
 
 def configure_seeds(
@@ -108,14 +108,15 @@ def configure_seeds(
         FileNotFoundError: As `configure`.
         ValueError: As `configure`.
     """
-    _load(files, settings)
-    asked = _bindings("Run")
-    first, seeds = asked.get("seed", 0), asked.get("seeds", 1)
-    is_bank = asked.get("trains", "prompt") == "prompt"
-    # A seed that is no number is told by the run's own checks.
-    is_number = {type(first), type(seeds)} <= {int}
-    if is_bank or not is_number or not 1 < seeds <= MOST_SEEDS:
-        return [_build_run()]
+    with private_gin():
+        _load(files, settings)
+        asked = _bindings("Run")
+        first, seeds = asked.get("seed", 0), asked.get("seeds", 1)
+        is_bank = asked.get("trains", "prompt") == "prompt"
+        # A seed that is no number is told by the run's own checks.
+        is_number = {type(first), type(seeds)} <= {int}
+        if is_bank or not is_number or not 1 < seeds <= MOST_SEEDS:
+            return [_build_run()]
     return [
         configure(files, [*settings, f"SEED={seed}", "SEEDS=1"])
         for seed in range(first, first + seeds)
@@ -134,14 +135,15 @@ def configure_sweep(files: Sequence[str], settings: Sequence[str]) -> Sweep:
         ValueError: As `configure`; or if there is no sweep, or both it and the other
             files name tasks.
     """
-    _load(files, settings)
-    if "arms" not in _bindings("Sweep"):
-        raise ValueError(
-            f"no sweep in {', '.join(files)}: give a recipe that sets Sweep.arms, as "
-            "--gin_file=gin/recipes/lester2021/figure3a_prompt_length.gin"
-        )
-    sweep = _build("Sweep")
-    task = _bindings("Data").get("task")
+    with private_gin():
+        _load(files, settings)
+        if "arms" not in _bindings("Sweep"):
+            raise ValueError(
+                f"no sweep in {', '.join(files)}: give a recipe that sets Sweep.arms, "
+                "as --gin_file=gin/recipes/lester2021/figure3a_prompt_length.gin"
+            )
+        sweep = _build("Sweep")
+        task = _bindings("Data").get("task")
     if sweep.tasks and task is not None:
         raise ValueError(
             f"task {task.label} and {len(sweep.tasks)} files in Sweep.tasks: for "
@@ -151,8 +153,7 @@ def configure_sweep(files: Sequence[str], settings: Sequence[str]) -> Sweep:
 
 
 def _load(files: Sequence[str], settings: Sequence[str], start: str = "") -> None:
-    """Replaces gin's configuration by the start, the files and the settings."""
-    gin.clear_config()
+    """Reads the start, the files and the settings into gin, which is empty."""
     names: set[str] = set()
     if start:
         start = _without_macro_scopes(start)
