@@ -36,13 +36,15 @@ class Int8Matrix:
 
     Attributes:
         values: From -127 to 127. First of the leaves: Flax checks its shape.
-        scale: Size of one level of each output channel; the axis that a product sums
-            over is 1. That is D of every matrix [D, F], and of an embedding table
-            [V, D] too, which as an output matrix is multiplied by its transpose.
+        scale: Size of one level of each block of an output channel; the axis that a
+            product sums over is the number X of blocks of equal size. That is D of
+            every matrix [D, F], and of an embedding table [V, D] too, which as an
+            output matrix is multiplied by its transpose. Our own rounding has one block
+            for a channel; GGUF files have one for 32 weights.
     """
 
     values: Int8[Array, "*N D F"]
-    scale: Float[Array, "*N 1 F"] | Float[Array, "V 1"]
+    scale: Float[Array, "*N X F"] | Float[Array, "V X"]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -125,9 +127,22 @@ def dequantise(params: Any) -> Any:
     def whole(leaf: Any) -> Any:
         if not isinstance(leaf, Int8Matrix):
             return leaf
-        return leaf.values.astype(jnp.float32) * leaf.scale
+        return leaf.values.astype(jnp.float32) * spread(leaf)
 
     return jax.tree.map(whole, params, is_leaf=lambda x: isinstance(x, Int8Matrix))
+
+
+def spread(matrix: Int8Matrix) -> jax.Array:
+    """Returns scales that multiply the values: that of a block for each of its weights.
+
+    A scale of a whole channel keeps its size of 1.
+    """
+    scale = matrix.scale
+    sizes = zip(matrix.shape, scale.shape, strict=True)
+    for axis, (size, blocks) in enumerate(sizes):
+        if blocks not in (1, size):
+            scale = jnp.repeat(scale, size // blocks, axis, total_repeat_length=size)
+    return scale
 
 
 def look_up(table: Table, ids: Int[Array, "*B"]) -> Float[Array, "*B D"]:
@@ -137,15 +152,17 @@ def look_up(table: Table, ids: Int[Array, "*B"]) -> Float[Array, "*B D"]:
     """
     if not isinstance(table, Int8Matrix):
         return table[ids]
-    return table.values[ids].astype(jnp.float32) * table.scale[ids]
+    rows = Int8Matrix(table.values[ids], table.scale[ids])
+    return rows.values.astype(jnp.float32) * spread(rows)
 
 
 def multiply(
     x: Float[Array, "B D"], matrix: Int8Matrix, dtype: Any = None
 ) -> Float[Array, "B F"]:
-    """Multiplies by an int8 matrix; the scale multiplies the product.
+    """Multiplies by an int8 matrix; the scale of a channel multiplies the product.
 
-    The gradient reaches x alone.
+    Where a channel has several blocks, a float copy of this one matrix is made. The
+    gradient reaches x alone.
 
     Args:
         x: Rows, in the dtype to compute in.
@@ -158,6 +175,9 @@ def multiply(
 # Differentiated by hand: see the head of the file.
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _multiply(x: Array, matrix: Int8Matrix, inside: Any, outside: Any) -> Array:
+    if matrix.scale.shape[0] > 1:
+        whole = dequantise(matrix).astype(inside)
+        return jnp.matmul(x, whole, preferred_element_type=outside)
     values = matrix.values.astype(inside)
     product = jnp.matmul(x, values, preferred_element_type=outside)
     # In float32: a scale rounded to bfloat16 would be off for the whole channel.
@@ -173,6 +193,8 @@ def _forward(
 def _backward(
     inside: Any, _: Any, matrix: Int8Matrix, gradient: Array
 ) -> tuple[Array, None]:
+    if matrix.scale.shape[0] > 1:
+        return gradient.astype(inside) @ dequantise(matrix).astype(inside).T, None
     scaled = (gradient.astype(jnp.float32) * matrix.scale).astype(inside)
     return scaled @ matrix.values.astype(inside).T, None
 

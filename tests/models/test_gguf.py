@@ -13,9 +13,12 @@ import pytest
 import safetensors.numpy
 from gguf_files import in_file, write_model
 
+from jaxprompt.models.layers.dense import project, score_ids
 from jaxprompt.models.load import find_checkpoint, load
-from jaxprompt.models.weights.checkpoint import read_params
+from jaxprompt.models.quantise import dequantise, look_up
+from jaxprompt.models.weights.checkpoint import read_params, storage_note
 from jaxprompt.shapes import Params
+from jaxprompt.sharding import RULES, RULES_OVER_DATA, make_mesh
 
 SIZES = {
     "vocab_size": 40,
@@ -243,6 +246,61 @@ def test_blocks_of_256_are_what_the_library_unpacks(
     np.testing.assert_array_equal(found["layers"]["attention"]["query"][0], query.T)
     table = unpacked["token_embd.weight"]
     np.testing.assert_array_equal(found["embedding"][1:41], table)
+
+
+def test_levels_of_a_file_stay_packed_and_multiply_as_the_unpacked_matrix(
+    tmp_path: Path,
+):
+    settings = {**SIZES, "model_type": "llama"}
+    tensors = draw_tensors(settings)
+    path = tmp_path / "model.gguf"
+    write_model(path, settings, tensors, architecture="llama", kind="Q8_0")
+    checkpoint = find_checkpoint(path)
+    packed = read_params(checkpoint, "float32", None, quantise="int8")
+    unpacked = read_params(checkpoint, "float32", None)
+    up = packed["layers"]["ffn"]["up"]
+    assert up.values.shape == (2, 256, 256)
+    assert up.scale.shape == (2, 256 // 32, 256)
+    # 8 bits of a level and 1 of its scale, for 32 of the unpacked weight.
+    sizes = (sum(x.nbytes for x in jax.tree.leaves(p)) for p in (packed, unpacked))
+    assert next(sizes) < 0.3 * next(sizes)
+    assert_same_params(dequantise(packed), unpacked)
+    ids = jnp.asarray([[3, 7, 11, 2]])
+    rows = look_up(packed["embedding"], ids)
+    np.testing.assert_array_equal(rows, unpacked["embedding"][ids])
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 5, 256)), jnp.float32)
+
+    def products(params: Params, x: jax.Array) -> list[jax.Array]:
+        matrix = jax.tree.map(lambda leaf: leaf[1], params["layers"]["ffn"]["down"])
+        return [project(x, matrix), score_ids(x, params["embedding"], is_table=True)]
+
+    for n in range(2):
+        found, expected = (
+            jax.value_and_grad(lambda x, p=p, n=n: products(p, x)[n].std())(x)
+            for p in (packed, unpacked)
+        )
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-5, atol=1e-8)
+    assert storage_note(checkpoint, "float32", "int8") == (
+        "matrices of model.gguf in memory: 15 Q8_0 as they are packed"
+    )
+    assert storage_note(checkpoint, "bfloat16", "none") == (
+        "matrices of model.gguf in memory: 15 Q8_0 unpacked to bfloat16"
+    )
+
+
+def test_levels_are_split_over_devices_with_their_scales(tmp_path: Path):
+    settings = {**SIZES, "model_type": "llama"}
+    path = tmp_path / "model.gguf"
+    tensors = draw_tensors(settings)
+    write_model(path, settings, tensors, architecture="llama", kind="Q8_0")
+    checkpoint = find_checkpoint(path)
+    whole = read_params(checkpoint, "float32", None, quantise="int8")
+    for mesh, rules in ((make_mesh(2, 4), RULES), (make_mesh(8, 1), RULES_OVER_DATA)):
+        split = read_params(checkpoint, "float32", mesh, rules, quantise="int8")
+        assert_same_params(split, whole)
+        place = split["layers"]["ffn"]["up"].scale.sharding
+        assert not place.is_fully_replicated
 
 
 def test_int8_weights_are_those_of_the_unpacked_folder(tmp_path: Path):

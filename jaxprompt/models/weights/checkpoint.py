@@ -1,8 +1,9 @@
 """Any checkpoint as a table of tensors, streamed leaf by leaf to where it will live."""
 
+import collections
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,11 @@ from jaxprompt.models.fingerprint import (
     fingerprint,
     first_fingerprint,
 )
-from jaxprompt.models.quantise import (
-    Int8Matrix,
-    check_quantisation,
-    scale_of,
-    summed_axis,
-    to_int8,
-)
+from jaxprompt.models.quantise import Int8Matrix, check_quantisation, summed_axis
 from jaxprompt.models.quantise import quantise as quantise_matrices
 from jaxprompt.models.weights import fingerprint_cache
-from jaxprompt.models.weights.source import Source, Tensors
+from jaxprompt.models.weights.leaf import read_floats, read_levels, round_to_int8
+from jaxprompt.models.weights.source import Levels, Source, Tensors
 from jaxprompt.quoting import listed
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import RULES, Rules, shardings
@@ -53,6 +49,8 @@ class Checkpoint:
         name: Hub name or folder name, for provenance.
         revision: Commit of the Hub repository; None for a folder.
         vocabulary: Path of `spiece.model`, or of a folder with other vocabulary files.
+        kinds: How a tensor is packed, by name, as "Q8_0"; empty where none is.
+        levels: The packed tensors that int8 matrices are made of as they are.
 
     Raises:
         ValueError: If a tensor is missing, extra or misshapen.
@@ -66,6 +64,8 @@ class Checkpoint:
     name: str = ""
     revision: str | None = None
     vocabulary: str | None = None
+    kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    levels: Levels | None = None
 
     def __post_init__(self) -> None:
         _check_cover(self)
@@ -91,6 +91,8 @@ def read_params(
     """Reads the weights to their places; at most one leaf is in host memory twice.
 
     Where they become int8, at most one tensor of the checkpoint is in it as float32.
+    Those that are stored as int8 levels keep their levels and the scales of their
+    blocks.
 
     Args:
         checkpoint: What to read.
@@ -108,24 +110,18 @@ def read_params(
     check_quantisation(quantise)
     shapes = shapes_of(checkpoint.config)
     if quantise == "int8":
-        shapes = jax.eval_shape(quantise_matrices, shapes)
+        shapes = _with_blocks(checkpoint, jax.eval_shape(quantise_matrices, shapes))
     places = None if mesh is None else shardings(shapes, mesh, rules)
 
     def read_leaf(path: Any, leaf: Any, place: Any = None) -> Any:
         name = _name(path)
         source = checkpoint.sources[name]
-        if isinstance(leaf, Int8Matrix):
-            return _read_int8(checkpoint.tensors, source, name, leaf, place)
-
-        def read(index: tuple[slice, ...]) -> np.ndarray:
-            block = np.empty(_sizes(index), dtype)
-            pieces = source.read(checkpoint.tensors, index)
-            layers = block if source.stacked else [block]
-            for layer, piece in zip(layers, pieces, strict=True):
-                layer[...] = piece
-            return block
-
-        return _make_array(leaf.shape, place, read)
+        if not isinstance(leaf, Int8Matrix):
+            return read_floats(checkpoint.tensors, source, leaf.shape, dtype, place)
+        if _blocks(checkpoint, source) is None:
+            return round_to_int8(checkpoint.tensors, source, name, leaf, place)
+        assert checkpoint.levels is not None
+        return read_levels(checkpoint.levels, source, leaf, place)
 
     trees = (shapes,) if places is None else (shapes, places)
     return jax.tree_util.tree_map_with_path(
@@ -133,58 +129,63 @@ def read_params(
     )
 
 
-def _read_int8(
-    tensors: Tensors, source: Source, name: str, leaf: Int8Matrix, place: Any
-) -> Int8Matrix:
-    """Reads a leaf twice: whole tensors for the scale, as a split column has one."""
-    axis = summed_axis(name)
-    assert axis is not None
-    everything = tuple(slice(0, size) for size in leaf.shape)
-    scales = [scale_of(piece, axis) for piece in source.read(tensors, everything)]
-    scale = np.stack(scales) if source.stacked else scales[0]
+def storage_note(checkpoint: Checkpoint, dtype: str, quantise: str) -> str | None:
+    """Says what becomes of packed weights in memory; None where none is packed.
 
-    def read(index: tuple[slice, ...]) -> np.ndarray:
-        block = np.empty(_sizes(index), np.int8)
-        pieces = source.read(tensors, index)
-        part = scale[_where_split(index, scale.shape)]
-        layers = zip(block, part, strict=True) if source.stacked else [(block, part)]
-        for (layer, layer_scale), piece in zip(layers, pieces, strict=True):
-            layer[...] = to_int8(piece, layer_scale)
-        return block
+    Args:
+        checkpoint: The checkpoint.
+        dtype: Dtype of what does not become int8.
+        quantise: As for `read_params`.
+    """
+    if not checkpoint.kinds:
+        return None
+    kept = {
+        name
+        for path, source in checkpoint.sources.items()
+        if quantise == "int8" and summed_axis(path) is not None
+        for name in source.names
+        if _blocks(checkpoint, source) is not None
+    }
+    ways = {
+        "as they are packed": [x for x in checkpoint.kinds if x in kept],
+        "rounded to int8" if quantise == "int8" else f"unpacked to {dtype}": [
+            x for x in checkpoint.kinds if x not in kept
+        ],
+    }
+    said = []
+    for way, names in ways.items():
+        counts = collections.Counter(checkpoint.kinds[name] for name in names)
+        which = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+        if names:
+            said.append(f"{which} {way}")
+    return f"matrices of {checkpoint.name} in memory: {'; '.join(said)}"
 
-    values_place, scale_place = (
-        (None, None) if place is None else (place.values, place.scale)
+
+def _blocks(checkpoint: Checkpoint, source: Source) -> int | None:
+    """Returns the blocks of a row of a leaf's tensors, where all are int8 levels."""
+    if checkpoint.levels is None:
+        return None
+    shapes = checkpoint.levels.scales.shapes
+    found = {shapes[name][-1] if name in shapes else None for name in source.names}
+    return found.pop() if len(found) == 1 else None
+
+
+def _with_blocks(checkpoint: Checkpoint, shapes: Params) -> Params:
+    """Gives scales to the blocks of matrices that are stored as int8 levels."""
+
+    def of_leaf(path: Any, leaf: Any) -> Any:
+        name = _name(path)
+        blocks = _blocks(checkpoint, checkpoint.sources[name])
+        if not isinstance(leaf, Int8Matrix) or blocks is None:
+            return leaf
+        sizes = list(leaf.scale.shape)
+        sizes[summed_axis(name) or 0] = blocks
+        scale: Any = jax.ShapeDtypeStruct(sizes, jnp.float32)
+        return Int8Matrix(leaf.values, scale)
+
+    return jax.tree_util.tree_map_with_path(
+        of_leaf, shapes, is_leaf=lambda x: isinstance(x, Int8Matrix)
     )
-    return Int8Matrix(
-        _make_array(leaf.shape, values_place, read),
-        _make_array(scale.shape, scale_place, lambda index: scale[index]),
-    )
-
-
-def _where_split(index: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Returns the part of a scale that belongs to a part of its matrix."""
-    parts = zip(index, shape, strict=True)
-    return tuple(slice(0, 1) if size == 1 else part for part, size in parts)
-
-
-def _make_array(
-    shape: tuple[int, ...],
-    place: jax.sharding.Sharding | None,
-    read: Callable[[tuple[slice, ...]], np.ndarray],
-) -> jax.Array:
-    """Makes an array of the parts that each device of this host needs."""
-
-    def read_part(index: tuple[slice, ...] | None) -> np.ndarray:
-        parts = zip(index or (slice(None),) * len(shape), shape, strict=True)
-        return read(tuple(slice(*part.indices(size)[:2]) for part, size in parts))
-
-    if place is None:
-        return jnp.array(read_part(None))
-    return jax.make_array_from_callback(shape, place, read_part)
-
-
-def _sizes(index: tuple[slice, ...]) -> list[int]:
-    return [part.stop - part.start for part in index]
 
 
 def read_fingerprints(checkpoint: Checkpoint) -> Fingerprints:

@@ -12,10 +12,14 @@ from jaxprompt.models.families.family import GGUF, Family
 from jaxprompt.models.families.gguf_facts import Facts
 from jaxprompt.models.weights.checkpoint import Checkpoint
 from jaxprompt.models.weights.gguf_head import KINDS, Metadata, Place, read_head
+from jaxprompt.models.weights.source import Levels
 from jaxprompt.quoting import quoted, quoted_path
 
 _DIVISORS = "rope_freqs.weight"
 """What each rotary frequency is divided by, where the model scales them so."""
+
+_LEVELS = 8
+"""The kind Q8_0: a float16 scale and 32 int8 levels."""
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
@@ -39,8 +43,15 @@ def open_checkpoint(path: Path) -> Checkpoint:
     tensors = _GGUFTensors(path, head.places, form, settings)
     config = family.hugging_face.read_config(settings, path, tensors)
     layout = family.hugging_face.layout(config, tensors.shapes)
-    extras = layout.unused.union(layout.copies, (_DIVISORS,))
-    return Checkpoint(path, config, tensors, layout.sources, extras)
+    return Checkpoint(
+        path,
+        config,
+        tensors,
+        layout.sources,
+        layout.unused.union(layout.copies, (_DIVISORS,)),
+        kinds=tensors.kinds,
+        levels=Levels(_LevelTensors(tensors), _ScaleTensors(tensors)),
+    )
 
 
 def _form_of(metadata: Metadata, path: Path) -> tuple[Family, GGUF]:
@@ -98,6 +109,27 @@ class _GGUFTensors:
             self._tensors[theirs] = tensor
         self.shapes = {name: x.place.shape for name, x in self._tensors.items()}
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of each packed matrix."""
+        kinds = {name: KINDS[x.place.kind] for name, x in self._tensors.items()}
+        return {name: kind for name, (kind, block, _) in kinds.items() if block > 1}
+
+    @property
+    def in_levels(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each matrix that is stored as int8 levels."""
+        return {
+            name: x.place.shape
+            for name, x in self._tensors.items()
+            if x.place.kind == _LEVELS and len(x.place.shape) == 2 and not x.above
+        }
+
+    def read_blocks(self, name: str, rows: slice, blocks: slice) -> np.ndarray:
+        """Returns blocks of some rows as they are packed, uint8."""
+        tensor = self._tensors[name]
+        where = _rows(tensor, rows, tensor.place.shape[0])
+        return _blocks(self._content, tensor.place)[where, blocks]
+
     def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
         tensor = self._tensors[name]
         place = tensor.place
@@ -109,6 +141,41 @@ class _GGUFTensors:
             rows = _rows(tensor, index[0], place.shape[0])
             part = _unpack(self._content, place, rows, index[1])
         return part - np.float32(tensor.above) if tensor.above else part
+
+
+class _LevelTensors:
+    """The int8 levels of those tensors that have them."""
+
+    def __init__(self, tensors: _GGUFTensors) -> None:
+        self._tensors = tensors
+        self.files = tensors.files
+        self.shapes = tensors.in_levels
+
+    def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+        rows, columns = index
+        size = KINDS[_LEVELS][1]
+        first, last = columns.start // size, -(-columns.stop // size)
+        packed = self._tensors.read_blocks(name, rows, slice(first, last))
+        values = packed[..., 2:].view(np.int8).reshape(len(packed), -1)
+        return values[:, columns.start - first * size : columns.stop - first * size]
+
+
+class _ScaleTensors:
+    """The scales of the blocks of the same tensors."""
+
+    def __init__(self, tensors: _GGUFTensors) -> None:
+        self._tensors = tensors
+        self.files = tensors.files
+        size = KINDS[_LEVELS][1]
+        self.shapes = {
+            name: (rows, columns // size)
+            for name, (rows, columns) in tensors.in_levels.items()
+        }
+
+    def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+        packed = self._tensors.read_blocks(name, *index)
+        scales = np.ascontiguousarray(packed[..., :2]).view("<f2")
+        return scales[..., 0].astype(np.float32)
 
 
 def _as_in_folder(
@@ -159,15 +226,19 @@ def _unpack(
     # Imported here, as of all commands only those that open a GGUF file need it.
     import gguf
 
-    _, block, bytes_of_block = KINDS[place.kind]
-    blocks = place.shape[-1] // block
-    packed = content[place.start : place.start + place.size]
-    packed = packed.reshape(-1, blocks, bytes_of_block)
+    _, block, _ = KINDS[place.kind]
     first, last = columns.start // block, -(-columns.stop // block)
-    part = packed[rows, first:last]
+    part = _blocks(content, place)[rows, first:last]
     flat = np.ascontiguousarray(part).reshape(len(part), -1)
     values = gguf.dequantize(flat, gguf.GGMLQuantizationType(place.kind))
     return values[:, columns.start - first * block : columns.stop - first * block]
+
+
+def _blocks(content: np.ndarray, place: Place) -> np.ndarray:
+    """Returns the bytes of a tensor: [rows, blocks of a row, bytes of a block]."""
+    _, block, bytes_of_block = KINDS[place.kind]
+    packed = content[place.start : place.start + place.size]
+    return packed.reshape(-1, place.shape[-1] // block, bytes_of_block)
 
 
 def _read_divisors(path: Path, place: Place | None) -> tuple[float, ...] | None:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,6 +24,19 @@ class Tensors(Protocol):
     def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
         """Reads a part of one tensor in the dtype that it is stored in."""
         ...
+
+
+class Levels(NamedTuple):
+    """Those tensors of a checkpoint that are stored as int8 levels, by blocks of a row.
+
+    Attributes:
+        values: The levels, from -128 to 127.
+        scales: The size of one level in each block: as many numbers in a row as it has
+            blocks.
+    """
+
+    values: Tensors
+    scales: Tensors
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jaxprompt.data.vocabulary.vocabulary import (
 )
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.load import find_checkpoint, open_backbone
-from jaxprompt.models.weights.checkpoint import Checkpoint, read_params
+from jaxprompt.models.weights.checkpoint import Checkpoint, read_params, storage_note
 from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.shapes import Batch, Params
@@ -91,12 +91,16 @@ class OpenedModel:
 
     def load(self, mesh: jax.sharding.Mesh) -> Frozen:
         """Reads the weights onto the devices."""
+        quantise = self.settings.quantise
+        note = storage_note(self.checkpoint, self.settings.dtype, quantise)
+        if note:
+            say(f"jaxprompt: {note}")
         params = read_params(
             self.checkpoint,
             self.settings.dtype,
             mesh,
             sharding_rules(self.settings),
-            quantise=self.settings.quantise,
+            quantise=quantise,
         )
         backbone = dataclasses.replace(self.backbone, mesh=mesh)
         return Frozen(mesh, backbone, params, self.vocabulary)
