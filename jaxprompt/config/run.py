@@ -137,11 +137,13 @@ class Run:
         """
         start = PromptStart(words=self.prompt.words)  # `inspect` compares with these.
         model = dataclasses.replace(
-            self.model, embeddings="random", remat="none", dropout=0.0
+            self.model, embeddings="random", remat=Model.remat, dropout=0.0
         )
+        data = dataclasses.replace(self.data, cut=Data.cut)
         return dataclasses.replace(
             self,
             model=model,
+            data=data,
             prompt=start,
             optimizer=Optimizer(),
             pace=Pace(steps=1),

@@ -60,7 +60,7 @@ class Model:
     vocabulary: str | None = None
     dtype: str = "float32"
     quantise: Literal["none", "int8"] = "none"
-    remat: Literal["none", "dots", "full"] = "none"
+    remat: Literal["none", "dots", "full"] = "dots"
     dropout: float = 0.0
     mesh_data: int = -1
     mesh_model: int = 1
@@ -131,6 +131,10 @@ class Data:
         validation_split: Split that chooses the prompt.
         test_split: Split of the final score; None takes the validation split.
         pack: Whether a row of a training batch holds as many examples as fit.
+        cut: Whether a training batch that is not packed is cut behind its longest
+            input, to one of a few widths: the same update in less time. With dropout,
+            whose masks are drawn for every position, and on several hosts, which would
+            have to agree, it is not.
         shift_to: Tasks that what was trained is scored on too, without any further
             training and without a say in which step is best: domain shift. Their
             label words must be those of the task.
@@ -144,6 +148,7 @@ class Data:
     validation_split: str = "validation"
     test_split: str | None = None
     pack: bool = False
+    cut: bool = True
     shift_to: Sequence[OfficialTask | OwnTask] = ()
     shift_split: str = "validation"
 

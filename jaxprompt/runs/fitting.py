@@ -4,7 +4,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,6 +14,7 @@ from jaxprompt.data.rows.bank import Member, bank_batches
 from jaxprompt.data.rows.mixture import mixed_batches
 from jaxprompt.data.rows.order import examples_of
 from jaxprompt.data.rows.position import Position
+from jaxprompt.data.rows.widths import cut_to_longest
 from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
@@ -155,40 +156,35 @@ def _batches(
     """Returns this host's share of the run's batches, from any position on."""
     run, data = job.run, job.run.data
     shard = host_share(job.frozen.mesh)
-    batch_size = run.batch_size // shard[1]
-    if run.trains == "model":
-        tasks = job.tasks
+    options: dict[str, Any] = {
+        "batch_size": run.batch_size // shard[1],
+        "pack": data.pack,
+        "shard": shard,
+    }
+    lengths = job.training_lengths(length)
+    cuts = data.cut and not data.pack and not run.model.dropout and shard[1] == 1
 
-        def of_model(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
-            # Not by `yield`: data that does not fit is told when this is called.
-            batches = mixed_batches(
-                tasks,
+    def stream(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
+        if run.trains == "model":
+            mixed = mixed_batches(
+                job.tasks,
                 data.train_split,
-                job.training_lengths(0),
-                batch_size=batch_size,
+                lengths,
                 seed=run.seed,
                 start=starts[0],
-                pack=data.pack,
-                shard=shard,
+                **options,
             )
-            return ((batch, (position,)) for batch, position in batches)
-
-        return of_model
-    bank = [Member(job.tasks[place], seed) for place, seed in job.members]
-
-    def of_bank(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
+            return ((batch, (position,)) for batch, position in mixed)
+        bank = [Member(job.tasks[place], seed) for place, seed in job.members]
+        soft_ids = job.frozen.soft_ids(length)
         return bank_batches(
-            bank,
-            data.train_split,
-            job.training_lengths(length),
-            job.frozen.soft_ids(length),
-            starts,
-            batch_size=batch_size,
-            pack=data.pack,
-            shard=shard,
+            bank, data.train_split, lengths, soft_ids, starts, **options
         )
 
-    return of_bank
+    def cut(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
+        return ((cut_to_longest(batch), seen) for batch, seen in stream(starts))
+
+    return cut if cuts else stream
 
 
 def _inputs(job: Job) -> dict[str, str]:

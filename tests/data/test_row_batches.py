@@ -70,17 +70,17 @@ def test_like_lengths_share_a_batch_of_one_of_a_few_widths():
     assert all(width % 64 == 0 or width == WIDTH for width in widths)
 
 
-def test_few_rows_are_not_worth_many_widths():
+def test_there_are_no_more_widths_than_batches():
     def widths(count: int) -> set[int]:
         batches = sorted_batches(draw_rows(1, count), 8)
         return {some.batch.inputs.shape[1] for some in batches}
 
-    assert widths(16) == {WIDTH}
+    assert len(widths(16)) == 2
     short = jax.tree.map(lambda x: x[1:], draw_rows(4, 2))
     longest = np.count_nonzero(short.inputs)
     (only,) = sorted_batches(short, 8)
     assert longest <= only.batch.inputs.shape[1] < longest + 64
-    assert len(widths(48)) <= 3
+    assert 2 < len(widths(48)) <= 6
 
 
 def test_packing_fills_rows_and_separates_their_examples():

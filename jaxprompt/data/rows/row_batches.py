@@ -1,5 +1,7 @@
 """Rows in memory -> batches to evaluate: sorted by length, or packed; back in order."""
 
+import bisect
+import collections
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -8,10 +10,8 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from jaxprompt.data.rows.widths import MOST, fitting_width, step_of
 from jaxprompt.shapes import Batch
-
-_WIDTH_STEP, _WIDTHS = 64, 8
-"""Each width is compiled anew: at most one for two batches, and no more than eight."""
 
 Progress = Callable[[int, float], object]
 """Told after each batch how many examples it held, and what share was padding."""
@@ -97,12 +97,12 @@ def sorted_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
     sizes = np.count_nonzero(rows.input_segments, axis=1)
     order = np.argsort(-sizes, kind="stable")
     full = rows.inputs.shape[1]
-    widths = min(max(len(order) // (2 * batch_size), 1), _WIDTHS)
-    step = -(-int(sizes.max(initial=1)) // (widths * _WIDTH_STEP)) * _WIDTH_STEP
+    # Each width is compiled anew: more of them than batches win nothing.
+    widths = min(max(-(-len(order) // batch_size), 1), MOST)
+    step = step_of(int(sizes.max(initial=1)), widths)
     for first in range(0, len(order), batch_size):
         numbers = order[first : first + batch_size]
-        longest = max(int(sizes[numbers[0]]), 1)
-        width = min(-(-longest // step) * step, full)
+        width = fitting_width(int(sizes[numbers[0]]), step, full)
         cut = dataclasses.replace(
             rows,
             inputs=rows.inputs[:, :width],
@@ -114,8 +114,8 @@ def sorted_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
 def packed_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
     """Lets several examples of one member share a row, each behind its soft tokens.
 
-    Longest first, each goes to its member's first row with room for it. Targets are
-    left out: what is to be predicted has none.
+    Longest first, each goes to that of its member's rows which it fills most. Targets
+    are left out: what is to be predicted has none.
 
     Args:
         rows: One example a row, NumPy arrays.
@@ -127,24 +127,14 @@ def packed_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
     Raises:
         ValueError: If the batch size is below 1.
 
-    Source: first fit decreasing, as in Johnson 1973 ("Near-optimal bin packing
+    Source: best fit decreasing, as in Johnson 1973 ("Near-optimal bin packing
     algorithms"); the packing of training keeps the order of a stream instead.
     """
     _check(batch_size)
     inputs, members = np.asarray(rows.inputs), np.asarray(rows.members)
     sizes = np.count_nonzero(rows.input_segments, axis=1)
     full = inputs.shape[1]
-    room, owners = np.zeros(0, np.int64), np.zeros(0, np.int32)
-    shared: list[list[int]] = []
-    for number in np.argsort(-sizes, kind="stable"):
-        fits = np.flatnonzero((room >= sizes[number]) & (owners == members[number]))
-        if not fits.size:
-            shared.append([])
-            room = np.append(room, full)
-            owners = np.append(owners, members[number])
-        place = fits[0] if fits.size else len(shared) - 1
-        shared[place].append(int(number))
-        room[place] -= sizes[number]
+    shared, owners = _fill_rows(sizes.tolist(), members.tolist(), full)
     most = max(map(len, shared), default=1)
     packed = np.zeros((len(shared), full), inputs.dtype)
     segments, numbers = np.zeros_like(packed), np.full((len(shared), most), -1)
@@ -170,6 +160,37 @@ def packed_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
     for first in range(0, len(shared), batch_size):
         places = np.arange(first, min(first + batch_size, len(shared)))
         yield _filled(batch, places, numbers[places], batch_size)
+
+
+def _fill_rows(
+    sizes: Sequence[int], members: Sequence[int], full: int
+) -> tuple[list[list[int]], Int[np.ndarray, " rows"]]:
+    """Returns the examples of each row, by their numbers, and the row's member."""
+    shared: list[list[int]] = []
+    owners: list[int] = []
+    # Of each member, the rows with a given room, and the rooms that there are, sorted:
+    # no more than a row has tokens, however many rows there are.
+    rows_with: dict[tuple[int, int], list[int]] = collections.defaultdict(list)
+    rooms: dict[int, list[int]] = collections.defaultdict(list)
+    for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
+        size, member = sizes[number], members[number]
+        there = rooms[member]
+        place = bisect.bisect_left(there, size)
+        if place < len(there):
+            room = there[place]
+            row = rows_with[member, room].pop()
+            if not rows_with[member, room]:
+                del there[place]
+        else:
+            room, row = full, len(shared)
+            shared.append([])
+            owners.append(member)
+        shared[row].append(number)
+        left = room - size
+        if not rows_with[member, left]:
+            bisect.insort(there, left)
+        rows_with[member, left].append(row)
+    return shared, np.array(owners, np.int32)
 
 
 def predict_rows(

@@ -8,6 +8,7 @@ from typing import Any
 from jaxprompt.report.results.rows import COMPARED, members_of, method_of
 
 FREE = {
+    "Data.cut",
     "Data.task",
     "Data.shift_to",
     "Data.shift_split",

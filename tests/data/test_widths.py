@@ -1,0 +1,42 @@
+"""A batch is as wide as its longest input needs, in one of a few widths."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxprompt.data.rows.widths import MOST, cut_to_longest, step_of
+from jaxprompt.shapes import Batch, unpacked_batch
+
+FULL = 612
+
+
+def batch_of(*sizes: int) -> Batch:
+    rows = [np.where(np.arange(FULL) < size, 7, 0) for size in sizes]
+    batch = unpacked_batch(np.stack(rows), np.ones((len(sizes), 2), np.int32))
+    return jax.tree.map(np.asarray, batch)
+
+
+@pytest.mark.parametrize("longest", [1, 64, 65, 128, 129, 611, FULL])
+def test_only_padding_is_cut(longest: int):
+    batch = batch_of(3, longest)
+    cut = cut_to_longest(batch)
+    width = cut.inputs.shape[1]
+    assert longest <= width < longest + step_of(FULL)
+    np.testing.assert_array_equal(cut.inputs, batch.inputs[:, :width])
+    np.testing.assert_array_equal(cut.input_segments, batch.input_segments[:, :width])
+    np.testing.assert_array_equal(cut.targets, batch.targets)
+
+
+def test_there_are_a_few_widths_and_no_empty_one():
+    widths = {
+        cut_to_longest(batch_of(longest)).inputs.shape[1] for longest in range(FULL + 1)
+    }
+    assert min(widths) > 0
+    assert max(widths) == FULL
+    assert 4 <= len(widths) <= MOST
+
+
+def test_a_short_full_width_is_the_only_one():
+    rows = np.where(np.arange(40) < 9, 7, 0)[None]
+    batch = jax.tree.map(np.asarray, unpacked_batch(rows, np.ones((1, 2), np.int32)))
+    assert cut_to_longest(batch).inputs.shape == (1, 40)
