@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Int
 
 from jaxprompt.data.rows.coverage import show_lost
 from jaxprompt.data.rows.layout import layout_of, sample_rows
@@ -54,7 +54,7 @@ class Scores:
 
 
 class EvaluationSet:
-    """A split, tokenised once, that can be scored again and again."""
+    """A split, read and tokenised once, that can be scored again and again."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class EvaluationSet:
         *,
         num_examples: int | None = None,
     ):
-        """Reads and tokenises the split.
+        """Reads the split.
 
         Args:
             task: The task.
@@ -85,8 +85,13 @@ class EvaluationSet:
         self._examples = task.examples(split, self._numbers)
         rows = task.source.rows(split)
         self._fields = task.fields([rows[number] for number in self._numbers])
-        layout = layout_of(task, lengths, soft_ids)
-        self._rows = layout.padded(task.encode(self._examples), numbers)
+        self._layout = layout_of(task, lengths, soft_ids)
+
+    @functools.cached_property
+    def _rows(self) -> Batch:
+        """The rows, tokenised when they are first scored: training need not wait."""
+        numbers = np.array(self._numbers, np.int32)
+        return self._layout.padded(self._task.encode(self._examples), numbers)
 
     @property
     def num_examples(self) -> int:
@@ -138,7 +143,7 @@ class EvaluationSet:
 
     def score(
         self,
-        predict: Callable[[Batch], Int[np.ndarray, "B L"]],
+        predict: Callable[[Batch], Int[Array, "B L"]],
         batch_size: int,
         progress: Progress | None = None,
     ) -> Scores:
@@ -147,7 +152,7 @@ class EvaluationSet:
 
     def score_members(
         self,
-        predict: Callable[[Batch], Int[np.ndarray, "B *E L"]],
+        predict: Callable[[Batch], Int[Array, "B *E L"]],
         batch_size: int,
         members: Sequence[int],
         progress: Progress | None = None,

@@ -14,12 +14,11 @@ from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.sharding import fetch
 
 TOPS = (1, 10, 100)
 """Ranks up to which a first token counts as found."""
 
-MeasureGold = Callable[[Params, Batch], np.ndarray]
+MeasureGold = Callable[[Params, Batch], jax.Array]
 """From the joined tree and a batch to what `gold_of` gives of each row, [B, 3]."""
 
 
@@ -70,11 +69,11 @@ def make_gold(
     def compiled(params: Params, batch: Batch) -> Any:
         return gold_of(backbone, params, batch, end=end)
 
-    return lambda params, batch: fetch(compiled(params, place(batch)))
+    return lambda params, batch: compiled(params, place(batch))
 
 
 def score_gold(
-    measure: Callable[[Batch], np.ndarray],
+    measure: Callable[[Batch], jax.Array],
     rows: EvaluationSet,
     batch_size: int,
     members: Sequence[int] = (0,),

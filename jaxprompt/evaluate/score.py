@@ -19,10 +19,9 @@ from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.evaluate.vote import majority_vote
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.sharding import fetch
 
-Predict = Callable[..., np.ndarray]
-"""From the joined tree and a batch to target ids, [B, L].
+Predict = Callable[..., jax.Array]
+"""From the joined tree and a batch to target ids, [B, L], which may still be computed.
 
 Given a number E as well, from a batch whose rows hold up to E examples to the ids of
 each, [B, E, L]; "rank" only.
@@ -103,13 +102,13 @@ def make_predict(
                 return nucleus(backbone, params, batch, keys, **options)[:, None]
             return greedy(backbone, params, batch, **limits)[:, None]
 
-    compiled = jax.jit(ids, static_argnames="examples")
-
-    def predict(
-        params: Params, batch: Batch, examples: int | None = None
-    ) -> np.ndarray:
-        found = fetch(compiled(params, place(batch), examples=examples or 1))
+    @functools.partial(jax.jit, static_argnames="examples")
+    def compiled(params: Params, batch: Batch, examples: int | None) -> jax.Array:
+        found = ids(params, batch, examples or 1)
         return found[:, 0] if examples is None else found
+
+    def predict(params: Params, batch: Batch, examples: int | None = None) -> jax.Array:
+        return compiled(params, place(batch), examples)
 
     return predict
 

@@ -3,6 +3,7 @@
 import bisect
 import collections
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from jaxtyping import Int
 
 from jaxprompt.data.rows.widths import MOST, fitting_width, step_of
 from jaxprompt.shapes import Batch
+from jaxprompt.sharding import fetch
 
 Progress = Callable[[int, float], object]
 """Told after each batch how many examples it held, and what share was padding."""
@@ -194,12 +196,14 @@ def _fill_rows(
 
 
 def predict_rows(
-    predict: Callable[..., np.ndarray],
+    predict: Callable[..., Any],
     batches: Iterator[RowBatch],
     num_rows: int,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Predicts batches, and puts what comes out in the order of the rows.
+
+    While the devices work on a batch, the next one is made and sent to them.
 
     Args:
         predict: From a batch to an array whose first axis is its rows B, such as target
@@ -213,16 +217,22 @@ def predict_rows(
         [rows, ...]; empty where there is no row.
     """
     ordered: Any = None
-    for rows in batches:
-        found = np.asarray(predict(rows.batch, *rows.numbers.shape[1:]))
+    asked = ((rows, predict(rows.batch, *rows.numbers.shape[1:])) for rows in batches)
+    for rows, answer in _one_ahead(asked):
         real = rows.numbers >= 0
-        found = found[real]
+        found = fetch(answer)[real]
         if ordered is None:
             ordered = np.zeros((num_rows, *found.shape[1:]), found.dtype)
         ordered[rows.numbers[real]] = found
         if progress is not None:
             progress(rows.num_examples, padding_share(rows.batch))
     return np.zeros((0, 1), np.int32) if ordered is None else ordered
+
+
+def _one_ahead(items: Iterator[Any]) -> Iterator[Any]:
+    """Yields each item when the one behind it has been asked for."""
+    for item, _ in itertools.pairwise(itertools.chain(items, [None])):
+        yield item
 
 
 def padding_share(batch: Batch) -> float:
