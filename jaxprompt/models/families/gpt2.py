@@ -39,12 +39,12 @@ _REQUIRED = {
     "tie_word_embeddings": True,
 }
 _MATRICES = {
-    "attention/query": ("attn.c_attn", (0, 3)),
-    "attention/key": ("attn.c_attn", (1, 3)),
-    "attention/value": ("attn.c_attn", (2, 3)),
-    "attention/out": ("attn.c_proj", (0, 1)),
-    "ffn/up": ("mlp.c_fc", (0, 1)),
-    "ffn/down": ("mlp.c_proj", (0, 1)),
+    "attention/query": "attn.c_attn",
+    "attention/key": "attn.c_attn",
+    "attention/value": "attn.c_attn",
+    "attention/out": "attn.c_proj",
+    "ffn/up": "mlp.c_fc",
+    "ffn/down": "mlp.c_proj",
 }
 
 
@@ -73,7 +73,7 @@ class GPT2Config(DecoderConfig):
         return Switches(
             kv_heads=self.heads,
             head_width=head_width,
-            layers=(LayerKind(),) * self.layers,
+            layers=(LayerKind(),),
             query_scale=head_width**-0.5,
         )
 
@@ -166,9 +166,9 @@ def _sources(config: GPT2Config, prefix: str) -> dict[str, Source]:
     Its matrices lie as ours do, [D, F]; query, key and value are one matrix.
     """
 
-    def per_layer(name: str, block: tuple[int, int] = (0, 1)) -> Source:
+    def per_layer(name: str, columns: tuple[int, int, int] | None = None) -> Source:
         names = (f"{prefix}h.{n}.{name}" for n in range(config.layers))
-        return Source(tuple(names), stacked=True, block=block)
+        return Source(tuple(names), stacked=True, columns=columns)
 
     padding = (1, config.vocab_rows - config.vocab_size - 1)
     sources = {
@@ -180,9 +180,16 @@ def _sources(config: GPT2Config, prefix: str) -> dict[str, Source]:
     for ours, theirs in {"attention_norm": "ln_1", "ffn_norm": "ln_2"}.items():
         sources[f"layers/{ours}/scale"] = per_layer(f"{theirs}.weight")
         sources[f"layers/{ours}/bias"] = per_layer(f"{theirs}.bias")
-    for ours, (theirs, block) in _MATRICES.items():
-        sources[f"layers/{ours}"] = per_layer(f"{theirs}.weight", block)
-        sources[f"layers/{ours}_bias"] = per_layer(f"{theirs}.bias", block)
+    width = config.width
+    joined = {
+        "attention/query": (0, width, 3 * width),
+        "attention/key": (width, 2 * width, 3 * width),
+        "attention/value": (2 * width, 3 * width, 3 * width),
+    }
+    for ours, theirs in _MATRICES.items():
+        columns = joined.get(ours)
+        sources[f"layers/{ours}"] = per_layer(f"{theirs}.weight", columns)
+        sources[f"layers/{ours}_bias"] = per_layer(f"{theirs}.bias", columns)
     return sources
 
 

@@ -115,19 +115,21 @@ def _sizes(params: Params) -> dict[str, tuple[int, ...]]:
 
 def _tensors(sources: Mapping[str, Source], params: Params) -> dict[str, np.ndarray]:
     """Returns the weights as transformers names and lays them out."""
-    # The blocks of columns that make up each tensor, in order; most have one.
-    blocks: dict[str, list[np.ndarray]] = {}
-    by_block = sorted(sources.items(), key=lambda item: item[1].block)
-    for path, source in by_block:
+    # What makes up each tensor, in order: mostly one leaf.
+    parts: dict[str, list[np.ndarray]] = {}
+    joined_along: dict[str, int] = {}
+    in_order = sorted(sources.items(), key=lambda item: item[1].columns or (0,))
+    for path, source in in_order:
         leaf: Any = params
         for key in path.split("/"):
             leaf = leaf[key]
         leaf = np.asarray(jax.device_get(leaf))
-        for name, block in source.to_store(leaf).items():
-            blocks.setdefault(name, []).append(block)
+        for name, part in source.to_store(leaf).items():
+            parts.setdefault(name, []).append(part)
+            joined_along[name] = 0 if source.transposed else -1
     return {
         name: np.ascontiguousarray(
-            parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+            some[0] if len(some) == 1 else np.concatenate(some, joined_along[name])
         )
-        for name, parts in blocks.items()
+        for name, some in parts.items()
     }

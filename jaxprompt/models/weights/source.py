@@ -47,8 +47,8 @@ class Source:
         names: One tensor; or where `stacked`, one for each layer in order.
         stacked: Whether the leaf has a layer axis N, which the tensors lack.
         transposed: Whether the tensors are stored the other way round.
-        block: Which block of columns the leaf is, and of how many that each tensor
-            consists of; such a tensor is not transposed.
+        columns: Which columns of each tensor the leaf is, rows where it is transposed:
+            the first, the one behind the last, and how many there are; None for all.
         padding: Rows of zeros in front of the leaf and behind, which its one tensor
             lacks.
     """
@@ -56,14 +56,15 @@ class Source:
     names: tuple[str, ...]
     stacked: bool = False
     transposed: bool = False
-    block: tuple[int, int] = (0, 1)
+    columns: tuple[int, int, int] | None = None
     padding: tuple[int, int] = (0, 0)
 
     def stored(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Returns the shape of each tensor of a leaf of this shape."""
         shape = shape[1:] if self.stacked else shape
         shape = (shape[0] - sum(self.padding), *shape[1:])
-        shape = (*shape[:-1], shape[-1] * self.block[1])
+        if self.columns is not None:
+            shape = (*shape[:-1], self.columns[2])
         return shape[::-1] if self.transposed else shape
 
     def read(self, tensors: Tensors, index: tuple[slice, ...]) -> Iterator[np.ndarray]:
@@ -71,13 +72,17 @@ class Source:
         names = self.names
         if self.stacked:
             names, index = names[index[0]], index[1:]
+        if self.columns is not None:
+            first, columns = self.columns[0], index[-1]
+            stored = slice(first + columns.start, first + columns.stop)
+            index = (*index[:-1], stored)
         for name in names:
             if self.transposed:
                 yield tensors.read(name, index[::-1]).T
             elif any(self.padding):
                 yield self._read_padded(tensors, name, index)
             else:
-                yield tensors.read(name, self._in_block(tensors, name, index))
+                yield tensors.read(name, index)
 
     def to_store(self, leaf: np.ndarray) -> dict[str, np.ndarray]:
         """Returns what the leaf has of each tensor, by name, as the tensor holds it."""
@@ -88,14 +93,6 @@ class Source:
             own = layer[front : len(layer) - behind]
             found[name] = own.T if self.transposed else own
         return found
-
-    def _in_block(
-        self, tensors: Tensors, name: str, index: tuple[slice, ...]
-    ) -> tuple[slice, ...]:
-        number, count = self.block
-        first = tensors.shapes[name][-1] // count * number
-        columns = index[-1]
-        return (*index[:-1], slice(first + columns.start, first + columns.stop))
 
     def _read_padded(
         self, tensors: Tensors, name: str, index: tuple[slice, ...]
