@@ -18,6 +18,7 @@ FAMILIES = {
     "t5_tied": (parameters.T5, PUBLISHED["google-t5/t5-small"]),
     "gpt2": (parameters.DECODER, PUBLISHED["openai-community/gpt2"]),
     "llama": (parameters.DECODER, PUBLISHED["meta-llama/Meta-Llama-3-8B"]),
+    "gemma3": (parameters.DECODER, PUBLISHED["google/gemma-3-1b-pt"]),
 }
 
 

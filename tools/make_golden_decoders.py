@@ -30,6 +30,7 @@ SIZES = {
     "pad_token_id": 0,
 }
 # Heads that are together wider than the model.
+WINDOW = 7  # Less than a prefix and the text behind it, and than the text alone.
 WIDE = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
 
 
@@ -61,6 +62,59 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             original_max_position_embeddings=16,
         ),
     ),
+    "mistral": ("mistral", {"sliding_window": WINDOW}),
+    "qwen2_yarn": (
+        "qwen2",
+        rope("yarn", factor=4.0, original_max_position_embeddings=16),
+    ),
+    "qwen2_sliding": (
+        "qwen2",
+        {
+            "use_sliding_window": True,
+            "sliding_window": WINDOW,
+            "max_window_layers": 1,
+        },
+    ),
+    "qwen3": ("qwen3", WIDE),
+    "gemma2": (
+        "gemma2",
+        {
+            **WIDE,
+            "sliding_window": WINDOW,
+            "query_pre_attn_scalar": 12,
+            # Low enough to be felt.
+            "attn_logit_softcapping": 2.0,
+            "final_logit_softcapping": 3.0,
+        },
+    ),
+    "gemma3": (
+        "gemma3_text",
+        {
+            **WIDE,
+            "sliding_window": WINDOW,
+            "query_pre_attn_scalar": 12,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        },
+    ),
+    "gemma3_linear": (
+        "gemma3_text",
+        {
+            **WIDE,
+            "sliding_window": WINDOW,
+            "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "full_attention": {
+                    "rope_type": "linear",
+                    "factor": 8.0,
+                    "rope_theta": 1000.0,
+                },
+                "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+            },
+        },
+    ),
+    "phi3": ("phi3", {"sliding_window": WINDOW}),
+    "olmo2": ("olmo2", {}),
+    "smollm3": ("smollm3", {"no_rope_layers": [1, 0, 1]}),
 }
 LENGTHS = (14, 9, 6, 8)
 """Tokens of each row; see `make_rows`."""
@@ -116,8 +170,8 @@ def _heads(model: Any) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def run(model: Any, rows: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Computes logits without and behind a prefix, and writes on from the rows.
+def score(model: Any, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Computes logits without a prefix, and behind one.
 
     The last row begins with the prompt, in the place of words.
     """
@@ -131,35 +185,44 @@ def run(model: Any, rows: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     logits = model(**call, position_ids=positions).logits
     keys, values = rows["prefix"].transpose(3, 4)
     cache = transformers.DynamicCache(list(zip(keys, values, strict=True)))
+
+    def roll(x: torch.Tensor, places: int) -> torch.Tensor:
+        """Moves the padding of the row that has it in front."""
+        return torch.stack([x[0], torch.roll(x[1], places, 0), *x[2:]])
+
+    # A sliding window counts padding, which behind a prefix would be in between.
+    left = WIDTH - LENGTHS[1]
     behind = model(
-        inputs_embeds=words,
-        attention_mask=torch.nn.functional.pad(seen, (PREFIX, 0), value=1),
-        position_ids=positions + PREFIX,
+        inputs_embeds=roll(words, -left),
+        attention_mask=torch.nn.functional.pad(roll(seen, -left), (PREFIX, 0), value=1),
+        position_ids=roll(positions, -left) + PREFIX,
         past_key_values=cache,
     ).logits
-    options = {"max_new_tokens": STEPS, "do_sample": False, "pad_token_id": 0}
-    row = ids[:1]
-    greedy = model.generate(row, **options, eos_token_id=None)
+    behind = roll(behind, left)
+    return {"logits": logits, "logits_behind": behind}
+
+
+@torch.no_grad()
+def write_on(model: Any, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Writes on from the first row, greedily and by beams."""
+    # No sequence ends: transformers would let it end only among the best BEAMS.
+    options = {"max_new_tokens": STEPS, "do_sample": False, "eos_token_id": None}
+    options["pad_token_id"] = 0
+    row = rows["ids"][:1]
+    greedy = model.generate(row, **options)
     beam = model.generate(
         row,
         **options,
         num_beams=BEAMS,
         length_penalty=0.0,
-        early_stopping="never",
         return_dict_in_generate=True,
         output_scores=True,
     )
-    results = {
-        **rows,
-        "logits": logits,
-        "logits_behind": behind,
+    return {
         "greedy": greedy[:, WIDTH:],
-        "beam": torch.nn.functional.pad(
-            beam.sequences[:, WIDTH:], (0, STEPS + WIDTH - beam.sequences.shape[1])
-        ),
+        "beam": beam.sequences[:, WIDTH:],
         "beam_scores": beam.sequences_scores,
     }
-    return {name: value.numpy() for name, value in results.items()}
 
 
 def main() -> None:
@@ -174,7 +237,13 @@ def main() -> None:
         }
         config = {**model.config.to_dict(), "transformers_version": ""}
         text = json.dumps(config, sort_keys=True)
-        arrays = {**weights, **run(model, make_rows(model)), "config": np.array(text)}
+        rows = make_rows(model)
+        found = {**rows, **score(model, rows), **write_on(model, rows)}
+        arrays = {
+            **weights,
+            **{key: value.numpy() for key, value in found.items()},
+            "config": np.array(text),
+        }
         write(FOLDER / f"{name}.npz", arrays)
         print(f"{name}: {(FOLDER / f'{name}.npz').stat().st_size} bytes")
     print(f"transformers {transformers.__version__}", file=sys.stderr)

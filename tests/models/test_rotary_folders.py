@@ -43,21 +43,6 @@ def test_a_saved_folder_holds_the_same_model_and_tensors(variant, tmp_path, name
         np.testing.assert_array_equal(tensors[tensor], expected)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_transformers_reads_a_saved_config_as_its_own(variant, tmp_path, name):
-    transformers = pytest.importorskip("transformers")
-    golden = variant(name)
-    save(tmp_path / "saved", *load(golden.folder))
-    ours, theirs = (
-        transformers.AutoConfig.from_pretrained(folder).to_dict()
-        for folder in (tmp_path / "saved", golden.folder)
-    )
-    # What has no effect on scores, or only says where a file comes from.
-    for setting in ("_name_or_path", "architectures", "dtype", "initializer_range"):
-        ours.pop(setting, None), theirs.pop(setting, None)
-    assert ours == theirs
-
-
 def test_older_and_newer_spellings_are_one_model(variant):
     golden = variant("llama3")
     newer, _ = load(golden.folder)
@@ -88,6 +73,56 @@ def test_an_untied_model_needs_its_output_matrix(variant):
     del weights["lm_head.weight"]
     with pytest.raises(ValueError, match=r"1 of .* are missing: lm_head\.weight"):
         load(golden.write(weights))
+
+
+def test_older_configs_of_gemma_say_by_a_pattern_which_layers_slide(variant):
+    golden = variant("gemma3_linear")
+    newer, _ = load(golden.folder)
+    settings = golden.config()
+    rope = settings.pop("rope_parameters")
+    scaled = {"factor": 8.0, "rope_type": "linear"}
+    settings |= {
+        "rope_theta": rope["full_attention"]["rope_theta"],
+        "rope_local_base_freq": rope["sliding_attention"]["rope_theta"],
+        "rope_scaling": scaled,
+        "sliding_window_pattern": 3,
+    }
+    del settings["layer_types"]
+    older, _ = load(golden.write(config=settings))
+    assert older.config == newer.config
+
+
+def test_older_configs_of_qwen_say_from_which_layer_on_they_slide(variant):
+    golden = variant("qwen2_sliding")
+    newer, _ = load(golden.folder)
+    settings = golden.config()
+    del settings["layer_types"]
+    older, _ = load(golden.write(config=settings))
+    assert older.config == newer.config
+    assert older.config.sliding == (False, True, True)
+    unused, _ = load(golden.write(config={**settings, "use_sliding_window": False}))
+    assert unused.config.window is None
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("gemma2", {"use_bidirectional_attention": True}, "only Gemma 2 models that"),
+        ("gemma3", {"attn_logit_softcapping": 50.0}, "only Gemma 3 models with attn_l"),
+        ("gemma3", {"layer_types": ["chunked"] * 3}, "layer_types .*: use a list of"),
+        ("gemma3", {"layer_types": ["full_attention"]}, "one for each of 3 layers"),
+        ("gemma3", {"sliding_window": "7"}, r"config\.json: Gemma 3 window '7': use 1"),
+        ("phi3", {"rope_scaling": {"type": "yarn", "factor": 4.0}}, "means 'longrope'"),
+        ("smollm3", {"no_rope_layers": [2]}, r"no_rope_layers \[2\]: use a list"),
+        ("smollm3", {"use_sliding_window": True}, "only SmolLM3 models with use_slid"),
+        ("qwen2_sliding", {"max_window_layers": "1"}, "layers '1' is no whole number"),
+    ],
+)
+def test_kinds_of_other_families_that_are_not_built(variant, name, settings, message):
+    folder = variant(name).folder
+    write_settings(folder, **settings)
+    with pytest.raises(ValueError, match=message):
+        load(folder)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +180,18 @@ def test_a_divisor_for_each_frequency_is_longrope_of_one_list(variant, tmp_path)
         ("meta-llama/Llama-3.1-8B", 8_030_261_248),
         ("meta-llama/Llama-3.2-1B", 1_235_814_400),
         ("meta-llama/Llama-3.2-3B", 3_212_749_824),
+        ("mistralai/Mistral-7B-v0.1", 7_241_732_096),
+        ("Qwen/Qwen2.5-0.5B", 494_032_768),
+        ("Qwen/Qwen2.5-7B", 7_615_616_512),
+        ("Qwen/Qwen3-0.6B", 596_049_920),
+        ("Qwen/Qwen3-8B", 8_190_735_360),
+        ("google/gemma-2-2b", 2_614_341_888),
+        ("google/gemma-2-27b", 27_227_128_320),
+        ("google/gemma-3-270m", 268_098_176),
+        ("google/gemma-3-1b-pt", 999_885_952),
+        ("microsoft/Phi-3-mini-4k-instruct", 3_821_079_552),
+        ("allenai/OLMo-2-0425-1B", 1_484_916_736),
+        ("HuggingFaceTB/SmolLM3-3B", 3_075_098_624),
     ],
 )
 def test_published_models_are_as_large_as_their_checkpoints(name, parameters):

@@ -33,7 +33,7 @@ class Switches:
     Attributes:
         kv_heads: Heads G of keys and values.
         head_width: Width K of one head.
-        layers: The kind of each layer.
+        layers: The kind of each layer, or a single one for all.
         query_scale: Multiplies the scores.
         norm: What its norms are.
         norms_in: Whether attention and feed-forward layer read normalised tokens.
@@ -231,10 +231,18 @@ class RotaryConfig(DecoderConfig):
         """Whether a layer, from 0, sees no more than the window."""
         return self.window is not None and (not self.sliding or self.sliding[layer])
 
-    def kind(self, layer: int) -> LayerKind:
-        """Returns the kind of a layer, from 0."""
-        rotary = Rotary(self.theta, self.head_width, self.scaling)
-        return LayerKind(rotary, self.window if self.slides(layer) else None)
+    @property
+    def rotary(self) -> Rotary:
+        """How queries and keys turn, mostly in all layers."""
+        return Rotary(self.theta, self.head_width, self.scaling)
+
+    @property
+    def layer_kinds(self) -> tuple[LayerKind, ...]:
+        """The kind of each layer, or a single one for all."""
+        full, near = LayerKind(self.rotary), LayerKind(self.rotary, self.window)
+        if not self.sliding:
+            return (near,)
+        return tuple(near if slides else full for slides in self.sliding)
 
     @property
     def switches(self) -> Switches:
@@ -242,7 +250,7 @@ class RotaryConfig(DecoderConfig):
         return Switches(
             kv_heads=self.kv_heads,
             head_width=self.head_width,
-            layers=tuple(self.kind(layer) for layer in range(self.layers)),
+            layers=self.layer_kinds,
             query_scale=self.head_width**-0.5,
             norm="rms",
             attention_biases=(),

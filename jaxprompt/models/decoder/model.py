@@ -360,7 +360,7 @@ class Decoder:
         count = self.config.layers
         keys: Any = None if layers_key is None else split_key(layers_key, count)
         block = Block(self.config, dropout=self.dropout)
-        kinds, numbers = numbered(self.config.switches.layers)
+        kinds, numbers = numbered(self.config.switches.layers, count)
         seen = sights(
             kinds,
             places,

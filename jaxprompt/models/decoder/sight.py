@@ -111,7 +111,15 @@ def stacked(found: Sequence[Sight]) -> Sight:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
 
 
-def numbered(layers: Sequence[LayerKind]) -> tuple[tuple[LayerKind, ...], np.ndarray]:
-    """Returns the distinct kinds, and the number of each layer's kind, int32 [N]."""
+def numbered(
+    layers: Sequence[LayerKind], count: int
+) -> tuple[tuple[LayerKind, ...], np.ndarray]:
+    """Returns the distinct kinds, and the number of each layer's kind, int32 [N].
+
+    Args:
+        layers: The kind of each layer, or a single one for all.
+        count: Layers N.
+    """
     kinds = tuple(dict.fromkeys(layers))
-    return kinds, np.array([kinds.index(kind) for kind in layers], np.int32)
+    numbers = [kinds.index(kind) for kind in layers]
+    return kinds, np.broadcast_to(np.array(numbers, np.int32), count)

@@ -7,11 +7,33 @@ from typing import TYPE_CHECKING, Any, Union
 
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
-from jaxprompt.models.families import gpt2, llama, t5
+from jaxprompt.models.families import (
+    gemma,
+    gpt2,
+    llama,
+    mistral,
+    olmo2,
+    phi3,
+    qwen,
+    smollm3,
+    t5,
+)
 from jaxprompt.models.families.family import Family
 from jaxprompt.quoting import quoted
 
-FAMILIES: tuple[Family, ...] = (t5.FAMILY, gpt2.FAMILY, llama.FAMILY)
+FAMILIES: tuple[Family, ...] = (
+    t5.FAMILY,
+    gpt2.FAMILY,
+    llama.FAMILY,
+    mistral.FAMILY,
+    qwen.QWEN2,
+    qwen.QWEN3,
+    gemma.GEMMA2,
+    gemma.GEMMA3,
+    phi3.FAMILY,
+    olmo2.FAMILY,
+    smollm3.FAMILY,
+)
 
 CONFIGS: tuple[type[Config], ...] = tuple(family.config for family in FAMILIES)
 """The class of each family's sizes and switches."""

@@ -2,14 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from jaxprompt.models.config import MOST
 from jaxprompt.quoting import quoted
 
+Where: TypeAlias = str | Path
+"""What a JSON object is, for error messages."""
+
 
 def number(
-    settings: Mapping[str, Any], key: str, where: str, default: float | None = None
+    settings: Mapping[str, Any],
+    key: str,
+    where: Where,
+    default: float | None = None,
 ) -> float:
     """Reads a positive number.
 
@@ -33,7 +40,10 @@ def number(
 
 
 def optional_number(
-    settings: Mapping[str, Any], key: str, where: str, default: float | None = None
+    settings: Mapping[str, Any],
+    key: str,
+    where: Where,
+    default: float | None = None,
 ) -> float | None:
     """Reads a positive number, or null; an absent one is `default`."""
     if settings.get(key, default) is None:
@@ -41,15 +51,27 @@ def optional_number(
     return number(settings, key, where, default)
 
 
-def size(settings: Mapping[str, Any], key: str, where: str) -> int:
-    """Reads a whole number from 1 on; errors as of `number`."""
-    value = settings.get(key)
-    if type(value) is not int or not 0 < value <= MOST:
-        raise ValueError(f"{where}: {key} {quoted(value)} is no positive integer")
+def size(
+    settings: Mapping[str, Any],
+    key: str,
+    where: Where,
+    default: int | None = None,
+    *,
+    least: int = 1,
+) -> int:
+    """Reads a whole number from `least` on; an absent one is `default`.
+
+    Raises:
+        ValueError: If it is something else, or absent without a default.
+    """
+    value = settings.get(key, default)
+    if type(value) is not int or not least <= value <= MOST:
+        kind = "positive integer" if least == 1 else f"whole number from {least} on"
+        raise ValueError(f"{where}: {key} {quoted(value)} is no {kind}")
     return value
 
 
-def flag(settings: Mapping[str, Any], key: str, where: str, *, default: bool) -> bool:
+def flag(settings: Mapping[str, Any], key: str, where: Where, *, default: bool) -> bool:
     """Reads true or false; null stands for the default.
 
     Raises:
@@ -64,7 +86,7 @@ def flag(settings: Mapping[str, Any], key: str, where: str, *, default: bool) ->
 
 
 def token_ids(
-    settings: Mapping[str, Any], key: str, where: str, default: int | None
+    settings: Mapping[str, Any], key: str, where: Where, default: int | None
 ) -> int | tuple[int, ...] | None:
     """Reads the id of a token, several of them, or null; an absent one is `default`.
 
@@ -79,7 +101,10 @@ def token_ids(
 
 
 def refuse_unless(
-    settings: Mapping[str, Any], required: Mapping[str, Any], where: str, family: str
+    settings: Mapping[str, Any],
+    required: Mapping[str, Any],
+    where: Where,
+    family: str,
 ) -> None:
     """Refuses a model of a kind that is not built.
 
@@ -94,7 +119,7 @@ def refuse_unless(
     """
     for key, value in required.items():
         found = settings.get(key, value)
-        if found is not value and found != value:
+        if found != value:
             raise ValueError(
                 f"{where}: {key} {quoted(found)}: only {family} models with {key} "
                 f"{value} can be read"

@@ -10,15 +10,13 @@ from jaxprompt.models.decoder.config import RotaryConfig, Switches
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import flag
 from jaxprompt.models.families.decoder_in_gguf import decoder_gguf
-from jaxprompt.models.families.family import Family, HuggingFace
+from jaxprompt.models.families.family import Family
 from jaxprompt.models.families.rotary_in_hugging_face import (
+    hugging_face_form,
     layout,
-    make_config,
     read_sizes,
-    settings_of,
 )
 from jaxprompt.models.layers.rotary import Llama3
-from jaxprompt.models.weights.source import Tensors
 
 ALL_BIASES = ("query", "key", "value", "out")
 
@@ -47,21 +45,16 @@ class LlamaConfig(RotaryConfig):
         )
 
 
-def _read_config(
-    settings: Mapping[str, Any], path: Path, tensors: Tensors
-) -> LlamaConfig:
-    fields = read_sizes(settings, path, ids=(1, 2, None))
-    for ours, theirs in _BIASES.items():
-        fields[ours] = flag(settings, theirs, str(path), default=False)
-    return make_config(LlamaConfig, path, tensors, fields)
+def _read_fields(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    return {
+        **read_sizes(settings, path, ids=(1, 2, None)),
+        "attention_bias": flag(settings, "attention_bias", path, default=False),
+        "ffn_bias": flag(settings, "mlp_bias", path, default=False),
+    }
 
 
-def _settings_of(config: LlamaConfig, dtype: str) -> dict[str, Any]:
-    biases = {theirs: getattr(config, ours) for ours, theirs in _BIASES.items()}
-    return settings_of(config, dtype, "llama", "LlamaForCausalLM") | biases
-
-
-_BIASES = {"attention_bias": "attention_bias", "ffn_bias": "mlp_bias"}
+def _write_fields(config: LlamaConfig) -> dict[str, Any]:
+    return {"attention_bias": config.attention_bias, "mlp_bias": config.ffn_bias}
 
 
 def _smollm2(width: int, heads: int, kv_heads: int, layers: int) -> LlamaConfig:
@@ -150,12 +143,8 @@ FAMILY = Family(
     config=LlamaConfig,
     make=Decoder,
     published=_PUBLISHED,
-    hugging_face=HuggingFace(
-        model_types=("llama",),
-        auto_class="AutoModelForCausalLM",
-        read_config=_read_config,
-        write_config=_settings_of,
-        layout=layout,
+    hugging_face=hugging_face_form(
+        LlamaConfig, "llama", "LlamaForCausalLM", _read_fields, _write_fields, layout
     ),
     gguf=(decoder_gguf("llama", in_pairs=True),),
 )

@@ -60,8 +60,8 @@ def read_rope(
     if rope.get("rope_theta") is not None:
         theta = number(rope, "rope_theta", of_rope)
     else:
-        theta = number(settings, "rope_theta", str(path), theta)
-    for where, holder in ((of_rope, rope), (str(path), settings)):
+        theta = number(settings, "rope_theta", path, theta)
+    for where, holder in ((of_rope, rope), (path, settings)):
         share = number(holder, "partial_rotary_factor", where, 1.0)
         if share != 1.0:
             raise ValueError(
@@ -87,9 +87,9 @@ def _scaling(
         return Linear(factor)
     first = "original_max_position_embeddings"
     for where, holder, key in (
-        (str(path), settings, first),
+        (path, settings, first),
         (of_rope, rope, first),
-        (str(path), settings, "max_position_embeddings"),
+        (path, settings, "max_position_embeddings"),
     ):
         if holder.get(key) is not None:
             positions = size(holder, key, where)

@@ -1,18 +1,21 @@
 """Decoders with rotary positions in Hugging Face folders: what all families share."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxprompt.models.decoder.config import RotaryConfig
-from jaxprompt.models.families.checked_settings import flag, token_ids
-from jaxprompt.models.families.family import Layout
+from jaxprompt.models.families.checked_settings import flag, size, token_ids
+from jaxprompt.models.families.family import HuggingFace, Layout
 from jaxprompt.models.families.rope_settings import read_rope, write_rope
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.quoting import quoted
 
 AnyRotaryConfig = TypeVar("AnyRotaryConfig", bound=RotaryConfig)
+
+FULL, SLIDING = "full_attention", "sliding_attention"
+"""The kinds of layers, as config.json calls them."""
 
 _TABLE, _HEAD, _BODY = "embed_tokens.weight", "lm_head.weight", "model."
 # Frequencies, which old versions saved with the weights.
@@ -57,7 +60,8 @@ def read_sizes(
     theta: float = 10_000.0,
     tied: bool = False,
     epsilon: float = 1e-6,
-    activation: str = "hidden_act",
+    head_width: int | None = None,
+    activation: tuple[str, str] = ("hidden_act", "silu"),
     ids: tuple[int | None, int | None, int | None] = (None, None, None),
     layer_type: str | None = None,
 ) -> dict[str, Any]:
@@ -69,7 +73,10 @@ def read_sizes(
         theta: Base of rotary positions where it does not say.
         tied: Whether there is one vocabulary matrix, where it does not say.
         epsilon: That of the norms, where it does not say.
-        activation: The setting that names the activation.
+        head_width: Width of one head, where it does not say; None for that at which all
+            heads are together as wide as the model.
+        activation: The setting that names the activation, and what it is where it does
+            not say.
         ids: The first, the last and the padding token, where it does not say.
         layer_type: As for `read_rope`.
 
@@ -83,17 +90,16 @@ def read_sizes(
         raise ValueError(f"{path}: vocab_size 0: is this a whole config?")
     fields = {ours: settings[theirs] for ours, theirs in _SIZES.items()}
     fields["kv_heads"] = _or(settings, "num_key_value_heads", fields["heads"])
-    if settings.get("head_dim") is not None:
-        fields["head_width"] = settings["head_dim"]
-    else:
+    fields["head_width"] = settings.get("head_dim", head_width)
+    if fields["head_width"] is None:
         fields["head_width"] = _divided(path, fields["width"], fields["heads"])
-    named = _or(settings, activation, "silu")
+    named = _or(settings, *activation)
     fields["activation"] = _ACTIVATIONS.get(str(named), named)
     fields["norm_epsilon"] = settings.get("rms_norm_eps", epsilon)
-    fields["tied"] = flag(settings, "tie_word_embeddings", str(path), default=tied)
+    fields["tied"] = flag(settings, "tie_word_embeddings", path, default=tied)
     fields["theta"], fields["scaling"] = read_rope(settings, path, theta, layer_type)
     for key, default in zip(_IDS, ids, strict=True):
-        fields[key] = token_ids(settings, key, str(path), default)
+        fields[key] = token_ids(settings, key, path, default)
     return fields
 
 
@@ -111,57 +117,117 @@ def _divided(path: Path, width: Any, heads: Any) -> int:
     return width // heads
 
 
-def make_config(
-    kind: type[AnyRotaryConfig], path: Path, tensors: Tensors, fields: dict[str, Any]
-) -> AnyRotaryConfig:
-    """Makes a config, and checks that it can be that of the tensors beside it.
+def read_sliding(
+    settings: Mapping[str, Any],
+    path: Path,
+    window: int | None,
+    slides: Callable[[int], bool],
+) -> dict[str, Any]:
+    """Reads the fields of `RotaryConfig` that tell which layers slide, and how far.
 
     Args:
-        kind: The family's class.
-        path: The config.json, for error messages.
-        tensors: What is beside it.
-        fields: From `read_sizes`, and the family's own.
+        settings: What config.json holds.
+        path: Where it is, for error messages.
+        window: Of the layers that slide, in tokens; None for no such layer.
+        slides: Whether a layer, from 0, slides, where there is no list of them.
 
     Raises:
-        ValueError: If a field is impossible, or the tensors cannot have these sizes.
+        ValueError: If the list names other kinds than the two there are, or has another
+            length than there are layers.
     """
-    try:
-        config = kind(**fields)
-    except (TypeError, ValueError) as err:
-        raise ValueError(f"{path}: {err}") from err
-    names = {**_SIZES, **_OTHER_SIZES}
-    del names["positions"]  # No tensor is as long as a text.
-    sizes = {theirs: getattr(config, ours) for ours, theirs in names.items()}
-    layers = {"num_hidden_layers": f"{_body_of(tensors.shapes)}layers."}
-    check_sizes(path, sizes, layers, tensors)
-    return config
+    if window is None:
+        return {}
+    kinds, layers = settings.get("layer_types"), settings["num_hidden_layers"]
+    if kinds is None:
+        sliding = tuple(map(slides, range(layers)))
+    elif (
+        isinstance(kinds, list)
+        and len(kinds) == layers
+        and all(kind in (FULL, SLIDING) for kind in kinds)
+    ):
+        sliding = tuple(kind == SLIDING for kind in kinds)
+    else:
+        raise ValueError(
+            f"{path}: layer_types {quoted(kinds)}: use a list of {FULL!r} and "
+            f"{SLIDING!r}, one for each of {layers} layers"
+        )
+    return {"window": window, "sliding": sliding} if any(sliding) else {}
 
 
-def settings_of(
-    config: RotaryConfig, dtype: str, model_type: str, auto_class: str
-) -> dict[str, Any]:
-    """Returns what config.json says of a model, but for the family's own settings.
+def write_sliding(config: RotaryConfig) -> dict[str, Any]:
+    """Returns what config.json says of the layers that slide."""
+    kinds = [SLIDING if config.slides(n) else FULL for n in range(config.layers)]
+    return {"sliding_window": config.window, "layer_types": kinds}
+
+
+def hugging_face_form(
+    kind: type[AnyRotaryConfig],
+    model_type: str,
+    class_name: str,
+    read_fields: Callable[[Mapping[str, Any], Path], dict[str, Any]],
+    write_fields: Callable[[AnyRotaryConfig], dict[str, Any]],
+    layout: Callable[[AnyRotaryConfig, Collection[str] | None], Layout],
+) -> HuggingFace:
+    """Makes the form of a family from what is its own.
 
     Args:
-        config: Sizes and switches.
-        dtype: Dtype of the stored weights.
-        model_type: What it calls the family.
-        auto_class: The class of transformers that reads it.
+        kind: The family's class of sizes and switches.
+        model_type: What `model_type` of its config.json says.
+        class_name: The class of transformers that its config.json names.
+        read_fields: What config.json holds, and its path -> the fields of the config.
+        write_fields: Sizes and switches -> the settings of config.json that are the
+            family's own, or that it names otherwise.
+        layout: As in `HuggingFace`; mostly `layout` below.
     """
+
+    def read_config(
+        settings: Mapping[str, Any], path: Path, tensors: Tensors
+    ) -> AnyRotaryConfig:
+        at = {"num_hidden_layers": f"{_body_of(tensors.shapes)}layers."}
+        # First of all: there is one entry for each layer.
+        layers = {key: size(settings, key, path) for key in at}
+        check_sizes(path, layers, at, tensors)
+        fields = read_fields(settings, path)
+        try:
+            config = kind(**fields)
+        except (TypeError, ValueError) as err:
+            raise ValueError(f"{path}: {err}") from err
+        names = {**_SIZES, **_OTHER_SIZES}
+        del names["positions"]  # No tensor is as long as a text.
+        sizes = {theirs: getattr(config, ours) for ours, theirs in names.items()}
+        check_sizes(path, sizes, at, tensors)
+        return config
+
+    def write_config(config: AnyRotaryConfig, dtype: str) -> dict[str, Any]:
+        return {
+            **_settings_of(config),
+            "architectures": [class_name],
+            "model_type": model_type,
+            "torch_dtype": dtype,
+            **write_fields(config),
+        }
+
+    return HuggingFace(
+        (model_type,), "AutoModelForCausalLM", read_config, write_config, layout
+    )
+
+
+def _settings_of(config: RotaryConfig) -> dict[str, Any]:
+    """Returns what config.json says of a model, as far as all families say it alike."""
     names = {**_SIZES, **_OTHER_SIZES}
-    activations = {ours: theirs for theirs, ours in _ACTIVATIONS.items()}
-    activations["silu"] = "silu"
     return {
         **{theirs: getattr(config, ours) for ours, theirs in names.items()},
         **write_rope(config.theta, config.scaling, config.positions),
         **{key: getattr(config, key) for key in _IDS},
-        "architectures": [auto_class],
-        "hidden_act": activations.get(config.activation, config.activation),
-        "model_type": model_type,
+        "hidden_act": activation_name(config.activation),
         "rms_norm_eps": config.norm_epsilon,
         "tie_word_embeddings": config.tied,
-        "torch_dtype": dtype,
     }
+
+
+def activation_name(activation: str) -> str:
+    """Returns what these families' config.json calls an activation."""
+    return "gelu_pytorch_tanh" if activation == "gelu_new" else activation
 
 
 def layout(config: RotaryConfig, names: Collection[str] | None) -> Layout:
