@@ -1,6 +1,7 @@
 """Decoding with a key/value cache: greedy, nucleus sampling and beam search."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,9 @@ from jaxprompt.shapes import Batch, Params
 
 END = 1
 """Id of end-of-sequence, where the vocabulary does not say otherwise: T5's."""
+
+End: TypeAlias = int | Sequence[int]
+"""Id of end-of-sequence, or several ids that end an answer."""
 
 _NEVER = -1e9
 
@@ -40,7 +44,7 @@ def _start(
 
 
 def greedy(
-    backbone: Backbone, params: Params, batch: Batch, *, length: int, end: int = END
+    backbone: Backbone, params: Params, batch: Batch, *, length: int, end: End = END
 ) -> Int[Array, "B L"]:
     """Takes the most likely token at each step, until every row has ended.
 
@@ -50,7 +54,7 @@ def greedy(
         batch: Rows with one example each. Of the target side only the first of
             `target_inputs` is read, from which the answer goes on.
         length: Most target tokens L, end-of-sequence included.
-        end: Id of end-of-sequence.
+        end: Id of end-of-sequence, or several ids that end an answer.
 
     Returns:
         Target ids, 0 after the end of a sequence.
@@ -72,7 +76,7 @@ def nucleus(
     length: int,
     top_p: float = 0.9,
     temperature: float = 1.0,
-    end: int = END,
+    end: End = END,
 ) -> Int[Array, "B L"]:
     """Draws each token from the likeliest ones that together have `top_p`.
 
@@ -86,7 +90,7 @@ def nucleus(
         top_p: Probability of the nucleus, above 0, up to 1. It is the fewest tokens
             that reach it, at least one.
         temperature: What logits are divided by before, above 0.
-        end: Id of end-of-sequence.
+        end: As for `greedy`.
 
     Returns:
         Target ids, 0 after the end of a sequence.
@@ -116,11 +120,11 @@ def _extend(
     batch: Batch,
     choose: Callable[[jax.Array, jax.Array], jax.Array],
     length: int,
-    end: int,
+    end: End,
 ) -> Int[Array, "B L"]:
     """Appends what `choose(log_probs_BV, index)` picks, until every row has ended."""
     cache, step = _start(backbone, params, batch, length)
-    rows = batch.inputs.shape[0]
+    rows, ends = batch.inputs.shape[0], _ids_of(end)
 
     def unfinished(carry: tuple) -> jax.Array:
         index, _, _, done_B, _ = carry
@@ -131,7 +135,7 @@ def _extend(
         log_probs_BV, cache = step(cache, ids_B, index)
         ids_B = jnp.where(done_B, 0, choose(log_probs_BV, index).astype(jnp.int32))
         out_BL = out_BL.at[:, index].set(ids_B)
-        return index + 1, ids_B, out_BL, done_B | (ids_B == end), cache
+        return index + 1, ids_B, out_BL, done_B | jnp.isin(ids_B, ends), cache
 
     start = (
         jnp.zeros((), jnp.int32),
@@ -151,7 +155,7 @@ def beam(
     length: int,
     beams: int = 4,
     alpha: float = 0.6,
-    end: int = END,
+    end: End = END,
 ) -> tuple[Int[Array, "B L"], Float[Array, "B"]]:
     """Searches for the most likely sequence, keeping the best few at each step.
 
@@ -167,7 +171,7 @@ def beam(
         beams: Sequences kept.
         alpha: Brevity penalty: a score is the sum of log-probabilities over
             ((5 + tokens) / 6) ** alpha; 0 for the plain sum.
-        end: Id of end-of-sequence.
+        end: As for `greedy`.
 
     Returns:
         The best sequence of each row, 0 after its end, and its score in nats.
@@ -175,7 +179,8 @@ def beam(
     Source: Wu et al. 2016, eq. 14 (arXiv:1609.08144); 4 beams and 0.6 are T5X's.
     """
     cache, step = _start(backbone, params, batch, length)
-    rows = batch.inputs.shape[0]
+    rows, ends = batch.inputs.shape[0], _ids_of(end)
+    looked_at = (1 + len(ends)) * beams
     first_row_B1 = jnp.arange(rows)[:, None]
     start_B1 = batch.target_inputs[:, :1]
     cache = cache.take(jnp.repeat(jnp.arange(rows), beams))
@@ -196,12 +201,12 @@ def beam(
         vocabulary = log_probs_RV.shape[-1]
         totals_BKV = growing_BK[..., None] + log_probs_RV.reshape(rows, beams, -1)
 
-        # Twice the beams: at most one of each beam's continuations ends it, so at
-        # least `beams` of the best 2 * beams go on growing.
-        totals_B2, flat_B2 = jax.lax.top_k(totals_BKV.reshape(rows, -1), 2 * beams)
+        # Twice the beams, where one id ends: at most one of each beam's continuations
+        # ends it, so at least `beams` of the best 2 * beams go on growing.
+        totals_B2, flat_B2 = jax.lax.top_k(totals_BKV.reshape(rows, -1), looked_at)
         parent_B2, ids_B2 = jnp.divmod(flat_B2, vocabulary)
         candidates_B2L = out_BKL[first_row_B1, parent_B2].at[:, :, index].set(ids_B2)
-        ends_B2 = ids_B2 == end
+        ends_B2 = jnp.isin(ids_B2, ends)
 
         growing_BK, kept_BK = jax.lax.top_k(
             jnp.where(ends_B2, _NEVER, totals_B2), beams
@@ -238,3 +243,7 @@ def beam(
     )
     _, _, _, ended_BKL, ended_BK, _ = jax.lax.while_loop(unfinished, extend, start)
     return ended_BKL[:, 0], ended_BK[:, 0]
+
+
+def _ids_of(end: End) -> Int[Array, " ends"]:
+    return jnp.atleast_1d(jnp.asarray(end, jnp.int32))

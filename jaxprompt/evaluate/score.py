@@ -85,7 +85,7 @@ def make_predict(
             return label_ids[jnp.argmax(scores_BEC, axis=-1)]
 
     else:
-        limits: dict[str, Any] = {"length": length, "end": task.vocabulary.eos_id}
+        limits: dict[str, Any] = {"length": length, "end": task.vocabulary.end_ids}
 
         def ids(params: Params, batch: Batch, examples: int) -> jax.Array:
             if examples > 1:

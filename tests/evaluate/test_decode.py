@@ -106,12 +106,21 @@ def test_greedy_takes_the_likeliest_token_at_every_place(small, greedy_ids):
     assert (greedy_ids[:, 0] == 1).any()
 
 
+def test_greedy_stops_at_whichever_end_comes_first(small, greedy_ids):
+    backbone, params, batch = small
+    search = functools.partial(greedy, backbone, length=LENGTH, end=(1, 5))
+    found = np.asarray(jax.jit(search)(params, batch))
+    ended = np.cumsum(greedy_ids == 5, axis=1) - (greedy_ids == 5) > 0
+    np.testing.assert_array_equal(found, np.where(ended, 0, greedy_ids))
+    assert (found != greedy_ids).any()
+
+
 @functools.cache
-def sequences():
-    """All that a search may find: ended by 1 and filled with 0, or never ended."""
+def sequences(ends=(1,)):
+    """All that a search may find: ended and filled with 0, or never ended."""
     found = []
     for ids in itertools.product(range(WORDS), repeat=LENGTH):
-        last = ids.index(1) if 1 in ids else LENGTH
+        last = next((n for n, token in enumerate(ids) if token in ends), LENGTH)
         if not any(ids[last + 1 :]):
             found.append((ids, min(last + 1, LENGTH)))
     ids, tokens = zip(*found, strict=True)
@@ -120,8 +129,12 @@ def sequences():
 
 @pytest.fixture(scope="module")
 def totals(small):
-    """Log-probability [B, number of sequences] of every sequence."""
-    ids, tokens = sequences()
+    """Log-probability [B, number of sequences] of every sequence that 1 ends."""
+    return totals_of(small)
+
+
+def totals_of(small, ends=(1,)):
+    ids, tokens = sequences(ends)
     rows = np.repeat(np.arange(16), len(ids))
     log_probs = log_probabilities(small, rows, np.tile(ids, (16, 1)))
     picked = np.take_along_axis(log_probs, np.tile(ids, (16, 1))[..., None], axis=2)
@@ -141,6 +154,17 @@ def test_enough_beams_find_the_best_of_all_sequences(small, totals, alpha):
     np.testing.assert_allclose(found_scores, scores.max(axis=1), atol=1e-5)
     # Short ones and long ones win, so that the penalty and the filling matter.
     assert len(set(tokens[scores.argmax(axis=1)])) > 1
+
+
+def test_enough_beams_find_the_best_of_what_either_end_ends(small):
+    backbone, params, batch = small
+    ids, tokens = sequences((1, 5))
+    scores = totals_of(small, (1, 5)) / ((5 + tokens) / 6) ** 1.5
+    options = {"length": LENGTH, "beams": 64, "alpha": 1.5, "end": (1, 5)}
+    search = functools.partial(beam, backbone, **options)
+    found, found_scores = jax.jit(search)(params, batch)
+    np.testing.assert_array_equal(found, ids[scores.argmax(axis=1)])
+    np.testing.assert_allclose(found_scores, scores.max(axis=1), atol=1e-5)
 
 
 def test_the_penalty_changes_the_winner(totals):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jaxprompt.data.vocabulary.pieces import Pieces
+from jaxprompt.data.vocabulary.pieces import TURN_ENDS, Pieces
 from jaxprompt.models.weights.gguf_tokenizer import read_tokenizer
 
 
@@ -26,6 +26,11 @@ def read_gguf_model(path: Path) -> Pieces:
         encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encoded]
 
+    named = {
+        number
+        for number, token in tokenizer.get_added_tokens_decoder().items()
+        if token.special and token.content in TURN_ENDS
+    }
     return Pieces(
         size=len(read.tokens),
         end=read.ends[0],
@@ -34,4 +39,5 @@ def read_gguf_model(path: Path) -> Pieces:
         decode=tokenizer.decode,
         name=lambda number: read.tokens[number],
         tokenizer_json=tokenizer.to_str,
+        turn_ends=tuple({*read.ends, *named} - {read.ends[0]}),
     )

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data.vocabulary.pieces import Pieces, check_t5_ids, read_settings
+from jaxprompt.data.vocabulary.pieces import (
+    TURN_ENDS,
+    Pieces,
+    check_t5_ids,
+    read_settings,
+)
 from jaxprompt.strict_json import as_json
 
 FILES = (
@@ -61,6 +66,11 @@ def read_tokenizer(path: Path, *, causal: bool) -> Pieces:
         check_t5_ids(path, find([tokenizer.pad_token, "<pad>"]), end)
     if end is None:
         raise ValueError(f"{path}: no end-of-sequence {' or '.join(_ENDS)}")
+    named = {
+        number
+        for number, token in backend.get_added_tokens_decoder().items()
+        if causal and token.special and token.content in TURN_ENDS
+    }
     return Pieces(
         # Not how many there are: a file may leave ids out.
         size=1 + max(backend.get_vocab(with_added_tokens=True).values()),
@@ -70,6 +80,7 @@ def read_tokenizer(path: Path, *, causal: bool) -> Pieces:
         decode=tokenizer.decode,
         name=lambda number: backend.id_to_token(number) or f"id {number}",
         tokenizer_json=backend.to_str,
+        turn_ends=tuple(named - {end}),
     )
 
 

@@ -7,6 +7,17 @@ from typing import Any
 
 from jaxprompt.json_file import read_json_object
 
+TURN_ENDS = (
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<|end_of_text|>",
+    "<|endoftext|>",
+    "<end_of_turn>",
+)
+"""How models write the end of a turn or of a text, where it is a special token."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Pieces:
@@ -22,6 +33,7 @@ class Pieces:
         name: From an id to how its token is written.
         tokenizer_json: Returns the content of a tokenizer.json that encodes and decodes
             in the same way; None where there is only a SentencePiece model.
+        turn_ends: Other ids that end an answer, such as the end of a turn.
     """
 
     size: int
@@ -31,6 +43,7 @@ class Pieces:
     decode: Callable[[list[int]], str]
     name: Callable[[int], str]
     tokenizer_json: Callable[[], str] | None = None
+    turn_ends: tuple[int, ...] = ()
 
 
 def check_t5_ids(path: Path, pad: int | None, end: int | None) -> int:

@@ -22,6 +22,7 @@ class Vocabulary:
         causal: Whether it is a decoder-only model's.
         pad_id: Id of padding, 0.
         eos_id: Id of end-of-sequence.
+        end_ids: All ids that end an answer: that one first, then the ends of a turn.
         unk_id: Id of a piece that the vocabulary lacks; the end's, where it lacks none.
         vocab_size: How many ids there are.
     """
@@ -42,6 +43,8 @@ class Vocabulary:
         self._rows = rows
         self.vocab_size = pieces.size + self._up
         self.eos_id = pieces.end + self._up
+        others = (number + self._up for number in pieces.turn_ends)
+        self.end_ids = (self.eos_id, *others)
         unknown = pieces.end if pieces.unknown is None else pieces.unknown
         self.unk_id = unknown + self._up
 
@@ -86,14 +89,14 @@ class Vocabulary:
         )
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Turns ids into a text, which ends at the first end-of-sequence.
+        """Turns ids into a text, which ends at the first of `end_ids`.
 
         Args:
             ids: The ids; one that the vocabulary lacks is written as the unknown piece.
         """
         kept: list[int] = []
         for number in map(int, ids):
-            if number == self.eos_id:
+            if number in self.end_ids:
                 break
             if number != self.pad_id:
                 known = number if number < self.vocab_size else self.unk_id

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.data.vocabulary.writing import lost_ids
 
 _SENTINEL = re.compile(r"<extra_id_\d+>")
 
@@ -24,7 +25,7 @@ def word_rows(vocabulary: Vocabulary, rows: int) -> Bool[np.ndarray, "V"]:
         True for each row that is a word or a part of one.
     """
     pieces = min(rows, vocabulary.vocab_size)
-    special = {vocabulary.pad_id, vocabulary.eos_id, vocabulary.unk_id}
+    special = lost_ids(vocabulary)
     words = np.zeros(rows, bool)
     words[:pieces] = [
         number not in special

@@ -6,11 +6,11 @@ from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
 
 def lost_ids(vocabulary: Vocabulary) -> set[int]:
-    """Returns the ids that stand for no text: padding, end-of-sequence, unknown.
+    """Returns the ids that stand for no text: padding, ends of answers, unknown.
 
     An answer that needs one of them inside can never be written.
     """
-    return {vocabulary.pad_id, vocabulary.eos_id, vocabulary.unk_id}
+    return {vocabulary.pad_id, *vocabulary.end_ids, vocabulary.unk_id}
 
 
 def come_back(vocabulary: Vocabulary, text: str) -> str:

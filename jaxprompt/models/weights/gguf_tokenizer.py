@@ -72,17 +72,6 @@ _BEGINS = _WHOLE_WORDS
 # GGUF files do not record that these compose characters first (NFC).
 _COMPOSED = ("qwen2", "deepseek-r1-qwen")
 
-_TURN_ENDS = (
-    "<|im_end|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|end|>",
-    "<|end_of_text|>",
-    "<|endoftext|>",
-    "<end_of_turn>",
-    "<EOT>",
-)
-
 
 class GGUFTokenizer(NamedTuple):
     """A vocabulary that came with a model's weights.
@@ -92,7 +81,8 @@ class GGUFTokenizer(NamedTuple):
         tokens: Every token, by id.
         begin: Id of beginning-of-sequence; None where there is none.
         adds_begin: Whether the model was trained on texts that begin with it.
-        ends: Ids that end an answer: end-of-sequence first, then ends of a turn.
+        ends: Ids that end an answer, as the file says: end-of-sequence first, then the
+            end of a turn.
         unknown: Id of what the vocabulary lacks; None where bytes are tokens.
         pad: Id of padding; None where there is none.
         chat_template: Jinja source that writes a conversation; None where there is
@@ -216,9 +206,7 @@ def _read(metadata: Metadata) -> GGUFTokenizer:
             for token in vocabulary.of_kind(of)
         ]
         (tokenizer.add_special_tokens if special else tokenizer.add_tokens)(added)
-    controls = set(vocabulary.of_kind(_CONTROL))
     ends = [vocabulary.token(name) for name in ("eos", "eot", "eom")]
-    ends += [vocabulary.ids[name] for name in _TURN_ENDS if name in controls]
     template = metadata.get("tokenizer.chat_template")
     return GGUFTokenizer(
         tokenizer,
