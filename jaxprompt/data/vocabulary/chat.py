@@ -1,0 +1,261 @@
+"""How a model writes a conversation: the chat template that came with it."""
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from jaxprompt.data.vocabulary.pieces import read_settings
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.models.weights.gguf_head import is_gguf
+from jaxprompt.quoting import quoted, quoted_path
+
+ASSISTANT = "assistant"
+"""The role whose turns the model writes."""
+
+_FILE = "chat_template.jinja"
+_SETTINGS = "tokenizer_config.json"
+_NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
+_LONGEST = 2**20  # Characters of a template: far more than any has.
+
+
+class Turn(NamedTuple):
+    """What one side says.
+
+    Attributes:
+        role: "system", "user" or `ASSISTANT`.
+        content: The text.
+    """
+
+    role: str
+    content: str
+
+
+class Conversation(NamedTuple):
+    """A conversation as one row of tokens.
+
+    Attributes:
+        ids: The tokens, those of the template among them.
+        learned: Whether each is a token of an assistant's turn, or the end of one.
+    """
+
+    ids: Int[np.ndarray, " T"]
+    learned: Bool[np.ndarray, " T"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ChatTemplate:
+    """A template over the turns of a conversation.
+
+    Attributes:
+        source: Jinja, as transformers reads it.
+        names: How special tokens are written, by the names that templates use, such as
+            "bos_token".
+        place: The file that it came from, for error messages.
+    """
+
+    source: str
+    names: Mapping[str, str]
+    place: Path
+
+    def __post_init__(self) -> None:
+        if len(self.source) > _LONGEST:
+            raise ValueError(
+                f"{quoted_path(self.place)}: its chat template has "
+                f"{len(self.source):,} characters, where {_LONGEST:,} are plenty"
+            )
+
+    def write(
+        self, turns: Sequence[Turn], *, answer: bool = False, **settings: Any
+    ) -> str:
+        """Writes a conversation as text.
+
+        The text holds beginning-of-sequence where the template does: encode it without
+        any other special tokens.
+
+        Args:
+            turns: The turns.
+            answer: Whether the text goes on to where the assistant's next turn begins.
+            **settings: Further names that the template knows, as `enable_thinking`.
+
+        Raises:
+            ValueError: If the template is no Jinja, or refuses the conversation, as one
+                without a system role does that gets one.
+        """
+        # Imported here, as tasks without a conversation do not need it.
+        import jinja2
+
+        try:
+            template = _sandbox().from_string(self.source)
+            return template.render(
+                messages=[turn._asdict() for turn in turns],
+                add_generation_prompt=answer,
+                **self.names,
+                **settings,
+            )
+        except jinja2.TemplateSyntaxError as err:
+            raise self._unusable(f"line {err.lineno}: {err.message}") from err
+        # A template can fail in any way that Python has.
+        except Exception as err:
+            raise self._unusable(str(err)) from err
+
+    def encode(
+        self, vocabulary: Vocabulary, turns: Sequence[Turn], **settings: Any
+    ) -> Conversation:
+        """Turns a conversation into tokens, and says which the model is to learn.
+
+        An assistant's turn is encoded on its own, as it is written on its own behind
+        what came before it.
+
+        Args:
+            vocabulary: The model's vocabulary.
+            turns: The turns; at least one is the assistant's.
+            **settings: As for `write`.
+
+        Raises:
+            ValueError: As `write`; or if the template does not write one turn behind
+                the other, or does not end the assistant's turns by a token.
+        """
+        pieces: list[tuple[list[int], int]] = []  # Ids, and how many are learned.
+        done = ""
+        for number, turn in enumerate(turns):
+            if turn.role != ASSISTANT:
+                continue
+            before = self.write(turns[:number], answer=True, **settings)
+            after = self.write(turns[: number + 1], **settings)
+            if not (before.startswith(done) and after.startswith(before)):
+                raise self._unusable(
+                    f"turn {number + 1} changes how the turns before it are written, "
+                    "so that an answer to them cannot be learned: use another model's"
+                )
+            pieces.append((vocabulary.encode(before[len(done) :]), 0))
+            said = vocabulary.encode(after[len(before) :])
+            ends = [n for n, token in enumerate(said) if token in vocabulary.end_ids]
+            if not ends:
+                raise self._unusable(
+                    f"nothing ends turn {number + 1}, {quoted(turn.content)}: the "
+                    "model would learn to write on"
+                )
+            pieces.append((said, ends[-1] + 1))
+            done = after
+        if not pieces:
+            raise ValueError(
+                f"a conversation without a turn of {ASSISTANT!r} has nothing to learn: "
+                "add the answer"
+            )
+        learned = [np.arange(len(ids)) < count for ids, count in pieces]
+        return Conversation(
+            np.concatenate([np.asarray(ids, np.int32) for ids, _ in pieces]),
+            np.concatenate(learned),
+        )
+
+    def _unusable(self, why: str) -> ValueError:
+        why = " ".join(why.split())
+        return ValueError(
+            f"{quoted_path(self.place)}: its chat template cannot write this: {why}"
+        )
+
+
+def read_chat_template(path: str | Path) -> ChatTemplate | None:
+    """Reads the chat template beside, or inside, a model's vocabulary.
+
+    Args:
+        path: A GGUF file; or a folder with chat_template.jinja or
+            tokenizer_config.json, or a file in it.
+
+    Returns:
+        The template; None if the model has none, as one that is no assistant.
+
+    Raises:
+        FileNotFoundError: If there is no such GGUF file.
+        ValueError: If a file is unsound.
+    """
+    path = Path(path)
+    if is_gguf(path):
+        return _of_gguf(path)
+    folder = path if path.is_dir() else path.parent
+    settings = read_settings(folder / _SETTINGS)
+    names = {name: _written(settings[name]) for name in _NAMES if settings.get(name)}
+    if (folder / _FILE).is_file():
+        source = (folder / _FILE).read_text(encoding="utf-8")
+        return ChatTemplate(source, names, folder / _FILE)
+    source = settings.get("chat_template")
+    if isinstance(source, list):
+        named = {
+            x.get("name"): x.get("template") for x in source if isinstance(x, Mapping)
+        }
+        source = named.get("default")
+    if source is None:
+        return None
+    if not isinstance(source, str):
+        raise ValueError(
+            f"{quoted_path(folder / _SETTINGS)}: chat_template {quoted(source)} is no "
+            "text: fetch it again"
+        )
+    return ChatTemplate(source, names, folder / _SETTINGS)
+
+
+def _of_gguf(path: Path) -> ChatTemplate | None:
+    from jaxprompt.models.weights.gguf_tokenizer import read_tokenizer
+
+    read = read_tokenizer(path)
+    if read.chat_template is None:
+        return None
+    end = read.ends[0] if read.ends else None
+    ids = (read.begin, end, read.unknown, read.pad)
+    names = {
+        name: read.tokens[number]
+        for name, number in zip(_NAMES, ids, strict=True)
+        if number is not None
+    }
+    return ChatTemplate(read.chat_template, names, path)
+
+
+def _written(token: Any) -> str:
+    """Returns how a token is written; some files hold more than its text."""
+    return str(token.get("content")) if isinstance(token, Mapping) else str(token)
+
+
+def _sandbox() -> Any:
+    """Makes what renders a template: it came with a model, so it is not trusted.
+
+    Source: `_compile_jinja_template` of transformers 5.23.
+    """
+    import jinja2
+    import jinja2.ext
+    import jinja2.nodes
+    import jinja2.sandbox
+
+    class Generation(jinja2.ext.Extension):
+        """The tag by which some templates mark what the assistant says."""
+
+        tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+        def parse(self, parser: Any) -> Any:
+            """Returns what is between the tags."""
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return jinja2.nodes.Scope(body, lineno=line)
+
+    def fail(why: str) -> None:
+        raise jinja2.TemplateError(why)
+
+    def to_json(value: Any, indent: int | None = None, **_: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, indent=indent)
+
+    sandbox = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[jinja2.ext.loopcontrols, Generation],
+    )
+    sandbox.filters["tojson"] = to_json
+    sandbox.globals["raise_exception"] = fail
+    sandbox.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(
+        form
+    )
+    return sandbox

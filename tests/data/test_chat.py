@@ -1,0 +1,197 @@
+"""Conversations as models' own templates write them, and what of them is learned."""
+
+import json
+from pathlib import Path
+
+import pytest
+from gguf_files import add_byte_pairs, finish, start_file
+from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers.models import BPE
+
+from jaxprompt.data.vocabulary.chat import ChatTemplate, Turn, read_chat_template
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<bos>", "<end_of_turn>"]
+# That of SmolLM2-Instruct, with a shorter default.
+CHATML = (
+    "{% for message in messages %}"
+    "{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou help.<|im_end|>\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'"
+    " + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+# As Gemma's: no system role, "model" answers, and texts are trimmed.
+GEMMA = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}\n"
+    "{% for message in messages %}\n"
+    "    {% set role = 'model' if message['role'] == 'assistant' else 'user' %}\n"
+    "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim }}"
+    "{{ '<end_of_turn>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+)
+# With what newer templates ask for: a date, JSON, a loop that is left, a marked answer.
+NEWER = (
+    "{{ strftime_now('%Y') | length }} {{ messages[0] | tojson }}\n"
+    "{% for m in messages %}{% if m.role == 'tool' %}{% break %}{% endif %}"
+    "[{{ m.role }}]{% if m.role == 'assistant' %}"
+    "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}"
+    "{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+TURNS = (
+    Turn("user", "2 + 2?\n"),
+    Turn("assistant", "  4, it's 4.\n\n"),
+    Turn("user", "日本語"),
+    Turn("assistant", "はい <b>&"),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("chat")
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([CHATML, "system user assistant\n\n"], trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def settle(folder: Path, template: object) -> None:
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": {"__type": "AddedToken", "content": "<bos>"},
+        "eos_token": "<|im_end|>",
+        "chat_template": template,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def template_of(folder: Path, source: object) -> ChatTemplate:
+    settle(folder, source)
+    template = read_chat_template(folder)
+    assert template is not None
+    return template
+
+
+@pytest.mark.parametrize("answer", [True, False])
+@pytest.mark.parametrize("source", [CHATML, GEMMA, NEWER])
+def test_a_conversation_is_written_as_transformers_writes_it(
+    folder: Path, source: str, answer: bool
+):
+    transformers = pytest.importorskip("transformers")
+    template = template_of(folder, source)
+    theirs = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    for turns in (TURNS, TURNS[:1], (Turn("system", "Be brief."), *TURNS)):
+        if source == GEMMA and turns[0].role == "system":
+            continue
+        expected = theirs.apply_chat_template(
+            [turn._asdict() for turn in turns],
+            tokenize=False,
+            add_generation_prompt=answer,
+        )
+        assert template.write(turns, answer=answer) == expected
+
+
+@pytest.mark.parametrize("source", [CHATML, NEWER])
+def test_only_answers_and_their_ends_are_learned(folder: Path, source: str):
+    template = template_of(folder, source)
+    vocabulary = load_vocabulary(folder, causal=True)
+    row, pieces = template.encode(vocabulary, TURNS), vocabulary.pieces
+    learned = [n - 1 for n in row.ids[row.learned].tolist()]
+    ends = [n for n, token in enumerate(learned) if token == pieces.end]
+    assert len(ends) == 2
+    assert ends[-1] == len(learned) - 1
+    first, second = learned[: ends[0]], learned[ends[0] + 1 : ends[1]]
+    assert pieces.decode(first) == TURNS[1].content
+    assert pieces.decode(second) == TURNS[3].content
+    # What is asked is what the row holds in front of the answer, token for token.
+    asked = vocabulary.encode(template.write(TURNS[:1], answer=True))
+    assert row.ids[: len(asked)].tolist() == asked
+    assert row.learned.tolist().index(True) == len(asked)
+
+
+def test_ends_of_turns_end_an_answer_too(folder: Path):
+    settle(folder, CHATML)
+    vocabulary = load_vocabulary(folder, causal=True)
+    names = ["<|im_end|>", "<|endoftext|>", "<end_of_turn>"]
+    assert vocabulary.eos_id == 3
+    assert set(vocabulary.end_ids) == {SPECIAL.index(name) + 1 for name in names}
+    text = vocabulary.encode("yes<end_of_turn>\nno")
+    assert vocabulary.decode(text) == "yes"
+
+
+def test_a_gguf_file_holds_the_same_template(folder: Path, tmp_path: Path):
+    expected = template_of(folder, CHATML)
+    writer = start_file(tmp_path / "model.gguf")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    add_byte_pairs(writer, tokenizer, "gpt-2")
+    writer.add_bos_token_id(3)
+    writer.add_eos_token_id(2)
+    writer.add_chat_template(CHATML)
+    finish(writer)
+    found = read_chat_template(tmp_path / "model.gguf")
+    assert found is not None
+    assert (found.source, found.names) == (expected.source, expected.names)
+    ours = load_vocabulary(tmp_path / "model.gguf", causal=True)
+    theirs = load_vocabulary(folder, causal=True)
+    for one, other in zip(
+        found.encode(ours, TURNS), expected.encode(theirs, TURNS), strict=True
+    ):
+        assert one.tolist() == other.tolist()
+
+
+def test_a_template_is_found_where_models_have_it(folder: Path, tmp_path: Path):
+    assert read_chat_template(tmp_path) is None
+    named = [{"name": "tools", "template": "x"}, {"name": "default", "template": "y"}]
+    assert template_of(folder, named).source == "y"
+    settle(tmp_path, "in the settings")
+    (tmp_path / "chat_template.jinja").write_text("in a file of its own")
+    template = read_chat_template(tmp_path / "tokenizer.json")
+    assert template is not None
+    assert template.source == "in a file of its own"
+    assert template.names == {"bos_token": "<bos>", "eos_token": "<|im_end|>"}
+
+
+WRONG = {
+    "{% for %}": "line 1: ",
+    "{{ messages[9].content.upper() }}": "has no element 9",
+    "{{ ''.__class__.__mro__ }}": "unsafe",
+    "{{ messages.append(1) }}": "unsafe|not safely callable",
+    "{% include '/etc/passwd' %}": "no loader",
+    "{{ raise_exception('System role\nnot supported') }}": "System role not supported",
+    "{{ 1 / 0 }}": "division by zero",
+}
+
+
+@pytest.mark.parametrize("source", WRONG)
+def test_a_template_that_cannot_be_used_is_one_line(folder: Path, source: str):
+    template = template_of(folder, source)
+    with pytest.raises(ValueError, match=WRONG[source]) as caught:
+        template.write(TURNS)
+    assert "\n" not in str(caught.value)
+    assert "tokenizer_config.json: its chat template cannot write" in str(caught.value)
+
+
+def test_what_cannot_be_learned_is_refused(folder: Path):
+    vocabulary = load_vocabulary(folder, causal=True)
+    endless = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    with pytest.raises(ValueError, match="nothing ends turn 2"):
+        template_of(folder, endless).encode(vocabulary, [TURNS[0], TURNS[1]])
+    counting = "{{ messages | length }}" + CHATML
+    with pytest.raises(ValueError, match="turn 2 changes how the turns before it"):
+        template_of(folder, counting).encode(vocabulary, TURNS)
+    with pytest.raises(ValueError, match="without a turn of 'assistant'"):
+        template_of(folder, CHATML).encode(vocabulary, [TURNS[0]])
+    with pytest.raises(ValueError, match=r"chat_template 3 is no text"):
+        template_of(folder, 3)
+    with pytest.raises(ValueError, match=r"has 2,000,000 characters"):
+        template_of(folder, "x" * 2_000_000)
