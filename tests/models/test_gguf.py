@@ -1,7 +1,7 @@
 """GGUF files: the model of the folder that each was made of, weight for weight."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,12 @@ def draw_tensors(settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
         }
     if settings.get("attention_bias"):
         layer["self_attn.o_proj.bias"] = (width,)
+    if kind == "phi3":
+        for name in ("q_proj", "k_proj", "v_proj"):
+            del layer[f"self_attn.{name}.weight"]
+        del layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"]
+        layer["self_attn.qkv_proj.weight"] = (query + 2 * key, width)
+        layer["mlp.gate_up_proj.weight"] = (2 * ffn, width)
     for n in range(settings["num_hidden_layers"]):
         shapes |= {f"model.layers.{n}.{name}": shape for name, shape in layer.items()}
     return {
@@ -113,6 +119,50 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "llama",
         {"model_type": "llama", "attention_bias": True, "tie_word_embeddings": False},
         {},
+    ),
+    "qwen2": ("qwen2", {"model_type": "qwen2"}, {}),
+    "qwen3": ("qwen3", {"model_type": "qwen3", "tie_word_embeddings": False}, {}),
+    "smollm3": (
+        "smollm3",
+        {"model_type": "smollm3", "num_hidden_layers": 4},
+        {},
+    ),
+    "olmo2": ("olmo2", {"model_type": "olmo2"}, {}),
+    "phi3": (
+        "phi3",
+        {"model_type": "phi3", "sliding_window": 9},
+        {"attention.sliding_window": 9},
+    ),
+    "gemma2": (
+        "gemma2",
+        {
+            "model_type": "gemma2",
+            "sliding_window": 9,
+            "query_pre_attn_scalar": 64,
+            "attn_logit_softcapping": 40.0,
+            "final_logit_softcapping": 20.0,
+        },
+        {
+            "attention.sliding_window": 9,
+            "attn_logit_softcapping": 40.0,
+            "final_logit_softcapping": 20.0,
+        },
+    ),
+    "gemma3": (
+        "gemma3",
+        {
+            "model_type": "gemma3_text",
+            "num_hidden_layers": 7,
+            "sliding_window": 9,
+            "query_pre_attn_scalar": 64,
+            "rope_local_base_freq": 10_000.0,
+            "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+        },
+        {
+            "attention.sliding_window": 9,
+            "rope.scaling.type": "linear",
+            "rope.scaling.factor": 8.0,
+        },
     ),
     "linear": (
         "llama",
@@ -180,6 +230,15 @@ def test_matrices_of_every_kind_are_what_the_library_unpacks(kind: str, tmp_path
     assert ours.fingerprint == theirs.fingerprint
 
 
+def llama3_divisors(rope: Mapping[str, Any], width: int) -> np.ndarray:
+    """Returns what llama.cpp's converter writes for Llama 3.1's positions."""
+    frequencies = rope["rope_theta"] ** -(np.arange(0, width, 2) / width)
+    turns = rope["original_max_position_embeddings"] * frequencies / (2 * np.pi)
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    smooth = np.clip((turns - low) / (high - low), 0, 1)
+    return 1 / ((1 - smooth) / rope["factor"] + smooth)
+
+
 def test_divisors_of_frequencies_are_those_of_llama_3(tmp_path: Path):
     """GGUF files of Llama 3.1 say by a tensor alone how positions are scaled."""
     scaling = {
@@ -192,21 +251,62 @@ def test_divisors_of_frequencies_are_those_of_llama_3(tmp_path: Path):
     settings = {**SIZES, "model_type": "llama", "rope_scaling": scaling}
     tensors = draw_tensors(settings)
     theirs, _ = load(write_folder(tmp_path / "folder", settings, tensors))
-    # As llama.cpp's converter writes them.
-    frequencies = 100_000.0 ** -(np.arange(0, 64, 2) / 64)
-    turns = 256 * frequencies / (2 * np.pi)
-    smooth = np.clip((turns - 1.0) / (4.0 - 1.0), 0, 1)
-    divisors = 1 / ((1 - smooth) / 8.0 + smooth)
+    divisors = llama3_divisors({**scaling, "rope_theta": 100_000.0}, 64)
     path = tmp_path / "model.gguf"
     write_model(path, settings, tensors, architecture="llama", divisors=divisors)
     ours, _ = load(path)
     positions = jnp.arange(50)[None]
     turns = [
-        backbone.config.kind(0).rotary.turn(positions, "float32")
+        backbone.config.layer_kinds[0].rotary.turn(positions, "float32")
         for backbone in (ours, theirs)
     ]
     np.testing.assert_allclose(*(turn.sine for turn in turns), atol=2e-6)
     assert ours.fingerprint == theirs.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("variant", "architecture"), [("llama3", "llama"), ("qwen2_yarn", "qwen2")]
+)
+def test_logits_equal_those_of_pytorch(
+    variant: str, architecture: str, golden: Callable, tmp_path: Path
+):
+    """The reference read the model's safetensors, of which the file is written here."""
+    found = golden(f"decoders/{variant}")
+    settings, rope = found.config(), found.config()["rope_parameters"]
+    settings["rope_theta"] = rope["rope_theta"]
+    settings.setdefault("head_dim", 8)
+    more: dict[str, Any] = {}
+    divisors = None
+    if rope["rope_type"] == "yarn":
+        more = {
+            "rope.scaling.type": "yarn",
+            "rope.scaling.factor": rope["factor"],
+            "rope.scaling.original_context_length": rope[
+                "original_max_position_embeddings"
+            ],
+        }
+    else:
+        divisors = llama3_divisors(rope, settings["head_dim"])
+    path = tmp_path / "model.gguf"
+    write_model(
+        path,
+        settings,
+        found.weights(),
+        architecture=architecture,
+        more=more,
+        divisors=divisors,
+    )
+    backbone, params = load(path)
+    ids, seen = found.arrays["ids"], found.arrays["seen"]
+    x = np.array(backbone.table(params)[jnp.asarray(ids + 1)])
+    x[-1, : len(found.arrays["prompt"])] = found.arrays["prompt"]
+    segments = jnp.asarray(seen, jnp.int32)
+    logits = jax.jit(backbone.logits)(
+        params, x[:, :0], segments[:, :0], jnp.asarray(x), segments
+    )
+    expected = found.arrays["logits"][seen > 0]
+    ours = np.asarray(logits)[seen > 0][:, 1 : expected.shape[1] + 1]
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,17 @@ NORMS_AROUND = MappingProxyType(
         "post_ffw_norm": "post_feedforward_layernorm",
     }
 )
-"""Names of layers that have norms behind attention and feed-forward too."""
+"""Names of layers that have norms behind attention and feed-forward layer too."""
 
-FUSED = MappingProxyType(
+NORMS_BEHIND = MappingProxyType(
+    {
+        "post_attention_norm": "post_attention_layernorm",
+        "post_ffw_norm": "post_feedforward_layernorm",
+    }
+)
+"""Names of layers that have them there alone."""
+
+JOINED = MappingProxyType(
     {"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}
 )
 """Names of layers whose matrices that read the same are one."""
@@ -57,7 +65,7 @@ def decoder_gguf(
     *,
     model_type: str | None = None,
     names: Mapping[str, str] = MappingProxyType({}),
-    more: Callable[[Facts, dict[str, Any]], dict[str, Any]] | None = None,
+    more: Callable[[Facts, Mapping[str, Any]], dict[str, Any]] | None = None,
     in_pairs: bool = False,
     norms_above_one: bool = False,
 ) -> GGUF:
@@ -131,6 +139,11 @@ def _rotary(facts: Facts, head_width: int) -> dict[str, Any]:
     found: dict[str, Any] = {"rope_theta": facts.real("rope.freq_base", 10_000.0)}
     if head_width and turned != head_width:
         found["partial_rotary_factor"] = turned / head_width
+    if any(name.startswith("rope_factors_") for name in facts.shapes):
+        raise facts.unsound(
+            "rope.scaling.type",
+            "is longrope, which cannot be read: use a model of 4k positions",
+        )
     kind = facts.text("rope.scaling.type", "none")
     if facts.divisors is not None:
         kind, divisors = "longrope", list(facts.divisors)

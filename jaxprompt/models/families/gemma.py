@@ -15,7 +15,9 @@ from jaxprompt.models.families.checked_settings import (
     refuse_unless,
     size,
 )
+from jaxprompt.models.families.decoder_in_gguf import NORMS_AROUND, decoder_gguf
 from jaxprompt.models.families.family import Family
+from jaxprompt.models.families.gguf_facts import Facts
 from jaxprompt.models.families.llama import ALL_BIASES
 from jaxprompt.models.families.rope_settings import read_rope
 from jaxprompt.models.families.rotary_in_hugging_face import (
@@ -177,6 +179,43 @@ def _write_gemma3(config: Gemma3Config) -> dict[str, Any]:
     return {**_write_common(config), "rope_local_base_freq": config.local_theta}
 
 
+def _common_in_gguf(
+    facts: Facts, settings: Mapping[str, Any], largest: int
+) -> dict[str, Any]:
+    """Returns what both have; `largest` is the number of layers of the 27B model.
+
+    Files do not say what scores are divided by: its heads are narrower than the width
+    says, and it is divided by the latter.
+
+    Source: src/models/gemma2.cpp and gemma3.cpp of llama.cpp.
+    """
+    wide = settings["hidden_size"] // settings["num_attention_heads"]
+    is_largest = settings["num_hidden_layers"] == largest
+    return {
+        "hidden_activation": "gelu_pytorch_tanh",
+        "query_pre_attn_scalar": wide if is_largest else settings["head_dim"],
+        "sliding_window": facts.size("attention.sliding_window", 4096),
+    }
+
+
+def _gemma2_in_gguf(facts: Facts, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_common_in_gguf(facts, settings, largest=46),
+        "attn_logit_softcapping": facts.real("attn_logit_softcapping", 50.0),
+        "final_logit_softcapping": facts.real("final_logit_softcapping", 30.0),
+    }
+
+
+def _gemma3_in_gguf(facts: Facts, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_common_in_gguf(facts, settings, largest=62),
+        "final_logit_softcapping": facts.real("final_logit_softcapping", None),
+        "rope_local_base_freq": facts.real("rope.freq_base_swa", _LOCAL_THETA),
+        "rope_theta": facts.real("rope.freq_base", 1_000_000.0),
+        "sliding_window_pattern": facts.size("attention.sliding_window_pattern", 6),
+    }
+
+
 def _gemma2(
     width: int,
     heads: int,
@@ -252,6 +291,11 @@ GEMMA2 = Family(
         _write_common,
         layout,
     ),
+    gguf=(
+        decoder_gguf(
+            "gemma2", names=NORMS_AROUND, more=_gemma2_in_gguf, norms_above_one=True
+        ),
+    ),
 )
 """Gemma 2.
 
@@ -279,6 +323,15 @@ GEMMA3 = Family(
         _read_gemma3,
         _write_gemma3,
         layout,
+    ),
+    gguf=(
+        decoder_gguf(
+            "gemma3",
+            model_type="gemma3_text",
+            names=NORMS_AROUND,
+            more=_gemma3_in_gguf,
+            norms_above_one=True,
+        ),
     ),
 )
 """Gemma 3, as far as it is of text; the models of 4B and more are planned for by the

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from jaxprompt.models.decoder.config import RotaryConfig, Switches
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import flag
+from jaxprompt.models.families.decoder_in_gguf import NORMS_BEHIND, decoder_gguf
 from jaxprompt.models.families.family import Family
 from jaxprompt.models.families.llama import ALL_BIASES
 from jaxprompt.models.families.rotary_in_hugging_face import (
@@ -77,6 +78,7 @@ FAMILY = Family(
     hugging_face=hugging_face_form(
         Olmo2Config, "olmo2", "Olmo2ForCausalLM", _read_fields, _write_fields, layout
     ),
+    gguf=(decoder_gguf("olmo2", names=NORMS_BEHIND),),
 )
 """OLMo 2.
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from jaxprompt.models.decoder.config import RotaryConfig
 from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.decoder_in_gguf import JOINED, decoder_gguf
 from jaxprompt.models.families.family import Family, Layout
+from jaxprompt.models.families.gguf_facts import Facts
 from jaxprompt.models.families.rotary_in_hugging_face import (
     hugging_face_form,
     layout,
@@ -35,6 +37,12 @@ def _read_fields(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
             "'longrope', cannot be read: use a model of 4k positions"
         )
     return {**sizes, "window": settings.get("sliding_window")}
+
+
+def _read_gguf(facts: Facts, settings: Mapping[str, Any]) -> dict[str, Any]:
+    del settings
+    # 0 stands for none.
+    return {"sliding_window": facts.size("attention.sliding_window", 0) or None}
 
 
 def _write_fields(config: Phi3Config) -> dict[str, Any]:
@@ -89,6 +97,7 @@ FAMILY = Family(
     hugging_face=hugging_face_form(
         Phi3Config, "phi3", "Phi3ForCausalLM", _read_fields, _write_fields, _layout
     ),
+    gguf=(decoder_gguf("phi3", names=JOINED, more=_read_gguf),),
 )
 """Phi-3 with rotary positions that are not stretched.
 

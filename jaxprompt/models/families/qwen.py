@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from jaxprompt.models.decoder.config import RotaryConfig, Switches
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import flag, size
+from jaxprompt.models.families.decoder_in_gguf import decoder_gguf
 from jaxprompt.models.families.family import Family
 from jaxprompt.models.families.llama import ALL_BIASES
 from jaxprompt.models.families.rotary_in_hugging_face import (
@@ -142,6 +143,7 @@ QWEN2 = Family(
     hugging_face=hugging_face_form(
         Qwen2Config, "qwen2", "Qwen2ForCausalLM", _read_qwen2, _write_sliding, layout
     ),
+    gguf=(decoder_gguf("qwen2"),),
 )
 """Qwen 2 and 2.5, dense and of text.
 
@@ -163,6 +165,7 @@ QWEN3 = Family(
     hugging_face=hugging_face_form(
         Qwen3Config, "qwen3", "Qwen3ForCausalLM", _read_qwen3, _write_qwen3, layout
     ),
+    gguf=(decoder_gguf("qwen3"),),
 )
 """Qwen 3, dense and of text.
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from jaxprompt.models.decoder.config import LayerKind
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import flag, refuse_unless
+from jaxprompt.models.families.decoder_in_gguf import decoder_gguf
 from jaxprompt.models.families.family import Family
 from jaxprompt.models.families.llama import LlamaConfig
 from jaxprompt.models.families.rotary_in_hugging_face import (
@@ -113,6 +114,7 @@ FAMILY = Family(
         _write_fields,
         layout,
     ),
+    gguf=(decoder_gguf("smollm3"),),
 )
 """SmolLM3.
 
