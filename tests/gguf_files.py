@@ -2,14 +2,15 @@
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 from sentencepiece import SentencePieceProcessor
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers.models import BPE
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
@@ -44,6 +45,21 @@ def finish(writer: gguf.GGUFWriter) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def byte_pairs(size: int, special: Sequence[str]) -> Tokenizer:
+    """Trains byte-pair encoding over bytes, which splits as GPT-2's does."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=list(special),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["system user assistant good bad\n\n"], trainer)
+    return tokenizer
 
 
 def add_byte_pairs(writer: gguf.GGUFWriter, tokenizer: Tokenizer, pre: str) -> None:
@@ -86,6 +102,79 @@ def add_sentencepiece(writer: gguf.GGUFWriter, model: SentencePieceProcessor) ->
     writer.add_eos_token_id(model.eos_id())
 
 
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 256,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "max_position_embeddings": 64,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 100_000.0,
+    "hidden_act": "silu",
+    "tie_word_embeddings": True,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 2,
+}
+
+
+def draw_tensors(settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Draws the weights of a model, by the names of Hugging Face."""
+    draw, kind = np.random.default_rng(0), settings["model_type"]
+    width, ffn = settings["hidden_size"], settings["intermediate_size"]
+    query = settings["num_attention_heads"] * settings["head_dim"]
+    key = settings["num_key_value_heads"] * settings["head_dim"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (settings["vocab_size"], width),
+        "model.norm.weight": (width,),
+    }
+    if not settings["tie_word_embeddings"]:
+        shapes["lm_head.weight"] = (settings["vocab_size"], width)
+    layer = {
+        "self_attn.q_proj.weight": (query, width),
+        "self_attn.k_proj.weight": (key, width),
+        "self_attn.v_proj.weight": (key, width),
+        "self_attn.o_proj.weight": (width, query),
+        "mlp.gate_proj.weight": (ffn, width),
+        "mlp.up_proj.weight": (ffn, width),
+        "mlp.down_proj.weight": (width, ffn),
+        "post_attention_layernorm.weight": (width,),
+    }
+    if kind != "olmo2":
+        layer["input_layernorm.weight"] = (width,)
+    if kind in ("gemma2", "gemma3_text"):
+        layer["pre_feedforward_layernorm.weight"] = (width,)
+    if kind in ("gemma2", "gemma3_text", "olmo2"):
+        layer["post_feedforward_layernorm.weight"] = (width,)
+    if kind in ("qwen3", "gemma3_text", "olmo2"):
+        whole = kind == "olmo2"
+        layer["self_attn.q_norm.weight"] = (query if whole else settings["head_dim"],)
+        layer["self_attn.k_norm.weight"] = (key if whole else settings["head_dim"],)
+    if kind == "qwen2" or settings.get("attention_bias"):
+        layer |= {
+            "self_attn.q_proj.bias": (query,),
+            "self_attn.k_proj.bias": (key,),
+            "self_attn.v_proj.bias": (key,),
+        }
+    if settings.get("attention_bias"):
+        layer["self_attn.o_proj.bias"] = (width,)
+    if kind == "phi3":
+        for name in ("q_proj", "k_proj", "v_proj"):
+            del layer[f"self_attn.{name}.weight"]
+        del layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"]
+        layer["self_attn.qkv_proj.weight"] = (query + 2 * key, width)
+        layer["mlp.gate_up_proj.weight"] = (2 * ffn, width)
+    for n in range(settings["num_hidden_layers"]):
+        shapes |= {f"model.layers.{n}.{name}": shape for name, shape in layer.items()}
+    return {
+        name: draw.normal(0.0, 0.1, shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
 _ARCHITECTURES = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
 
 
@@ -98,6 +187,8 @@ def write_model(
     kind: str = "F32",
     more: Mapping[str, float | str] = {},
     divisors: np.ndarray | None = None,
+    tokenizer: Tokenizer | None = None,
+    template: str | None = None,
 ) -> None:
     """Writes a model that a Hugging Face folder holds.
 
@@ -109,8 +200,14 @@ def write_model(
         kind: How matrices are stored; all else is float32.
         more: Further metadata, by keys behind the architecture.
         divisors: What rotary frequencies are divided by.
+        tokenizer: Its vocabulary, split as GPT-2's.
+        template: Its chat template.
     """
     writer = start_file(path, architecture)
+    if tokenizer is not None:
+        add_byte_pairs(writer, tokenizer, "gpt-2")
+    if template is not None:
+        writer.add_chat_template(template)
     writer.add_context_length(settings["max_position_embeddings"])
     writer.add_embedding_length(settings["hidden_size"])
     writer.add_block_count(settings["num_hidden_layers"])

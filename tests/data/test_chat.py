@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from gguf_files import add_byte_pairs, finish, start_file
-from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
-from tokenizers.models import BPE
+from gguf_files import add_byte_pairs, byte_pairs, finish, start_file
+from tokenizers import Tokenizer
 
 from jaxprompt.data.vocabulary.chat import ChatTemplate, Turn, read_chat_template
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
@@ -51,16 +50,7 @@ TURNS = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chat")
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=SPECIAL,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([CHATML, "system user assistant\n\n"], trainer)
+    tokenizer = byte_pairs(300, SPECIAL)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
 

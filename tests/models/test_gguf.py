@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
-from gguf_files import in_file, write_model
+from gguf_files import SIZES, draw_tensors, in_file, write_model
 
 from jaxprompt.models.layers.dense import project, score_ids
 from jaxprompt.models.load import find_checkpoint, load
@@ -19,78 +19,6 @@ from jaxprompt.models.quantise import dequantise, look_up
 from jaxprompt.models.weights.checkpoint import read_params, storage_note
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import RULES, RULES_OVER_DATA, make_mesh
-
-SIZES = {
-    "vocab_size": 40,
-    "hidden_size": 256,
-    "intermediate_size": 256,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 64,
-    "max_position_embeddings": 64,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 100_000.0,
-    "hidden_act": "silu",
-    "tie_word_embeddings": True,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 2,
-}
-
-
-def draw_tensors(settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Draws the weights of a model, by the names of Hugging Face."""
-    draw, kind = np.random.default_rng(0), settings["model_type"]
-    width, ffn = settings["hidden_size"], settings["intermediate_size"]
-    query = settings["num_attention_heads"] * settings["head_dim"]
-    key = settings["num_key_value_heads"] * settings["head_dim"]
-    shapes: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (settings["vocab_size"], width),
-        "model.norm.weight": (width,),
-    }
-    if not settings["tie_word_embeddings"]:
-        shapes["lm_head.weight"] = (settings["vocab_size"], width)
-    layer = {
-        "self_attn.q_proj.weight": (query, width),
-        "self_attn.k_proj.weight": (key, width),
-        "self_attn.v_proj.weight": (key, width),
-        "self_attn.o_proj.weight": (width, query),
-        "mlp.gate_proj.weight": (ffn, width),
-        "mlp.up_proj.weight": (ffn, width),
-        "mlp.down_proj.weight": (width, ffn),
-        "post_attention_layernorm.weight": (width,),
-    }
-    if kind != "olmo2":
-        layer["input_layernorm.weight"] = (width,)
-    if kind in ("gemma2", "gemma3_text"):
-        layer["pre_feedforward_layernorm.weight"] = (width,)
-    if kind in ("gemma2", "gemma3_text", "olmo2"):
-        layer["post_feedforward_layernorm.weight"] = (width,)
-    if kind in ("qwen3", "gemma3_text", "olmo2"):
-        whole = kind == "olmo2"
-        layer["self_attn.q_norm.weight"] = (query if whole else settings["head_dim"],)
-        layer["self_attn.k_norm.weight"] = (key if whole else settings["head_dim"],)
-    if kind == "qwen2" or settings.get("attention_bias"):
-        layer |= {
-            "self_attn.q_proj.bias": (query,),
-            "self_attn.k_proj.bias": (key,),
-            "self_attn.v_proj.bias": (key,),
-        }
-    if settings.get("attention_bias"):
-        layer["self_attn.o_proj.bias"] = (width,)
-    if kind == "phi3":
-        for name in ("q_proj", "k_proj", "v_proj"):
-            del layer[f"self_attn.{name}.weight"]
-        del layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"]
-        layer["self_attn.qkv_proj.weight"] = (query + 2 * key, width)
-        layer["mlp.gate_up_proj.weight"] = (2 * ffn, width)
-    for n in range(settings["num_hidden_layers"]):
-        shapes |= {f"model.layers.{n}.{name}": shape for name, shape in layer.items()}
-    return {
-        name: draw.normal(0.0, 0.1, shape).astype(np.float32)
-        for name, shape in shapes.items()
-    }
 
 
 def write_folder(
