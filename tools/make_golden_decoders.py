@@ -5,6 +5,7 @@ Run it again after a new transformers release; the same version writes the same 
     python tools/make_golden_decoders.py
 """
 
+import copy
 import json
 import sys
 from typing import Any
@@ -203,6 +204,18 @@ def score(model: Any, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
+def bfloat16_error(
+    model: Any, rows: dict[str, torch.Tensor], exact: torch.Tensor
+) -> torch.Tensor:
+    """Returns the root mean square by which logits in bfloat16 are off."""
+    half = copy.deepcopy(model).bfloat16()
+    seen = rows["seen"]
+    rounded = {key: x.bfloat16() for key, x in rows.items() if x.is_floating_point()}
+    logits = score(half, {**rows, **rounded})["logits"].float()
+    return (logits - exact)[seen > 0].square().mean().sqrt()
+
+
+@torch.no_grad()
 def write_on(model: Any, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Writes on from the first row, greedily and by beams."""
     # No sequence ends: transformers would let it end only among the best BEAMS.
@@ -239,6 +252,7 @@ def main() -> None:
         text = json.dumps(config, sort_keys=True)
         rows = make_rows(model)
         found = {**rows, **score(model, rows), **write_on(model, rows)}
+        found["bfloat16_error"] = bfloat16_error(model, rows, found["logits"])
         arrays = {
             **weights,
             **{key: value.numpy() for key, value in found.items()},

@@ -128,6 +128,24 @@ def test_awkward_texts_are_cut_and_written_as_by_autotokenizer(
         assert vocabulary.decode([max(ids)]) == token
 
 
+def test_of_other_decoders_a_tokenizer_json_is_read_as_it_is(tmp_path: Path):
+    """GPT-2's own class would not make letters small."""
+    tokenizer = tokenizers.ByteLevelBPETokenizer(lowercase=True)
+    tokenizer.train_from_iterator(
+        ["a kettle sings on the stove, film rain"] * 20,
+        vocab_size=290,
+        special_tokens=["<|end_of_text|>"],
+        show_progress=False,
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    write_json(tmp_path / "config.json", {"model_type": "llama"})
+    vocabulary = load_vocabulary(tmp_path, causal=True)
+    text = "A Kettle SINGS"
+    expected = [number + 1 for number in tokenizer.encode(text).ids]
+    assert vocabulary.encode(text) == expected
+    assert vocabulary.eos_id == 1 + tokenizer.token_to_id("<|end_of_text|>")
+
+
 @pytest.mark.parametrize("folder", ["vocab/t5", "vocab/gpt2", "nano"])
 def test_published_tokenizers_agree(folder: str, shared: Path, tmp_path: Path):
     nano = folder == "nano"

@@ -1,5 +1,6 @@
 """Every kind of decoder equals PyTorch transformers, from files made once."""
 
+import dataclasses
 import functools
 
 import jax
@@ -11,6 +12,7 @@ from golden_files import GOLDEN, Golden
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.models.load import load
 from jaxprompt.models.prefix import Prefix
+from jaxprompt.models.quantise import dequantise, quantise
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.shapes import Batch
 
@@ -77,6 +79,28 @@ def test_logits_behind_a_prefix_equal_pytorch(loaded):
     seen = arrays["seen"] > 0
     expected = arrays["logits_behind"][seen]
     found = found[seen][:, 1 : expected.shape[1] + 1]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@some("llama3", "qwen3", "gemma2")
+def test_bfloat16_is_off_by_no_more_than_in_pytorch(loaded):
+    backbone, params, arrays = loaded
+    half = dataclasses.replace(backbone, dtype="bfloat16")
+    rounded = jax.tree.map(lambda x: x.astype(jnp.bfloat16), params)
+    seen = arrays["seen"] > 0
+    found = np.asarray(score(half, rounded, *rows_of(*loaded)))[seen]
+    expected = arrays["logits"][seen]
+    error = np.sqrt(np.square(found[:, 1 : expected.shape[1] + 1] - expected).mean())
+    assert 0 < error < 1.2 * arrays["bfloat16_error"]
+
+
+@some("qwen3", "gemma2")
+def test_int8_scores_are_those_of_the_rounded_weights(loaded):
+    backbone, params, _ = loaded
+    int8 = quantise(params)
+    rows = rows_of(*loaded)
+    found = score(backbone, int8, *rows)
+    expected = score(backbone, dequantise(int8), *rows)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -41,6 +42,26 @@ def test_a_saved_folder_holds_the_same_model_and_tensors(variant, tmp_path, name
     assert tensors.keys() == golden.weights().keys()
     for tensor, expected in golden.weights().items():
         np.testing.assert_array_equal(tensors[tensor], expected)
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16])
+def test_half_precision_files_in_shards_load(variant, dtype):
+    golden = variant("phi3")
+    whole, expected = load(golden.folder)
+    weights = {name: x.astype(dtype) for name, x in golden.weights().items()}
+    shards = [dict(sorted(weights.items())[place::2]) for place in (0, 1)]
+    names = {}
+    for number, shard in enumerate(shards, start=1):
+        file = f"model-0000{number}-of-00002.safetensors"
+        safetensors.numpy.save_file(shard, golden.folder / file)
+        names |= dict.fromkeys(shard, file)
+    (golden.folder / "model.safetensors").unlink()
+    index = {"metadata": {}, "weight_map": names}
+    (golden.folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    backbone, found = load(golden.folder)
+    # The golden weights have few enough bits for both.
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    assert backbone.fingerprint == whole.fingerprint
 
 
 def test_older_and_newer_spellings_are_one_model(variant):

@@ -12,6 +12,7 @@ from jaxprompt.data.vocabulary.pieces import (
     check_t5_ids,
     read_settings,
 )
+from jaxprompt.models.families import tokenizer_class_of
 from jaxprompt.strict_json import as_json
 
 FILES = (
@@ -23,8 +24,7 @@ FILES = (
 """What says that a folder's tokenizer is more than its SentencePiece model."""
 
 _VOCABULARIES = {"spiece.model": "T5Tokenizer", "vocab.json": "GPT2Tokenizer"}
-_MODEL_TYPES = {"t5": "T5Tokenizer", "mt5": "T5Tokenizer", "gpt2": "GPT2Tokenizer"}
-_ENDS = ("<|endoftext|>", "</s>")
+_ENDS = ("<|endoftext|>", "<|end_of_text|>", "<eos>", "</s>")
 
 
 def read_tokenizer(path: Path, *, causal: bool) -> Pieces:
@@ -128,7 +128,7 @@ def _class_name(path: Path) -> str | None:
     named = settings.get("tokenizer_class") or config.get("tokenizer_class")
     if named:
         return str(named).removesuffix("Fast")
-    of_model = _MODEL_TYPES.get(str(config.get("model_type")))
+    of_model = tokenizer_class_of(config)
     if of_model or path.with_name("tokenizer.json").is_file():
         return of_model
     return _VOCABULARIES[path.name]

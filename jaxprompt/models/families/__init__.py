@@ -80,6 +80,21 @@ def family_of_settings(settings: Mapping[str, Any], path: Path) -> Family:
     )
 
 
+def tokenizer_class_of(settings: Mapping[str, Any]) -> str | None:
+    """Returns transformers' class for the tokenizer of the family that is named.
+
+    Args:
+        settings: What a config.json of Hugging Face holds; it may name no family.
+
+    Returns:
+        See `HuggingFace.tokenizer_class`; None where there is no such family.
+    """
+    for family in FAMILIES:
+        if settings.get("model_type") in family.hugging_face.model_types:
+            return family.hugging_face.tokenizer_class
+    return None
+
+
 def make_backbone(config: Config, **options: Any) -> Backbone:
     """Makes the functions of a model of these sizes.
 

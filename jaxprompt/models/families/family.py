@@ -37,6 +37,8 @@ class HuggingFace(NamedTuple):
             config.json shall hold.
         layout: Sizes and switches, and the names of all tensors -> their places. None
             stands for the names that transformers gives.
+        tokenizer_class: The class of transformers that reads its tokenizer, where no
+            file beside the model names one; None for its tokenizer.json as it is.
     """
 
     model_types: tuple[str, ...]
@@ -44,6 +46,7 @@ class HuggingFace(NamedTuple):
     read_config: Callable[[Mapping[str, Any], Path, Tensors], Config]
     write_config: Callable[[Any, str], dict[str, Any]]
     layout: Callable[[Any, Collection[str] | None], Layout]
+    tokenizer_class: str | None = None
 
 
 class T5X(NamedTuple):

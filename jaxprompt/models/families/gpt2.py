@@ -259,6 +259,7 @@ FAMILY = Family(
         read_config=_read_config,
         write_config=settings_of,
         layout=_layout,
+        tokenizer_class="GPT2Tokenizer",
     ),
     first_leaves=(
         "embedding",

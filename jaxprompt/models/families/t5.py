@@ -257,6 +257,7 @@ FAMILY = Family(
         read_config=_read_config,
         write_config=settings_of,
         layout=_layout,
+        tokenizer_class="T5Tokenizer",
     ),
     t5x=t5_in_t5x.FORMAT,
     first_leaves=(
