@@ -9,7 +9,9 @@ DEMO := build/skills
 FAST := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 QUICKSTART := build/quickstart
 
-.PHONY: setup quickstart test check
+QUICKSTART_REAL := build/quickstart-real
+
+.PHONY: setup quickstart quickstart-real test check
 
 setup: $(INSTALLED)
 
@@ -42,6 +44,21 @@ quickstart: setup
 	@echo '  $(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \'
 	@echo '    --gin_file=gin/tasks/sst2.gin --gin_file=gin/models/t5_1_1_small_lm.gin \'
 	@echo '    --workdir=runs/sst2'
+
+# A prompt for a real model on twenty hand-written rows: give SmolLM2-135M-Instruct as
+# MODEL, a GGUF file or a Hub name.
+quickstart-real: setup
+	@test -n '$(MODEL)' || { echo 'which model? make quickstart-real \
+		MODEL=SmolLM2-135M-Instruct.Q4_1.gguf'; exit 1; }
+	$(FAST) $(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \
+		--gin_file=gin/recipes/quickstart/smollm2.gin --gin.MODEL="'$(MODEL)'" \
+		--workdir=$(QUICKSTART_REAL)
+	@echo
+	@echo 'Three new sentences, answered by the frozen model behind the prompt:'
+	printf '%s\n' '{"sentence": "The hinge squeaks, but the door has never closed so well."}' \
+		'{"sentence": "Nobody at the counter knew anything, and nobody asked."}' \
+		'{"sentence": "I put it down only when my tea was cold."}' | \
+		$(BIN)/jaxprompt predict --prompt=$(QUICKSTART_REAL)/prompt.safetensors
 
 # A tiny T5 that knows four skills, which tests and the README's Python use.
 $(DEMO): | setup

@@ -35,7 +35,7 @@ class Model:
     """The model and where it lives; see `models.load.load`.
 
     Attributes:
-        name: Hub name, Hugging Face folder or T5X checkpoint folder.
+        name: Hub name, Hugging Face folder, T5X checkpoint folder or GGUF file.
         architecture: Sizes of a new model of random weights, instead of a name; it
             needs a vocabulary.
         embeddings: How a new model's embedding table starts: "random", or
@@ -44,7 +44,8 @@ class Model:
         vocabulary: A `spiece.model`; None takes the one beside the weights.
         dtype: Of the weights and the computation, "float32" or "bfloat16".
         quantise: "int8" stores the frozen matrices in int8, a scale for each output
-            channel, and computes in `dtype`; "none" does not.
+            channel, or where a GGUF file holds Q8_0 as it has them, and computes in
+            `dtype`; "none" does not.
         remat: What the backward pass computes again: "none", "dots" or "full".
         dropout: Rate in training.
         mesh_data: Devices that split the batch; -1 for all that are left.
