@@ -33,6 +33,7 @@ _WANTED = (
     "spiece.model",
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "added_tokens.json",
     "special_tokens_map.json",
     "vocab.json",

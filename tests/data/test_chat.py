@@ -109,6 +109,32 @@ def test_only_answers_and_their_ends_are_learned(folder: Path, source: str):
     assert row.learned.tolist().index(True) == len(asked)
 
 
+def test_roles_become_one_template_with_soft_tokens_in_the_system_turn(folder: Path):
+    turns = [
+        Turn("system", "{slots:20}"),
+        Turn("user", "Is {{this}} good: {text} {n}?"),
+    ]
+    assert template_of(folder, CHATML).as_template(turns) == (
+        "<|im_start|>system\n{slots:20}<|im_end|>\n"
+        "<|im_start|>user\nIs {{this}} good: {text} {n}?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    braces = template_of(folder, "{{ '{\"role\": 1}' }}" + CHATML)
+    assert braces.as_template(turns[1:]).startswith('{{"role": 1}}<|im_start|>system')
+    forgetful = template_of(folder, "{{ messages[0].content }}")
+    with pytest.raises(ValueError, match=r"it leaves \{text\} out"):
+        forgetful.as_template(turns)
+    with pytest.raises(ValueError, match=r"Single '}' .*: write \{field\}"):
+        forgetful.as_template([Turn("user", "}")])
+
+
+def test_an_answer_ends_as_the_template_ends_a_turn(folder: Path):
+    for source, name in ((CHATML, "<|im_end|>"), (GEMMA, "<end_of_turn>")):
+        template = template_of(folder, source)
+        vocabulary = load_vocabulary(folder, causal=True)
+        assert template.turn_end(vocabulary) == SPECIAL.index(name) + 1
+
+
 def test_ends_of_turns_end_an_answer_too(folder: Path):
     settle(folder, CHATML)
     vocabulary = load_vocabulary(folder, causal=True)

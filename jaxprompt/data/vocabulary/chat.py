@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,6 +155,39 @@ class ChatTemplate:
             np.concatenate(learned),
         )
 
+    def as_template(self, turns: Sequence[Turn]) -> str:
+        """Writes what is asked of an assistant as a template over the fields of a row.
+
+        What stands in braces, such as "{text}" and "{slots:20}", stands where the model
+        expects it, and the text goes on to where the answer begins. So soft tokens may
+        be the system's turn, between the words that mark it.
+
+        Args:
+            turns: The turns; braces in their contents are those of
+                `data.read.template.Template`.
+
+        Raises:
+            ValueError: As `write`; if braces do not match, or if the template leaves a
+                turn out.
+        """
+        fields: list[str] = []
+        marked = [turn._replace(content=_mark(turn.content, fields)) for turn in turns]
+        text = self.write(marked, answer=True).replace("{", "{{").replace("}", "}}")
+        for number, field in enumerate(fields):
+            if _mark_of(number) not in text:
+                raise self._unusable(f"it leaves {field} out")
+            text = text.replace(_mark_of(number), field)
+        return text
+
+    def turn_end(self, vocabulary: Vocabulary) -> int:
+        """Returns the id by which the assistant ends a turn.
+
+        Raises:
+            ValueError: As `encode`.
+        """
+        row = self.encode(vocabulary, [Turn("user", "?"), Turn(ASSISTANT, "!")])
+        return int(row.ids[row.learned][-1])
+
     def _unusable(self, why: str) -> ValueError:
         why = " ".join(why.split())
         return ValueError(
@@ -198,6 +232,27 @@ def read_chat_template(path: str | Path) -> ChatTemplate | None:
             "text: fetch it again"
         )
     return ChatTemplate(source, names, folder / _SETTINGS)
+
+
+def _mark(content: str, fields: list[str]) -> str:
+    """Puts a mark in the place of each field, which is added to `fields`."""
+    try:
+        parts = list(string.Formatter().parse(content))
+    except ValueError as err:
+        raise ValueError(f"template {content!r}: {err}: write {{field}}") from err
+    marked = ""
+    for words, name, form, conversion in parts:
+        marked += words
+        if name is not None:
+            marked += _mark_of(len(fields))
+            kind = f"!{conversion}" if conversion else ""
+            fields.append(f"{{{name}{kind}{':' if form else ''}{form}}}")
+    return marked
+
+
+def _mark_of(number: int) -> str:
+    """Returns what no template changes: a number between characters of no script."""
+    return f"\ue000{number}\ue001"
 
 
 def _of_gguf(path: Path) -> ChatTemplate | None:

@@ -22,6 +22,7 @@ from jaxprompt.shapes import Params
 _TOKENIZERS = ("spiece.model", "tokenizer.json", "vocab.json", "merges.txt")
 _TOKENIZER_SETTINGS = (
     "tokenizer_config.json",
+    "chat_template.jinja",
     "added_tokens.json",
     "special_tokens_map.json",
 )
