@@ -34,6 +34,8 @@ _CHUNK_ROWS = 4096
 # An odd number of cache lines: chunks of a power of two are slow to transpose, as their
 # rows share a few places of the cache and drive each other out.
 _CHUNK_COLUMNS = 7 * 16
+# Whole blocks of every kind of packed weights, so that none is unpacked twice.
+_PACKED_COLUMNS = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,23 +205,30 @@ def _stored_leaves(checkpoint: Checkpoint) -> list[Leaf]:
     """Lists the leaves as the checkpoint has them, without the rows that we add."""
     found = []
     shapes = shapes_of(checkpoint.config)
+    columns = _PACKED_COLUMNS if checkpoint.kinds else _CHUNK_COLUMNS
     for path, whole in jax.tree_util.tree_leaves_with_path(shapes):
         source = checkpoint.sources[_name(path)]
         front, behind = source.padding
         own = range(front, whole.shape[0] - behind)
-        read = functools.partial(_read_rows, checkpoint.tensors, source, whole, own)
+        read = functools.partial(
+            _read_rows, checkpoint.tensors, source, whole, own, columns
+        )
         found.append(Leaf(_name(path), (len(own), *whole.shape[1:]), read))
     return found
 
 
 def _read_rows(
-    tensors: Tensors, source: Source, whole: jax.ShapeDtypeStruct, own: range
+    tensors: Tensors,
+    source: Source,
+    whole: jax.ShapeDtypeStruct,
+    own: range,
+    columns: int,
 ) -> Iterator[np.ndarray]:
     """Reads a leaf in row-major order, never more than one tensor of it at a time."""
     rows = range(whole.shape[1]) if source.stacked else own
     others = tuple(slice(0, size) for size in whole.shape[1 + source.stacked :])
     # Rows of a transposed matrix are columns of its tensor.
-    size = _CHUNK_COLUMNS if source.transposed else _CHUNK_ROWS
+    size = columns if source.transposed else _CHUNK_ROWS
     chunks = [
         slice(start, min(start + size, rows.stop))
         for start in range(rows.start, rows.stop, size)
