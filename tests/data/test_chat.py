@@ -7,7 +7,12 @@ import pytest
 from gguf_files import add_byte_pairs, byte_pairs, finish, start_file
 from tokenizers import Tokenizer
 
-from jaxprompt.data.vocabulary.chat import ChatTemplate, Turn, read_chat_template
+from jaxprompt.data.vocabulary.chat import (
+    ChatTemplate,
+    Turn,
+    ask_by_roles,
+    read_chat_template,
+)
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<bos>", "<end_of_turn>"]
@@ -126,6 +131,26 @@ def test_roles_become_one_template_with_soft_tokens_in_the_system_turn(folder: P
         forgetful.as_template(turns)
     with pytest.raises(ValueError, match=r"Single '}' .*: write \{field\}"):
         forgetful.as_template([Turn("user", "}")])
+
+
+def test_a_task_of_roles_asks_by_the_template_and_ends_as_a_turn(
+    folder: Path, tmp_path: Path
+):
+    settle(folder, GEMMA)
+    vocabulary = load_vocabulary(folder, causal=True)
+    text, ending = ask_by_roles(vocabulary, {"user": "{slots:3} Is it so: {text}?"})
+    assert text == (
+        "<bos><start_of_turn>user\n{slots:3} Is it so: {text}?<end_of_turn>\n"
+        "<start_of_turn>model\n"
+    )
+    assert (vocabulary.eos_id, ending.eos_id) == (3, 5)
+    assert ending.decode(ending.encode("yes<|im_end|>no")) == "yes"
+    with pytest.raises(ValueError, match="System role not supported"):
+        ask_by_roles(vocabulary, {"system": "{slots:3}", "user": "{text}"})
+    (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    bare = load_vocabulary(tmp_path, causal=True)
+    with pytest.raises(ValueError, match="no chat template beside the vocabulary"):
+        ask_by_roles(bare, {"user": "{text}"})
 
 
 def test_an_answer_ends_as_the_template_ends_a_turn(folder: Path):

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int
 from jaxprompt.data.vocabulary.pieces import read_settings
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.models.weights.gguf_head import is_gguf
-from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.quoting import listed, quoted, quoted_path
 
 ASSISTANT = "assistant"
 """The role whose turns the model writes."""
@@ -193,6 +193,35 @@ class ChatTemplate:
         return ValueError(
             f"{quoted_path(self.place)}: its chat template cannot write this: {why}"
         )
+
+
+def ask_by_roles(
+    vocabulary: Vocabulary, roles: Mapping[str, str]
+) -> tuple[str, Vocabulary]:
+    """Writes what a task asks as the turns of a conversation, by the model's template.
+
+    Args:
+        vocabulary: The model's vocabulary, beside which its chat template is.
+        roles: Role -> what it says, in order; see `ChatTemplate.as_template`.
+
+    Returns:
+        The template of a row's input text; and the vocabulary, in which an answer ends
+        as the assistant's turn does.
+
+    Raises:
+        ValueError: If the model has no chat template, or it cannot write these roles.
+    """
+    place = vocabulary.place
+    template = None if place is None else read_chat_template(place)
+    if template is None:
+        raise ValueError(
+            f"no chat template beside the vocabulary {place}, so roles "
+            f"{listed(roles)} cannot be written: take an instruct model, or give the "
+            "text itself as inputs"
+        )
+    turns = [Turn(role, content) for role, content in roles.items()]
+    text = template.as_template(turns)
+    return text, vocabulary.ending_with(template.turn_end(vocabulary))
 
 
 def read_chat_template(path: str | Path) -> ChatTemplate | None:

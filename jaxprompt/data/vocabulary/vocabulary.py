@@ -1,5 +1,6 @@
 """A backbone's vocabulary: text <-> ids that have a row in its embedding table."""
 
+import copy
 import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,20 +26,30 @@ class Vocabulary:
         end_ids: All ids that end an answer: that one first, then the ends of a turn.
         unk_id: Id of a piece that the vocabulary lacks; the end's, where it lacks none.
         vocab_size: How many ids there are.
+        place: The file that it came from; None for none.
     """
 
     pad_id = 0
 
-    def __init__(self, pieces: Pieces, *, causal: bool = False, rows: int | None):
+    def __init__(
+        self,
+        pieces: Pieces,
+        *,
+        causal: bool = False,
+        rows: int | None,
+        place: Path | None = None,
+    ):
         """Takes a model's vocabulary.
 
         Args:
             pieces: It, with its own ids.
             causal: Whether it is a decoder-only model's.
             rows: Ids that the embedding table has rows for; None for no limit.
+            place: The file that it came from; None for none.
         """
         self.pieces = pieces
         self.causal = causal
+        self.place = place
         self._up = int(causal)
         self._rows = rows
         self.vocab_size = pieces.size + self._up
@@ -55,6 +66,17 @@ class Vocabulary:
             return {}
         ids = range(self._rows, self.vocab_size)
         return {number: self.pieces.name(number - self._up) for number in ids}
+
+    def ending_with(self, end: int) -> "Vocabulary":
+        """Returns the same vocabulary with another of `end_ids` as its end.
+
+        Args:
+            end: The id that ends what the model is to write, such as that of a turn.
+        """
+        ending = copy.copy(self)
+        ending.eos_id = end
+        ending.end_ids = (end, *(other for other in self.end_ids if other != end))
+        return ending
 
     def encode(self, text: str) -> list[int]:
         """Turns a text into ids, without end-of-sequence.
@@ -162,4 +184,4 @@ def _load(
     path: Path, extra_ids: int | None, causal: bool, rows: int | None
 ) -> Vocabulary:
     pieces = read_vocabulary(path, extra_ids, causal, rows)
-    return Vocabulary(pieces, causal=causal, rows=rows)
+    return Vocabulary(pieces, causal=causal, rows=rows, place=path)
