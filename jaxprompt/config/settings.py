@@ -44,8 +44,8 @@ class Model:
         vocabulary: A `spiece.model`; None takes the one beside the weights.
         dtype: Of the weights and the computation, "float32" or "bfloat16".
         quantise: "int8" stores the frozen matrices in int8, a scale for each output
-            channel, or where a GGUF file holds Q8_0 as it has them, and computes in
-            `dtype`; "none" does not.
+            channel, or where a GGUF file holds Q8_0 or Q4_0 as it has them, and
+            computes in `dtype`; "none" does not.
         remat: What the backward pass computes again: "none", "dots" or "full".
         dropout: Rate in training.
         mesh_data: Devices that split the batch; -1 for all that are left.

@@ -276,13 +276,14 @@ def test_blocks_of_256_are_what_the_library_unpacks(
     np.testing.assert_array_equal(found["embedding"][1:41], table)
 
 
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
 def test_levels_of_a_file_stay_packed_and_multiply_as_the_unpacked_matrix(
-    tmp_path: Path,
+    kind: str, tmp_path: Path
 ):
     settings = {**SIZES, "model_type": "llama"}
     tensors = draw_tensors(settings)
     path = tmp_path / "model.gguf"
-    write_model(path, settings, tensors, architecture="llama", kind="Q8_0")
+    write_model(path, settings, tensors, architecture="llama", kind=kind)
     checkpoint = find_checkpoint(path)
     packed = read_params(checkpoint, "float32", None, quantise="int8")
     unpacked = read_params(checkpoint, "float32", None)
@@ -310,10 +311,10 @@ def test_levels_of_a_file_stay_packed_and_multiply_as_the_unpacked_matrix(
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
         np.testing.assert_allclose(found[1], expected[1], rtol=1e-5, atol=1e-8)
     assert storage_note(checkpoint, "float32", "int8") == (
-        "matrices of model.gguf in memory: 15 Q8_0 as they are packed"
+        f"matrices of model.gguf in memory: 15 {kind} kept as int8 levels"
     )
     assert storage_note(checkpoint, "bfloat16", "none") == (
-        "matrices of model.gguf in memory: 15 Q8_0 unpacked to bfloat16"
+        f"matrices of model.gguf in memory: 15 {kind} unpacked to bfloat16"
     )
 
 

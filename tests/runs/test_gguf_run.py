@@ -52,7 +52,7 @@ def test_a_run_says_how_the_weights_lie_in_memory(
     )
     frozen = open_model(run.model).load(make_mesh())
     said = capsys.readouterr()
-    note = "matrices of tiny.Q8_0.gguf in memory: 8 Q8_0 as they are packed"
+    note = "matrices of tiny.Q8_0.gguf in memory: 8 Q8_0 kept as int8 levels"
     assert note in said.out + said.err
     assert frozen.backbone.name == "tiny.Q8_0.gguf"
     assert frozen.vocabulary.decode(frozen.vocabulary.encode("naïve")) == "naïve"

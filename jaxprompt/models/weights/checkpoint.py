@@ -149,7 +149,7 @@ def storage_note(checkpoint: Checkpoint, dtype: str, quantise: str) -> str | Non
         if _blocks(checkpoint, source) is not None
     }
     ways = {
-        "as they are packed": [x for x in checkpoint.kinds if x in kept],
+        "kept as int8 levels": [x for x in checkpoint.kinds if x in kept],
         "rounded to int8" if quantise == "int8" else f"unpacked to {dtype}": [
             x for x in checkpoint.kinds if x not in kept
         ],

@@ -18,8 +18,8 @@ from jaxprompt.quoting import quoted, quoted_path
 _DIVISORS = "rope_freqs.weight"
 """What each rotary frequency is divided by, where the model scales them so."""
 
-_LEVELS = 8
-"""The kind Q8_0: a float16 scale and 32 int8 levels."""
+_BLOCK = 32
+"""Weights of a block of the kinds that are int8 levels behind a float16 scale."""
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
@@ -121,7 +121,7 @@ class _GGUFTensors:
         return {
             name: x.place.shape
             for name, x in self._tensors.items()
-            if x.place.kind == _LEVELS and len(x.place.shape) == 2 and not x.above
+            if x.place.kind in _LEVELS and len(x.place.shape) == 2 and not x.above
         }
 
     def read_blocks(self, name: str, rows: slice, blocks: slice) -> np.ndarray:
@@ -129,6 +129,10 @@ class _GGUFTensors:
         tensor = self._tensors[name]
         where = _rows(tensor, rows, tensor.place.shape[0])
         return _blocks(self._content, tensor.place)[where, blocks]
+
+    def levels_of(self, name: str, packed: np.ndarray) -> np.ndarray:
+        """Returns the int8 levels in blocks of a tensor."""
+        return _LEVELS[self._tensors[name].place.kind](packed)
 
     def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
         tensor = self._tensors[name]
@@ -153,11 +157,10 @@ class _LevelTensors:
 
     def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
         rows, columns = index
-        size = KINDS[_LEVELS][1]
-        first, last = columns.start // size, -(-columns.stop // size)
+        first, last = columns.start // _BLOCK, -(-columns.stop // _BLOCK)
         packed = self._tensors.read_blocks(name, rows, slice(first, last))
-        values = packed[..., 2:].view(np.int8).reshape(len(packed), -1)
-        return values[:, columns.start - first * size : columns.stop - first * size]
+        values = self._tensors.levels_of(name, packed).reshape(len(packed), -1)
+        return values[:, columns.start - first * _BLOCK : columns.stop - first * _BLOCK]
 
 
 class _ScaleTensors:
@@ -166,9 +169,8 @@ class _ScaleTensors:
     def __init__(self, tensors: _GGUFTensors) -> None:
         self._tensors = tensors
         self.files = tensors.files
-        size = KINDS[_LEVELS][1]
         self.shapes = {
-            name: (rows, columns // size)
+            name: (rows, columns // _BLOCK)
             for name, (rows, columns) in tensors.in_levels.items()
         }
 
@@ -176,6 +178,23 @@ class _ScaleTensors:
         packed = self._tensors.read_blocks(name, *index)
         scales = np.ascontiguousarray(packed[..., :2]).view("<f2")
         return scales[..., 0].astype(np.float32)
+
+
+def _levels_of_q8(packed: np.ndarray) -> np.ndarray:
+    return packed[..., 2:].view(np.int8)
+
+
+def _levels_of_q4(packed: np.ndarray) -> np.ndarray:
+    """Low halves of the bytes are the first 16 weights, high halves the others."""
+    halves = packed[..., 2:] & 15, packed[..., 2:] >> 4
+    return np.concatenate(halves, axis=-1).astype(np.int8) - np.int8(8)
+
+
+_LEVELS = {2: _levels_of_q4, 8: _levels_of_q8}
+"""Kind -> the levels in its blocks: of Q4_0 from -8 to 7, of Q8_0 all of int8.
+
+Source: `block_q4_0` and `block_q8_0` of ggml.
+"""
 
 
 def _as_in_folder(
