@@ -61,6 +61,8 @@ class Frozen:
 
     def unfolded(self) -> "Frozen":
         """Returns the model with every soft token in the rows, none folded away."""
+        if not self.backbone.folds:
+            return self
         backbone = dataclasses.replace(self.backbone, folds=False)
         return dataclasses.replace(self, backbone=backbone)
 
