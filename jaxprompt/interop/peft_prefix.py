@@ -20,7 +20,7 @@ def write_prefix(
     """Writes an adapter's folder that `PeftModel.from_pretrained` loads, at once.
 
     The prompt is folded to what it is inside the model: keys and values of each layer,
-    2*N*D numbers a soft token instead of D. The logits are the same ones, and the
+    2*N*G*K numbers a soft token instead of D. The logits are the same ones, and the
     prompt is not computed again for every row.
 
     Args:
@@ -34,19 +34,20 @@ def write_prefix(
         FileNotFoundError: If the parent folder does not exist.
         ValueError: If the folder holds other files.
 
-    Source: huggingface/peft 0.21, peft_model.py (get_prompt): [P, 2*N*D], of each
+    Source: huggingface/peft 0.21, peft_model.py (get_prompt): [P, 2*N*G*K], of each
     token the key of the first layer, its value, the key of the second, ...
     """
     keys, values = jax.jit(backbone.fold)(model, prompt.rows)
     both_NZPHK = np.stack([np.asarray(keys)[:, 0], np.asarray(values)[:, 0]], axis=1)
     rows = np.moveaxis(both_NZPHK, 2, 0).reshape(prompt.length, -1)
+    heads, width = keys.shape[-2:]
     config = {
         "auto_mapping": None,
         "base_model_name_or_path": name,
         "encoder_hidden_size": backbone.width,
         "inference_mode": True,
         "modules_to_save": None,
-        "num_attention_heads": backbone.config.heads,
+        "num_attention_heads": heads,
         "num_layers": len(keys),
         "num_transformer_submodules": 1,
         "num_virtual_tokens": prompt.length,
@@ -54,7 +55,7 @@ def write_prefix(
         "prefix_projection": False,
         "revision": None,
         "task_type": "CAUSAL_LM",
-        "token_dim": backbone.width,
+        "token_dim": heads * width,
     }
     with new_folder(path, {CONFIG, WEIGHTS}) as folder:
         text = json.dumps(config, indent=2, sort_keys=True) + "\n"

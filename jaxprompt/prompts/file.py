@@ -15,6 +15,7 @@ from safetensors.numpy import save as to_bytes
 from jaxprompt.atomic import write_atomically
 from jaxprompt.json_file import parse_json_object
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.families import family_of
 from jaxprompt.models.fingerprint import is_of_every_weight
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 from jaxprompt.quoting import cut, quoted_path, visible
@@ -57,6 +58,8 @@ class Provenance:
         source: Form and name of another program's file that it was read from.
         causal: Whether the frozen model has a decoder only; None if that is not known,
             as of a prompt of another program for a model that was not there.
+        family: What the frozen model's family is called, as "Llama"; empty if that is
+            not known.
         versions: Library versions, by package.
     """
 
@@ -74,6 +77,7 @@ class Provenance:
     config: str = ""
     source: str = ""
     causal: bool | None = False
+    family: str = ""
     versions: dict[str, str] = dataclasses.field(default_factory=installed_versions)
 
 
@@ -113,6 +117,7 @@ def save_prompt(
         length=prompt.length,
         width=prompt.width,
         causal=backbone.causal,
+        family=family_of(backbone.config).name,
         **details,
     )
     write_prompt(path, prompt, provenance, start=start)

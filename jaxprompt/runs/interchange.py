@@ -6,6 +6,9 @@ from pathlib import Path
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.forms import find_form
+from jaxprompt.models.config import Config
+from jaxprompt.models.families import FAMILIES, PUBLISHED, family_named, family_of
+from jaxprompt.models.families.family import Family
 from jaxprompt.models.load import find_here
 from jaxprompt.prompts.file import Provenance, load_prompt, write_prompt
 from jaxprompt.prompts.prompt import Prompt
@@ -54,11 +57,25 @@ def import_prompt(
             f"no backbone: name the model that {source} was trained on, as "
             "--backbone=google/t5-base-lm-adapt"
         )
-    prompts = _pick(taken.prompts, row, source)
-    causal = _is_causal(backbone, taken.causal)
+    model = _find_config(backbone)
+    causal = taken.causal if model is None else model.causal
+    family = None if model is None else family_of(model)
+    prompts = [
+        Prompt(prompt.rows / _scale_of(form, family, prompt.width))
+        for prompt in _pick(taken.prompts, row, source)
+    ]
     tasks = _task_names(task, len(prompts))
     for note in taken.notes:
         say(note)
+    if (
+        family is None
+        and causal is not False
+        and any(form in known.scaled_forms for known in FAMILIES)
+    ):
+        say(
+            f"{backbone} is not here, so its rows are kept as they are: if it "
+            "multiplies its embeddings, give its folder as --backbone"
+        )
 
     def provenance_of(prompt: Prompt, task: str) -> Provenance:
         return Provenance(
@@ -71,6 +88,7 @@ def import_prompt(
             init="file",
             source=f"{form}: {source.resolve().name}",
             causal=causal,
+            family="" if family is None else family.name,
         )
 
     if len(prompts) == 1:
@@ -95,10 +113,16 @@ def import_prompt(
     say(f"wrote {output}: {', '.join(files)} for {backbone}")
 
 
-def _is_causal(backbone: str, said: bool | None) -> bool | None:
-    """Looks whether a model has a decoder only, if it lies here, and else believes."""
+def _find_config(backbone: str) -> Config | None:
+    """Returns the sizes of a model that lies here, or whose sizes are published."""
     found = find_here(backbone)
-    return said if found is None else found.config.causal
+    return PUBLISHED.get(backbone) if found is None else found.config
+
+
+def _scale_of(form: str, family: Family | None, width: int) -> float:
+    """Returns what rows of a prompt are multiplied by in a form."""
+    scaled = family is not None and form in family.scaled_forms
+    return width**0.5 if scaled else 1.0
 
 
 def _pick(prompts: Sequence[Prompt], row: int | None, source: Path) -> Sequence[Prompt]:
@@ -174,8 +198,13 @@ def export_prompt(
         dict(zip(prompt_files, named, strict=True)),
         fix="a table serves one model, so export those of each alone",
     )
+    families = [_family_of(provenance, backbone) for provenance in provenances]
+    scaled = [
+        Prompt(prompt.rows * _scale_of(form, family, prompt.width))
+        for prompt, family in zip(prompts, families, strict=True)
+    ]
     given = Given(
-        prompts=prompts,
+        prompts=scaled,
         provenances=provenances,
         dtype=dtype or known.dtypes[0],
         backbone=backbone,
@@ -184,3 +213,13 @@ def export_prompt(
         say(note)
     number = f"{len(prompts)} prompts" if len(prompts) > 1 else "a prompt"
     say(f"wrote {output}, {number} for {provenances[0].backbone} in the form {form}")
+
+
+def _family_of(provenance: Provenance, chosen: str) -> Family | None:
+    """Returns the family of a prompt's model; None if nothing tells it."""
+    if provenance.family:
+        return family_named(provenance.family)
+    # A folder's name in a provenance says nothing of where the folder is.
+    found = PUBLISHED.get(provenance.backbone)
+    found = _find_config(chosen) if chosen else found
+    return None if found is None else family_of(found)

@@ -55,6 +55,11 @@ def family_of(config: Config) -> Family:
     return next(family for family in FAMILIES if type(config) is family.config)
 
 
+def family_named(name: str) -> Family | None:
+    """Returns the family that errors and prompt files call so; None for no such one."""
+    return next((family for family in FAMILIES if family.name == name), None)
+
+
 def family_of_settings(settings: Mapping[str, Any], path: Path) -> Family:
     """Returns the family that a config.json of Hugging Face names.
 

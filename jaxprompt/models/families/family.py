@@ -95,6 +95,9 @@ class Family(NamedTuple):
         hugging_face: Its form in Hugging Face folders.
         t5x: Its form in T5X checkpoint folders; None if there are none.
         gguf: Its forms in GGUF files, one for each architecture that they name.
+        scaled_forms: Forms of prompts, by their names in `interop.forms`, whose program
+            takes rows as they are behind its multiplication by sqrt(D); the rows of a
+            prompt are those in front of it. None for families that multiply nothing.
         first_leaves: Leaves that fingerprints of version 1 hashed, in this order; none
             for families that came after it.
     """
@@ -107,3 +110,4 @@ class Family(NamedTuple):
     t5x: T5X | None = None
     gguf: tuple[GGUF, ...] = ()
     first_leaves: tuple[str, ...] = ()
+    scaled_forms: frozenset[str] = frozenset()

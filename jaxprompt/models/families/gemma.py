@@ -171,6 +171,8 @@ def _write_common(config: Gemma2Config) -> dict[str, Any]:
         "attn_logit_softcapping": config.score_cap,
         "final_logit_softcapping": config.logit_cap,
         "hidden_activation": activation_name(config.activation),
+        # transformers wants a number, even where no layer slides.
+        "sliding_window": config.window or config.positions,
         "query_pre_attn_scalar": int(scalar) if scalar == int(scalar) else scalar,
     }
 
@@ -291,6 +293,8 @@ GEMMA2 = Family(
         _write_common,
         layout,
     ),
+    # vLLM multiplies the rows that it is given, too.
+    scaled_forms=frozenset({"peft"}),
     gguf=(
         decoder_gguf(
             "gemma2", names=NORMS_AROUND, more=_gemma2_in_gguf, norms_above_one=True
@@ -324,6 +328,7 @@ GEMMA3 = Family(
         _write_gemma3,
         layout,
     ),
+    scaled_forms=frozenset({"peft", "vllm"}),
     gguf=(
         decoder_gguf(
             "gemma3",
