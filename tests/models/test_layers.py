@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxprompt.models.layers.attention import Part, attend
+from jaxprompt.models.layers.attention import LONG, Part, attend
 from jaxprompt.models.layers.dropout import drop
 from jaxprompt.models.layers.feed_forward import ACTIVATIONS
-from jaxprompt.models.layers.masks import rows_since_start, segment_mask
+from jaxprompt.models.layers.masks import hide_far, rows_since_start, segment_mask
 from jaxprompt.models.layers.norms import rms_norm
 from jaxprompt.models.layers.relative_bias import relative_bias
 
@@ -103,6 +103,40 @@ def test_each_key_head_serves_the_query_heads_behind_one_another():
     ]
     found, expected = attend(queries, few), attend(queries, many)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_long_text_attends_in_chunks_and_keeps_no_scores():
+    """As halves of it do at once; gradients too, in a part of the memory."""
+    length, heads, prefix = LONG + 50, 4, 5
+    half = length // 2
+    queries = draw((1, length, heads, 2), 0)
+    own = draw((1, length, 2, 2), 1), draw((1, length, 2, 2), 2)
+    shared = draw((prefix, 2, 2), 3), draw((prefix, 2, 2), 4)
+    positions = jnp.arange(length)[None]
+    ones = jnp.ones((1, length), jnp.int32)
+    mask = segment_mask(ones, ones, causal=True)
+    mask = hide_far(mask, positions, positions, 100)
+    bias = draw((heads, length, prefix), 5)
+
+    def objective(keys, start, stop):
+        rows = slice(start, stop)
+        parts = [
+            Part(*shared, bias=bias[:, rows]),
+            Part(keys, own[1], mask[:, rows]),
+        ]
+        found = attend(queries[:, rows], parts, scale=0.5, cap=5.0)
+        return jnp.square(found).sum(), found
+
+    scored = jax.value_and_grad(objective, has_aux=True)
+    scored = jax.jit(scored, static_argnums=(1, 2))
+    compiled = scored.lower(own[0], 0, length).compile()
+    (_, found), gradient = compiled(own[0])
+    some = [scored(own[0], *rows) for rows in ((0, half), (half, length))]
+    expected = jnp.concatenate([values[1] for values, _ in some], axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(gradient, some[0][1] + some[1][1], atol=1e-4)
+    scores = 4 * heads * length * (length + prefix)
+    assert compiled.memory_analysis().temp_size_in_bytes < scores
 
 
 def test_attention_to_nothing_but_an_empty_part_is_zero():

@@ -221,6 +221,10 @@ class RotaryConfig(DecoderConfig):
                     f"of width {self.head_width} have {self.head_width // 2} pairs of "
                     "features"
                 )
+        if not self.theta > 1:
+            raise ValueError(
+                f"{self.family} theta {self.theta}: use a number above 1, as 10000.0"
+            )
         if len(self.sliding) not in (0, self.layers):
             raise ValueError(
                 f"{self.family} sliding has {len(self.sliding)} entries for "

@@ -1,7 +1,7 @@
 """Attention over keys and values that lie in parts, such as prefix, source, target."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import flax.linen as nn
@@ -13,6 +13,11 @@ from jaxprompt.models.layers.dense import affine
 from jaxprompt.models.layers.dropout import drop
 from jaxprompt.models.layers.norms import Norm, NormKind
 from jaxprompt.models.layers.rotary import Turn, rotate
+
+LONG = 2048
+"""Queries of a row that attend all at once; more do so in chunks."""
+
+_CHUNK = 512
 
 
 class Part(NamedTuple):
@@ -47,6 +52,9 @@ def attend(
 ) -> Float[Array, "B T H K"]:
     """Attends to all parts at once: one softmax, in float32, over all their scores.
 
+    More than `LONG` queries attend in chunks, so that the scores [H, T, S] of a long
+    text are never in memory at once, nor kept for the way back.
+
     The parts are never joined, so that no row gets a copy of what all rows share. With
     fewer heads G of keys and values than heads H of queries, query head h attends to
     key head h // (H / G).
@@ -64,6 +72,69 @@ def attend(
     Source: Ainslie et al. 2023, sec. 2.2 (arXiv:2305.13245), for fewer key heads;
     Gemma Team 2024, sec. 2 (arXiv:2408.00118), for the cap.
     """
+    mix = functools.partial(
+        _mix_used, scale=scale, cap=cap, dropout=dropout, shared_dropout=shared_dropout
+    )
+    if queries.shape[1] <= LONG:
+        return mix(queries, parts, dropout_key=dropout_key)
+    # With shared dropout, all queries have the same weights zeroed, in all chunks too.
+    if dropout_key is not None and not shared_dropout:
+        return _in_chunks(mix, queries, parts, dropout_key)
+    mix = functools.partial(mix, dropout_key=dropout_key)
+    return _in_chunks(mix, queries, parts)
+
+
+def _in_chunks(
+    mix: Callable[..., Array],
+    queries: Float[Array, "B T H K"],
+    parts: Sequence[Part],
+    key: Key[Array, "..."] | None = None,
+) -> Float[Array, "B T H K"]:
+    """Mixes for some queries after others, and scores them again on the way back."""
+    length = queries.shape[1]
+    count = -(-length // _CHUNK)
+
+    def split(x: Array | None, axis: int) -> Array | None:
+        """Moves chunks of an axis to the front, the last one filled up with zeros."""
+        if x is None:
+            return None
+        axis %= x.ndim
+        widths = [(0, 0)] * x.ndim
+        widths[axis] = (0, count * _CHUNK - length)
+        shape = (*x.shape[:axis], count, _CHUNK, *x.shape[axis + 1 :])
+        return jnp.moveaxis(jnp.pad(x, widths).reshape(shape), axis, 0)
+
+    lines = [(split(part.mask, 1), split(part.bias, -2)) for part in parts]
+    chunks = (split(queries, 1), lines, jnp.arange(count))
+
+    def attend_from(chunk: tuple[Array, list, Array]) -> Array:
+        some, lines, number = chunk
+        seen = [
+            part._replace(mask=mask, bias=bias)
+            for part, (mask, bias) in zip(parts, lines, strict=True)
+        ]
+        if key is None:
+            return mix(some, seen)
+        fold_in = jax.random.fold_in
+        fold_in = jax.vmap(fold_in, (0, None)) if key.ndim else fold_in
+        return mix(some, seen, dropout_key=fold_in(key, number))
+
+    mixed = jax.lax.map(jax.checkpoint(attend_from), chunks)
+    mixed_BTHK = jnp.moveaxis(mixed, 0, 1).reshape(len(queries), -1, *queries.shape[2:])
+    return mixed_BTHK[:, :length]
+
+
+def _mix_used(
+    queries: Float[Array, "B T H K"],
+    parts: Sequence[Part],
+    *,
+    scale: float,
+    cap: float | None,
+    dropout: float,
+    dropout_key: Key[Array, "..."] | None,
+    shared_dropout: bool,
+) -> Float[Array, "B T H K"]:
+    """Attends to the parts that this layer uses."""
     mix = functools.partial(
         _mix_parts,
         queries,
