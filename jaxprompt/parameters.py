@@ -106,7 +106,7 @@ def kind_of(path: str) -> Kind:
         ValueError: If no family has such a parameter.
     """
     keys = path.split("/")
-    if "prompt" in keys:
+    if {"prompt", "head"} & {*keys}:
         return PROMPT
     for length in (2, 1):
         end = "/".join(keys[-length:])

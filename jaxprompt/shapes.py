@@ -20,7 +20,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 Params = Mapping[str, Any]
-"""A nested dict of arrays. The joined tree is {"model": ..., "prompt": ...}."""
+"""A nested dict of arrays.
+
+The joined tree is all that answers are a function of: "model", the frozen weights;
+"prompt", a `Prompt` or what trains in its place; and "head", what turns the model's
+states into answers. Where answers are words, the model's own output does, and the head
+is {}, or absent.
+"""
 
 
 @jax.tree_util.register_dataclass

@@ -24,7 +24,7 @@ def _spec_of(kind: Kind) -> jax.P:
 
 
 RULES: Rules = (
-    (r"(^|.*/)prompt(/.*)?", _spec_of(PROMPT)),
+    (r"(^|.*/)(prompt|head)(/.*)?", _spec_of(PROMPT)),
     *(
         # An int8 matrix is two leaves, split alike.
         (

@@ -18,6 +18,9 @@ from jaxprompt.train.pace import Pace
 VOCABULARY = "vocabulary"
 """What a run trains that makes a SentencePiece model, and no weights."""
 
+_TRAINS = (*(name for name, mask in MASKS.items() if mask["head"]), VOCABULARY)
+"""What a run can train: its answers are words, whose head has no weights."""
+
 MOST_SEEDS = 1000
 """Of one run: more are a slip, which would fill the memory."""
 
@@ -60,10 +63,8 @@ class Run:
     seeds: int = 1
 
     def __post_init__(self) -> None:
-        if self.trains not in (*MASKS, VOCABULARY):
-            raise ValueError(
-                f"trains {self.trains!r}: use one of {[*MASKS, VOCABULARY]}"
-            )
+        if self.trains not in _TRAINS:
+            raise ValueError(f"trains {self.trains!r}: use one of {[*_TRAINS]}")
         if not isinstance(self.seeds, int) or self.seeds < 1:
             raise ValueError(f"seeds {self.seeds!r}: a number of prompts, 1 or more")
         if self.seeds > MOST_SEEDS:

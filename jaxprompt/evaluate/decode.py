@@ -50,7 +50,7 @@ def greedy(
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         batch: Rows with one example each. Of the target side only the first of
             `target_inputs` is read, from which the answer goes on.
         length: Most target tokens L, end-of-sequence included.
@@ -82,7 +82,7 @@ def nucleus(
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         batch: As for `greedy`.
         keys: Typed PRNG key of each row; consumed. A row's draws follow from its own
             key, whatever else is in the batch.
@@ -165,7 +165,7 @@ def beam(
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         batch: As for `greedy`.
         length: Most target tokens L, end-of-sequence included.
         beams: Sequences kept.

@@ -29,7 +29,7 @@ def gold_of(
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         batch: Rows of one example each, with their targets.
         end: Id of end-of-sequence, which does not count.
 

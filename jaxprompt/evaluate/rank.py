@@ -21,7 +21,7 @@ def rank_labels(
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         batch: Rows of up to E examples each; targets are not read.
         label_ids: Tokens of each label with end-of-sequence, 0 on padding.
         examples: The number E. Examples that a row lacks get scores without meaning.

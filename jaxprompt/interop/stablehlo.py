@@ -66,7 +66,7 @@ def write_program(
     Args:
         path: The folder; one that is there is replaced, unless it holds other files.
         backbone: The frozen model's functions; it has a vocabulary.
-        params: The joined tree {"model": ..., "prompt": ...}, a bank of one.
+        params: The joined tree; see `shapes.Params`. A bank of one.
         answering: How to answer.
         provenance: Where the prompt comes from; kept in the weights' header.
         text_format: A sentence on how an input text is written, for the README.

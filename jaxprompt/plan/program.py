@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxprompt.config import VOCABULARY, Run
 from jaxprompt.evaluate.decode import beam, greedy
@@ -28,7 +27,7 @@ from jaxprompt.sharding import (
     shardings,
 )
 from jaxprompt.train.optimizer import MASKS
-from jaxprompt.train.step import TrainState, make_train_step, split
+from jaxprompt.train.step import TrainState, make_train_step, masked, split
 
 STEPS = ("train", "predict")
 """What a plan is for: one update, or the answers to one batch."""
@@ -200,11 +199,8 @@ def _train(
 ) -> Program:
     tx, freeze = make_optimizer(run), MASKS[run.trains]
     trained, frozen = split(params, freeze)
-    masked = {
-        key: optax.MaskedNode() if is_frozen else trained[key]
-        for key, is_frozen in freeze.items()
-    }
-    rest = (jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(tx.init, masked))
+    opt_state = jax.eval_shape(tx.init, masked(trained, freeze))
+    rest = (jax.ShapeDtypeStruct((), jnp.int32), opt_state)
     count, opt_state = _place(rest, mesh, jax.P())
     function = make_train_step(
         backbone,

@@ -79,7 +79,7 @@ def prompted_embed(
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         ids: Token ids.
         members: Member that each row is of, from 0 to M - 1.
 
@@ -96,7 +96,7 @@ def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefixes | None:
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         batch: Rows, each of the member that it names.
 
     Returns:
@@ -122,7 +122,7 @@ def prompted_encode(
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         batch: Rows to encode.
         prefix: From `fold`; `decode` and `start_cache` need the same one.
         dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
@@ -152,7 +152,7 @@ def prompted_logits(
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         batch: Rows to score.
         dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
             dropout without it.

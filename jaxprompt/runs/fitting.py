@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -17,7 +18,7 @@ from jaxprompt.data.rows.position import Position
 from jaxprompt.data.rows.widths import cut_to_longest
 from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.prompts.join import prompted_logits
-from jaxprompt.prompts.prompt import Prompt, stack, unstack
+from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.keep.workdir import CHECKPOINTS
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.shapes import Batch, Params, unpacked_batch
@@ -35,8 +36,7 @@ class Best(NamedTuple):
     """The best of a training.
 
     Attributes:
-        params: The joined tree {"model": ..., "prompt": ...}; each member's prompt is
-            that of its own best step.
+        params: The joined tree; what is a member's own is that of its own best step.
         steps: The number of this step, of each member.
         seconds: Spent on all steps and their validation.
     """
@@ -227,8 +227,11 @@ def _name_batch(job: Job, state: TrainState, positions: Positions) -> str:
     if run.trains == "model":
         everything = (range(len(job.tasks)), run.seed, positions[0])
         return f"{_name_rows(job, *everything)} of {data.train_split!r}"
-    rows_MPD = fetch(state.trained["prompt"].rows)
-    broken = [not np.isfinite(rows_PD).all() for rows_PD in rows_MPD]
+    leaves = jax.tree.leaves(jax.tree.map(fetch, state.trained))
+    broken = [
+        not all(np.isfinite(leaf[member]).all() for leaf in leaves)
+        for member in range(len(positions))
+    ]
     named = [
         _name_rows(job, [place], seed, position)
         for (place, seed), position, is_broken in zip(
@@ -273,6 +276,7 @@ def _best_of(
     if len(trained) == 1:
         return trained[steps[0]]
     members = [
-        unstack(trained[step]["prompt"])[member] for member, step in enumerate(steps)
+        jax.tree.map(lambda leaf, m=member: leaf[m : m + 1], trained[step])
+        for member, step in enumerate(steps)
     ]
-    return {"prompt": stack(members)}
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *members)

@@ -1,4 +1,4 @@
-"""Checkpoints of {step, prompt, optimizer, data position}; all of orbax is here."""
+"""Checkpoints of {step, what trains, optimizer, position}; all of orbax is here."""
 
 import asyncio.log
 import contextlib
@@ -185,20 +185,26 @@ class Checkpoints:
         return self._read(step, like)
 
     def _read(self, step: int, like: TrainState) -> TrainState:
-        abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
-        )
         saved: Any = self._checkpointer.metadata(step).metadata
-        there, here = _shapes(saved), _shapes(abstract)
+        there, here = _leaves(saved), _leaves(like)
         for name in sorted(there.keys() | here.keys()):
-            if there.get(name) != here.get(name):
+            shapes = [
+                tuple(leaves[name].shape) if name in leaves else "not"
+                for leaves in (there, here)
+            ]
+            if shapes[0] != shapes[1]:
                 raise ValueError(
                     f"the checkpoint of step {step} in {self._folder} "
-                    f"does not fit this run: {name} is {there.get(name, 'not')} there "
-                    f"and {here.get(name, 'not')} here; train with the settings that "
-                    "it was made with, or in another folder"
+                    f"does not fit this run: {name} is {shapes[0]} there and "
+                    f"{shapes[1]} here; train with the settings that it was made with, "
+                    "or in another folder"
                 )
-        return self._checkpointer.load(step, abstract)
+        # By the structure on disk: orbax reads no other, and what is empty there or
+        # here, as a head without weights, does not matter.
+        loaded = _leaves(
+            self._checkpointer.load(step, _at_each_leaf(saved, _abstract(like)))
+        )
+        return jax.tree.unflatten(jax.tree.structure(like), [loaded[x] for x in here])
 
     def close(self) -> None:
         """Waits for what is being written."""
@@ -333,9 +339,23 @@ def _short(digest: str | None) -> str:
     return "none" if digest is None else digest[:12]
 
 
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of each leaf by its path, as orbax names it on disk too."""
+def _leaves(tree: Any) -> dict[str, Any]:
+    """Returns each leaf by its path, as orbax names it on disk too."""
+    return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def _at_each_leaf(tree: Any, named: Mapping[str, Any]) -> Any:
+    """Puts what is named after a leaf's path in its place."""
+    return jax.tree.map_with_path(lambda path, _: named[_name(path)], tree)
+
+
+def _abstract(tree: Any) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns shape, type and sharding of each leaf by its path."""
     return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
-        for path, leaf in jax.tree.leaves_with_path(tree)
+        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+        for name, leaf in _leaves(tree).items()
     }
+
+
+def _name(path: jax.tree_util.KeyPath) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

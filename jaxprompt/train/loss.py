@@ -1,11 +1,12 @@
-"""The loss: cross-entropy of the target tokens, each member of a bank on its own."""
+"""The loss: what a head's answers lose, summed for each member of a bank alone."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxprompt.heads.head import Head
+from jaxprompt.heads.words import WORDS
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params
 
 
@@ -39,16 +40,18 @@ def loss(
     batch: Batch,
     shares: Float[Array, "B L"],
     *,
+    head: Head = WORDS,
     z_loss: float = 0.0,
     dropout_key: jax.Array | None = None,
 ) -> tuple[Float[Array, ""], dict[str, jax.Array]]:
-    """Computes the cross-entropy of a batch's targets.
+    """Computes the cross-entropy of a batch's true answers.
 
     Args:
         backbone: The frozen model's functions.
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         batch: Rows to learn from.
         shares: Weight of each token, from `token_shares`.
+        head: What turns the model's states into answers.
         z_loss: Factor of the squared log-normaliser, which keeps logits near 0.
         dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
             dropout without it.
@@ -60,14 +63,9 @@ def loss(
 
     Source: the z-loss is T5X's (models.py, `Z_LOSS = 1e-4`).
     """
-    logits_BLV = prompted_logits(backbone, params, batch, dropout_key=dropout_key)
-    # Written out, so that the accuracy and the z-loss add no pass over the logits.
-    log_z_BL = jax.nn.logsumexp(logits_BLV, axis=-1)
-    target_BL1 = jnp.take_along_axis(logits_BLV, batch.targets[..., None], axis=-1)
-    target_BL = target_BL1[..., 0]
-    total = jnp.sum(shares * (log_z_BL - target_BL))
-    hits_BL = target_BL >= jax.lax.stop_gradient(logits_BLV.max(axis=-1))
-    metrics = {"loss": total, "accuracy": jnp.sum(shares, where=hits_BL)}
+    losses = head.losses(backbone, params, batch, dropout_key=dropout_key)
+    total = jnp.sum(shares * losses.nats)
+    metrics = {"loss": total, "accuracy": jnp.sum(shares, where=losses.hits)}
     if z_loss:
-        total = total + z_loss * jnp.sum(shares * log_z_BL**2)
+        total = total + z_loss * jnp.sum(shares * losses.log_z**2)
     return total, metrics

@@ -1,22 +1,36 @@
 """The optimizers, their learning rates, and the one mask that says what trains."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Set
+from typing import Any, TypeAlias
 
 import jax
 import optax
 from jaxtyping import Array, Bool
 
 from jaxprompt.parameters import TABLE, Kind, kind_of
+from jaxprompt.shapes import Params
 
-FREEZE: Mapping[str, bool] = {"model": True, "prompt": False}
-"""Prompt tuning: read by the optimizer, the step, the checkpoint and the report."""
+Mask: TypeAlias = Mapping[str, bool]
+"""For each part of the joined tree, whether it is frozen; see `shapes.Params`."""
 
-MODEL_TUNING: Mapping[str, bool] = {"model": False, "prompt": True}
-"""The baseline, pre-training and LM adaptation: the same code, the mask flipped."""
+SHARED = "model"
+"""The part that all members of a bank share. Of every other part, each leaf leads with
+the members M, and each member's is updated as it would be alone."""
 
-MASKS: Mapping[str, Mapping[str, bool]] = {"prompt": FREEZE, "model": MODEL_TUNING}
-"""What trains -> its mask."""
+MASKS: Mapping[str, Mask] = {
+    "prompt": {"model": True, "prompt": False, "head": True},
+    "prompt+head": {"model": True, "prompt": False, "head": False},
+    "head": {"model": True, "prompt": True, "head": False},
+    "model": {"model": False, "prompt": True, "head": True},
+}
+"""What trains -> its mask: read by the optimizer, the step, the checkpoint and the
+report."""
+
+FREEZE = MASKS["prompt"]
+"""Prompt tuning."""
+
+MODEL_TUNING = MASKS["model"]
+"""The baseline, pre-training and LM adaptation: the same code, another mask."""
 
 OPTIMIZERS = ("adafactor", "adamw")
 
@@ -229,13 +243,16 @@ def per_member(
 
 
 def train_only(
-    tx: optax.GradientTransformation, freeze: Mapping[str, bool] = FREEZE
+    tx: optax.GradientTransformation, freeze: Mask = FREEZE
 ) -> optax.GradientTransformationExtraArgs:
     """Masks every parameter that `freeze` names: the rest learn by `tx`.
 
+    What a member has of its own, as its prompt and its head, is one tree to the
+    optimizer: a norm that gradients are clipped to is that of all of it.
+
     Args:
-        tx: The optimizer of one prompt, or of the model.
-        freeze: For each key of the joined tree, whether it stays as it is.
+        tx: The optimizer of one member's own parts, or of the model.
+        freeze: The mask.
 
     Returns:
         An optimizer over the joined tree, whose state holds nothing of what is frozen.
@@ -243,9 +260,15 @@ def train_only(
         (Given one, `optax.masked` would hand it through as an update.) It takes
         `present`, as `per_member` does.
     """
+    trained = {part for part, frozen in freeze.items() if not frozen}
     chain = []
-    if not freeze["model"]:
-        chain.append(optax.masked(tx, {"model": True, "prompt": False}))
-    if not freeze["prompt"]:
-        chain.append(optax.masked(per_member(tx), {"model": False, "prompt": True}))
+    if SHARED in trained:
+        chain.append(optax.masked(tx, _only({SHARED})))
+    if trained - {SHARED}:
+        chain.append(optax.masked(per_member(tx), _only(trained - {SHARED})))
     return optax.chain(*chain)
+
+
+def _only(parts: Set[str]) -> Callable[[Params], dict[str, bool]]:
+    """Makes a mask of optax, which says what an optimizer is for."""
+    return lambda params: {part: part in parts for part in params}

@@ -1,17 +1,19 @@
 """The train step: one pure function of (state, frozen, batch)."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from jaxprompt.heads.head import Head
+from jaxprompt.heads.words import WORDS
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.loss import loss, token_shares, token_totals
-from jaxprompt.train.optimizer import FREEZE
+from jaxprompt.train.optimizer import FREEZE, Mask
 
 
 @jax.tree_util.register_dataclass
@@ -35,22 +37,27 @@ TrainStep = Callable[
 ]
 
 
-def split(params: Params, freeze: Mapping[str, bool]) -> tuple[Params, Params]:
+def split(params: Params, freeze: Mask) -> tuple[Params, Params]:
     """Splits the joined tree into what trains and what is frozen."""
-    trained = {key: value for key, value in params.items() if not freeze[key]}
-    frozen = {key: value for key, value in params.items() if freeze[key]}
+    trained = {part: tree for part, tree in params.items() if not freeze[part]}
+    frozen = {part: tree for part, tree in params.items() if freeze[part]}
     return trained, frozen
+
+
+def masked(trained: Params, freeze: Mask) -> Params:
+    """Puts optax's own placeholder where the joined tree is frozen."""
+    return {part: trained.get(part, optax.MaskedNode()) for part in freeze}
 
 
 def init_state(
     params: Params,
     tx: optax.GradientTransformation,
-    freeze: Mapping[str, bool] = FREEZE,
+    freeze: Mask = FREEZE,
 ) -> tuple[TrainState, Params]:
     """Makes the first state of a run.
 
     Args:
-        params: The joined tree {"model": ..., "prompt": ...}.
+        params: The joined tree; see `shapes.Params`.
         tx: The masked optimizer, from `train_only`.
         freeze: The mask.
 
@@ -60,7 +67,7 @@ def init_state(
     """
     trained, frozen = split(params, freeze)
     trained = jax.tree.map(jnp.copy, trained)
-    opt_state = tx.init(_masked(trained, freeze))
+    opt_state = tx.init(masked(trained, freeze))
     # Committed to the places where the step will leave them: a second call with other
     # places would compile anew.
     trained = jax.device_put(trained, jax.tree.map(lambda x: x.sharding, trained))
@@ -78,19 +85,12 @@ def _replicated_beside(array: jax.Array) -> jax.sharding.Sharding:
     return sharding
 
 
-def _masked(trained: Params, freeze: Mapping[str, bool]) -> Params:
-    """Puts optax's own placeholder where the tree is frozen."""
-    return {
-        key: optax.MaskedNode() if frozen else trained[key]
-        for key, frozen in freeze.items()
-    }
-
-
 def make_train_step(
     backbone: Backbone,
     tx: optax.GradientTransformationExtraArgs,
     *,
-    freeze: Mapping[str, bool] = FREEZE,
+    freeze: Mask = FREEZE,
+    head: Head = WORDS,
     seeds: Sequence[int] = (0,),
     z_loss: float = 1e-4,
     accumulate: int = 1,
@@ -101,6 +101,7 @@ def make_train_step(
         backbone: The frozen model's functions. Its dropout rate applies.
         tx: The masked optimizer, from `train_only`.
         freeze: The mask.
+        head: What turns the model's states into answers.
         seeds: Seeds of the dropout, which is a function of them and the step: one for
             each of as many equal groups of rows, as a bank's members are.
         z_loss: Factor of the z-loss.
@@ -133,8 +134,15 @@ def make_train_step(
         # Only what trains is differentiated: no weight gradient is ever built.
         def objective(trained: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
             params = {**frozen, **trained}
-            options = {"z_loss": z_loss, "dropout_key": keys_M}
-            return loss(backbone, params, batch, shares, **options)
+            return loss(
+                backbone,
+                params,
+                batch,
+                shares,
+                head=head,
+                z_loss=z_loss,
+                dropout_key=keys_M,
+            )
 
         return jax.grad(objective, has_aux=True)(trained)
 
@@ -183,12 +191,12 @@ def make_train_step(
 
         updates: Any
         updates, opt_state = tx.update(
-            _masked(grads, freeze),
+            masked(grads, freeze),
             state.opt_state,
-            _masked(state.trained, freeze),
+            masked(state.trained, freeze),
             present=present_M,
         )
-        updates = {key: updates[key] for key in state.trained}
+        updates = {part: updates[part] for part in state.trained}
         trained: Any = optax.apply_updates(state.trained, updates)
 
         num_present = jnp.maximum(present_M.sum(dtype=jnp.float32), 1.0)

@@ -105,6 +105,18 @@ def test_a_state_goes_on_on_another_mesh(tiny, opened, data):
         np.testing.assert_array_equal(leaf, saved)
 
 
+def test_a_checkpoint_from_before_there_were_heads_is_resumed(tiny, opened):
+    """What holds no arrays may be missing on disk, or here: nothing is in it."""
+    state = state_of(tiny, 1, 7)
+    opened().save(state, Progress())
+
+    def with_head(state):
+        return dataclasses.replace(state, trained={**state.trained, "head": {}})
+
+    found, _ = opened().latest(with_head(state_of(tiny, 2, 0)))
+    assert_same(found, with_head(state))
+
+
 def test_nothing_is_there_before_the_first(tiny, opened):
     assert opened().latest(state_of(tiny, 1, 0)) is None
 

@@ -47,8 +47,9 @@ class Frozen:
     vocabulary: Vocabulary
 
     def join(self, prompt: Prompt) -> Params:
-        """Makes the joined tree {"model": ..., "prompt": ...}, every leaf in place."""
-        whole = jax.tree.map(fetch, {"prompt": prompt})
+        """Makes the joined tree of `shapes.Params`, every leaf in its place."""
+        # The head of words has no weights.
+        whole = jax.tree.map(fetch, {"prompt": prompt, "head": {}})
         return {"model": self.model, **place(whole, self.mesh)}
 
     def soft_ids(self, length: int) -> Int[np.ndarray, " ids"]:

@@ -1,0 +1,1 @@
+"""What turns a model's states into answers, and what these lose."""
