@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxprompt.doctor.case import Case, log_probs
 from jaxprompt.doctor.finding import Finding, skipped
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.join import prompted_embed, prompted_encode
+from jaxprompt.prompts.join import prefixes, prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params, resize
 from jaxprompt.sharding import fetch
 
@@ -174,9 +174,12 @@ def _stepwise(
 ) -> Float[Array, "B L V"]:
     """Scores the given targets as decoding does: one after another."""
     model = params["model"]
-    encoded = prompted_encode(backbone, params, batch)
+    prefix = prefixes(backbone, params, batch)
+    encoded = prompted_encode(backbone, params, batch, prefix=prefix)
     length = batch.targets.shape[1]
-    cache = backbone.start_cache(model, encoded, batch.input_segments, length)
+    cache = backbone.start_cache(
+        model, encoded, batch.input_segments, length, prefix=prefix
+    )
 
     def step(cache: Any, token: tuple[Array, Array]) -> tuple[Any, Array]:
         ids_B, index = token

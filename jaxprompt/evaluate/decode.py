@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models.backbone import Backbone, Cache
-from jaxprompt.prompts.join import fold, prompted_embed, prompted_encode
+from jaxprompt.prompts.join import prefixes, prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 
 END = 1
@@ -28,7 +28,7 @@ def _start(
     The step may be given each row several times in a row, as beams.
     """
     model = params["model"]
-    prefix = fold(backbone, params, batch)
+    prefix = prefixes(backbone, params, batch)
     encoded = prompted_encode(backbone, params, batch, prefix=prefix)
     cache = backbone.start_cache(
         model, encoded, batch.input_segments, length, prefix=prefix

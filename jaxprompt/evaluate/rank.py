@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.join import fold, prompted_embed, prompted_encode
+from jaxprompt.prompts.join import prefixes, prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 
 
@@ -29,7 +29,7 @@ def rank_labels(
     Returns:
         Log-probability of each label in nats, the sum over its tokens.
     """
-    prefix = fold(backbone, params, batch)
+    prefix = prefixes(backbone, params, batch)
     encoded = prompted_encode(backbone, params, batch, prefix=prefix)
     rows, (classes, length) = batch.inputs.shape[0], label_ids.shape
     # What a label follows on: T5's padding id, or a decoder's last input token, of

@@ -1,5 +1,6 @@
-"""embed: the one place in the project where a prompt meets a model."""
+"""The one place in the project where a prompt meets a model: its rows, its keys."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -8,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.models.prefix import Prefix, Prefixes
+from jaxprompt.models.prefix import Prefix, Prefixes, SiteName
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts import soft_ids
-from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.prompt import Deep, Prompt
 from jaxprompt.shapes import Batch, Params
 
 
@@ -87,12 +88,12 @@ def prompted_embed(
         Embeddings in the dtype of the frozen table.
     """
     prompt = params["prompt"]
-    in_rows = Prompt(prompt.rows[:, -1:]) if backbone.folds else prompt
+    in_rows = Prompt(prompt.rows[:, -1:]) if backbone.folds else Prompt(prompt.rows)
     return embed(backbone.table(params["model"]), in_rows, ids, members)
 
 
-def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefixes | None:
-    """Computes the prefix that a batch's rows attend to, once for all of them.
+def prefixes(backbone: Backbone, params: Params, batch: Batch) -> Prefixes:
+    """Makes what a batch's rows attend to besides their tokens, once for all of them.
 
     Args:
         backbone: The frozen model's functions.
@@ -100,14 +101,42 @@ def fold(backbone: Backbone, params: Params, batch: Batch) -> Prefixes | None:
         batch: Rows, each of the member that it names.
 
     Returns:
-        Keys and values of all soft tokens but the last; None where the backbone does
-        not fold, or there are none.
+        The prompt's keys and values at each site; and where the backbone folds prompts,
+        those of all soft tokens but the last.
+
+    Raises:
+        ValueError: If a prompt has both at one site.
     """
     prompt = params["prompt"]
+    made: dict[SiteName, Prefix] = {
+        site: _prefix(deep, batch.members) for site, deep in prompt.deep.items()
+    }
     if not backbone.folds or prompt.length < 2:
-        return None
+        return made
+    if "decoder" in made:
+        raise ValueError(
+            f"a prompt of {prompt.told} for {backbone.name}: soft tokens in front of "
+            "other keys and values do not fold, so take the backbone of `unfolded`"
+        )
     keys, values = backbone.fold(params["model"], prompt.rows[:, :-1])
-    return {"decoder": Prefix(keys, values, batch.members)}
+    return {**made, "decoder": Prefix(keys, values, batch.members)}
+
+
+def _prefix(deep: Deep, members: Int[Array, " B"]) -> Prefix:
+    """Puts the layers of a site in front, for a loop over them."""
+    return Prefix(
+        deep.keys.swapaxes(0, 1),
+        deep.values.swapaxes(0, 1),
+        members,
+        layers=None if deep.layers is None else jnp.array(deep.layers),
+        in_front=False,
+    )
+
+
+def unfolded(backbone: Backbone) -> Backbone:
+    """Returns a backbone in whose rows every soft token stands."""
+    # One with an encoder never folds.
+    return dataclasses.replace(backbone, folds=False) if backbone.folds else backbone
 
 
 def prompted_encode(
@@ -115,7 +144,7 @@ def prompted_encode(
     params: Params,
     batch: Batch,
     *,
-    prefix: Prefixes | None = None,
+    prefix: Prefixes,
     dropout_key: jax.Array | None = None,
 ) -> Any:
     """Reads the inputs of a batch, which may hold soft tokens.
@@ -124,7 +153,7 @@ def prompted_encode(
         backbone: The frozen model's functions.
         params: The joined tree; see `shapes.Params`.
         batch: Rows to encode.
-        prefix: From `fold`; `decode` and `start_cache` need the same one.
+        prefix: From `prefixes`; `decode` and `start_cache` need the same one.
         dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
             dropout without it.
 
@@ -166,6 +195,6 @@ def prompted_logits(
         batch.input_segments,
         prompted_embed(backbone, params, batch.target_inputs, batch.members),
         batch.target_segments,
-        prefix=fold(backbone, params, batch),
+        prefix=prefixes(backbone, params, batch),
         dropout_key=dropout_key,
     )

@@ -1,17 +1,53 @@
-"""Prompt: the trainable pytree, a bank of one or more soft prompts."""
+"""Prompt: what a model reads besides a text, a bank of one or more members."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from jaxprompt.models.prefix import SiteName
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Deep:
+    """Keys and values that the attention of one site reads in each of its layers.
+
+    They are of no token: they have no position, and every token of a row may attend to
+    all P of its member. Made by `make_deep`, which checks its arguments.
+
+    Attributes:
+        keys: Keys, float32.
+        values: Values, float32.
+        layers: For each layer, whether it attends to them; None where all do. A layer
+            that does not computes what it computes without a prompt, bit for bit.
+    """
+
+    keys: Float[Array, "M N P G K"]
+    values: Float[Array, "M N P G K"]
+    layers: tuple[bool, ...] | None = dataclasses.field(
+        default=None, metadata={"static": True}
+    )
+
+    @property
+    def length(self) -> int:
+        """Keys P, and as many values, in each layer."""
+        return self.keys.shape[2]
+
+    @property
+    def depth(self) -> int:
+        """How many layers attend to them."""
+        return self.keys.shape[1] if self.layers is None else sum(self.layers)
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """A bank of M soft prompts of one length; most runs train a bank of one.
+    """A bank of M prompts of one shape; most runs train a bank of one.
 
     Its rows are more vocabulary behind the frozen table's V rows: in a batch's row of
     member m, the token V + p is row p of this member. Made by `make_prompt`, which
@@ -19,10 +55,13 @@ class Prompt:
     shardings too).
 
     Attributes:
-        rows: The trained vectors, float32.
+        rows: Soft tokens, float32; P = 0 where there are none.
+        deep: Keys and values at each site where there are any; {} for soft tokens
+            alone.
     """
 
     rows: Float[Array, "M P D"]
+    deep: Mapping[SiteName, Deep] = dataclasses.field(default_factory=dict)
 
     @property
     def members(self) -> int:
@@ -31,7 +70,7 @@ class Prompt:
 
     @property
     def length(self) -> int:
-        """Prompt length P, in tokens."""
+        """Soft tokens P; 0 for none."""
         return self.rows.shape[1]
 
     @property
@@ -39,12 +78,60 @@ class Prompt:
         """Model width D."""
         return self.rows.shape[2]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is nothing at all: the model alone."""
+        return self.length == 0 and not self.deep
 
-def make_prompt(rows: Float[Array, "P D"]) -> Prompt:
-    """Makes a bank of one prompt from its rows, as float32.
+    @property
+    def told(self) -> str:
+        """What a member consists of, in words."""
+        parts = [f"{self.length} soft tokens"] if self.length or not self.deep else []
+        parts += [
+            f"{deep.length} keys and values in each of {deep.depth} layers at {site}"
+            for site, deep in sorted(self.deep.items())
+        ]
+        return " and ".join(parts)
+
+    def expand(self) -> "Prompt":
+        """Returns itself: what trains is what the model reads."""
+        return self
+
+    def soft_rows(self, *, alone: str = "") -> Float[np.ndarray, "P D"]:
+        """Returns the soft tokens of a bank of one, for those who read nothing else.
+
+        Args:
+            alone: Who would lose what the prompt has besides, as "form google"; empty
+                where it may have keys and values too.
+
+        Returns:
+            float32.
+
+        Raises:
+            ValueError: If the bank is larger, if there are no soft tokens, or if there
+                is more than `alone` can hold.
+        """
+        if self.members != 1:
+            raise ValueError(f"a bank of {self.members} prompts: take one by unstack")
+        if not self.length:
+            who = f"{alone} takes soft tokens, but this" if alone else "this"
+            raise ValueError(f"{who} prompt has none: it is {self.told}")
+        if alone and self.deep:
+            raise ValueError(
+                f"{alone} takes soft tokens alone, but this prompt is {self.told}: "
+                "without its keys and values it would be another prompt"
+            )
+        return np.asarray(self.rows[0], np.float32)
+
+
+def make_prompt(
+    rows: Float[Array, "P D"], deep: Mapping[SiteName, Deep] | None = None
+) -> Prompt:
+    """Makes a bank of one prompt, as float32.
 
     Args:
-        rows: One vector for each soft token; P = 0 is the empty prompt.
+        rows: One vector for each soft token; P = 0 for none.
+        deep: Keys and values at sites, from `make_deep`; None for soft tokens alone.
 
     Returns:
         The prompt, with rows [1, P, D].
@@ -57,11 +144,41 @@ def make_prompt(rows: Float[Array, "P D"]) -> Prompt:
             f"a prompt has rows [P, D], but this array has shape {rows.shape}: "
             "make one prompt at a time and join them with stack"
         )
-    return Prompt(jnp.asarray(rows, jnp.float32)[None])
+    return Prompt(jnp.asarray(rows, jnp.float32)[None], dict(deep or {}))
+
+
+def make_deep(
+    keys: Float[Array, "N P G K"],
+    values: Float[Array, "N P G K"],
+    layers: Sequence[bool] | None = None,
+) -> Deep:
+    """Makes the keys and values of one site and one prompt, as float32.
+
+    Args:
+        keys: For each of the site's N layers; P is 1 or more.
+        values: Of the same shape.
+        layers: For each layer, whether it attends to them; None for all.
+
+    Raises:
+        ValueError: If the shapes differ, lack an axis or hold nothing, or if `layers`
+            are not N.
+    """
+    if keys.shape != values.shape or keys.ndim != 4 or not keys.size:
+        raise ValueError(
+            f"keys of shape {keys.shape} and values of shape {values.shape}: both must "
+            "be one [N, P, G, K], of 1 or more of each"
+        )
+    if layers is not None and len(layers) != len(keys):
+        raise ValueError(f"a mask of {len(layers)} layers for {len(keys)} layers")
+    return Deep(
+        jnp.asarray(keys, jnp.float32)[None],
+        jnp.asarray(values, jnp.float32)[None],
+        None if layers is None or all(layers) else tuple(map(bool, layers)),
+    )
 
 
 def empty_prompt(width: int) -> Prompt:
-    """Returns the prompt without tokens: the model alone."""
+    """Returns the prompt of nothing: the model alone."""
     return make_prompt(jnp.zeros((0, width)))
 
 
@@ -69,13 +186,14 @@ def stack(prompts: Sequence[Prompt]) -> Prompt:
     """Joins prompts of one shape into a bank, in order.
 
     Args:
-        prompts: Banks of any number of members, with equal P and D.
+        prompts: Banks of any number of members, with equal P and D, and with keys and
+            values of equal shapes in the same layers.
 
     Returns:
         One bank with all their members.
 
     Raises:
-        ValueError: If there are none, or if their lengths or widths differ.
+        ValueError: If there are none, or if their shapes differ.
     """
     shapes = sorted({prompt.rows.shape[1:] for prompt in prompts})
     if len(shapes) != 1:
@@ -83,7 +201,24 @@ def stack(prompts: Sequence[Prompt]) -> Prompt:
             f"prompts of shapes [P, D] = {shapes} make no bank: use prompts of one "
             "length, for one model"
         )
-    return Prompt(jnp.concatenate([prompt.rows for prompt in prompts]))
+    told = sorted({prompt.told for prompt in prompts})
+    if len({_deep_shapes(prompt) for prompt in prompts}) != 1:
+        raise ValueError(
+            f"prompts of {' and others of '.join(told)} make no bank: use prompts with "
+            "keys and values of one shape, at the same sites and in the same layers"
+        )
+    return _joined(prompts)
+
+
+def _joined(prompts: Sequence[Prompt]) -> Prompt:
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *prompts)
+
+
+def _deep_shapes(prompt: Prompt) -> tuple[Any, ...]:
+    return tuple(
+        (site, deep.keys.shape[1:], deep.layers)
+        for site, deep in sorted(prompt.deep.items())
+    )
 
 
 def lengthen(prompt: Prompt, length: int) -> Prompt:
@@ -93,9 +228,14 @@ def lengthen(prompt: Prompt, length: int) -> Prompt:
         prompt: A bank with rows [M, P, D].
         length: Rows that each member is to have, P or more.
     """
-    return Prompt(jnp.pad(prompt.rows, ((0, 0), (0, length - prompt.length), (0, 0))))
+    missing = (0, length - prompt.length)
+    rows = jnp.pad(prompt.rows, ((0, 0), missing, (0, 0)))
+    return dataclasses.replace(prompt, rows=rows)
 
 
 def unstack(bank: Prompt) -> list[Prompt]:
     """Splits a bank into its M members, each a bank of one."""
-    return [Prompt(bank.rows[m : m + 1]) for m in range(bank.members)]
+    return [
+        jax.tree.map(lambda leaf, m=member: leaf[m : m + 1], bank)
+        for member in range(bank.members)
+    ]
