@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -17,10 +19,19 @@ from jaxprompt.json_file import parse_json_object
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.families import family_of
 from jaxprompt.models.fingerprint import is_of_every_weight
-from jaxprompt.prompts.prompt import Prompt, make_prompt
+from jaxprompt.models.prefix import SiteName
+from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt
 from jaxprompt.quoting import cut, quoted_path, visible
 
+VERSION = 2
+"""Of the files that are written. Those of version 1 held soft tokens alone."""
+
 _PROMPT, _START, _HEADER = "prompt", "start", "jaxprompt"
+_FIRST_NAMES: Mapping[str, str] = {_PROMPT: f"{_PROMPT}/rows", _START: f"{_START}/rows"}
+"""Name of a tensor in version 1 -> its name since."""
+
+_AXES = {"rows": "[P, D]", "keys": "[N, P, G, K]", "values": "[N, P, G, K]"}
+"""What a tensor's name ends in -> its axes. In a file no member has an axis M."""
 _PACKAGES = ("jaxprompt", "jax", "flax", "optax", "transformers", "t5")
 
 
@@ -45,8 +56,15 @@ class Provenance:
         fingerprint: Identity of the model's weights, from `models.fingerprint`; empty
             if they were never seen, as of a prompt of another program. Without "2:" in
             front it is of version 1, which saw the embeddings and the norms only.
-        length: Prompt length P, in tokens.
+        length: Soft tokens P; 0 for none.
         width: Model width D.
+        sites: Of each site with keys and values, their "layers" N, "length" P,
+            "kv_heads" G and "head_width" K, and "used": the numbers of the layers that
+            attend to them, from 0.
+        head: What turns the model's states into answers; "words" is the model itself.
+        answering: What answers need besides the model and the prompt: the task's
+            template, label words and metrics, the lengths and the method; see
+            `config.answering`. Empty if that is not known.
         task: Name of the task.
         metric: Metrics whose mean is the score, joined by "+".
         score: Their mean on the split that the run was scored on, on the metrics' own
@@ -79,6 +97,9 @@ class Provenance:
     causal: bool | None = False
     family: str = ""
     versions: dict[str, str] = dataclasses.field(default_factory=installed_versions)
+    sites: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    head: str = "words"
+    answering: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def save_prompt(
@@ -135,47 +156,79 @@ def write_prompt(
     Args:
         path: The file to write; an existing one is replaced.
         prompt: A bank of one.
-        provenance: Where it comes from, its length and width included.
+        provenance: Where it comes from. The prompt itself says its length, its width
+            and its sites.
         start: As of `save_prompt`.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If a bank holds more than one prompt, if its rows are not finite,
+        ValueError: If a bank holds more than one prompt, if its numbers are not finite,
             or if the start has another shape.
     """
-    tensors = {_PROMPT: _only_rows(prompt, "prompt")}
+    provenance = dataclasses.replace(
+        provenance, length=prompt.length, width=prompt.width, sites=_sites(prompt)
+    )
+    tensors = _tensors(prompt, _PROMPT)
     if start is not None:
-        tensors[_START] = _only_rows(start, "start")
-        if tensors[_START].shape != tensors[_PROMPT].shape:
+        tensors |= _tensors(start, _START)
+        if start.rows.shape != prompt.rows.shape or _sites(start) != _sites(prompt):
             raise ValueError(
-                f"start {list(tensors[_START].shape)} != prompt "
-                f"{list(tensors[_PROMPT].shape)}: give the rows that this prompt's "
-                "training started from"
+                f"start {_told(start)} != prompt {_told(prompt)}: give what this "
+                "prompt's training started from"
             )
     # One header entry: safetensors writes several in no fixed order.
-    header = {_HEADER: json.dumps(dataclasses.asdict(provenance), sort_keys=True)}
+    header = {"version": VERSION, **dataclasses.asdict(provenance)}
+    header = {_HEADER: json.dumps(header, sort_keys=True)}
     write_atomically(Path(path), to_bytes(tensors, metadata=header))
 
 
-def _only_rows(bank: Prompt, what: str) -> np.ndarray:
-    """Returns the float32 [P, D] of a bank of one."""
+def _tensors(bank: Prompt, what: str) -> dict[str, np.ndarray]:
+    """Names the arrays of a bank of one by their paths, as float32 without the axis M.
+
+    Soft tokens are left out where there are none.
+    """
     if bank.members != 1:
         raise ValueError(
             f"a prompt file holds one {what}, but this bank has {bank.members}: save "
             "each member of unstack(bank) to a file of its own"
         )
-    rows = np.ascontiguousarray(np.asarray(bank.rows[0], np.float32))
-    if not rows.size:
+    if bank.is_empty:
         raise ValueError(
-            f"the {what} is {list(rows.shape)}, of no rows: a prompt file holds one "
-            "row or more"
+            f"the {what} is {list(bank.rows.shape[1:])}, of no rows: a prompt file "
+            "holds one row or more, or keys and values"
         )
-    if not np.isfinite(rows).all():
-        raise ValueError(
-            f"the {what} holds numbers that are not finite, so no model can use it: "
-            "take an earlier checkpoint"
-        )
-    return rows
+    found = {}
+    for path, leaf in jax.tree.leaves_with_path(bank):
+        array = np.ascontiguousarray(np.asarray(leaf[0], np.float32))
+        if not np.isfinite(array).all():
+            raise ValueError(
+                f"the {what} holds numbers that are not finite, so no model can use "
+                "it: take an earlier checkpoint"
+            )
+        if array.size:
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            found[f"{what}/{name}"] = array
+    return found
+
+
+def _sites(prompt: Prompt) -> dict[str, dict[str, Any]]:
+    """Describes the keys and values of each site, for the header."""
+    found = {}
+    for site, deep in sorted(prompt.deep.items()):
+        _, layers, length, kv_heads, head_width = deep.keys.shape
+        used = deep.layers or (True,) * layers
+        found[site] = {
+            "layers": layers,
+            "length": length,
+            "kv_heads": kv_heads,
+            "head_width": head_width,
+            "used": [layer for layer, is_used in enumerate(used) if is_used],
+        }
+    return found
+
+
+def _told(prompt: Prompt) -> str:
+    return prompt.told if prompt.deep else str(list(prompt.rows.shape[1:]))
 
 
 def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
@@ -191,25 +244,8 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a prompt file of this project.
     """
-    tensors, header = _read(path)
-    rows = tensors[_PROMPT]
-    where, fix = f"{path}: its {_HEADER} header", "the file is damaged"
-    # A score that is not defined is NaN.
-    fields = parse_json_object(header, where, fix, undefined=True)
-    try:
-        provenance = Provenance(**fields)
-        _check_fields(provenance)
-    except TypeError as error:
-        said = cut(visible(str(error)), most=200)
-        raise ValueError(
-            f"{where} cannot be read ({said}): {fix}, or written by a newer version"
-        ) from error
-    if (provenance.length, provenance.width) != rows.shape:
-        raise ValueError(
-            f"{path}: the prompt is {list(rows.shape)}, but its header says "
-            f"{[provenance.length, provenance.width]}: the file is damaged"
-        )
-    return make_prompt(jnp.asarray(rows)), provenance
+    tensors, provenance = _read(path)
+    return _prompt_of(path, tensors, _PROMPT, provenance), provenance
 
 
 def _check_fields(provenance: Provenance) -> None:
@@ -217,9 +253,10 @@ def _check_fields(provenance: Provenance) -> None:
     hints = get_type_hints(Provenance)
     for name, value in vars(provenance).items():
         kinds = get_args(hints[name]) or (hints[name],)
-        if name == "versions":
+        if get_origin(hints[name]) is dict:
+            of_value = get_origin(get_args(hints[name])[1]) or get_args(hints[name])[1]
             fits = isinstance(value, dict) and all(
-                isinstance(version, str) for version in value.values()
+                of_value is Any or isinstance(one, of_value) for one in value.values()
             )
         else:
             # A whole number may stand for any other, but True for none.
@@ -242,20 +279,18 @@ def load_start(path: str | Path) -> Prompt | None:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a prompt file of this project.
     """
-    tensors, _ = _read(path)
-    if _START not in tensors:
+    tensors, provenance = _read(path)
+    if not any(name.startswith(f"{_START}/") for name in tensors):
         return None
-    prompt, start = tensors[_PROMPT], tensors[_START]
-    if start.shape != prompt.shape:
-        raise ValueError(
-            f"{path}: the start is {list(start.shape)}, but the prompt is "
-            f"{list(prompt.shape)}: the file is damaged"
-        )
-    return make_prompt(jnp.asarray(start))
+    return _prompt_of(path, tensors, _START, provenance)
 
 
-def _read(path: str | Path) -> tuple[dict[str, np.ndarray], str]:
-    """Reads the prompt, the start if there is one, and the header, unparsed."""
+def _read(path: str | Path) -> tuple[dict[str, np.ndarray], Provenance]:
+    """Reads the prompt, the start if there is one, and the header.
+
+    Returns:
+        The tensors, by the names that they have since version 2.
+    """
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(path):
         raise FileNotFoundError(
@@ -265,21 +300,94 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], str]:
         with safe_open(path, framework="numpy") as file:
             header = (file.metadata() or {}).get(_HEADER)
             names = sorted(file.keys())
-            wanted = [name for name in (_PROMPT, _START) if name in names]
-            tensors = {name: _tensor(file, name, path) for name in wanted}
+            ours = [name for name in names if name.split("/")[0] in (_PROMPT, _START)]
+            tensors = {name: _tensor(file, name, path) for name in ours}
     except SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-    if header is None or _PROMPT not in tensors:
+    if header is None or not any(name.startswith(_PROMPT) for name in tensors):
         raise ValueError(
             f"{path} holds the tensors {[name[:40] for name in names[:5]]} and no "
             f"{_HEADER} header, so it is not a prompt file written by jaxprompt: use a "
             "prompt.safetensors of a run"
         )
-    for name, rows in tensors.items():
-        sound = rows.ndim == 2 and rows.size > 0 and rows.dtype == np.float32
-        if not sound or not np.isfinite(rows).all():
-            raise _wrong(path, name, f"{rows.dtype} {rows.shape}")
-    return tensors, header
+    provenance = _read_header(path, header)
+    for name, array in tensors.items():
+        axes = len(_axes_of(name).split())
+        sound = array.ndim == axes and array.size > 0 and array.dtype == np.float32
+        if not sound or not np.isfinite(array).all():
+            raise _wrong(path, name, f"{array.dtype} {array.shape}")
+    return {_FIRST_NAMES.get(name, name): x for name, x in tensors.items()}, provenance
+
+
+def _read_header(path: str | Path, header: str) -> Provenance:
+    where, fix = f"{path}: its {_HEADER} header", "the file is damaged"
+    # A score that is not defined is NaN.
+    fields = parse_json_object(header, where, fix, undefined=True)
+    version = fields.pop("version", 1)
+    if version not in range(1, VERSION + 1):
+        raise ValueError(
+            f"{path}: it is a prompt file of version {cut(visible(str(version)), 20)}, "
+            f"and this program reads up to version {VERSION}: take a newer jaxprompt"
+        )
+    try:
+        provenance = Provenance(**fields)
+        _check_fields(provenance)
+    except TypeError as error:
+        said = cut(visible(str(error)), most=200)
+        raise ValueError(
+            f"{where} cannot be read ({said}): {fix}, or written by a newer version"
+        ) from error
+    return provenance
+
+
+def _axes_of(name: str) -> str:
+    return _AXES.get(name.split("/")[-1], _AXES["rows"])
+
+
+def _prompt_of(
+    path: str | Path, tensors: Mapping[str, np.ndarray], what: str, said: Provenance
+) -> Prompt:
+    """Puts the tensors of the prompt, or of its start, together.
+
+    Raises:
+        ValueError: If they are not what the header says.
+    """
+    # A header may say anything.
+    width = said.width if said.width in range(1, 2**20) else 1
+    own = {
+        name.partition("/")[2]: jnp.asarray(array)
+        for name, array in tensors.items()
+        if name.startswith(f"{what}/")
+    }
+    rows = own.pop("rows", jnp.zeros((0, width)))
+    if (said.length, said.width) != rows.shape:
+        raise ValueError(
+            f"{path}: the {what} is {list(rows.shape)}, but its header says "
+            f"{[said.length, said.width]}: the file is damaged"
+        )
+    sites: dict[SiteName, Deep] = {}
+    try:
+        for site in ("encoder", "decoder", "cross"):
+            if site in said.sites:
+                keys, values = (
+                    own.pop(f"deep/{site}/{part}") for part in ("keys", "values")
+                )
+                used = said.sites[site]["used"]
+                layers = [layer in used for layer in range(len(keys))]
+                sites[site] = make_deep(keys, values, layers)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _other_sites(path, what) from error
+    prompt = make_prompt(rows, sites)
+    if own or _sites(prompt) != said.sites:
+        raise _other_sites(path, what)
+    return prompt
+
+
+def _other_sites(path: str | Path, what: str) -> ValueError:
+    return ValueError(
+        f"{path}: the keys and values of the {what} are not those that its header "
+        "says: the file is damaged"
+    )
 
 
 def _tensor(file: Any, name: str, path: str | Path) -> np.ndarray:
@@ -292,8 +400,8 @@ def _tensor(file: Any, name: str, path: str | Path) -> np.ndarray:
 
 def _wrong(path: str | Path, name: str, found: str) -> ValueError:
     return ValueError(
-        f"{path}: the {name} is {found}, but it must be finite float32 [P, D] of one "
-        "row or more: the file is damaged"
+        f"{path}: the {name} is {found}, but it must be finite float32 "
+        f"{_axes_of(name)} of one row or more: the file is damaged"
     )
 
 

@@ -3,11 +3,14 @@
 import dataclasses
 import json
 import pickle
+from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
+from safetensors import safe_open
 from tiny import draw_prompt
 
 from jaxprompt.models.load import with_fingerprint
@@ -18,7 +21,7 @@ from jaxprompt.prompts.file import (
     save_prompt,
     write_prompt,
 )
-from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.prompt import make_deep, make_prompt
 
 DETAILS = {"task": "sst2", "metric": "accuracy", "score": 91.5, "step": 7, "seed": 3}
 HEADER = {"backbone": "t5", "revision": None, "fingerprint": "", "length": 3}
@@ -58,7 +61,7 @@ def test_equal_prompts_give_equal_bytes_and_no_other_file(tiny, path, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     # Any reader of safetensors finds the rows as they are.
     tensors = safetensors.numpy.load_file(path)
-    np.testing.assert_array_equal(tensors["prompt"], draw_prompt(0).rows[0])
+    np.testing.assert_array_equal(tensors["prompt/rows"], draw_prompt(0).rows[0])
 
 
 def test_the_start_comes_back_beside_the_prompt(tiny, path):
@@ -72,8 +75,8 @@ def test_the_start_comes_back_beside_the_prompt(tiny, path):
     np.testing.assert_array_equal(found.rows, prompt.rows)
     np.testing.assert_array_equal(load_start(path).rows, start.rows)
     tensors = safetensors.numpy.load_file(path)
-    assert tensors.keys() == {"prompt", "start"}
-    assert tensors["start"].dtype == np.float32
+    assert tensors.keys() == {"prompt/rows", "start/rows"}
+    assert tensors["start/rows"].dtype == np.float32
     # With the same provenance, it is the same file.
     write_prompt(path, prompt, provenance, start=start)
     assert contents == {path.read_bytes()}
@@ -106,7 +109,9 @@ def test_only_the_start_of_this_prompt_is_saved_and_read(tiny, path):
         safetensors.numpy.save_file(tensors, path, header)
 
     damage(np.zeros((2, 16), np.float32))
-    with pytest.raises(ValueError, match=r"start is \[2, 16\], but the prompt is \[3"):
+    with pytest.raises(
+        ValueError, match=r"start is \[2, 16\], but its header says \[3"
+    ):
         load_start(path)
     damage(np.zeros((3, 16), np.float16))
     with pytest.raises(ValueError, match=r"the start is float16 .* must be finite"):
@@ -220,3 +225,78 @@ def test_a_prompt_of_unknown_weights_is_refused_unless_wanted(tiny, path):
     wide = dataclasses.replace(provenance, width=32)
     with pytest.raises(ValueError, match="prompt width 32 != model width 16"):
         check_backbone(wide, tiny.backbone, override=True)
+
+
+def test_a_file_of_version_1_is_read(tiny):
+    """Its bytes are those that the first released code wrote."""
+    path = Path(__file__).parents[1] / "golden" / "prompt_v1.safetensors"
+    prompt, provenance = load_prompt(path)
+    rows = np.arange(48, dtype=np.float32).reshape(3, 16) / 8
+    np.testing.assert_array_equal(prompt.rows[0], rows)
+    np.testing.assert_array_equal(load_start(path).rows[0], -rows)
+    assert (prompt.deep, provenance.sites, provenance.answering) == ({}, {}, {})
+    assert (provenance.backbone, provenance.score) == ("google/t5", 91.5)
+    assert (provenance.config, provenance.head) == ("a = 1\n", "words")
+    check_backbone(provenance, tiny.backbone)
+
+
+def draw_deep(seed, length=4, used=(True, False)):
+    keys, values = np.random.default_rng(seed).normal(size=(2, 2, length, 8, 2))
+    return {"cross": make_deep(keys, values, used), "decoder": make_deep(values, keys)}
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_keys_and_values_come_back_with_their_layers(tiny, path, rows):
+    soft = draw_prompt(0).rows[0, :rows]
+    prompt, start = make_prompt(soft, draw_deep(1)), make_prompt(soft, draw_deep(2))
+    contents = set()
+    for _ in range(3):
+        save_prompt(path, prompt, tiny.backbone, start=start, **DETAILS)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+    found, provenance = load_prompt(path)
+    for one, expected in ((found, prompt), (load_start(path), start)):
+        assert jax.tree.structure(one) == jax.tree.structure(expected)
+        for leaf, other in zip(*map(jax.tree.leaves, (one, expected)), strict=True):
+            np.testing.assert_array_equal(leaf, other)
+    assert (provenance.length, provenance.width) == (rows, 16)
+    assert provenance.sites["cross"] == {
+        "layers": 2,
+        "length": 4,
+        "kv_heads": 8,
+        "head_width": 2,
+        "used": [0],
+    }
+    assert safetensors.numpy.load_file(path)["prompt/deep/cross/keys"].shape[0] == 2
+
+
+def test_a_deep_prompt_that_is_not_what_its_header_says_is_refused(tiny, path):
+    prompt = make_prompt(draw_prompt(0).rows[0], draw_deep(1))
+    start = make_prompt(draw_prompt(0).rows[0], draw_deep(1, length=5))
+    with pytest.raises(ValueError, match=r"start .* 5 keys .* != prompt .* 4 keys "):
+        save_prompt(path, prompt, tiny.backbone, start=start)
+    save_prompt(path, prompt, tiny.backbone)
+    tensors = safetensors.numpy.load_file(path)
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()["jaxprompt"])
+
+    def damage(tensors, **fields):
+        text = json.dumps({**header, **fields})
+        safetensors.numpy.save_file(tensors, path, {"jaxprompt": text})
+
+    for kept in ("prompt/rows", "prompt/deep/cross/keys", "prompt/deep/decoder/values"):
+        damage({name: array for name, array in tensors.items() if name != kept})
+        with pytest.raises(ValueError, match="header says"):
+            load_prompt(path)
+    for sites in ({}, {"cross": {}}, {"cross": {"used": 3}}, {"elsewhere": {}}):
+        damage(tensors, sites=sites)
+        with pytest.raises(ValueError, match=r"keys and values of the prompt are not"):
+            load_prompt(path)
+    damage({**tensors, "prompt/deep/cross/keys": np.full((2, 4, 8, 2), np.nan, "f4")})
+    with pytest.raises(ValueError, match=r"cross/keys is .* finite float32 \[N, P, G"):
+        load_prompt(path)
+    damage(tensors, version=3)
+    with pytest.raises(
+        ValueError, match=r"version 3, and this program reads up to .*2"
+    ):
+        load_prompt(path)

@@ -55,7 +55,9 @@ def test_the_released_prompts_come_in_are_read_and_go_out_again(
     out = tmp_path / "back.npy"
     export_prompt([made], out)
     assert out.read_bytes() == source.read_bytes()
-    np.testing.assert_array_equal(safetensors.numpy.load_file(made)["prompt"], rows)
+    np.testing.assert_array_equal(
+        safetensors.numpy.load_file(made)["prompt/rows"], rows
+    )
 
 
 @pytest.fixture
