@@ -11,6 +11,7 @@ import optax
 from jaxprompt.heads.head import Head
 from jaxprompt.heads.words import WORDS
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.prompts.trained import expanded
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.loss import loss, token_shares, token_totals
 from jaxprompt.train.optimizer import FREEZE, Mask
@@ -133,7 +134,7 @@ def make_train_step(
     ) -> tuple[Params, dict[str, jax.Array]]:
         # Only what trains is differentiated: no weight gradient is ever built.
         def objective(trained: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
-            params = {**frozen, **trained}
+            params = expanded({**frozen, **trained})
             return loss(
                 backbone,
                 params,
