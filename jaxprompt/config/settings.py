@@ -1,7 +1,7 @@
 """The settings of each part of a run, each checked on its own."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from jaxprompt.config.tasks import (
@@ -18,6 +18,7 @@ from jaxprompt.evaluate.methods import check_method
 from jaxprompt.models.families import AnyConfig
 from jaxprompt.models.quantise import check_quantisation
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
+from jaxprompt.prompts.reparametrise import NONE, REPARAMETRISATIONS
 from jaxprompt.train.optimizer import OPTIMIZERS
 
 LOSS = "loss"
@@ -196,18 +197,23 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptStart:
-    """How the prompt starts; see `prompts.init.init_prompt`.
+    """What a prompt is made of, and how it starts; see `prompts.init`.
 
     Attributes:
-        length: Prompt length P, in tokens.
+        length: Soft tokens P; 0 for none, where there are keys and values.
         init: One of `prompts.init.METHODS`.
         low: Lower end of "uniform".
         high: Upper end of "uniform".
-        stddev: Of "normal".
+        stddev: Of "normal", and of keys and values.
         top: Most frequent tokens to sample from.
         words: Of "class_labels"; empty takes the task's label words.
         text: Of "text".
         file: Of "file".
+        deep: Site -> keys, and as many values, that each of its layers reads, as
+            {"encoder": 20}; sites are "encoder", "decoder" and "cross".
+        deep_layers: Numbers of the layers that read them, from 0; empty for all.
+        reparametrise: What trains in the prompt's place; one of
+            `prompts.reparametrise.REPARAMETRISATIONS`.
     """
 
     length: int = 100
@@ -219,6 +225,9 @@ class PromptStart:
     words: Sequence[str] = ()
     text: str = ""
     file: str = ""
+    deep: Mapping[str, int] = field(default_factory=dict)
+    deep_layers: Sequence[int] = ()
+    reparametrise: str = NONE
 
     def __post_init__(self) -> None:
         if self.init not in INIT_METHODS:
@@ -231,11 +240,38 @@ class PromptStart:
                 f"PromptStart.words is the text {self.words!r}: use a list of words, "
                 f"as [{self.words!r}]"
             )
-        if self.length < 1:
+        if self.length < (0 if self.deep else 1):
             raise ValueError(
                 f"prompt length {self.length}: a trained prompt has 1 or more rows"
             )
         check_tokens("prompt length", self.length)
+        for site, length in self.deep.items():
+            if length < 1:
+                raise ValueError(
+                    f"PromptStart.deep has {length} keys and values at {site!r}: use 1 "
+                    "or more, or leave the site out"
+                )
+            check_tokens(f"PromptStart.deep at {site!r}", length)
+        if self.stddev <= 0 and self.deep:
+            raise ValueError(f"stddev {self.stddev} of keys and values: use one over 0")
+        if self.reparametrise not in REPARAMETRISATIONS:
+            raise ValueError(
+                f"unknown reparametrisation {self.reparametrise!r}: use one of "
+                f"{list(REPARAMETRISATIONS)}"
+            )
+        if self.reparametrise != NONE and not self.length:
+            raise ValueError(
+                f"reparametrisation {self.reparametrise!r} is of soft tokens, but the "
+                "prompt length is 0: use 1 or more"
+            )
+
+    @property
+    def may_fold(self) -> bool:
+        """Whether a causal model may read the soft tokens once for all rows.
+
+        It does not where they would attend to other keys and values.
+        """
+        return not (self.length and self.deep)
 
 
 @dataclass(frozen=True, kw_only=True)

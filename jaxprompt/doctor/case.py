@@ -51,9 +51,11 @@ class Case:
     def alone_log_probs(self) -> Float[np.ndarray, "B L V"]:
         """What the frozen model alone makes of the targets.
 
-        The prompt is there, but no row has its ids: it is as if there were none.
+        Its soft tokens are there, but no row has their ids: it is as if there were
+        none.
         """
-        return log_probs(self, self.params, self.plain)
+        soft = dataclasses.replace(self.prompt, deep={})
+        return log_probs(self, self.join(soft), self.plain)
 
     @property
     def exact(self) -> Backbone:

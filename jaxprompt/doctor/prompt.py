@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxprompt.data.vocabulary.words import word_rows
 from jaxprompt.doctor.case import Case, log_probs
-from jaxprompt.doctor.finding import Finding
+from jaxprompt.doctor.finding import Finding, skipped
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.quantise import look_up
 from jaxprompt.prompts.prompt import Prompt
@@ -56,8 +56,15 @@ def check_effect(case: Case) -> Finding:
     return Finding(EFFECT, "wrong", moved, says)
 
 
+def without_soft_tokens(prompt: Prompt) -> str:
+    """Says why there is nothing to look at, for a check of soft tokens."""
+    return f"The prompt has no soft tokens: it is {prompt.told}."
+
+
 def check_gradient(case: Case) -> Finding:
     """Looks for soft tokens whose gradient over the rows is nothing."""
+    if not case.prompt.length:
+        return skipped(GRADIENT, without_soft_tokens(case.prompt))
     gradient = _gradient(
         case.backbone, case.params["prompt"], case.params, case.place(case.rows)
     )
@@ -98,9 +105,11 @@ def _gradient(
 
 def check_norms(case: Case) -> Finding:
     """Compares the lengths of the prompt's rows with those of the words' embeddings."""
+    if not case.prompt.length:
+        return skipped(NORMS, without_soft_tokens(case.prompt))
     table: Any = case.backbone.table(case.params["model"])
     words = word_norms(table, case.vocabulary)
-    rows = measure_norms(case.prompt.rows[0])
+    rows = measure_norms(case.prompt.soft_rows())
     ratio = rows.median / words.median if words.median else float("inf")
     far = max(ratio, 1 / ratio) if ratio else float("inf")
     says = (

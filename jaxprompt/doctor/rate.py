@@ -85,10 +85,12 @@ def try_rates(
         seed: Of the dropout.
     """
     count = len(rates)
-    factors_M = np.asarray(rates, np.float32)[:, None, None]
+    factors_M = np.asarray(rates, np.float32)
 
     def scale(updates: Any, _: Any = None) -> Any:
-        return jax.tree.map(lambda rows_MPD: rows_MPD * factors_M, updates)
+        return jax.tree.map(
+            lambda leaf: leaf * factors_M.reshape(-1, *(1,) * (leaf.ndim - 1)), updates
+        )
 
     scaled = optax.chain(tx, optax.stateless(scale))
     step = make_train_step(case.backbone, scaled, seeds=[seed] * count, z_loss=z_loss)

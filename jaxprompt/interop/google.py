@@ -52,5 +52,5 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
         FileNotFoundError: If the folder does not exist.
     """
     (prompt,) = given.prompts
-    write_atomically(path, npy_bytes(np.asarray(prompt.rows[0], np.float32)))
+    write_atomically(path, npy_bytes(prompt.soft_rows(alone="form google")))
     return ()

@@ -182,7 +182,7 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
             the backbone is a folder of another width.
     """
     (prompt,), (provenance,) = given.prompts, given.provenances
-    rounded, notes = round_rows(np.asarray(prompt.rows[0], np.float32), given.dtype)
+    rounded, notes = round_rows(prompt.soft_rows(alone="form peft"), given.dtype)
     name = given.backbone or provenance.backbone
     model = _find_model(name, prompt.width, given.backbone)
     causal = provenance.causal if model is None else model.causal

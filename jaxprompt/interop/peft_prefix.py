@@ -37,6 +37,7 @@ def write_prefix(
     Source: huggingface/peft 0.21, peft_model.py (get_prompt): [P, 2*N*G*K], of each
     token the key of the first layer, its value, the key of the second, ...
     """
+    prompt.soft_rows(alone="form peft_prefix")
     keys, values = jax.jit(backbone.fold)(model, prompt.rows)
     both_NZPHK = np.stack([np.asarray(keys)[:, 0], np.asarray(values)[:, 0]], axis=1)
     rows = np.moveaxis(both_NZPHK, 2, 0).reshape(prompt.length, -1)

@@ -81,6 +81,7 @@ def write_program(
     header = {"jaxprompt": json.dumps(dataclasses.asdict(provenance), sort_keys=True)}
     text = readme(
         provenance,
+        params["prompt"].told,
         method=answering.method,
         inputs=answering.inputs,
         labels=answering.labels,

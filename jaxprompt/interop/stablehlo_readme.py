@@ -8,7 +8,7 @@ from jaxprompt.report.text.markdown import markdown
 _ABOUT = """\
 # {task}: {backbone} with a soft prompt
 
-A frozen T5 with a trained prompt of {prompt_length} soft tokens as one program. It runs
+A frozen T5 with a trained prompt of {prompt} as one program. It runs
 on a CPU, a CUDA GPU or a TPU, with nothing but these packages:
 
     pip install jax flatbuffers safetensors {tokenizer}
@@ -26,7 +26,7 @@ In this folder:
 | file | what it is |
 | --- | --- |
 | `predict.stablehlo` | `predict(weights, inputs)`, written by `jax.export` |
-| `weights.safetensors` | the model's weights, and the prompt as `prompt/rows` |
+| `weights.safetensors` | the model's weights, and the prompt's under `prompt/` |
 | `{vocabulary}` | the vocabulary |
 
 `inputs` is int32 [B, T] of any size: the ids of a text, end-of-sequence (1), then 0 up
@@ -63,6 +63,7 @@ print([labels[place] for place in scores.argmax(axis=1)])"""
 
 def readme(
     provenance: Provenance,
+    prompt: str,
     *,
     method: str,
     inputs: int,
@@ -74,6 +75,7 @@ def readme(
 
     Args:
         provenance: Where the prompt comes from.
+        prompt: What it consists of, in words.
         method: "greedy", "beam" or "rank".
         inputs: Longest text in tokens, end-of-sequence included.
         labels: The label words, for "rank".
@@ -106,7 +108,7 @@ def readme(
     return _ABOUT.format(
         task=markdown(provenance.task or "A task"),
         backbone=markdown(provenance.backbone),
-        prompt_length=provenance.length,
+        prompt=prompt,
         tokenizer=tokenizer,
         code=code,
         vocabulary=vocabulary,

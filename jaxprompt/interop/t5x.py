@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import jax.numpy as jnp
-import numpy as np
 
 from jaxprompt.interop.arrays import check_rows
 from jaxprompt.interop.exchange import Given, Taken
@@ -100,7 +99,7 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
             f"of {source}"
         )
     names = {entry.name for entry in source.iterdir()}
-    rows = np.asarray(prompt.rows[0], np.float32)
+    rows = prompt.soft_rows(alone="form t5x")
     with new_folder(path, names) as folder:
         shutil.copytree(
             source,

@@ -65,6 +65,8 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
         FileNotFoundError: If the folder does not exist.
         ValueError: If lengths or widths differ, or the dtype cannot hold a number.
     """
+    for prompt in given.prompts:
+        prompt.soft_rows(alone="form tensorrt_llm")
     table_MPD = np.asarray(stack(given.prompts).rows, np.float32)
     rounded, notes = round_rows(table_MPD, given.dtype)
     write_atomically(path, npy_bytes(rounded))

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import jax.numpy as jnp
-import numpy as np
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.interop.arrays import (
@@ -61,6 +60,6 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
         ValueError: If the dtype cannot hold a number.
     """
     (prompt,) = given.prompts
-    rounded, notes = round_rows(np.asarray(prompt.rows[0], np.float32), given.dtype)
+    rounded, notes = round_rows(prompt.soft_rows(alone="form vllm"), given.dtype)
     write_atomically(path, safetensors_bytes(TENSOR, rounded))
     return notes

@@ -15,8 +15,11 @@ from jaxprompt.models.config import Config
 from jaxprompt.models.families import PUBLISHED, make_backbone
 from jaxprompt.models.load import find_checkpoint, is_here
 from jaxprompt.models.quantise import quantise
-from jaxprompt.prompts.join import row_ids
-from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.init import init_deep
+from jaxprompt.prompts.join import row_ids, unfolded
+from jaxprompt.prompts.prompt import empty_prompt, make_prompt
+from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
+from jaxprompt.prompts.trained import Trained
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
@@ -130,7 +133,7 @@ def make_program(
     if mesh is not None:
         _check_rows(run, step, mesh)
     backbone = _backbone(run, config, mesh)
-    params = _place_params(run, _shapes_of_params(run, backbone), mesh)
+    params = _place_params(run, _shapes_of_params(run, backbone, step), mesh)
     rows = num_rows(run, step) // split_rows
     batch = _place_rows(_batch(rows, *lengths(run, config)), mesh)
     if step == "train":
@@ -139,13 +142,14 @@ def make_program(
 
 
 def _backbone(run: Run, config: Config, mesh: jax.sharding.Mesh | None) -> Backbone:
-    return make_backbone(
+    backbone = make_backbone(
         config,
         dtype=run.model.dtype,
         dropout=run.model.dropout,
         remat=run.model.remat,
         mesh=mesh,
     )
+    return backbone if run.prompt.may_fold else unfolded(backbone)
 
 
 def _members(run: Run) -> int:
@@ -164,15 +168,31 @@ def _check_rows(run: Run, step: str, mesh: jax.sharding.Mesh) -> None:
         check_batch_size(_predicted(run), mesh)
 
 
-def _shapes_of_params(run: Run, backbone: Backbone) -> Params:
+def _shapes_of_params(run: Run, backbone: Backbone, step: str) -> Params:
     model = jax.eval_shape(backbone.init, jax.random.key(0))
     if run.model.quantise == "int8":
         model = jax.eval_shape(quantise, model)
-    members, length = _members(run), run.prompt.length
+    return {"model": model, "prompt": _shapes_of_prompt(run, backbone, step)}
+
+
+def _shapes_of_prompt(run: Run, backbone: Backbone, step: str) -> Trained:
+    """Returns what trains in the prompt's place; to predict, what it expands to."""
     if run.trains == "model":
-        members, length = 1, 0
-    rows: Any = jax.ShapeDtypeStruct((members, length, backbone.width), jnp.float32)
-    return {"model": model, "prompt": Prompt(rows)}
+        return jax.eval_shape(lambda: empty_prompt(backbone.width))
+
+    def one(key: jax.Array) -> Trained:
+        start = run.prompt
+        deep = init_deep(
+            key, backbone.config.sites, start.deep, layers=start.deep_layers
+        )
+        prompt = make_prompt(jnp.zeros((start.length, backbone.width)), deep)
+        trained = REPARAMETRISATIONS[start.reparametrise](key, prompt)
+        return trained if step == "train" else trained.expand()
+
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((_members(run), *leaf.shape[1:]), leaf.dtype),
+        jax.eval_shape(one, jax.random.key(0)),
+    )
 
 
 def _batch(rows: int, inputs: int, targets: int) -> Batch:

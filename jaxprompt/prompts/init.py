@@ -1,15 +1,16 @@
 """How a prompt starts: random, sampled vocabulary, class labels, text, or a file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxprompt.models.prefix import Site, SiteName
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.prompts.prompt import Prompt, make_prompt
+from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt
 
 METHODS = (
     "uniform",
@@ -104,12 +105,69 @@ def init_prompt(
             start = _embed_text(encode, _required(text, method), table, method)
             rows = _fill(key, table, start, length, top, method)
         case "file":
-            return _from_file(_required(file, method), length, width)
+            return start_from_file(file, width, length)
         case _:
             raise ValueError(
                 f"unknown prompt initialisation {method!r}: use one of {list(METHODS)}"
             )
     return make_prompt(rows)
+
+
+def init_deep(
+    key: jax.Array,
+    sites: Mapping[SiteName, Site],
+    lengths: Mapping[str, int],
+    *,
+    layers: Sequence[int] = (),
+    stddev: float = 0.5,
+) -> dict[SiteName, Deep]:
+    """Draws the keys and values that the training of one prompt starts from.
+
+    Args:
+        key: Typed PRNG key; consumed. What is drawn for a site is the same whatever
+            other sites there are.
+        sites: Of the model's config.
+        lengths: Site -> keys P, and as many values, in each of its layers.
+        layers: Numbers of the layers that attend to them, from 0; empty for all.
+        stddev: Standard deviation of the draw, around 0.
+
+    Raises:
+        ValueError: As `check_deep`.
+    """
+    check_deep(sites, lengths, layers)
+    made: dict[SiteName, Deep] = {}
+    for number, (site, sizes) in enumerate(sites.items()):
+        if site in lengths:
+            shape = (2, sizes.layers, lengths[site], sizes.kv_heads, sizes.head_width)
+            drawn = jax.random.normal(jax.random.fold_in(key, number), shape)
+            used = [not layers or layer in layers for layer in range(sizes.layers)]
+            keys, values = stddev * drawn
+            made[site] = make_deep(keys, values, used)
+    return made
+
+
+def check_deep(
+    sites: Mapping[SiteName, Site], lengths: Mapping[str, int], layers: Sequence[int]
+) -> None:
+    """Refuses keys and values that a model has no place for; see `init_deep`.
+
+    Raises:
+        ValueError: If there is no such site, or no such layer at one of them.
+    """
+    known: Mapping[str, Site] = {**sites}
+    for site in lengths:
+        if site not in known:
+            raise ValueError(
+                f"keys and values at {site!r}, where this model reads none: use "
+                f"{' or '.join(known)}"
+            )
+        count = known[site].layers
+        beyond = [layer for layer in layers if not 0 <= layer < count]
+        if beyond:
+            raise ValueError(
+                f"keys and values in layer {beyond[0]} at {site!r}, which has layers 0 "
+                f"to {count - 1}"
+            )
 
 
 def _take(table: Table, ids: Sequence[int] | jax.Array) -> jax.Array:
@@ -173,8 +231,22 @@ def _embed_text(
     return _take(table, ids)
 
 
-def _from_file(path: str | Path, length: int, width: int) -> Prompt:
-    prompt, _ = load_prompt(path)
+def start_from_file(
+    path: str | Path, width: int, length: int, deep: Mapping[str, int] | None = None
+) -> Prompt:
+    """Takes a trained prompt, for this or another model.
+
+    Args:
+        path: A prompt file.
+        width: Model width D.
+        length: Soft tokens P that it must have.
+        deep: Site -> keys and values that it must have; None for none.
+
+    Raises:
+        ValueError: If the path is empty, or the prompt is not that.
+        FileNotFoundError: If there is no such file.
+    """
+    prompt, _ = load_prompt(_required(path, "file"))
     if prompt.width != width:
         raise ValueError(
             f"prompt width {prompt.width} != model width {width}: {path} was trained "
@@ -184,5 +256,11 @@ def _from_file(path: str | Path, length: int, width: int) -> Prompt:
         raise ValueError(
             f"{path} has {prompt.length} rows, but the prompt length is {length}: set "
             f"the length to {prompt.length}"
+        )
+    there = {site: found.length for site, found in prompt.deep.items()}
+    if there != dict(deep or {}):
+        raise ValueError(
+            f"{path} has keys and values {there}, but PromptStart.deep is "
+            f"{dict(deep or {})}: set it to the former"
         )
     return prompt

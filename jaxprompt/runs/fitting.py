@@ -19,6 +19,7 @@ from jaxprompt.data.rows.widths import cut_to_longest
 from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.trained import expanded
 from jaxprompt.runs.keep.workdir import CHECKPOINTS
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.shapes import Batch, Params, unpacked_batch
@@ -36,7 +37,8 @@ class Best(NamedTuple):
     """The best of a training.
 
     Attributes:
-        params: The joined tree; what is a member's own is that of its own best step.
+        params: The joined tree, its prompt expanded; what is a member's own is that of
+            its own best step.
         steps: The number of this step, of each member.
         seconds: Spent on all steps and their validation.
     """
@@ -103,7 +105,8 @@ def fit_best(
         z_loss=run.optimizer.z_loss,
         accumulate=run.optimizer.accumulate,
     )
-    state, frozen = init_state(job.frozen.join(start), tx, MASKS[run.trains])
+    params = job.frozen.join(job.reparametrised(start))
+    state, frozen = init_state(params, tx, MASKS[run.trains])
     progress = Progress(tuple(MemberProgress() for _ in range(members)))
     first_host = jax.process_index() == 0
     checkpoints = Checkpoints(
@@ -131,7 +134,7 @@ def fit_best(
             pace,
             batch_size=run.batch_size * members,
             progress=progress,
-            evaluate=validate,
+            evaluate=lambda params: validate(expanded(params)),
             checkpoints=checkpoints,
             log=log,
             place=job.place_training_batch,
@@ -143,7 +146,7 @@ def fit_best(
         if log is not None:
             log.close()
         checkpoints.close()
-    return Best({**frozen, **trained}, steps, progress.seconds)
+    return Best(expanded({**frozen, **trained}), steps, progress.seconds)
 
 
 def _bank(members: int) -> str:

@@ -72,6 +72,9 @@ def inspect(
     start = load_start(prompt_file)
     facts = dataclasses.asdict(provenance)
     _print_provenance(facts)
+    if not prompt.length:
+        say(f"no soft tokens to read: the prompt is {prompt.told}")
+        return _written({"provenance": facts}, output)
     if without_model:
         reading = read_rows(prompt, start)
     else:
@@ -93,7 +96,10 @@ def inspect(
     say_lines(f"{_token_table(reading)}\n")
     for finding in findings(reading):
         say(finding)
-    content = {"provenance": facts, **to_json(reading)}
+    return _written({"provenance": facts, **to_json(reading)}, output)
+
+
+def _written(content: dict[str, Any], output: Path | None) -> dict[str, Any]:
     if output is not None:
         write_json(output, content)
         say(f"wrote {output}")
@@ -103,7 +109,7 @@ def inspect(
 def _print_provenance(facts: dict[str, Any]) -> None:
     versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
     shown = {**facts, "versions": versions}
-    del shown["config"]
+    del shown["config"], shown["answering"]
     rows = [[name, str(value)] for name, value in shown.items()]
     say_lines(table(["field", "value"], rows) + "\n")
 

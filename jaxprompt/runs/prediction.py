@@ -101,8 +101,9 @@ def predict(
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
     frozen = model.load(mesh)
     prompts = [prompt for prompt, _ in loaded.values()]
-    if frozen.backbone.folds and len({prompt.length for prompt in prompts}) > 1:
-        # A bank's prefixes have one length; as tokens in rows, prompts have their own.
+    lengths = {prompt.length for prompt in prompts}
+    # A bank's prefixes have one length; as tokens in rows, prompts have their own.
+    if len(lengths) > 1 or any(prompt.length and prompt.deep for prompt in prompts):
         frozen = frozen.unfolded()
     members = [
         Answering(Job(frozen, run, (task,)), prompt)

@@ -85,6 +85,8 @@ def push(
     if (folder / RESULT).is_file():
         result = read_result_file(folder / RESULT)
     sources = _read_sources(files, folder, result)
+    for source in sources:
+        source.prompt.soft_rows(alone="push, which adds a copy for PEFT,")
     contents = {source.file: source.path.read_bytes() for source in sources}
     for source in sources:
         contents |= _adapter(source)

@@ -79,7 +79,7 @@ def trace_label_words(
                 f"label word {word!r} has token {max(ids)}, but the model has "
                 f"{table.shape[0]}: this is another model's vocabulary"
             )
-    rows, table = np.asarray(prompt.rows[0]), np.asarray(table, np.float32)
+    rows, table = prompt.soft_rows(), np.asarray(table, np.float32)
     means_WD = np.stack([table[list(ids)].mean(axis=0) for ids in words.values()])
     scores_PV = closeness(rows, table, metric)
     scores_PW = closeness(rows, means_WD, metric)

@@ -84,7 +84,7 @@ def describe_rows(prompt: Prompt, start: Prompt | None = None) -> list[SoftToken
     Raises:
         ValueError: As `drift.measure_drift`.
     """
-    norms = np.linalg.norm(prompt.rows[0], axis=1).tolist()
+    norms = np.linalg.norm(prompt.soft_rows(), axis=1).tolist()
     drifts = [None] * len(norms) if start is None else measure_drift(prompt, start)
     return [
         SoftToken(norm, [], drift) for norm, drift in zip(norms, drifts, strict=True)
@@ -131,7 +131,7 @@ def nearest_ids(
             f"{count} neighbours of each soft token: use 1 to {candidates}, the "
             "words of the embedding table"
         )
-    return nearest_rows(np.asarray(prompt.rows[0]), table, count, metric, among)
+    return nearest_rows(prompt.soft_rows(), table, count, metric, among)
 
 
 def nearest_rows(

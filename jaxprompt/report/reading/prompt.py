@@ -71,7 +71,7 @@ def read_rows(prompt: Prompt, start: Prompt | None = None) -> Reading:
     Raises:
         ValueError: As `drift.measure_drift`.
     """
-    norms = measure_norms(prompt.rows[0])
+    norms = measure_norms(prompt.soft_rows())
     return Reading(tokens=describe_rows(prompt, start), norms=norms)
 
 
@@ -126,7 +126,7 @@ def read_prompt(
     ]
     return Reading(
         tokens=tokens,
-        norms=measure_norms(prompt.rows[0]),
+        norms=measure_norms(prompt.soft_rows()),
         metric=metric,
         neighbours=neighbours,
         vocabulary_norms=measure_norms(table[among]),

@@ -94,7 +94,7 @@ class LossReport:
             "text": dict(job.task.source.hashes),
             "seed": job.run.seed,
         }
-        if params["prompt"].length:
+        if not params["prompt"].is_empty:
             alone = LossReport(job, self._split, 0)
             empty = empty_prompt(job.frozen.backbone.width)
             untuned, _ = alone._losses(

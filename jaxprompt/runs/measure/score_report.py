@@ -37,7 +37,7 @@ class ScoreReport:
         Args:
             job: The run.
             split: The split.
-            prompt_length: Prompt length P, in tokens; 0 where the model is tuned.
+            prompt_length: Soft tokens P; 0 for none.
             members: (number of the task, seed) of each prompt; None for the run's.
 
         Raises:
@@ -185,7 +185,8 @@ class ScoreReport:
 
     def _places(self, place: int) -> list[int]:
         """Where these stand in the bank; a tuned model answers all tasks itself."""
-        return self._numbers(place) if self._length else [0]
+        tuned = self._job.run.trains == "model"
+        return [0] if tuned else self._numbers(place)
 
     def _score(
         self, sets: Sequence[EvaluationSet], params: Params, name: str, *, leave: bool

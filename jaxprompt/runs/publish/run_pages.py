@@ -146,10 +146,11 @@ def _facts(job: Job, prompt: Prompt, result: Mapping[str, Any]) -> dict[str, obj
     # A model that started from random weights has no fingerprint.
     known = f", fingerprint {backbone.fingerprint[:12]}" * bool(backbone.fingerprint)
     facts: dict[str, object] = {"backbone": f"{backbone.name}{known}"}
-    if prompt.length:
+    if not prompt.is_empty:
         bank = f"{prompt.members} prompts, each of " if prompt.members > 1 else ""
         start = f"initialised by {run.prompt.init}"
-        facts["prompt"] = f"{bank}{prompt.length} tokens, {start}"
+        told = prompt.told if prompt.deep else f"{prompt.length} tokens"
+        facts["prompt"] = f"{bank}{told}, {start}"
     steps = f"{result['steps']} of {run.pace.steps}"
     if run.chosen_on:
         steps += f", the best on the {run.chosen_on} split"
@@ -172,7 +173,7 @@ def _facts(job: Job, prompt: Prompt, result: Mapping[str, Any]) -> dict[str, obj
 
 
 def _commands(workdir: Path, prompt: Prompt, text: str) -> list[str]:
-    if not prompt.length:
+    if prompt.is_empty:
         setting = f"--gin.MODEL='{workdir / MODEL}'"
         files = "--gin_file=gin/runs/prompt_tuning.gin --gin_file=gin/tasks/own.gin"
         return [f"jaxprompt train {files} {shlex.quote(setting)} --workdir=next"]

@@ -16,8 +16,8 @@ from jaxprompt.data.vocabulary.vocabulary import (
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params, storage_note
-from jaxprompt.prompts.join import row_ids
-from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.join import row_ids, unfolded
+from jaxprompt.prompts.trained import Trained
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
     RULES,
@@ -46,7 +46,7 @@ class Frozen:
     model: Params
     vocabulary: Vocabulary
 
-    def join(self, prompt: Prompt) -> Params:
+    def join(self, prompt: Trained) -> Params:
         """Makes the joined tree of `shapes.Params`, every leaf in its place."""
         # The head of words has no weights.
         whole = jax.tree.map(fetch, {"prompt": prompt, "head": {}})
@@ -62,10 +62,7 @@ class Frozen:
 
     def unfolded(self) -> "Frozen":
         """Returns the model with every soft token in the rows, none folded away."""
-        if not self.backbone.folds:
-            return self
-        backbone = dataclasses.replace(self.backbone, folds=False)
-        return dataclasses.replace(self, backbone=backbone)
+        return dataclasses.replace(self, backbone=unfolded(self.backbone))
 
 
 @dataclasses.dataclass(frozen=True)

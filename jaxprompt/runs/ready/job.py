@@ -12,8 +12,10 @@ from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.tasks.shots import words_before
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.score import Predict, make_predict
-from jaxprompt.prompts.init import init_prompt
-from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack
+from jaxprompt.prompts.init import init_deep, init_prompt, start_from_file
+from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack, unstack
+from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
+from jaxprompt.prompts.trained import Trained, join_members
 from jaxprompt.runs.ready.frozen import Frozen
 from jaxprompt.shapes import Batch
 from jaxprompt.sharding import place_batch
@@ -68,7 +70,7 @@ class Job:
         if self.run.data.pack:
             soft = len(self.frozen.soft_ids(prompt_length))
             fit = (soft + lengths.inputs) // (soft + _SHORT_INPUT)
-            room = max(fit, 1) if prompt_length else 1
+            room = max(fit, 1) if self.run.trains == "prompt" else 1
             return dataclasses.replace(lengths, targets=lengths.targets * room)
         if self.run.model.dropout:
             return lengths
@@ -86,15 +88,47 @@ class Job:
     def start_prompt(self) -> Prompt:
         """Makes the bank that training starts from; empty if the model trains."""
         if self.run.trains == "model":
-            return empty_prompt(self.frozen.backbone.width)
+            return self._empty
         return stack(
             [self._start_of(self.tasks[number], seed) for number, seed in self.members]
         )
 
+    def reparametrised(self, start: Prompt) -> Trained:
+        """Makes what trains, each member's with a key of its own seed."""
+        if self.run.trains == "model":
+            return start
+        make = REPARAMETRISATIONS[self.run.prompt.reparametrise]
+        keys = (jax.random.key(seed) for _, seed in self.members)
+        return join_members(
+            [
+                make(jax.random.fold_in(key, 1), prompt)
+                for key, prompt in zip(keys, unstack(start), strict=True)
+            ]
+        )
+
+    @property
+    def _empty(self) -> Prompt:
+        return empty_prompt(self.frozen.backbone.width)
+
     def _start_of(self, task: Task, seed: int) -> Prompt:
+        start, backbone = self.run.prompt, self.frozen.backbone
+        if start.init == "file":
+            return start_from_file(start.file, backbone.width, start.length, start.deep)
+        key = jax.random.key(seed)
+        rows = self._start_rows(task, key) if start.length else self._empty
+        deep = init_deep(
+            jax.random.fold_in(key, 0),
+            backbone.config.sites,
+            start.deep,
+            layers=start.deep_layers,
+            stddev=start.stddev,
+        )
+        return dataclasses.replace(rows, deep=deep)
+
+    def _start_rows(self, task: Task, key: jax.Array) -> Prompt:
         start = self.run.prompt
         return init_prompt(
-            jax.random.key(seed),
+            key,
             self.frozen.backbone.table(self.frozen.model),
             length=start.length,
             method=start.init,

@@ -8,6 +8,7 @@ from jaxprompt.config import Run
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.prompts.file import Provenance
+from jaxprompt.prompts.init import check_deep
 from jaxprompt.runs.ready.frozen import check_named, open_model
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.new_model import draw_model, vocabulary_of_new
@@ -55,7 +56,15 @@ def prepare(
     model = open_model(run.model)
     tasks, shift_to = _load_tasks(run, model.vocabulary, splits, answered)
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
-    return Job(model.load(mesh), run, tasks, shift_to)
+    if run.trains == "prompt" and not trained:
+        sites = model.backbone.config.sites
+        check_deep(sites, run.prompt.deep, run.prompt.deep_layers)
+    frozen = model.load(mesh)
+    # Soft tokens do not fold where they attend to other keys and values.
+    may_fold = [not (said.length and said.sites) for said in trained]
+    if not all(may_fold or [run.prompt.may_fold]):
+        frozen = frozen.unfolded()
+    return Job(frozen, run, tasks, shift_to)
 
 
 def check_has_task(run: Run) -> None:
