@@ -97,3 +97,17 @@ def test_a_workdir_may_itself_be_a_link(tmp_path: Path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "run").symlink_to(tmp_path / "disk")
     check_writable(tmp_path / "run")
+
+
+def test_a_run_from_before_a_setting_existed_goes_on_with_its_default(tmp_path: Path):
+    claim_workdir(tmp_path, "SEED = 0\nPromptStart.length = 3")
+    release_workdir(tmp_path)
+    (tmp_path / "checkpoints" / "2").mkdir(parents=True)
+    check_workdir(tmp_path, "SEED = 0\nPromptStart.deep = {}\nPromptStart.length = 3")
+    with pytest.raises(ValueError, match=r"deep was {} and is {'cross': 2}"):
+        check_workdir(
+            tmp_path,
+            "SEED = 0\nPromptStart.deep = {'cross': 2}\nPromptStart.length = 3",
+        )
+    with pytest.raises(ValueError, match=r"PromptStart.length was 3 and is unset"):
+        check_workdir(tmp_path, "SEED = 0")

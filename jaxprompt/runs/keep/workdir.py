@@ -1,8 +1,10 @@
 """The folder of a run: whose it is, and what lies in it when the run is finished."""
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +14,7 @@ import jax
 from jax.experimental import multihost_utils
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.config import CONFIGURABLES
 from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.keep.output import write_json
 from jaxprompt.runs.keep.result_file import read_result_file
@@ -73,12 +76,15 @@ def check_workdir(workdir: Path, config: str) -> None:
     there = read_utf8(path)
     if there == config:
         return
-    old, new = _bindings(there), _bindings(config)
+    # A setting that an earlier version did not have is what it does by default.
+    old, new = {**_defaults(), **_bindings(there)}, _bindings(config)
     changes = [
         f"{name} was {old.get(name, 'unset')} and is {new.get(name, 'unset')}"
-        for name in sorted({*old, *new})
+        for name in sorted({*_bindings(there), *new})
         if old.get(name) != new.get(name)
     ]
+    if not changes:
+        return
     raise ValueError(
         f"workdir {workdir} holds a run of another configuration: "
         f"{'; '.join(changes)}. Use another workdir, or the old values to resume it"
@@ -235,6 +241,20 @@ def release_workdir(workdir: Path) -> None:
     if handle is not None:
         (workdir / LOCK).unlink(missing_ok=True)
         os.close(handle)
+
+
+@functools.cache
+def _defaults() -> dict[str, str]:
+    """Returns the default of every setting that has one, as gin writes it."""
+    found = {}
+    for part in CONFIGURABLES:
+        for field in dataclasses.fields(part):
+            value = field.default
+            if field.default_factory is not dataclasses.MISSING:
+                value = field.default_factory()
+            if value is not dataclasses.MISSING:
+                found[f"{part.__name__}.{field.name}"] = repr(value)
+    return found
 
 
 def _bindings(config: str) -> dict[str, str]:
