@@ -258,8 +258,9 @@ def _configured(
     from jaxprompt.prompts.file import load_prompt
 
     _, provenance = load_prompt(file)
-    # A prompt saved by plain Python brings no configuration: the defaults stand in.
-    files = flags.gin_file or ([] if provenance.config else [DEFAULTS])
+    # A prompt saved by plain Python may bring nothing: the defaults stand in.
+    brings = provenance.config or provenance.answering
+    files = flags.gin_file or ([] if brings else [DEFAULTS])
 
     run = _read_run(file, provenance, files, flags.settings)
     if run.trains != "prompt":
@@ -287,11 +288,22 @@ def _read_run(
     files: Sequence[str] = (),
     settings: Sequence[str] = (),
 ) -> "Run":
-    """Reads the configuration in a prompt's file, then gin files, then settings."""
+    """Reads what a prompt's file says of its run, then gin files, then settings.
+
+    Without its configuration, what it says of answering does.
+    """
+    from jaxprompt.config.answering import answering_gin, answering_run
+
+    where, said = f"{file}: its header", provenance.answering
+    if said and not (provenance.config or files or settings):
+        return answering_run(said, where)
     from jaxprompt.configure import configure
 
+    start = provenance.config
+    if said and not start:
+        start = answering_gin(said, where)
     try:
-        run, _ = configure(files, settings, start=provenance.config)
+        run, _ = configure(files, settings, start=start)
     except ValueError as error:
         if files or settings:
             raise

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from jaxprompt.data.tasks.task import Task
 
 
+DATA_FIELDS = ("data_dir", "files", "folder", "share")
+"""Settings of tasks that say where data lies, and nothing of how a row is asked."""
+
+
 class TaskSettings:
     """What can be asked of the settings of any task, whatever its kind."""
 

@@ -109,7 +109,8 @@ def _written(content: dict[str, Any], output: Path | None) -> dict[str, Any]:
 def _print_provenance(facts: dict[str, Any]) -> None:
     versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
     shown = {**facts, "versions": versions}
-    del shown["config"], shown["answering"]
+    for name in ("config", "answering", "head", *([] if shown["sites"] else ["sites"])):
+        del shown[name]
     rows = [[name, str(value)] for name, value in shown.items()]
     say_lines(table(["field", "value"], rows) + "\n")
 

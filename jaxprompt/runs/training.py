@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from jaxprompt.config import VOCABULARY, Run
+from jaxprompt.config.answering import describe
 from jaxprompt.data.pretraining.tokenizer import write_vocabulary
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
@@ -174,6 +175,7 @@ def _save_prompts(
             seed=member["seed"],
             init=job.run.prompt.init,
             config=config,
+            answering=describe(job.run.of_member(member["task"], member["seed"])),
         )
     return [workdir / (PROMPTS if len(prompts) > 1 else PROMPT)]
 

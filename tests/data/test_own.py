@@ -213,7 +213,7 @@ def test_errors_of_files(tmp_path: Path, vocabulary):
     with pytest.raises(ValueError, match=r"unknown extension '.xlsx'"):
         make(tmp_path / "rows.xlsx", vocabulary)
     with pytest.raises(ValueError, match="files is empty"):
-        make({}, vocabulary)
+        make({}, vocabulary).check_split("train")
     with pytest.raises(ValueError, match="share divides one file, but files names one"):
         make({"train": path}, vocabulary, share={"train": 1.0})
     with pytest.raises(ValueError, match="no split 'dev' in task own: it has train"):

@@ -12,6 +12,7 @@ import pytest
 from tiny import CONFIG, make_tiny
 
 from jaxprompt.bundled import resolve
+from jaxprompt.cli import main
 from jaxprompt.config import Data, Evaluation, Model, OwnTask, PromptStart, Run
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.decoder.model import Decoder
@@ -107,6 +108,22 @@ def test_a_bank_of_keys_and_values_trains_and_is_used_like_any_other(capsys):
     one = evaluate(alone, files[0])
     assert one["score"] == result["members"][0]["score"]
     assert set(answers(alone, files[0])) <= {"no", "yes"}
+
+    # The file alone answers: it has no gin text, and the data is gone.
+    assert prompts[0][1].config == ""
+    expected = answers(alone, files[0])
+    Path("rows.jsonl").rename("moved.jsonl")
+    asked = f"--prompt={files[0]}", "--output=alone.jsonl", "--input=moved.jsonl"
+    assert main(["predict", *asked]) == 0
+    found = Path("alone.jsonl").read_text().splitlines()
+    assert [json.loads(line)["prediction"] for line in found] == expected
+    scored = f"--prompt={files[0]}", "--output=score.json"
+    named = "--gin.OwnTask.files={'validation': 'moved.jsonl'}"
+    assert main(["evaluate", *scored, named]) == 0
+    assert json.loads(Path("score.json").read_text())["score"] == one["score"]
+    assert main(["evaluate", *scored, "--overwrite"]) == 1
+    assert "files is empty: name a file for each split" in capsys.readouterr().err
+    Path("moved.jsonl").rename("rows.jsonl")
 
     # Who knows soft tokens only says in a line that there are none.
     capsys.readouterr()

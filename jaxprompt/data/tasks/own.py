@@ -128,15 +128,22 @@ def _finder(
     if isinstance(files, Mapping):
         if share is not None:
             raise ValueError("share divides one file, but files names one per split")
-        if not files:
-            raise ValueError("files is empty: name a file for each split")
         paths = {split: Path(path) for split, path in files.items()}
         for path in paths.values():
             check_extension(path)
-        return lambda: {
-            split: _split_rows(functools.partial(row_format.read, path), path)
-            for split, path in paths.items()
-        }
+
+        def find() -> dict[str, SplitRows]:
+            if not paths:
+                raise ValueError(
+                    "files is empty: name a file for each split, as "
+                    "--gin.OwnTask.files=\"{'validation': 'rows.jsonl'}\""
+                )
+            return {
+                split: _split_rows(functools.partial(row_format.read, path), path)
+                for split, path in paths.items()
+            }
+
+        return find
     path, share = Path(files), {"train": 1.0} if share is None else share
     check_extension(path)
     if (

@@ -1,0 +1,160 @@
+"""What answers need besides the model and the prompt, as JSON: from a run, and back."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+from jaxprompt.config.run import Run
+from jaxprompt.config.settings import Data, Evaluation, Model
+from jaxprompt.config.tasks import (
+    DATA_FIELDS,
+    OfficialTask,
+    OwnTask,
+    QuizTask,
+    TextTask,
+)
+from jaxprompt.field_types import check_value
+from jaxprompt.quoting import listed, quoted
+
+_TASKS = {kind.__name__: kind for kind in (OfficialTask, OwnTask, QuizTask, TextTask)}
+
+_PARTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
+    "model": (Model, ("name", "revision", "vocabulary", "dtype", "quantise")),
+    "data": (Data, ("input_length", "target_length")),
+    "evaluation": (
+        Evaluation,
+        ("method", "beams", "alpha", "top_p", "temperature", "decode_length"),
+    ),
+}
+"""Part of a run -> its type, and the settings that decide an answer."""
+
+_MACROS = {
+    "Model.name": "MODEL",
+    "Model.revision": "REVISION",
+    "Model.vocabulary": "VOCABULARY",
+    "Model.dtype": "DTYPE",
+    "Model.quantise": "QUANTISE",
+    "Data.input_length": "INPUT_LENGTH",
+    "Data.target_length": "TARGET_LENGTH",
+    "Evaluation.method": "METHOD",
+}
+"""Setting -> its name in gin/runs/prompt_tuning.gin."""
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """Says what answers need besides the model's weights and the prompt.
+
+    Args:
+        run: A run of one task.
+
+    Returns:
+        What JSON can hold: "kind", of the answers; "task", its type and its settings
+        but for where its data lies; and of the "model", the "data" and the
+        "evaluation" the settings that decide an answer. Empty without a task.
+    """
+    if not run.data.tasks:
+        return {}
+    (task,) = run.data.tasks
+    found = {
+        "kind": "words",
+        "task": {
+            "type": type(task).__name__,
+            **{name: getattr(task, name) for name in _format_of(type(task))},
+        },
+        **{
+            part: {name: getattr(getattr(run, part), name) for name in names}
+            for part, (_, names) in _PARTS.items()
+        },
+    }
+    return json.loads(json.dumps(found))
+
+
+def answering_run(said: Mapping[str, Any], where: str) -> Run:
+    """Makes the run that answers, or scores rows whose files are then named.
+
+    Args:
+        said: From `describe`, as a prompt file holds it.
+        where: What holds it, for error messages.
+
+    Raises:
+        ValueError: If it is not what `describe` makes.
+    """
+    kind, fields = _task_of(said, where)
+    parts: dict[str, Any] = {
+        part: _made(_PARTS[part][0], _part_of(said, part, where), where)
+        for part in _PARTS
+    }
+    task = _made(kind, fields, where)
+    parts["data"] = dataclasses.replace(parts["data"], task=task)
+    return Run(**parts)
+
+
+def answering_gin(said: Mapping[str, Any], where: str) -> str:
+    """Writes the same as gin text, for settings on top of it.
+
+    Raises:
+        ValueError: As `answering_run`.
+    """
+    kind, fields = _task_of(said, where)
+    lines = [
+        "include 'gin/runs/prompt_tuning.gin'",
+        f"TASK = @{kind.__name__}()",
+        *(f"{kind.__name__}.{name} = {value!r}" for name, value in fields.items()),
+    ]
+    for part, (of, _) in _PARTS.items():
+        for name, value in _part_of(said, part, where).items():
+            setting = f"{of.__name__}.{name}"
+            lines.append(f"{_MACROS.get(setting, setting)} = {value!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _format_of(kind: type) -> list[str]:
+    """Names a task's settings, but for where its data lies."""
+    fields: Any = kind
+    return [
+        field.name
+        for field in dataclasses.fields(fields)
+        if field.name not in DATA_FIELDS
+    ]
+
+
+def _task_of(said: Mapping[str, Any], where: str) -> tuple[type, dict[str, Any]]:
+    """Returns the type of the task and its settings, checked."""
+    task = said.get("task")
+    name = str(task.get("type")) if isinstance(task, dict) else "none"
+    if said.get("kind") != "words" or not isinstance(task, dict) or name not in _TASKS:
+        raise ValueError(
+            f"{where}: answers of kind {quoted(said.get('kind'))} to a task of type "
+            f"{quoted(name)}: this program knows {listed(_TASKS)}, so take a newer one"
+        )
+    kind = _TASKS[name]
+    fields = {field: value for field, value in task.items() if field != "type"}
+    _check(kind, fields, _format_of(kind), where)
+    return kind, fields
+
+
+def _part_of(said: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
+    fields = said.get(part)
+    if not isinstance(fields, dict):
+        raise ValueError(f"{where}: {part} is {quoted(fields)}: the file is damaged")
+    _check(*(_PARTS[part][0], fields, _PARTS[part][1]), where)
+    return fields
+
+
+def _check(kind: type, fields: Mapping[str, Any], known: Any, where: str) -> None:
+    hints = get_type_hints(kind)
+    for name, value in fields.items():
+        if name not in known:
+            raise ValueError(
+                f"{where}: {kind.__name__} has no setting {quoted(name)}: the file is "
+                "damaged, or written by a newer version"
+            )
+        check_value(f"{where}: {kind.__name__}.{name}", value, hints[name])
+
+
+def _made(kind: type, fields: Mapping[str, Any], where: str) -> Any:
+    try:
+        return kind(**fields)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
