@@ -157,12 +157,15 @@ class OwnTask(TaskSettings):
         name: Any name, for the results.
         files: A file for each split, or one file that `share` splits; a bundled one
             such as "bundled:mini/SST-2/dev.tsv" too.
-        inputs: Template over the fields of a row, as "review: {text}".
+        inputs: Template over the fields of a row, as "review: {text}", and for soft
+            tokens that stand in it, "{slots:20}".
         target: The field, or template, of the answer.
         labels: From the field's value to the label word; None for free text.
         share: Share of the rows in each split, of one file.
         seed: Of that split.
         metrics: Names of t5's metrics.
+        cut: Fields of `inputs` in the order in which they are shortened where a text
+            is too long; empty for the end of the text.
     """
 
     name: str = ""
@@ -173,6 +176,7 @@ class OwnTask(TaskSettings):
     share: Mapping[str, float] | None = None
     seed: int = 0
     metrics: Sequence[str] = ("accuracy",)
+    cut: Sequence[str] = ()
 
     @property
     def label_words_in_order(self) -> tuple[str, ...]:
@@ -214,6 +218,7 @@ class OwnTask(TaskSettings):
             share=None if self.share is None else dict(self.share),
             seed=self.seed,
             metrics=tuple(self.metrics),
+            cut=tuple(self.cut),
             vocabulary=vocabulary,
         )
 

@@ -21,7 +21,7 @@ from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.frozen import open_model
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.runs.ready.prepare import check_has_task, mesh_of
+from jaxprompt.runs.ready.prepare import check_has_task, check_slots, mesh_of
 from jaxprompt.runs.ready.together import answer_settings, check_together
 from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.shapes import Batch
@@ -103,7 +103,11 @@ def predict(
     prompts = [prompt for prompt, _ in loaded.values()]
     lengths = {prompt.length for prompt in prompts}
     # A bank's prefixes have one length; as tokens in rows, prompts have their own.
-    if len(lengths) > 1 or any(prompt.length and prompt.deep for prompt in prompts):
+    may_fold = [
+        check_slots(task, [prompt.length]) and not (prompt.length and prompt.deep)
+        for task, prompt in zip(tasks, prompts, strict=True)
+    ]
+    if len(lengths) > 1 or not all(may_fold):
         frozen = frozen.unfolded()
     members = [
         Answering(Job(frozen, run, (task,)), prompt)

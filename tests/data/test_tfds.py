@@ -78,7 +78,7 @@ def official_files(name: str, folder: Path) -> list[tuple[str, tuple[str, str]]]
 
 def texts(task: Task, split: str) -> list[tuple[str, str]]:
     """Formats a split; what comes after, tokenising, is the same for every task."""
-    return [tuple(example) for example in task.examples(split)]
+    return [example[:2] for example in task.examples(split)]
 
 
 def decoded(dataset: tf.data.Dataset) -> list[tuple[str, str]]:

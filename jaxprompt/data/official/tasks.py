@@ -8,7 +8,7 @@ from jaxprompt.data.official.benchmarks import glue, qa, superglue
 from jaxprompt.data.official.names import check_name
 from jaxprompt.data.official.spec import Spec
 from jaxprompt.data.official.texts import Texts
-from jaxprompt.data.tasks.task import Compare, Example, Task, Write
+from jaxprompt.data.tasks.task import Compare, Task, Write
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
 OFFICIAL_TASKS: dict[str, Spec] = {**glue.TASKS, **superglue.TASKS, **qa.TASKS}
@@ -98,8 +98,8 @@ def _words_of(
 def _in_words(write: Write, word_of: Mapping[str, str]) -> Write:
     """Puts a word in the place of each label; other targets stay as they are."""
     return lambda rows: [
-        Example(inputs, word_of.get(targets, targets))
-        for inputs, targets in write(rows)
+        example._replace(targets=word_of.get(example.targets, example.targets))
+        for example in write(rows)
     ]
 
 

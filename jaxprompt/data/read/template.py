@@ -1,34 +1,155 @@
-"""Templates over the fields of a row, as "review: {text}"."""
+"""Templates: the text of a row, with places for soft tokens and masks in it."""
 
+import re
 import string
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from jaxprompt.data.read.files import Row, field_text
+from jaxprompt.quoting import listed
+
+_SLOTS, _MASK = "slots", "mask"
+_COUNT = re.compile(r"[1-9][0-9]{0,5}")
+
+
+class Piece(NamedTuple):
+    """Some of a text that is filled in: words, or places for soft tokens.
+
+    Attributes:
+        text: The words; "" for soft tokens.
+        slots: How many soft tokens stand here; 0 for words.
+        cut: Place in the order of truncation, from 0; None for what is never cut.
+    """
+
+    text: str
+    slots: int = 0
+    cut: int | None = None
+
+
+class _Part(NamedTuple):
+    """Words, then a field, soft tokens or masks; see `string.Formatter`."""
+
+    words: str
+    name: str | None
+    number: str
 
 
 class Template:
-    """Text with "{field}" for the value of a row's field; "{{" is a brace."""
+    """The text of a row: its words, fields, soft tokens, masks and what is cut first.
 
-    def __init__(self, text: str):
+    "{field}" stands for the value of a row's field, "{slots:20}" for 20 soft tokens,
+    "{mask:1}" for the vocabulary's mask, and "{{" for a brace. Spaces behind soft
+    tokens that lead are left out, so that the text begins as it does without them.
+    """
+
+    def __init__(self, text: str, cut: Sequence[str] = ()):
         """Parses a template.
 
+        Args:
+            text: The template.
+            cut: Fields in the order in which they are shortened where a text is too
+                long, each from its end. Without it the text is cut at its end, and
+                where soft tokens stand in it, its fields are, the last one first.
+
         Raises:
-            ValueError: If braces do not match, or name no field.
+            ValueError: If braces do not match, or name no field, or `cut` names one
+                that is not there.
         """
         try:
-            parts = list(string.Formatter().parse(text))
+            parsed = list(string.Formatter().parse(text))
         except ValueError as err:
             raise ValueError(f"template {text!r}: {err}: write {{field}}") from err
-        for _, name, spec, conversion in parts:
-            if name is not None and (not name or spec or conversion):
-                raise ValueError(
-                    f"template {text!r}: braces hold a field's name and nothing else: "
-                    "write {field}, and {{ for a brace"
-                )
-        self._parts = [(literal, name) for literal, name, _, _ in parts]
+        self._parts = []
+        for words, name, count, conversion in parsed:
+            if name is not None:
+                counted = name in (_SLOTS, _MASK) and _COUNT.fullmatch(count or "")
+                if not name or conversion or (count and not counted):
+                    raise ValueError(
+                        f"template {text!r}: braces hold a field's name and nothing "
+                        "else, or {slots:20} or {mask:1}: write {field}, and {{ for a "
+                        "brace"
+                    )
+            self._parts.append(_Part(words, name, count or ""))
+        self.text = text
+        unknown = [name for name in cut if name not in self.fields]
+        if unknown or len({*cut}) < len(cut):
+            raise ValueError(
+                f"the order of truncation is {listed(cut)}, but template {text!r} has "
+                f"the fields {listed(self.fields)}: name some of them, each once"
+            )
+        self._cut = tuple(cut)
+        if not cut and not self.is_behind_slots:
+            self._cut = tuple(reversed(self.fields))
 
-    def fill(self, row: Row) -> str:
-        """Returns the text of a row; ValueError if a field is missing."""
-        return "".join(
-            literal + (field_text(row, name) if name else "")
-            for literal, name in self._parts
-        )
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields, in order, each once."""
+        names = (part.name for part in self._parts if part.name and not part.number)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def soft_slots(self) -> int:
+        """Soft tokens in all; 0 where the template leaves them to the run."""
+        return sum(int(p.number) for p in self._parts if p.name == _SLOTS and p.number)
+
+    @property
+    def leading_slots(self) -> int:
+        """Soft tokens of the run that the text begins with: what may fold."""
+        found = 0
+        for part in self._parts:
+            if part.words.strip(" ") or part.name != _SLOTS or not part.number:
+                break
+            found += int(part.number)
+        return found
+
+    @property
+    def is_behind_slots(self) -> bool:
+        """Whether all soft tokens lead, so that the text is one whole behind them."""
+        return self.leading_slots == self.soft_slots
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a row's text alone says how it is tokenised and cut."""
+        return self.is_behind_slots and not self._cut
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether there is a mask."""
+        return any(part.name == _MASK and part.number for part in self._parts)
+
+    def fill(self, row: Row, mask: str = "") -> str:
+        """Returns the text of a row, without soft tokens.
+
+        Args:
+            row: The row.
+            mask: The vocabulary's mask.
+
+        Raises:
+            ValueError: If a field is missing.
+        """
+        texts = {name: field_text(row, name) for name in self.fields}
+        return "".join(piece.text for piece in self.pieces(texts, mask))
+
+    def pieces(self, texts: Mapping[str, str], mask: str = "") -> list[Piece]:
+        """Returns what a row becomes, in order.
+
+        Args:
+            texts: Field -> its text.
+            mask: The vocabulary's mask.
+        """
+        found: list[Piece] = []
+        for words, name, count in self._parts:
+            is_soft = name == _SLOTS and bool(count)
+            leads = all(piece.slots for piece in found)
+            if leads and (found or (is_soft and not words.strip(" "))):
+                words = words.lstrip(" ")
+            if words:
+                found.append(Piece(words))
+            if is_soft:
+                found.append(Piece("", slots=int(count)))
+            elif count:
+                found.append(Piece(mask * int(count)))
+            elif name is not None:
+                place = self._cut.index(name) if name in self._cut else None
+                found.append(Piece(texts[name], cut=place))
+        return found

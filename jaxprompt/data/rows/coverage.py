@@ -65,7 +65,7 @@ def measure_coverage(
     found: dict[str, list[tuple[int, str]]] = {name: [] for name in rooms}
     for i, pair in enumerate(pairs):
         for name, room in rooms.items():
-            ids = getattr(pair, name).tolist()
+            ids = [number for number in getattr(pair, name).tolist() if number >= 0]
             cut[name].append(len(ids) > room)
             ends = name == "targets" or not task.causal
             is_unknown = not lost[name].isdisjoint(ids[:-1] if ends else ids)

@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.task import Task
-from jaxprompt.data.vocabulary.tokens import Pair
+from jaxprompt.data.vocabulary.tokens import Pair, soft_place
 from jaxprompt.shapes import Batch
 
 
@@ -42,12 +42,33 @@ class Layout:
         end-of-sequence, or of a decoder's input what its target follows on. A decoder
         has to start from something: inputs without any token become end-of-sequence,
         which parts one text from the next in pre-training.
+
+        Where a text has places for soft tokens, they stand there; without a prompt
+        these places are left out.
+
+        Raises:
+            ValueError: If there is another number of them.
         """
-        text = _cut(pair.inputs, self.lengths.inputs)
-        inputs = np.concatenate([self.soft_ids, text], dtype=np.int32)
+        inputs = self._with_soft_tokens(cut_inputs(pair, self.lengths.inputs))
         if self.causal and not inputs.size:
             inputs = np.array([self.end], np.int32)
         return Pair(inputs, _cut(pair.targets, self.lengths.targets))
+
+    def _with_soft_tokens(self, text: Int[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:
+        soft_ids, is_place = self.soft_ids, text < 0
+        count = int(is_place.sum())
+        if not count:
+            return np.concatenate([soft_ids, text], dtype=np.int32)
+        if not len(soft_ids):
+            return text[~is_place]
+        if count != len(soft_ids):
+            raise ValueError(
+                f"the template has places for {count} soft tokens, but "
+                f"{len(soft_ids)} stand in a row: give the prompt this length"
+            )
+        filled = text.copy()
+        filled[is_place] = soft_ids[soft_place(0) - text[is_place]]
+        return filled
 
     def rows(self, rows: Sequence[Sequence[Pair]]) -> Batch:
         """Lays the examples of each row one behind the other, padding behind them.
@@ -143,6 +164,33 @@ def sample_rows(num_rows: int, limit: int | None) -> Int[np.ndarray, " rows"]:
         raise ValueError(f"{limit} examples: use 1 or more, or None for all")
     rows = np.random.default_rng(0).choice(num_rows, limit, replace=False)
     return np.sort(rows)
+
+
+def cut_inputs(pair: Pair, length: int) -> Int[np.ndarray, " T"]:
+    """Shortens the inputs of an example to a number of tokens, soft ones not counted.
+
+    Args:
+        pair: The example.
+        length: Most tokens of its text.
+
+    Returns:
+        The inputs: without what was cut of the example's spans, and of the whole text
+        where that was not enough, but never without the last id.
+    """
+    inputs = pair.inputs
+    over = int((inputs >= 0).sum()) - length
+    if over <= 0:
+        return inputs
+    if not pair.cut and not (inputs < 0).any():
+        return _cut(inputs, length)
+    kept = np.ones(len(inputs), bool)
+    last = int(np.flatnonzero(inputs >= 0)[-1])
+    for start, stop in (*pair.cut, (0, last)):
+        places = np.flatnonzero(kept[start:stop] & (inputs[start:stop] >= 0)) + start
+        gone = places[max(len(places) - over, 0) :]
+        kept[gone] = False
+        over -= len(gone)
+    return inputs[kept]
 
 
 def _cut(ids: Int[np.ndarray, " T"], length: int) -> Int[np.ndarray, " T"]:

@@ -129,25 +129,26 @@ def request_rows(
         ValueError: If a field is missing, or a text holds a token without a row in
             the model's table; names file and line.
     """
-    texts = _input_texts(task, [*rows.values()])
+    examples = _examples(task, [*rows.values()])
     if task.vocabulary.rowless:
-        for row, text in zip(rows.values(), texts, strict=True):
-            task.check_text(text, row.where)
-    pairs = task.encode([Example(text, "") for text in texts])
+        for row, example in zip(rows.values(), examples, strict=True):
+            task.check_text(example.inputs, row.where)
+    pairs = task.encode(examples)
     layout = layout_of(task, lengths, soft_ids)
     return layout.padded(pairs, np.fromiter(rows, np.int32))
 
 
-def _input_texts(task: Task, rows: Sequence[files.Row]) -> list[str]:
-    texts = [""] * len(rows)
+def _examples(task: Task, rows: Sequence[files.Row]) -> list[Example]:
+    """Writes rows as examples without targets."""
+    found = [Example("", "")] * len(rows)
     structured = {}
     for i, row in enumerate(rows):
         if row.fields.keys() == RAW:
-            texts[i] = files.field_text(row, "inputs")
+            found[i] = Example(files.field_text(row, "inputs"), "")
         else:
             structured[i] = task.read_request(row, i)
     if structured:
         written = task.write(list(structured.values()))
         for i, example in zip(structured, written, strict=True):
-            texts[i] = example.inputs
-    return texts
+            found[i] = example._replace(targets="")
+    return found

@@ -8,11 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data.read.files import Row, check_extension, read_rows
+from jaxprompt.data.read.files import (
+    Row,
+    check_extension,
+    field_text,
+    read_rows,
+)
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.template import Template
 from jaxprompt.data.tasks.metrics import LABEL_METRICS, METRICS, OF_SENTENCES, Metric
-from jaxprompt.data.tasks.task import Task, class_index, text_itself
+from jaxprompt.data.tasks.task import (
+    Example,
+    Task,
+    class_index,
+    text_itself,
+    texts_as_they_are,
+)
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.data.vocabulary.writing import as_written
 from jaxprompt.quoting import listed, quoted
@@ -29,6 +40,7 @@ def file_task(
     share: Mapping[str, float] | None = None,
     seed: int = 0,
     metrics: Sequence[str] = ("accuracy",),
+    cut: Sequence[str] = (),
 ) -> Task:
     """Makes a task of one's own files.
 
@@ -47,7 +59,8 @@ def file_task(
         name: Letters, digits, "_", "." and ":".
         files: Split -> file (.jsonl, .csv or .tsv); or one file, which is the split
             "train" or is divided by `share`.
-        inputs: Template of the input text: "{field}" stands for a field's value.
+        inputs: Template of the input text: "{field}" stands for a field's value, and
+            "{slots:20}" for soft tokens; see `data.read.template.Template`.
         target: A field's name, or a template, of the target.
         vocabulary: The backbone's vocabulary.
         labels: The target as in the file -> label word; JSON's true and false are
@@ -58,6 +71,8 @@ def file_task(
         metrics: Names out of `LABEL_METRICS` with labels, `METRICS` without. A target
             that is free text is compared as the vocabulary writes it, so that an
             answer with every token right is right; see `writing.as_written`.
+        cut: Fields of the input text in the order in which they are shortened where it
+            is too long; see `data.read.template.Template`.
 
     Returns:
         The task. A split's file is looked for, and its rows are validated, when the
@@ -66,9 +81,17 @@ def file_task(
     Raises:
         ValueError: If an argument or, later, a row is malformed.
     """
+    template = Template(inputs, cut)
+    answer = Template(target if "{" in target else f"{{{target}}}")
+    if answer.soft_slots or answer.has_masks:
+        raise ValueError(
+            f"template {target!r} of a target has soft tokens or masks: an answer has "
+            "none, so leave them out"
+        )
     row_format = _RowFormat(
-        Template(inputs),
-        Template(target if "{" in target else f"{{{target}}}"),
+        template,
+        answer,
+        mask_of(vocabulary) if template.has_masks else "",
         None if labels is None else {str(k): word for k, word in labels.items()},
     )
     words = None if labels is None else tuple(dict.fromkeys(labels.values()))
@@ -77,10 +100,31 @@ def file_task(
         source=Source(name, _finder(files, row_format, share, seed)),
         vocabulary=vocabulary,
         read_request=row_format.read_request,
+        write=row_format.write,
         labels=words,
         compare=text_itself if words is None else class_index(words),
         metrics=tuple(_metric_fns(metrics, words, vocabulary)),
         start_words=words or (),
+        template=template,
+    )
+
+
+def mask_of(vocabulary: Vocabulary) -> str:
+    """Returns the text of a vocabulary's mask: of T5's, its first sentinel.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    for text in ("<extra_id_0>", "[MASK]", "<mask>"):
+        try:
+            ids = vocabulary.encode(text)
+        except ValueError:  # The model's table has no row for it.
+            continue
+        if len(ids) == 1 and vocabulary.decode(ids).strip() == text:
+            return text
+    raise ValueError(
+        "the template has a mask, but the model's vocabulary has none: leave {mask:1} "
+        "out, or take a model that was trained with masks"
     )
 
 
@@ -92,10 +136,27 @@ _WHERE = "where"
 class _RowFormat:
     inputs: Template
     target: Template
+    mask: str
     labels: Mapping[str, str] | None
 
     def read_request(self, row: Row, number: int) -> Features:
-        return {"inputs": self.inputs.fill(row), "targets": "", "idx": number}
+        text = self.inputs.fill(row, self.mask)
+        found: Features = {"inputs": text, "targets": "", "idx": number}
+        if not self.inputs.is_plain:
+            found["fields"] = {n: field_text(row, n) for n in self.inputs.fields}
+        return found
+
+    def write(self, rows: Sequence[Features]) -> list[Example]:
+        if self.inputs.is_plain:
+            return texts_as_they_are(rows)
+        return [
+            Example(
+                row["inputs"],
+                row["targets"],
+                tuple(self.inputs.pieces(row["fields"], self.mask)),
+            )
+            for row in rows
+        ]
 
     def read(self, path: Path) -> list[Features]:
         return [

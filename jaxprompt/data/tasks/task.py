@@ -12,7 +12,9 @@ from jaxtyping import Int
 
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source
+from jaxprompt.data.read.template import Piece, Template
 from jaxprompt.data.tasks.metrics import Metric
+from jaxprompt.data.tasks.pieces import encode_pieces
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode
 from jaxprompt.data.vocabulary.writing import as_written
@@ -30,10 +32,13 @@ class Example(NamedTuple):
     Attributes:
         inputs: What the model reads.
         targets: What it is to write.
+        pieces: The inputs with the soft tokens that stand among them; empty where
+            these all lead, and the text is cut at its end.
     """
 
     inputs: str
     targets: str
+    pieces: tuple[Piece, ...] = ()
 
 
 Write = Callable[[Sequence[Features]], Sequence[Example]]
@@ -112,6 +117,7 @@ class Task:
         draw: Where token ids are drawn anew in every epoch, as in pre-training; None
             where they are those of the examples.
         targets_are_right: Whether the target of every row is a right answer to it.
+        template: How the inputs of own rows are written; None where otherwise.
     """
 
     name: str
@@ -129,6 +135,7 @@ class Task:
     in_words: InWords | None = None
     draw: Draw | None = None
     targets_are_right: bool = True
+    template: Template | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.:]+", self.name):
@@ -138,8 +145,15 @@ class Task:
 
     @property
     def asked_in_words(self) -> "Task":
-        """The task as a hand-written prompt asks it."""
-        return self.in_words.task if self.in_words else self
+        """The task as a hand-written prompt asks it: no soft token is in its texts."""
+        if self.in_words:
+            return self.in_words.task
+        if self.template is None or self.template.is_plain:
+            return self
+        return dataclasses.replace(self, write=self._write_texts, template=None)
+
+    def _write_texts(self, rows: Sequence[Features]) -> Sequence[Example]:
+        return [example._replace(pieces=()) for example in self.write(rows)]
 
     @property
     def causal(self) -> bool:
@@ -201,7 +215,7 @@ class Task:
             return
         for number, example in enumerate(self.examples(split)):
             where = f"example {number} of split {split!r} of task {self.name}"
-            for text in example:
+            for text in (example.inputs, example.targets):
                 self.check_text(text, where)
 
     def check_text(self, text: str, where: str) -> None:
@@ -214,9 +228,16 @@ class Task:
     def encode(self, examples: Sequence[Example]) -> list[Pair]:
         """Tokenises examples."""
         encode = self.vocabulary.encode_all
-        inputs = encode([example.inputs for example in examples])
+        # Those of pieces are tokenised piece by piece.
+        inputs = encode(["" if x.pieces else x.inputs for x in examples])
         targets = encode([example.targets for example in examples])
-        return [self.ended(*pair) for pair in zip(inputs, targets, strict=True)]
+        pairs = [self.ended(*pair) for pair in zip(inputs, targets, strict=True)]
+        for number, example in enumerate(examples):
+            if example.pieces:
+                ids, cut = encode_pieces(example.pieces, self.vocabulary.encode)
+                pair = self.ended(ids, targets[number])
+                pairs[number] = pair._replace(cut=cut)
+        return pairs
 
     def ended(self, inputs: Iterable[int], targets: Iterable[int]) -> Pair:
         """Puts end-of-sequence behind the ids of an example.

@@ -1,4 +1,4 @@
-"""The token ids of one example."""
+"""The token ids of one example, and where soft tokens stand among them."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,29 @@ import numpy as np
 from jaxtyping import Int
 
 
+class Span(NamedTuple):
+    """Ids from `start` up to `stop`, which is left out."""
+
+    start: int
+    stop: int
+
+
 class Pair(NamedTuple):
     """The token ids of one example, not yet cut or padded.
 
     Attributes:
-        inputs: int32 source ids; they end in end-of-sequence where an encoder reads
-            them, and do not where a decoder goes on from them.
+        inputs: int32 source ids, among them `soft_place`s; they end in end-of-sequence
+            where an encoder reads them, and do not where a decoder goes on from them.
         targets: int32 target ids, ending in end-of-sequence.
+        cut: Spans of the inputs that are shortened from their ends where there is no
+            room, in this order; empty where the whole text is cut at its end.
     """
 
     inputs: Int[np.ndarray, " T"]
     targets: Int[np.ndarray, " L"]
+    cut: tuple[Span, ...] = ()
+
+
+def soft_place(number: int) -> int:
+    """Returns what stands for a soft token, the first being 0: no id is negative."""
+    return -1 - number

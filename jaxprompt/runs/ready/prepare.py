@@ -56,15 +56,45 @@ def prepare(
     model = open_model(run.model)
     tasks, shift_to = _load_tasks(run, model.vocabulary, splits, answered)
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
+    lengths = [said.length for said in trained]
     if run.trains == "prompt" and not trained:
+        lengths = [run.prompt.length]
         sites = model.backbone.config.sites
         check_deep(sites, run.prompt.deep, run.prompt.deep_layers)
     frozen = model.load(mesh)
     # Soft tokens do not fold where they attend to other keys and values.
     may_fold = [not (said.length and said.sites) for said in trained]
-    if not all(may_fold or [run.prompt.may_fold]):
+    may_fold = may_fold or [run.prompt.may_fold]
+    may_fold += [check_slots(task, lengths) for task in tasks]
+    if not all(may_fold):
         frozen = frozen.unfolded()
     return Job(frozen, run, tasks, shift_to)
+
+
+def check_slots(task: Task, lengths: Iterable[int]) -> bool:
+    """Checks that prompts have the soft tokens that a task's template has places for.
+
+    Args:
+        task: The task.
+        lengths: Soft tokens of each prompt.
+
+    Returns:
+        Whether these may fold: they lead the text.
+
+    Raises:
+        ValueError: If a prompt has another number of them.
+    """
+    template = task.template
+    if template is None:
+        return True
+    for length in lengths:
+        if template.soft_slots not in (0, length):
+            raise ValueError(
+                f"template {template.text!r} has places for {template.soft_slots} soft "
+                f"tokens, but the prompt has {length}: set "
+                f"--gin.PROMPT_LENGTH={template.soft_slots}, or change the template"
+            )
+    return template.is_behind_slots
 
 
 def check_has_task(run: Run) -> None:
