@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import math
 import os
 import shutil
 import sys
@@ -129,7 +130,9 @@ class Checkpoints:
             "progress": dataclasses.asdict(progress),
             "inputs": self._inputs,
         }
-        self._checkpointer.save(step, state, force=True, custom_metadata=about)
+        # orbax saves no array without entries, such as the rows of a prompt of none.
+        full: Any = jax.tree.map(lambda leaf: leaf if leaf.size else None, state)
+        self._checkpointer.save(step, full, force=True, custom_metadata=about)
         self._checkpointer.wait()
         if jax.process_index() == 0:
             write_checksums(self._folder / str(step))
@@ -204,7 +207,9 @@ class Checkpoints:
         loaded = _leaves(
             self._checkpointer.load(step, _at_each_leaf(saved, _abstract(like)))
         )
-        return jax.tree.unflatten(jax.tree.structure(like), [loaded[x] for x in here])
+        return jax.tree.map_with_path(
+            lambda path, leaf: loaded.get(_name(path), leaf), like
+        )
 
     def close(self) -> None:
         """Waits for what is being written."""
@@ -340,8 +345,12 @@ def _short(digest: str | None) -> str:
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
-    """Returns each leaf by its path, as orbax names it on disk too."""
-    return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+    """Returns each leaf that holds something by its path, as orbax names it too."""
+    return {
+        _name(path): leaf
+        for path, leaf in jax.tree.leaves_with_path(tree)
+        if math.prod(leaf.shape)
+    }
 
 
 def _at_each_leaf(tree: Any, named: Mapping[str, Any]) -> Any:

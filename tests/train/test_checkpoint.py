@@ -15,6 +15,7 @@ import pytest
 from tiny import CONFIG, draw_prompt, make_tiny
 
 from jaxprompt.data.rows.position import Position
+from jaxprompt.prompts.prompt import make_deep, make_prompt
 from jaxprompt.sharding import make_mesh, place
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.optimizer import adafactor, train_only
@@ -115,6 +116,19 @@ def test_a_checkpoint_from_before_there_were_heads_is_resumed(tiny, opened):
 
     found, _ = opened().latest(with_head(state_of(tiny, 2, 0)))
     assert_same(found, with_head(state))
+
+
+def test_a_prompt_of_keys_and_values_alone_comes_back(tiny, opened):
+    def state(seed):
+        draw = np.random.default_rng(seed)
+        deep = make_deep(*draw.normal(size=(2, 1, 4, 8, 4)))
+        prompt = make_prompt(jnp.zeros((0, 16)), {"cross": deep})
+        state, _ = init_state(tiny.join(prompt), TX)
+        return dataclasses.replace(state, step=state.step + 7)
+
+    opened().save(state(1), Progress())
+    found, _ = opened().latest(state(2))
+    assert_same(found, state(1))
 
 
 def test_nothing_is_there_before_the_first(tiny, opened):
