@@ -193,6 +193,8 @@ def export_prompt(
         kind = "folder" if known.folder else "file"
         raise ValueError(f"form {form} is written as a {kind}, but {output} is none")
     prompts, provenances = zip(*map(load_prompt, prompt_files), strict=True)
+    for prompt in prompts:
+        prompt.soft_rows(alone=f"form {form}")
     named = [{"backbone": provenance.backbone} for provenance in provenances]
     check_together(
         dict(zip(prompt_files, named, strict=True)),

@@ -19,7 +19,7 @@ from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.families import make_backbone
 from jaxprompt.plan.work import Work, count_work
 from jaxprompt.prompts.join import (
-    fold,
+    prefixes,
     prompted_embed,
     prompted_encode,
     prompted_logits,
@@ -207,7 +207,7 @@ def _decode_step(
 
     @jax.jit
     def start(params: Params, batch: Batch) -> Any:
-        prefix = fold(backbone, params, batch)
+        prefix = prefixes(backbone, params, batch)
         encoded = prompted_encode(backbone, params, batch, prefix=prefix)
         segments = batch.input_segments
         return backbone.start_cache(
