@@ -165,6 +165,43 @@ def test_a_network_behind_soft_tokens_trains_and_is_folded_into_the_file():
     assert evaluate(run, Path("both/prompt.safetensors"))["score"] == result["score"]
 
 
+def test_soft_tokens_fold_where_they_lead_a_template_and_only_as_many_as_it_has():
+    def prepared(inputs: str) -> bool:
+        task = dataclasses.replace(RUN.data.tasks[0], inputs=inputs)
+        run = dataclasses.replace(
+            RUN,
+            model=Model(name="gpt2"),
+            data=dataclasses.replace(RUN.data, task=task),
+            prompt=PromptStart(length=3),
+        )
+        return prepare(run).frozen.backbone.folds
+
+    assert prepared("{slots:2} {slots:1} text: {text}")
+    assert not prepared("{slots:2} text: {text} {slots:1}")
+    with pytest.raises(ValueError, match=r"for 4 soft tokens, .* set --gin.PROMPT_LEN"):
+        prepared("{slots:4} {text}")
+
+
+def test_a_prompt_in_the_middle_of_a_text_trains_and_answers():
+    task = dataclasses.replace(RUN.data.tasks[0], inputs="{text} {slots:3} . text")
+    run = dataclasses.replace(
+        RUN,
+        data=dataclasses.replace(RUN.data, task=task),
+        prompt=PromptStart(length=3, init="vocabulary"),
+        pace=Pace(steps=2),
+        seeds=1,
+    )
+    result = train(run, Path("middle"))
+    file = Path("middle/prompt.safetensors")
+    assert evaluate(run, file)["score"] == result["score"]
+    expected = answers(run, file)
+    # The file has the template too.
+    asked = f"--prompt={file}", "--output=middle.jsonl", "--input=rows.jsonl"
+    assert main(["predict", *asked]) == 0
+    found = Path("middle.jsonl").read_text().splitlines()
+    assert [json.loads(line)["prediction"] for line in found] == expected
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
