@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from jaxprompt.bundled import resolve
 from jaxprompt.data.official.names import LABEL_WORDS, check_name
 from jaxprompt.data.read.text import Text, read_text
+from jaxprompt.quoting import listed
 
 if TYPE_CHECKING:
     from jaxprompt.data.tasks.task import Task
@@ -166,6 +167,9 @@ class OwnTask(TaskSettings):
         metrics: Names of t5's metrics.
         cut: Fields of `inputs` in the order in which they are shortened where a text
             is too long; empty for the end of the text.
+        roles: Instead of `inputs`: role -> what it says, as "system" -> "{slots:20}"
+            and "user" -> "{text}", written by the model's own chat template; the
+            answer is the assistant's turn.
     """
 
     name: str = ""
@@ -177,6 +181,14 @@ class OwnTask(TaskSettings):
     seed: int = 0
     metrics: Sequence[str] = ("accuracy",)
     cut: Sequence[str] = ()
+    roles: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.roles and self.inputs:
+            raise ValueError(
+                f"OwnTask {self.name!r} has inputs {self.inputs!r} and roles "
+                f"{listed(self.roles)}: give one of them"
+            )
 
     @property
     def label_words_in_order(self) -> tuple[str, ...]:
@@ -197,22 +209,29 @@ class OwnTask(TaskSettings):
     @property
     def told(self) -> str:
         """Its template and its label words."""
-        words = _tell_words(self.labels)
-        return f"own files, texts written as {self.inputs!r}{words}"
+        written = f"as {self.inputs!r}"
+        if self.roles:
+            turns = ", ".join(f"{role} {text!r}" for role, text in self.roles.items())
+            written = f"by the model's chat template: {turns}"
+        return f"own files, texts written {written}{_tell_words(self.labels)}"
 
     @property
     def input_template(self) -> str:
-        """The setting."""
+        """The setting; empty where a chat template writes the inputs."""
         return self.inputs
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
         from jaxprompt.data.tasks.own import file_task
+        from jaxprompt.data.vocabulary.chat import ask_by_roles
 
+        inputs = self.inputs
+        if self.roles:
+            inputs, vocabulary = ask_by_roles(vocabulary, self.roles)
         return file_task(
             self.name,
             files=self._paths(),
-            inputs=self.inputs,
+            inputs=inputs,
             target=self.target,
             labels=None if self.labels is None else dict(self.labels),
             share=None if self.share is None else dict(self.share),

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gguf_files import SIZES, byte_pairs, draw_tensors, write_model
 
+from jaxprompt.config import OwnTask
 from jaxprompt.configure import configure
+from jaxprompt.data.rows.layout import Lengths, layout_of
 from jaxprompt.data.vocabulary.chat import read_chat_template
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
@@ -26,6 +29,10 @@ SETTINGS = {
     "max_position_embeddings": 128,
 }
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +45,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         architecture="llama",
         kind="Q8_0",
         tokenizer=byte_pairs(280, SPECIAL),
-        template="{{ messages[0].content }}",
+        template=CHATML,
     )
     return path
 
@@ -56,6 +63,36 @@ def test_a_run_says_how_the_weights_lie_in_memory(
     assert note in said.out + said.err
     assert frozen.backbone.name == "tiny.Q8_0.gguf"
     assert frozen.vocabulary.decode(frozen.vocabulary.encode("naïve")) == "naïve"
+
+
+def test_a_task_of_roles_has_its_soft_tokens_in_the_systems_turn(
+    path: Path, tmp_path: Path
+):
+    (tmp_path / "rows.jsonl").write_text('{"text": "hm", "label": "yes"}\n')
+    roles = {"system": "{slots:3}", "user": "Is it: {text}?"}
+    task = OwnTask(
+        name="asked",
+        files={"train": str(tmp_path / "rows.jsonl")},
+        roles=roles,
+        target="label",
+    )
+    vocabulary = load_vocabulary(path, causal=True)
+    loaded = task.load(vocabulary)
+    (pair,) = loaded.pairs("train", [0])
+    soft = np.arange(900, 903, dtype=np.int32)
+    row = layout_of(loaded, Lengths(64, 8), soft).prompted(pair)
+    front = vocabulary.encode("<|im_start|>system\n")
+    behind = vocabulary.encode(
+        "<|im_end|>\n<|im_start|>user\nIs it: hm?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert row.inputs[: len(front) + 3].tolist() == [*front, *soft]
+    name = vocabulary.pieces.name
+    written = [name(number - 1) for number in row.inputs[len(front) + 3 :]]
+    assert "".join(written) == "".join(name(number - 1) for number in behind)
+    assert row.targets.tolist() == [*vocabulary.encode("yes"), 2 + 1]
+    assert "by the model's chat template: system '{slots:3}'" in task.told
+    with pytest.raises(ValueError, match="has inputs 'x' and roles system, user"):
+        OwnTask(name="both", inputs="x", roles=roles)
 
 
 def test_a_saved_folder_has_its_weights_vocabulary_and_template(
