@@ -30,7 +30,11 @@ def token_shares(batch: Batch, members: int) -> Float[Array, "B L"]:
     Returns:
         float32 weights; those of each member present sum to 1.
     """
-    totals_M = token_totals(batch, members)
+    return shares_of(batch, token_totals(batch, members))
+
+
+def shares_of(batch: Batch, totals_M: Float[Array, " M"]) -> Float[Array, "B L"]:
+    """Does what `token_shares` does for a part of the batch that the totals are of."""
     return batch.weights / jnp.maximum(totals_M[batch.members], 1e-9)[:, None]
 
 

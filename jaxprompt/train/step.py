@@ -1,19 +1,21 @@
 """The train step: one pure function of (state, frozen, batch)."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxprompt.heads.head import Head
 from jaxprompt.heads.words import WORDS
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.trained import expanded
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.train.loss import loss, token_shares, token_totals
+from jaxprompt.train.loss import loss, shares_of, token_totals
 from jaxprompt.train.optimizer import FREEZE, Mask
 
 
@@ -33,9 +35,11 @@ class TrainState:
     opt_state: Any
 
 
-TrainStep = Callable[
-    [TrainState, Params, Batch], tuple[TrainState, dict[str, jax.Array]]
-]
+TrainStep = Callable[[TrainState, Params, Any], tuple[TrainState, dict[str, jax.Array]]]
+"""From a state, the frozen tree and a batch, or its parts, to the next state."""
+
+Sums = tuple[Params, dict[str, jax.Array]]
+"""Gradients, and the metrics that go with them, each a sum over rows."""
 
 
 def split(params: Params, freeze: Mask) -> tuple[Params, Params]:
@@ -124,28 +128,7 @@ def make_train_step(
         raise ValueError(f"accumulate {accumulate}: use 1 or more microbatches")
 
     fold_in = jax.vmap(jax.random.fold_in, (0, None))
-
-    def gradients(
-        trained: Params,
-        frozen: Params,
-        batch: Batch,
-        shares: jax.Array,
-        keys_M: jax.Array,
-    ) -> tuple[Params, dict[str, jax.Array]]:
-        # Only what trains is differentiated: no weight gradient is ever built.
-        def objective(trained: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
-            params = expanded({**frozen, **trained})
-            return loss(
-                backbone,
-                params,
-                batch,
-                shares,
-                head=head,
-                z_loss=z_loss,
-                dropout_key=keys_M,
-            )
-
-        return jax.grad(objective, has_aux=True)(trained)
+    gradients = functools.partial(loss_gradients, backbone, head=head, z_loss=z_loss)
 
     def accumulated(
         trained: Params,
@@ -153,7 +136,7 @@ def make_train_step(
         batch: Batch,
         shares: jax.Array,
         keys_M: jax.Array,
-    ) -> tuple[Params, dict[str, jax.Array]]:
+    ) -> Sums:
         # Every A-th row goes to the same microbatch, so that rows stay on the device
         # that has them when the data axis splits B.
         parts = jax.tree.map(
@@ -167,9 +150,9 @@ def make_train_step(
             sums = gradients(trained, frozen, rows, row_shares, part_keys)
             return jax.tree.map(jnp.add, total, sums), None
 
-        zeros = jax.tree.map(jnp.zeros_like, trained)
-        start = (zeros, {"loss": jnp.zeros(()), "accuracy": jnp.zeros(())})
-        sums, _ = jax.lax.scan(add, start, (jnp.arange(accumulate), parts))
+        sums, _ = jax.lax.scan(
+            add, no_gradients(trained), (jnp.arange(accumulate), parts)
+        )
         return sums
 
     def train_step(
@@ -182,27 +165,90 @@ def make_train_step(
                 f" use a batch size that {accumulate} divides"
             )
         params = {**frozen, **state.trained}
-        members = params["prompt"].members
-        present_M = token_totals(batch, members) > 0
+        totals_M = token_totals(batch, params["prompt"].members)
         seeds_M = jnp.asarray(seeds, jnp.uint32)
         keys_M = fold_in(jax.vmap(jax.random.key)(seeds_M), state.step)
         compute = gradients if accumulate == 1 else accumulated
-        shares = token_shares(batch, members)
-        grads, metrics = compute(state.trained, frozen, batch, shares, keys_M)
-
-        updates: Any
-        updates, opt_state = tx.update(
-            masked(grads, freeze),
-            state.opt_state,
-            masked(state.trained, freeze),
-            present=present_M,
-        )
-        updates = {part: updates[part] for part in state.trained}
-        trained: Any = optax.apply_updates(state.trained, updates)
-
-        num_present = jnp.maximum(present_M.sum(dtype=jnp.float32), 1.0)
-        metrics = {name: value / num_present for name, value in metrics.items()}
-        metrics["gradient_norm"] = optax.tree.norm(grads)
-        return TrainState(state.step + 1, trained, opt_state), metrics
+        shares = shares_of(batch, totals_M)
+        sums = compute(state.trained, frozen, batch, shares, keys_M)
+        return updated(state, sums, totals_M > 0, tx, freeze)
 
     return jax.jit(train_step, donate_argnames="state")
+
+
+def loss_gradients(
+    backbone: Backbone,
+    trained: Params,
+    frozen: Params,
+    batch: Batch,
+    shares: Float[Array, "B L"],
+    keys_M: Key[Array, " M"] | None = None,
+    *,
+    head: Head,
+    z_loss: float,
+) -> Sums:
+    """Differentiates the loss of some rows by what trains, and by nothing else.
+
+    Args:
+        backbone: The frozen model's functions.
+        trained: The part of the joined tree that trains.
+        frozen: The rest of it.
+        batch: The rows.
+        shares: Weight of each token among those of the whole batch; see
+            `train.loss.token_shares`.
+        keys_M: Keys of the dropout; None for no dropout.
+        head: What turns the model's states into answers.
+        z_loss: Factor of the z-loss.
+
+    Returns:
+        Gradients, and sums over the rows: "loss" and "accuracy". Those of all parts of
+        a batch add up to those of the batch.
+    """
+
+    def objective(trained: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
+        params = expanded({**frozen, **trained})
+        options = {"head": head, "z_loss": z_loss, "dropout_key": keys_M}
+        return loss(backbone, params, batch, shares, **options)
+
+    return jax.grad(objective, has_aux=True)(trained)
+
+
+def no_gradients(trained: Params) -> Sums:
+    """Returns the sums of `loss_gradients` over no rows."""
+    zeros = jax.tree.map(jnp.zeros_like, trained)
+    return zeros, {"loss": jnp.zeros(()), "accuracy": jnp.zeros(())}
+
+
+def updated(
+    state: TrainState,
+    sums: Sums,
+    present_M: Bool[Array, " M"],
+    tx: optax.GradientTransformationExtraArgs,
+    freeze: Mask,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Takes the step that the gradients of a whole batch ask for.
+
+    Args:
+        state: The state before it.
+        sums: From `loss_gradients`, over all rows.
+        present_M: Whether each member has rows in the batch.
+        tx: The masked optimizer.
+        freeze: The mask.
+
+    Returns:
+        The state behind it, and the metrics of `make_train_step`.
+    """
+    grads, totals = sums
+    updates: Any
+    updates, opt_state = tx.update(
+        masked(grads, freeze),
+        state.opt_state,
+        masked(state.trained, freeze),
+        present=present_M,
+    )
+    updates = {part: updates[part] for part in state.trained}
+    trained: Any = optax.apply_updates(state.trained, updates)
+    num_present = jnp.maximum(present_M.sum(dtype=jnp.float32), 1.0)
+    metrics = {name: value / num_present for name, value in totals.items()}
+    metrics["gradient_norm"] = optax.tree.norm(grads)
+    return TrainState(state.step + 1, trained, opt_state), metrics

@@ -1,10 +1,12 @@
 """A batch is as wide as its longest input needs, in one of a few widths."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.rows.widths import MOST, cut_to_longest, step_of
+from jaxprompt.data.rows.widths import MOST, cut_in_parts, cut_to_longest, step_of
 from jaxprompt.shapes import Batch, unpacked_batch
 
 FULL = 612
@@ -40,3 +42,31 @@ def test_a_short_full_width_is_the_only_one():
     rows = np.where(np.arange(40) < 9, 7, 0)[None]
     batch = jax.tree.map(np.asarray, unpacked_batch(rows, np.ones((1, 2), np.int32)))
     assert cut_to_longest(batch).inputs.shape == (1, 40)
+
+
+def test_soft_tokens_in_front_take_no_widths():
+    widths = {
+        cut_to_longest(batch_of(100 + text), soft=100).inputs.shape[1]
+        for text in range(1, FULL - 99)
+    }
+    assert widths == {100 + 64 * number for number in range(1, 9)}
+
+
+def test_parts_hold_every_row_once_each_cut_to_its_own_longest():
+    sizes = [5, 600, 70, 65, 300, 1, 64, 200]
+    batch = batch_of(*sizes)
+    numbered = dataclasses.replace(batch, members=np.arange(8))
+    parts = cut_in_parts(numbered, 2)
+    rows = np.concatenate([part.members for part in parts])
+    assert [sizes[row] for row in rows] == sorted(sizes, reverse=True)
+    assert [part.inputs.shape for part in parts] == [
+        (2, FULL),
+        (2, 256),
+        (2, 128),
+        (2, 128),
+    ]
+    for part in parts:
+        width = part.inputs.shape[1]
+        np.testing.assert_array_equal(part.inputs, batch.inputs[part.members, :width])
+    with pytest.raises(ValueError, match="8 rows in parts of 3: use a divisor"):
+        cut_in_parts(batch, 3)

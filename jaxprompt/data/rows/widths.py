@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import jax
 import numpy as np
+from jaxtyping import Int
 
 from jaxprompt.shapes import Batch
 
 STEP = 64
-"""Widths are multiples of this many tokens, or of a multiple of it."""
+"""Tokens from one width to the next, or a multiple of it."""
 
 MOST = 8
 """Most widths that one model is compiled for."""
@@ -34,20 +36,53 @@ def fitting_width(longest: int, step: int, full: int) -> int:
     return min(max(-(-longest // step), 1) * step, full)
 
 
-def cut_to_longest(batch: Batch) -> Batch:
+def cut_to_longest(batch: Batch, soft: int = 0) -> Batch:
     """Cuts the padding behind the longest input of a batch, up to one of a few widths.
 
     Rows that are shorter, and what is computed of them, stay as they were.
 
     Args:
         batch: NumPy arrays, padded at their ends to the full width.
+        soft: Soft tokens that stand in front of every input.
     """
     full = batch.inputs.shape[1]
-    used = np.flatnonzero(np.asarray(batch.input_segments).any(axis=0))
-    longest = int(used[-1]) + 1 if used.size else 0
-    width = fitting_width(longest, step_of(full), full)
+    longest = int(_sizes(batch).max(initial=0))
+    text = full - soft
+    width = soft + fitting_width(longest - soft, step_of(text), text)
     return dataclasses.replace(
         batch,
         inputs=batch.inputs[:, :width],
         input_segments=batch.input_segments[:, :width],
     )
+
+
+def cut_in_parts(batch: Batch, rows: int, soft: int = 0) -> tuple[Batch, ...]:
+    """Sorts a batch by length, and cuts it into parts, each to its own longest input.
+
+    Args:
+        batch: As of `cut_to_longest`.
+        rows: Rows of a part; they must divide those of the batch.
+        soft: As of `cut_to_longest`.
+
+    Returns:
+        The parts, the longest first. Every row is in one of them.
+
+    Raises:
+        ValueError: If the batch does not divide.
+    """
+    count = len(batch.inputs)
+    if rows < 1 or count % rows:
+        raise ValueError(f"{count} rows in parts of {rows}: use a divisor")
+    order = np.argsort(-_sizes(batch), kind="stable")
+    parts = [_take(batch, numbers) for numbers in order.reshape(-1, rows)]
+    return tuple(cut_to_longest(part, soft) for part in parts)
+
+
+def _take(batch: Batch, numbers: Int[np.ndarray, " rows"]) -> Batch:
+    return jax.tree.map(lambda x: x[numbers], batch)
+
+
+def _sizes(batch: Batch) -> Int[np.ndarray, " B"]:
+    """Returns how many columns of each row's inputs are used, up to the last."""
+    used = np.asarray(batch.input_segments) > 0
+    return np.where(used.any(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1), 0)

@@ -1,0 +1,98 @@
+"""The train step of a batch in parts of several widths: less padding, one update."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from jaxprompt.heads.head import Head
+from jaxprompt.heads.words import WORDS
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.shapes import Batch, Params
+from jaxprompt.train.loss import shares_of
+from jaxprompt.train.optimizer import FREEZE, Mask
+from jaxprompt.train.step import (
+    Sums,
+    TrainState,
+    TrainStep,
+    loss_gradients,
+    no_gradients,
+    updated,
+)
+
+Targets = tuple[Float[Array, "B L"], Int[Array, " B"]]
+"""The weights of a part's target tokens, and the member that each row is of."""
+
+
+def make_parts_step(
+    backbone: Backbone,
+    tx: optax.GradientTransformationExtraArgs,
+    *,
+    freeze: Mask = FREEZE,
+    head: Head = WORDS,
+    z_loss: float = 1e-4,
+) -> TrainStep:
+    """Compiles the step of a batch that comes as parts; one trace serves each width.
+
+    Each part weighs its tokens by those of the whole batch, so the gradients add up to
+    the batch's. The activations of one part are held at a time.
+
+    Args:
+        backbone: The frozen model's functions. Its dropout rate does not apply: masks
+            would be others than the whole batch's.
+        tx: The masked optimizer, from `train_only`.
+        freeze: The mask.
+        head: What turns the model's states into answers.
+        z_loss: Factor of the z-loss.
+
+    Returns:
+        A step like that of `make_train_step`, of a sequence of batches.
+    """
+
+    @jax.jit
+    def begin(
+        trained: Params, frozen: Params, targets: Sequence[Targets]
+    ) -> tuple[jax.Array, Sums]:
+        num_members = {**frozen, **trained}["prompt"].members
+        totals = [
+            jnp.zeros(num_members).at[members].add(weights.sum(axis=1))
+            for weights, members in targets
+        ]
+        return sum(totals, jnp.zeros(num_members)), no_gradients(trained)
+
+    @functools.partial(jax.jit, donate_argnames="sums")
+    def add(
+        sums: Sums,
+        trained: Params,
+        frozen: Params,
+        part: Batch,
+        totals_M: jax.Array,
+    ) -> Sums:
+        shares = shares_of(part, totals_M)
+        found = loss_gradients(
+            backbone, trained, frozen, part, shares, head=head, z_loss=z_loss
+        )
+        return jax.tree.map(jnp.add, sums, found)
+
+    @functools.partial(jax.jit, donate_argnames="state")
+    def end(
+        state: TrainState,
+        sums: Sums,
+        totals_M: jax.Array,
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        return updated(state, sums, totals_M > 0, tx, freeze)
+
+    def train_step(
+        state: TrainState, frozen: Params, parts: Sequence[Batch]
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        # Not the parts as they are: their widths would be traced anew.
+        targets = [(part.weights, part.members) for part in parts]
+        totals_M, sums = begin(state.trained, frozen, targets)
+        for part in parts:
+            sums = add(sums, state.trained, frozen, part, totals_M)
+        return end(state, sums, totals_M)
+
+    return train_step

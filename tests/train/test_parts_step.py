@@ -1,0 +1,72 @@
+"""A batch in parts of several widths takes the step that it takes whole."""
+
+import itertools
+import operator
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from tiny import INPUTS, TARGETS, draw_examples, draw_prompt, one_each
+
+from jaxprompt.models.t5.model import T5
+from jaxprompt.prompts.prompt import stack
+from jaxprompt.shapes import Batch, resize
+from jaxprompt.train.optimizer import adafactor, train_only
+from jaxprompt.train.parts_step import make_parts_step
+from jaxprompt.train.step import init_state, make_train_step
+
+TX = train_only(adafactor(0.3, weight_decay=0.1))
+
+
+def parts_of(batch: Batch, widths: Mapping[int, int]) -> tuple[Batch, ...]:
+    """Cuts a batch into parts, each up to a row and as wide as given."""
+    ends = [0, *widths]
+    spans = itertools.starmap(slice, itertools.pairwise(ends))
+    return tuple(
+        resize(jax.tree.map(operator.itemgetter(span), batch), width, TARGETS)
+        for span, width in zip(spans, widths.values(), strict=True)
+    )
+
+
+def test_a_bank_moves_as_with_the_whole_batch(tiny):
+    """Members 0 and 1 share parts, member 2 has no row and stays where it is."""
+    rows = [*draw_examples(0, 5, member=0), *draw_examples(1, 3, member=1)]
+    batch = one_each(rows, inputs=4 * INPUTS)
+    parts = parts_of(batch, {2: 4 * INPUTS, 4: INPUTS, 8: 2 * INPUTS})
+    bank = stack([draw_prompt(seed) for seed in range(3)])
+    found = []
+    for make, given in ((make_train_step, batch), (make_parts_step, parts)):
+        state, frozen = init_state(tiny.join(bank), TX)
+        step, told = make(tiny.backbone, TX), []
+        for _ in range(3):
+            state, metrics = step(state, frozen, given)
+            told.append({name: float(value) for name, value in metrics.items()})
+        found.append((np.asarray(state.trained["prompt"].rows), told, int(state.step)))
+    (whole, whole_told, steps), (by_parts, parts_told, parts_steps) = found
+    np.testing.assert_allclose(by_parts, whole, rtol=2e-5, atol=2e-6)
+    np.testing.assert_array_equal(by_parts[2], bank.rows[2])
+    assert steps == parts_steps == 3
+    for one, other in zip(parts_told, whole_told, strict=True):
+        assert one.keys() == other.keys()
+        np.testing.assert_allclose([*one.values()], [*other.values()], rtol=2e-4)
+
+
+class Counted(T5):
+    """A T5 that counts how often it is traced."""
+
+    traces = 0
+
+    def logits(self, *args, **kwargs):
+        Counted.traces += 1
+        return super().logits(*args, **kwargs)
+
+
+def test_each_width_is_traced_once(tiny):
+    counted = Counted(**vars(tiny.backbone))
+    step = make_parts_step(counted, TX)
+    state, frozen = init_state(tiny.join(draw_prompt(0)), TX)
+    for seed in range(4):
+        batch = one_each(draw_examples(seed, 6), inputs=2 * INPUTS)
+        parts = parts_of(batch, {2: 2 * INPUTS, 4: INPUTS, 6: INPUTS})
+        state, _ = step(state, frozen, parts)
+    assert Counted.traces == 2
