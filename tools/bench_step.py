@@ -9,8 +9,10 @@ report the same loss. Needs the extra `parity`.
     python tools/bench_step.py --data=superglue --task=rte --vocabulary=t5
 
 With --data, a folder of the official files, and --vocabulary, a folder with T5's own,
-the rows have their real lengths. PEFT pads each batch to its longest row, ours packs
-rows (`PACK = True`), about as many tokens: what counts is examples a second.
+the rows have their real lengths. PEFT pads each batch to its longest row. Ours does
+what `jaxprompt train` does by default: the same batch in parts, each cut to its longest
+row; with --packed_rows also what it does by `PACK = True`: other examples, in about as
+many tokens. What counts is examples a second.
 """
 
 import argparse
@@ -27,12 +29,14 @@ import small_t5
 from our_side import KEEP_MEMORY
 from side_by_side import OURS, THEIRS, Side, alternate, comparison
 
+from jaxprompt.data.rows.widths import cut_in_parts, part_rows
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch
 
 MODELS = {"t5": small_t5, "gpt2": small_gpt2}
 FLOOR = "matmul"
-KEEPING = "dots, memory kept"
+KEEPING = "memory kept"
+PACKED = "packed"
 WARMUPS = 2
 
 
@@ -52,9 +56,9 @@ def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
         FLOOR: ("our_side:matmul_rate", *largest),
     }
     if flags.settings:
-        builds["untuned"] = ("our_side:untuned_prompt_step", folder, prompts, "none")
-        builds["dots"] = ("our_side:prompt_step", folder, prompts, "dots")
-        builds[KEEPING] = builds["dots"]
+        builds["untuned"] = ("our_side:untuned_prompt_step", folder, prompts, "dots")
+        builds["nothing again"] = ("our_side:prompt_step", folder, prompts, "none")
+        builds[KEEPING] = builds[OURS]
     # All but PyTorch's take the same batch, and the floor takes none.
     arguments: dict[str, tuple[object, ...]] = {
         name: (batch,) for name in builds if name != FLOOR
@@ -104,36 +108,53 @@ def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
     # A packed row holds no more examples than these lengths leave room for.
     room = answer * ((flags.prompt_length + flags.input_length) // len(soft))
 
-    def batches(rows: int, pack: bool) -> Iterator[Batch]:
+    def batches(rows: int, *, pack: bool) -> Iterator[Batch]:
         lengths = Lengths(flags.input_length, room if pack else answer)
         options = {"batch_size": rows, "seed": 0, "pack": pack}
         found = train_batches(task, "train", lengths, soft, **options)
         return (batch for batch, _ in itertools.islice(found, WARMUPS + flags.steps))
 
-    rounds, examples, paddings = [], {OURS: [], THEIRS: []}, {OURS: [], THEIRS: []}
+    names = [OURS, THEIRS, *([PACKED] if flags.packed_rows else [])]
+    rounds: list[dict[str, tuple[object, ...]]] = []
+    examples: dict[str, list[int]] = {name: [] for name in names}
+    paddings: dict[str, list[float]] = {name: [] for name in names}
     work: list[float] = []
-    pairs = zip(
-        batches(flags.packed_rows, True), batches(flags.batch_size, False), strict=True
-    )
-    for packed, padded in pairs:
+    of_width: dict[int, Batch] = {}
+    for padded in batches(flags.batch_size, pack=False):
         text = padded.inputs[:, len(soft) :]
         text = text[:, : int((text > 0).sum(axis=1).max())]
-        rounds.append({OURS: (packed,), THEIRS: (text, padded.targets)})
-        examples[OURS].append(int(packed.input_segments.max(axis=1).sum()))
-        examples[THEIRS].append(len(text))
-        paddings[OURS].append(padding_share(packed))
+        parts = as_by_default(padded, len(soft))
+        of_width |= {part.inputs.shape[1]: part for part in parts}
+        rounds.append({OURS: (parts,), THEIRS: (text, padded.targets)})
         lengths = len(soft) + np.count_nonzero(text, axis=1)
         work += [2 * small_t5.forward_flops(1, length, answer) for length in lengths]
-        tokens = lengths.sum()
-        paddings[THEIRS].append(1 - tokens / (text.size + len(soft) * len(text)))
+        used = lengths.sum()
+        for name, tokens in (
+            (OURS, sum(part.inputs.size for part in parts)),
+            (THEIRS, text.size + len(soft) * len(text)),
+        ):
+            examples[name].append(len(text))
+            paddings[name].append(1 - used / tokens)
+    if flags.packed_rows:
+        for sides, packed in zip(
+            rounds, batches(flags.packed_rows, pack=True), strict=True
+        ):
+            sides[PACKED] = (packed,)
+            examples[PACKED].append(int(packed.input_segments.max(axis=1).sum()))
+            paddings[PACKED].append(padding_share(packed))
     prompts = small_t5.draw_prompts(1, flags.prompt_length)
     sizes = (small_t5.SMALL.width, small_t5.SMALL.ffn_width)
-    with (
-        Side("our_side:prompt_step", folder, prompts, flags.remat) as ours,
-        Side("peft_side:prompt_step", folder, prompts) as theirs,
-        Side("our_side:matmul_rate", flags.batch_size * 256, *sizes) as floor,
-    ):
-        sides = {OURS: ours, THEIRS: theirs, FLOOR: floor}
+    ours = ("our_side:prompt_step", folder, prompts, flags.remat)
+    builds = {
+        **{name: ours for name in names if name != THEIRS},
+        THEIRS: ("peft_side:prompt_step", folder, prompts),
+        FLOOR: ("our_side:matmul_rate", flags.batch_size * 256, *sizes),
+    }
+    with contextlib.ExitStack() as stack:
+        sides = {n: stack.enter_context(Side(*build)) for n, build in builds.items()}
+        # Each width is compiled once, and its program kept: not in what is timed.
+        for part in of_width.values():
+            sides[OURS]((part,))
         answers = alternate(sides, rounds, WARMUPS)
     rate = statistics.median(answer.value for answer in answers.pop(FLOOR))
     speeds = {
@@ -156,18 +177,26 @@ def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
         )
 
 
+def as_by_default(batch: Batch, soft: int) -> tuple[Batch, ...]:
+    """Cuts a batch as a run does whose settings say nothing about it."""
+    rows = part_rows(len(batch.inputs), devices=1, backend="cpu")
+    return cut_in_parts(batch, rows, soft)
+
+
 def main() -> None:
     """Writes the model, and times one of the two cases."""
     parser = argparse.ArgumentParser(description="Time a step here and in PEFT.")
     parser.add_argument("--model", choices=MODELS, default="t5")
-    parser.add_argument("--batch_size", type=int, help="default: 8; of GPT-2, 16")
-    parser.add_argument("--packed_rows", type=int, default=4)
+    parser.add_argument(
+        "--batch_size", type=int, help="default: 8; of GPT-2, 16; of data, 32"
+    )
+    parser.add_argument("--packed_rows", type=int, default=0)
     parser.add_argument(
         "--input_length", type=int, help="default: 128; of GPT-2, 30; of data, 512"
     )
     parser.add_argument("--target_length", type=int, help="default: 8; of GPT-2, 10")
     parser.add_argument("--prompt_length", type=int, default=100)
-    parser.add_argument("--remat", choices=("none", "dots", "full"), default="none")
+    parser.add_argument("--remat", choices=("none", "dots", "full"), default="dots")
     parser.add_argument(
         "--settings",
         action="store_true",
@@ -184,7 +213,7 @@ def main() -> None:
         parser.error("--data is for --model=t5")
     causal = flags.model == "gpt2"
     shape = {
-        "batch_size": 16 if causal else 8,
+        "batch_size": 16 if causal else 8 if flags.data is None else 32,
         "input_length": 30 if causal else 128 if flags.data is None else 512,
         "target_length": 10 if causal else 8,
     }

@@ -18,6 +18,7 @@ from jaxprompt.prompts.prompt import Prompt, empty_prompt
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch
 from jaxprompt.train.optimizer import MODEL_TUNING, adafactor, adamw, train_only
+from jaxprompt.train.parts_step import make_parts_step
 from jaxprompt.train.step import init_state, make_train_step
 
 Remat = Literal["none", "dots", "full"]
@@ -42,18 +43,20 @@ def _without_ynnpack() -> None:
 
 def prompt_step(
     folder: Path, prompts: np.ndarray, remat: Remat, *, tuned: bool = True
-) -> Callable[[Batch], float]:
-    """Makes a prompt-tuning step: batch -> loss."""
+) -> Callable[[Batch | tuple[Batch, ...]], float]:
+    """Makes a prompt-tuning step: a batch, or its parts -> loss."""
     if tuned:
         _without_ynnpack()
     backbone, model = load(folder, remat=remat)
     tx = train_only(adafactor(0.3))
     params = {"model": model, "prompt": Prompt(jnp.asarray(prompts))}
     state, frozen = init_state(params, tx)
-    train_step = make_train_step(backbone, tx, z_loss=0.0)
+    of_whole = make_train_step(backbone, tx, z_loss=0.0)
+    of_parts = make_parts_step(backbone, tx, z_loss=0.0)
 
-    def step(batch: Batch) -> float:
+    def step(batch: Batch | tuple[Batch, ...]) -> float:
         nonlocal state
+        train_step = of_parts if isinstance(batch, tuple) else of_whole
         state, metrics = train_step(state, frozen, batch)
         jax.block_until_ready(state)
         return float(metrics["loss"])
@@ -63,7 +66,7 @@ def prompt_step(
 
 def untuned_prompt_step(
     folder: Path, prompts: np.ndarray, remat: Remat
-) -> Callable[[Batch], float]:
+) -> Callable[[Batch | tuple[Batch, ...]], float]:
     """Does the same with XLA's defaults."""
     return prompt_step(folder, prompts, remat, tuned=False)
 

@@ -14,6 +14,9 @@ STEP = 64
 MOST = 8
 """Most widths that one model is compiled for."""
 
+_PART_ROWS = 8
+"""Rows of a part of a batch on one CPU."""
+
 
 def step_of(full: int, most: int = MOST) -> int:
     """Returns the distance between widths that makes at most so many of them.
@@ -34,6 +37,21 @@ def fitting_width(longest: int, step: int, full: int) -> int:
         full: The largest width.
     """
     return min(max(-(-longest // step), 1) * step, full)
+
+
+def part_rows(count: int, *, devices: int, backend: str) -> int:
+    """Returns how many rows the parts of a batch should have, where nothing is said.
+
+    On a CPU, 8 for each device that splits the batch: less padding, and every product
+    is large enough. An accelerator takes the whole batch at once.
+
+    Args:
+        count: Rows of the batch.
+        devices: Devices that split it.
+        backend: "cpu", "gpu" or "tpu".
+    """
+    rows = _PART_ROWS * devices
+    return count if backend != "cpu" or count % rows else rows
 
 
 def cut_to_longest(batch: Batch, soft: int = 0) -> Batch:
