@@ -140,7 +140,7 @@ class Run:
         model = dataclasses.replace(
             self.model, embeddings="random", remat=Model.remat, dropout=0.0
         )
-        data = dataclasses.replace(self.data, cut=Data.cut)
+        data = dataclasses.replace(self.data, cut=True, part_rows=None)
         return dataclasses.replace(
             self,
             model=model,

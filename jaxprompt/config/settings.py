@@ -137,6 +137,11 @@ class Data:
             input, to one of a few widths: the same update in less time. With dropout,
             whose masks are drawn for every position, and on several hosts, which would
             have to agree, it is not.
+        part_rows: Rows of the parts that such a batch is sorted into by length, each
+            cut to its own longest input; 0 for whole batches. None takes 8 for each
+            device on a CPU, and whole batches elsewhere, for a model that folds
+            prompts (once a step), and for texts of at most 64 tokens. Where the model
+            trains, or `Optimizer.accumulate` splits batches, they are whole.
         shift_to: Tasks that what was trained is scored on too, without any further
             training and without a say in which step is best: domain shift. Their
             label words must be those of the task.
@@ -151,11 +156,14 @@ class Data:
     test_split: str | None = None
     pack: bool = False
     cut: bool = True
+    part_rows: int | None = None
     shift_to: Sequence[OfficialTask | OwnTask] = ()
     shift_split: str = "validation"
 
     def __post_init__(self) -> None:
         Lengths(self.input_length, self.target_length)  # It refuses those below 1.
+        if self.part_rows is not None and self.part_rows < 0:
+            raise ValueError(f"part_rows {self.part_rows}: use 0 or more")
         check_tokens("input_length", self.input_length)
         check_tokens("target_length", self.target_length)
         for task in self.shift_to:

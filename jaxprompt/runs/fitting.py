@@ -2,35 +2,34 @@
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxprompt.data.rows.bank import Member, bank_batches
-from jaxprompt.data.rows.mixture import mixed_batches
 from jaxprompt.data.rows.order import examples_of
 from jaxprompt.data.rows.position import Position
-from jaxprompt.data.rows.widths import cut_to_longest
 from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.trained import expanded
 from jaxprompt.runs.keep.workdir import CHECKPOINTS
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.shapes import Batch, Params, unpacked_batch
-from jaxprompt.sharding import fetch, host_share
+from jaxprompt.runs.ready.training_batches import parts_of_batch, training_batches
+from jaxprompt.shapes import Params, unpacked_batch
+from jaxprompt.sharding import fetch
 from jaxprompt.terminal import say
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.loop import Positions, Validation, fit
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.optimizer import MASKS
+from jaxprompt.train.parts_step import make_parts_step
 from jaxprompt.train.progress import MemberProgress, Progress
-from jaxprompt.train.step import TrainState, init_state, make_train_step
+from jaxprompt.train.step import TrainState, TrainStep, init_state, make_train_step
 
 
 class Best(NamedTuple):
@@ -61,7 +60,7 @@ def check_training(job: Job, start: Prompt) -> None:
     """
     run = job.run
     starts = tuple(Position() for _ in range(run.num_members))
-    stream = _batches(job, start.length)(starts)
+    stream = training_batches(job, start.length)(starts)
     if run.data.pack:  # Only packing tells how many rows there are.
         next(stream)
     lengths = job.training_lengths(start.length)
@@ -97,14 +96,7 @@ def fit_best(
         train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     run, pace, members = job.run, job.run.pace, job.run.num_members
-    train_step = make_train_step(
-        job.frozen.backbone,
-        tx,
-        freeze=MASKS[run.trains],
-        seeds=[seed for _, seed in job.members][:members],
-        z_loss=run.optimizer.z_loss,
-        accumulate=run.optimizer.accumulate,
-    )
+    train_step = _step(job, tx)
     params = job.frozen.join(job.reparametrised(start))
     state, frozen = init_state(params, tx, MASKS[run.trains])
     progress = Progress(tuple(MemberProgress() for _ in range(members)))
@@ -130,7 +122,7 @@ def fit_best(
             state,
             frozen,
             train_step,
-            _batches(job, start.length),
+            training_batches(job, start.length),
             pace,
             batch_size=run.batch_size * members,
             progress=progress,
@@ -149,45 +141,24 @@ def fit_best(
     return Best(expanded({**frozen, **trained}), steps, progress.seconds)
 
 
+def _step(job: Job, tx: optax.GradientTransformationExtraArgs) -> TrainStep:
+    """Compiles the step of the job's batches, which may come in parts."""
+    run, backbone, freeze = job.run, job.frozen.backbone, MASKS[job.run.trains]
+    z_loss = run.optimizer.z_loss
+    if parts_of_batch(job):
+        return make_parts_step(backbone, tx, freeze=freeze, z_loss=z_loss)
+    return make_train_step(
+        backbone,
+        tx,
+        freeze=freeze,
+        seeds=[seed for _, seed in job.members][: run.num_members],
+        z_loss=z_loss,
+        accumulate=run.optimizer.accumulate,
+    )
+
+
 def _bank(members: int) -> str:
     return f" ({members} prompts at once)" if members > 1 else ""
-
-
-def _batches(
-    job: Job, length: int
-) -> Callable[[Positions], Iterator[tuple[Batch, Positions]]]:
-    """Returns this host's share of the run's batches, from any position on."""
-    run, data = job.run, job.run.data
-    shard = host_share(job.frozen.mesh)
-    options: dict[str, Any] = {
-        "batch_size": run.batch_size // shard[1],
-        "pack": data.pack,
-        "shard": shard,
-    }
-    lengths = job.training_lengths(length)
-    cuts = data.cut and not data.pack and not run.model.dropout and shard[1] == 1
-
-    def stream(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
-        if run.trains == "model":
-            mixed = mixed_batches(
-                job.tasks,
-                data.train_split,
-                lengths,
-                seed=run.seed,
-                start=starts[0],
-                **options,
-            )
-            return ((batch, (position,)) for batch, position in mixed)
-        bank = [Member(job.tasks[place], seed) for place, seed in job.members]
-        soft_ids = job.frozen.soft_ids(length)
-        return bank_batches(
-            bank, data.train_split, lengths, soft_ids, starts, **options
-        )
-
-    def cut(starts: Positions) -> Iterator[tuple[Batch, Positions]]:
-        return ((cut_to_longest(batch), seen) for batch, seen in stream(starts))
-
-    return cut if cuts else stream
 
 
 def _inputs(job: Job) -> dict[str, str]:

@@ -26,6 +26,9 @@ from jaxprompt.train.stopped import Stopped
 Positions = tuple[Position, ...]
 """Where in the data each member of the bank is."""
 
+Rows = Batch | tuple[Batch, ...]
+"""A batch, whole or in parts."""
+
 
 class Validation(NamedTuple):
     """What an evaluation found.
@@ -49,7 +52,7 @@ def fit(
     state: TrainState,
     frozen: Params,
     train_step: TrainStep,
-    batches: Callable[[Positions], Iterator[tuple[Batch, Positions]]],
+    batches: Callable[[Positions], Iterator[tuple[Rows, Positions]]],
     pace: Pace,
     *,
     batch_size: int,
@@ -57,7 +60,7 @@ def fit(
     evaluate: Callable[[Params], Validation] | None = None,
     checkpoints: Checkpoints | None = None,
     log: MetricLog | None = None,
-    place: Callable[[Batch], Batch] = jax.device_put,
+    place: Callable[[Rows], Rows] = jax.device_put,
     name_batch: Callable[[TrainState, Positions], str] = _name_batch,
     show_bar: bool = True,
 ) -> tuple[TrainState, Progress]:
@@ -66,7 +69,7 @@ def fit(
     Args:
         state: Where to start; donated.
         frozen: The frozen part of the joined tree; only read.
-        train_step: From `make_train_step`.
+        train_step: From `make_train_step`, or `make_parts_step` for batches in parts.
         batches: From the members' data positions to an endless iterator of (batch,
             positions after it).
         pace: How long, and how often to log, evaluate and save.
@@ -119,7 +122,8 @@ def fit(
             state, metrics = train_step(state, frozen, place(batch))
             step += 1
             progress = progress.moved(positions)
-            window.add(metrics, padding_share(batch), positions)
+            parts = batch if isinstance(batch, tuple) else (batch,)
+            window.add(metrics, padding_share(*parts), positions)
             bar.update(batch_size)
 
             last = step == pace.steps

@@ -235,14 +235,18 @@ def _one_ahead(items: Iterator[Any]) -> Iterator[Any]:
         yield item
 
 
-def padding_share(batch: Batch) -> float:
+def padding_share(*parts: Batch) -> float:
     """Returns the share of a batch's source tokens that are padding, 0 to 1.
 
     Of the target tokens where there is no source, as in next-token prediction.
+
+    Args:
+        *parts: The batch, or all parts of it.
     """
-    source = np.asarray(batch.input_segments)
-    segments = source if source.any() else np.asarray(batch.target_segments)
-    return float(np.mean(segments == 0))
+    sources = [np.asarray(part.input_segments) for part in parts]
+    if not any(source.any() for source in sources):
+        sources = [np.asarray(part.target_segments) for part in parts]
+    return sum(np.sum(x == 0) for x in sources) / sum(x.size for x in sources)
 
 
 def _check(batch_size: int) -> None:

@@ -9,6 +9,7 @@ from jaxprompt.report.results.rows import COMPARED, members_of, method_of
 
 FREE = {
     "Data.cut",
+    "Data.part_rows",
     "Data.task",
     "Data.shift_to",
     "Data.shift_split",

@@ -17,8 +17,8 @@ from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack, unstack
 from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
 from jaxprompt.prompts.trained import Trained, join_members
 from jaxprompt.runs.ready.frozen import Frozen
-from jaxprompt.shapes import Batch
 from jaxprompt.sharding import place_batch
+from jaxprompt.train.loop import Rows
 
 _SHORT_INPUT = 16
 """Tokens of a short example: as many of these fill a packed row."""
@@ -81,7 +81,7 @@ class Job:
             longest = max(longest, int(np.count_nonzero(ids, axis=1).max()))
         return dataclasses.replace(lengths, targets=longest)
 
-    def place_training_batch(self, batch: Batch) -> Batch:
+    def place_training_batch(self, batch: Rows) -> Rows:
         """Moves this host's rows of a batch of all members to the devices."""
         return place_batch(batch, self.frozen.mesh, self.run.num_members)
 

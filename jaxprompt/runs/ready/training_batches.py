@@ -1,0 +1,91 @@
+"""The batches of a job's training: this host's rows, cut to what they need."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from jaxprompt.data.rows.bank import Member, bank_batches
+from jaxprompt.data.rows.mixture import mixed_batches
+from jaxprompt.data.rows.widths import STEP, cut_in_parts, cut_to_longest, part_rows
+from jaxprompt.runs.ready.job import Job
+from jaxprompt.shapes import Batch
+from jaxprompt.sharding import DATA, host_share
+from jaxprompt.train.loop import Positions, Rows
+
+
+def training_batches(
+    job: Job, length: int
+) -> Callable[[Positions], Iterator[tuple[Rows, Positions]]]:
+    """Makes the way from positions in the data to this host's share of the batches.
+
+    Args:
+        job: What trains, and on what.
+        length: Prompt length P, in tokens.
+
+    Returns:
+        A function that raises ValueError, before any batch, for data that does not
+        fit. Batches come in parts where `parts_of_batch` says so.
+    """
+    soft = len(job.frozen.soft_ids(length))
+    rows = parts_of_batch(job)
+
+    def stream(starts: Positions) -> Iterator[tuple[Rows, Positions]]:
+        whole = _whole_batches(job, length, starts)
+        if not _cuts(job):
+            return whole
+        if rows:
+            return ((cut_in_parts(batch, rows, soft), seen) for batch, seen in whole)
+        return ((cut_to_longest(batch, soft), seen) for batch, seen in whole)
+
+    return stream
+
+
+def parts_of_batch(job: Job) -> int:
+    """Returns how many rows each part of a batch has; 0 where batches are whole.
+
+    Raises:
+        ValueError: If the parts that are asked for do not divide a batch.
+    """
+    run, asked = job.run, job.run.data.part_rows
+    count = run.batch_size * run.num_members
+    devices = job.frozen.mesh.shape[DATA]
+    if asked and (count % asked or asked % devices):
+        raise ValueError(
+            f"Data.part_rows {asked} for {count} rows on {devices} devices: use a "
+            "divisor of the rows that the devices divide, or 0 for whole batches"
+        )
+    if not _cuts(job) or run.trains == "model" or run.optimizer.accumulate > 1:
+        return 0
+    if asked is None:
+        # A prompt that folds would be folded for each part, and not once a step; and
+        # where all rows have one width, parts win nothing.
+        if job.frozen.backbone.folds or run.data.input_length <= STEP:
+            return 0
+        asked = part_rows(count, devices=devices, backend=jax.default_backend())
+    return 0 if asked == count else asked
+
+
+def _cuts(job: Job) -> bool:
+    data, hosts = job.run.data, host_share(job.frozen.mesh)[1]
+    return data.cut and not data.pack and not job.run.model.dropout and hosts == 1
+
+
+def _whole_batches(
+    job: Job, length: int, starts: Positions
+) -> Iterator[tuple[Batch, Positions]]:
+    run, data = job.run, job.run.data
+    shard = host_share(job.frozen.mesh)
+    lengths = job.training_lengths(length)
+    options: dict[str, Any] = {
+        "batch_size": run.batch_size // shard[1],
+        "pack": data.pack,
+        "shard": shard,
+    }
+    if run.trains == "model":
+        options |= {"seed": run.seed, "start": starts[0]}
+        mixed = mixed_batches(job.tasks, data.train_split, lengths, **options)
+        return ((batch, (position,)) for batch, position in mixed)
+    bank = [Member(job.tasks[place], seed) for place, seed in job.members]
+    soft_ids = job.frozen.soft_ids(length)
+    return bank_batches(bank, data.train_split, lengths, soft_ids, starts, **options)
