@@ -39,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     )
     return Run(
         model=Model(name="model"),
-        data=Data(task=task, input_length=140, target_length=8),
+        data=Data(task=task, input_length=220, target_length=8),
         prompt=PromptStart(length=6, init="vocabulary"),
         pace=Pace(steps=2, evaluate_every=0, log_every=1),
         evaluation=Evaluation(method="rank", batch_size=8, num_examples=8),
