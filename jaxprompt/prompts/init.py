@@ -1,26 +1,58 @@
 """How a prompt starts: random, sampled vocabulary, class labels, text, or a file."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxprompt.models.prefix import Site, SiteName
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt
 
-METHODS = (
-    "uniform",
-    "xavier_uniform",
-    "normal",
-    "vocabulary",
-    "class_labels",
-    "text",
-    "file",
-)
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What soft tokens may start from; see `init_prompt`.
+
+    Attributes:
+        key: Typed PRNG key.
+        table: Embedding table of the frozen model.
+        length: Prompt length P, in tokens.
+        low: Lower end of a uniform range.
+        high: Upper end of it, excluded.
+        stddev: Standard deviation of a normal draw.
+        top: Most frequent tokens to sample from.
+        words: Class-label words.
+        text: A text.
+        file: A prompt file.
+        encode: Text to token ids without end-of-sequence.
+    """
+
+    key: jax.Array
+    table: Table
+    length: int
+    low: float = -0.5
+    high: float = 0.5
+    stddev: float = 0.5
+    top: int = 5000
+    words: Sequence[str] = ()
+    text: str = ""
+    file: str | Path = ""
+    encode: Callable[[str], Sequence[int]] | None = None
+
+    @property
+    def width(self) -> int:
+        """Model width D."""
+        return self.table.shape[1]
+
+
+Initialiser = Callable[[Start], Float[Array, "P D"]]
+"""Makes the rows that a prompt starts from."""
 
 
 def init_prompt(
@@ -76,41 +108,76 @@ def init_prompt(
     """
     if length < 1:
         raise ValueError(f"prompt length {length}: a trained prompt has 1 or more rows")
-    width = table.shape[1]
-    match method:
-        case "uniform":
-            if not low < high:
-                raise ValueError(
-                    f"uniform initialisation from {low} to {high}: low must be less "
-                    "than high"
-                )
-            rows = jax.random.uniform(key, (length, width), minval=low, maxval=high)
-        case "xavier_uniform":
-            rows = jax.nn.initializers.xavier_uniform()(key, (length, width))
-        case "normal":
-            if stddev <= 0:
-                raise ValueError(
-                    f"normal initialisation: stddev {stddev} is not over 0"
-                )
-            rows = stddev * jax.random.normal(key, (length, width))
-        case "vocabulary":
-            rows = _sample_rows(key, table, length, top)
-        case "class_labels":
-            means = [
-                _embed_text(encode, word, table, method).mean(axis=0)
-                for word in _required(words, method)
-            ]
-            rows = _fill(key, table, jnp.stack(means), length, top, method)
-        case "text":
-            start = _embed_text(encode, _required(text, method), table, method)
-            rows = _fill(key, table, start, length, top, method)
-        case "file":
-            return start_from_file(file, width, length)
-        case _:
-            raise ValueError(
-                f"unknown prompt initialisation {method!r}: use one of {list(METHODS)}"
-            )
-    return make_prompt(rows)
+    if method not in METHODS:
+        raise ValueError(
+            f"unknown prompt initialisation {method!r}: use one of {list(METHODS)}"
+        )
+    start = Start(
+        key=key,
+        table=table,
+        length=length,
+        low=low,
+        high=high,
+        stddev=stddev,
+        top=top,
+        words=words,
+        text=text,
+        file=file,
+        encode=encode,
+    )
+    return make_prompt(METHODS[method](start))
+
+
+def _uniform(start: Start) -> jax.Array:
+    low, high = start.low, start.high
+    if not low < high:
+        raise ValueError(
+            f"uniform initialisation from {low} to {high}: low must be less than high"
+        )
+    shape = (start.length, start.width)
+    return jax.random.uniform(start.key, shape, minval=low, maxval=high)
+
+
+def _xavier_uniform(start: Start) -> jax.Array:
+    draw = jax.nn.initializers.xavier_uniform()
+    return draw(start.key, (start.length, start.width))
+
+
+def _normal(start: Start) -> jax.Array:
+    if start.stddev <= 0:
+        raise ValueError(f"normal initialisation: stddev {start.stddev} is not over 0")
+    return start.stddev * jax.random.normal(start.key, (start.length, start.width))
+
+
+def _vocabulary(start: Start) -> jax.Array:
+    return _sample_rows(start, start.length)
+
+
+def _class_labels(start: Start) -> jax.Array:
+    words = _required(start.words, "class_labels")
+    means = [_embed(start, word, "class_labels").mean(axis=0) for word in words]
+    return _fill(start, jnp.stack(means), "class_labels")
+
+
+def _text(start: Start) -> jax.Array:
+    rows = _embed(start, _required(start.text, "text"), "text")
+    return _fill(start, rows, "text")
+
+
+def _file(start: Start) -> jax.Array:
+    return start_from_file(start.file, start.width, start.length).rows[0]
+
+
+METHODS: dict[str, Initialiser] = {
+    "uniform": _uniform,
+    "xavier_uniform": _xavier_uniform,
+    "normal": _normal,
+    "vocabulary": _vocabulary,
+    "class_labels": _class_labels,
+    "text": _text,
+    "file": _file,
+}
+"""Name -> initialiser. A program may add its own: see docs/extending.md."""
 
 
 def init_deep(
@@ -175,31 +242,24 @@ def _take(table: Table, ids: Sequence[int] | jax.Array) -> jax.Array:
     return jnp.asarray(look_up(table, jnp.asarray(ids)), jnp.float32)
 
 
-def _sample_rows(key: jax.Array, table: Table, count: int, top: int) -> jax.Array:
-    population = min(top, table.shape[0])
+def _sample_rows(start: Start, count: int) -> jax.Array:
+    population = min(start.top, start.table.shape[0])
     if count > population:
         raise ValueError(
             f"{count} prompt rows cannot be sampled without replacement from the "
             f"{population} most frequent tokens: use a shorter prompt or a larger top"
         )
-    return _take(table, jax.random.permutation(key, population)[:count])
+    return _take(start.table, jax.random.permutation(start.key, population)[:count])
 
 
-def _fill(
-    key: jax.Array,
-    table: Table,
-    start: jax.Array,
-    length: int,
-    top: int,
-    method: str,
-) -> jax.Array:
-    if len(start) > length:
+def _fill(start: Start, rows: jax.Array, method: str) -> jax.Array:
+    """Puts sampled rows behind these, up to the prompt's length."""
+    if len(rows) > start.length:
         raise ValueError(
-            f"{method} initialisation needs {len(start)} rows, but the prompt length "
-            f"is {length}: use a length of at least {len(start)}"
+            f"{method} initialisation needs {len(rows)} rows, but the prompt length "
+            f"is {start.length}: use a length of at least {len(rows)}"
         )
-    rest = _sample_rows(key, table, length - len(start), top)
-    return jnp.concatenate([start, rest])
+    return jnp.concatenate([rows, _sample_rows(start, start.length - len(rows))])
 
 
 def _required(value: Any, method: str) -> Any:
@@ -212,23 +272,20 @@ def _required(value: Any, method: str) -> Any:
     return value
 
 
-def _embed_text(
-    encode: Callable[[str], Sequence[int]] | None,
-    text: str,
-    table: Table,
-    method: str,
-) -> jax.Array:
-    if encode is None:
+def _embed(start: Start, text: str, method: str) -> jax.Array:
+    """Returns the row of each token of a text."""
+    if start.encode is None:
         raise ValueError(f"{method} initialisation needs encode, from text to ids")
-    ids = list(encode(text))
+    ids = list(start.encode(text))
     if not ids:
         raise ValueError(f"{method} initialisation: {text!r} has no tokens")
-    if max(ids) >= table.shape[0]:
+    rows = start.table.shape[0]
+    if max(ids) >= rows:
         raise ValueError(
             f"{method} initialisation: {text!r} has token {max(ids)}, but the model "
-            f"has {table.shape[0]}: this is another model's vocabulary"
+            f"has {rows}: this is another model's vocabulary"
         )
-    return _take(table, ids)
+    return _take(start.table, ids)
 
 
 def start_from_file(

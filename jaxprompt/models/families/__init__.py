@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Union
 
 from jaxprompt.models.backbone import Backbone
@@ -21,7 +20,7 @@ from jaxprompt.models.families import (
 from jaxprompt.models.families.family import Family
 from jaxprompt.quoting import quoted
 
-FAMILIES: tuple[Family, ...] = (
+FAMILIES: list[Family] = [
     t5.FAMILY,
     gpt2.FAMILY,
     llama.FAMILY,
@@ -33,7 +32,7 @@ FAMILIES: tuple[Family, ...] = (
     phi3.FAMILY,
     olmo2.FAMILY,
     smollm3.FAMILY,
-)
+]
 
 CONFIGS: tuple[type[Config], ...] = tuple(family.config for family in FAMILIES)
 """The class of each family's sizes and switches."""
@@ -44,10 +43,30 @@ else:
     AnyConfig = Union[CONFIGS]  # noqa: UP007 - it has as many members as families
 """The type of a setting that takes any of them."""
 
-PUBLISHED: Mapping[str, Config] = MappingProxyType(
-    {name: config for family in FAMILIES for name, config in family.published.items()}
-)
+PUBLISHED: dict[str, Config] = {
+    name: config for family in FAMILIES for name, config in family.published.items()
+}
 """Hub name -> sizes of all models whose sizes are known without it."""
+
+
+def register_family(family: Family) -> None:
+    """Adds a family that this package does not have; see docs/extending.md.
+
+    Args:
+        family: The family. Its config.json names a `model_type` of its own.
+
+    Raises:
+        ValueError: If there is one of its name, its config or its `model_type`.
+    """
+    for other in FAMILIES:
+        shared = {*other.hugging_face.model_types} & {*family.hugging_face.model_types}
+        if shared or other.name == family.name or other.config is family.config:
+            raise ValueError(
+                f"family {family.name} shares its name, its config or a model_type "
+                f"with {other.name}: give it its own"
+            )
+    FAMILIES.append(family)
+    PUBLISHED.update(family.published)
 
 
 def family_of(config: Config) -> Family:
