@@ -82,7 +82,7 @@ def test_logits_behind_a_prefix_equal_pytorch(loaded):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@some("llama3", "qwen3", "gemma2")
+@some("llama3", "gemma2")
 def test_bfloat16_is_off_by_no_more_than_in_pytorch(loaded):
     backbone, params, arrays = loaded
     half = dataclasses.replace(backbone, dtype="bfloat16")
@@ -94,7 +94,7 @@ def test_bfloat16_is_off_by_no_more_than_in_pytorch(loaded):
     assert 0 < error < 1.2 * arrays["bfloat16_error"]
 
 
-@some("qwen3", "gemma2")
+@some("qwen3")
 def test_int8_scores_are_those_of_the_rounded_weights(loaded):
     backbone, params, _ = loaded
     int8 = quantise(params)
@@ -131,7 +131,7 @@ def first_row(backbone, params, arrays):
     return joined, jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), batch)
 
 
-@some("llama3", "qwen2_sliding", "gemma3_linear", "smollm3")
+@some("qwen2_sliding", "gemma3_linear")
 def test_greedy_steps_equal_pytorch(loaded):
     arrays = loaded[-1]
     length = arrays["greedy"].shape[1]

@@ -40,6 +40,11 @@ def score(backbone, params, x, segments, prefix=None):
     return backbone.logits(params, *none, x, segments, prefix=prefix)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def fold(backbone, params, rows, members):
+    return Prefix(*backbone.fold(params, rows), members)
+
+
 @pytest.fixture(scope="module")
 def model():
     """Layers that slide and one that does not, whose positions turn otherwise."""
@@ -84,7 +89,7 @@ def test_a_folded_prompt_is_the_prompt_in_front_with_its_gradient(model):
 
 def test_packed_texts_behind_a_prompt_score_as_each_alone(model):
     backbone, params = model
-    prefix = Prefix(*backbone.fold(params, ROWS), MEMBERS)
+    prefix = fold(backbone, params, ROWS, MEMBERS)
     expected = score(backbone, params, WORDS, ones(2, TEXT), prefix)
     # Member 0's text, twice in one row, the padding in between; another's in the other.
     x = jnp.concatenate([WORDS[1:], WORDS[:1], WORDS[1:]], axis=1)
@@ -108,7 +113,7 @@ def test_a_prompt_of_words_scores_as_the_words(model):
     table = backbone.table(params)
     ids = jnp.array([[7, 21, 3, 50, 9], [11, 4, 4, 30, 2]])
     words = table[jnp.array([[5, 6, 40, 8, 30, 1, 2], [12, 9, 8, 3, 2, 2, 7]])]
-    prefix = Prefix(*backbone.fold(params, table[ids]), jnp.arange(2))
+    prefix = fold(backbone, params, table[ids], jnp.arange(2))
     found = score(backbone, params, words, ones(2, TEXT), prefix)
     x = jnp.concatenate([table[ids], words], axis=1)
     expected = score(backbone, params, x, ones(2, FRONT + TEXT))[:, FRONT:]
@@ -125,7 +130,7 @@ def test_a_folded_prompt_leaves_a_window_and_a_deep_one_does_not(in_front):
         logits = score(backbone, params, WORDS, ones(2, TEXT), prefix)
         return jnp.square(logits[:, :, 1:60]).sum(axis=(0, 2))
 
-    gradient = jax.jacrev(last)(draw(1, 2, FRONT, 2, 8))
+    gradient = jax.jit(jax.jacrev(last))(draw(1, 2, FRONT, 2, 8))
     felt = np.abs(gradient).sum(axis=(1, 2, 4, 5)) > 0  # [token, prompt]
     position = FRONT + np.arange(TEXT)[:, None]
     near = position - np.arange(FRONT)[None] < WINDOW

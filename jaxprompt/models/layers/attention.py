@@ -179,17 +179,18 @@ def _scores(
     rows, length, heads, width = queries.shape
     others, groups = part.keys.shape[-3:-1]
     shared = heads // groups
-    # The query heads of one key head are more queries of it.
+    # The query heads of one key head are more queries of it: one head behind the other,
+    # so that the scores, which are the largest array, come in the order of heads.
     split = queries.reshape(rows, length, groups, shared, width)
-    queries_BNGK = split.swapaxes(2, 3).reshape(rows, length * shared, groups, width)
+    split = jnp.moveaxis(split, 3, 1)
+    queries_BNGK = split.reshape(rows, shared * length, groups, width)
     product = "bngk,sgk->bgns" if part.keys.ndim == 3 else "bngk,bsgk->bgns"
     scores_BGNS = scale * jnp.einsum(
         product, queries_BNGK, part.keys, preferred_element_type=jnp.float32
     )
     if cap is not None:
         scores_BGNS = cap * jnp.tanh(scores_BGNS / cap)
-    split = scores_BGNS.reshape(rows, groups, length, shared, others)
-    scores_BHTS = split.swapaxes(2, 3).reshape(rows, heads, length, others)
+    scores_BHTS = scores_BGNS.reshape(rows, heads, length, others)
     if part.bias is not None:
         scores_BHTS += part.bias if part.bias.ndim == 4 else part.bias[None]
     return scores_BHTS if part.mask is None else scores_BHTS + part.mask[:, None]
@@ -199,12 +200,11 @@ def _mix(weights: Float[Array, "B H T S"], values: Array) -> Float[Array, "B T H
     rows, heads, length, others = weights.shape
     groups, width = values.shape[-2:]
     shared = heads // groups
-    split = weights.reshape(rows, groups, shared, length, others)
-    weights_BGNS = split.swapaxes(2, 3).reshape(rows, groups, length * shared, others)
+    weights_BGNS = weights.reshape(rows, groups, shared * length, others)
     product = "bgns,sgk->bngk" if values.ndim == 3 else "bgns,bsgk->bngk"
     mixed_BNGK = jnp.einsum(product, weights_BGNS, values)
-    split = mixed_BNGK.reshape(rows, length, shared, groups, width)
-    return split.swapaxes(2, 3).reshape(rows, length, heads, width)
+    split = mixed_BNGK.reshape(rows, shared, length, groups, width)
+    return jnp.moveaxis(split, 1, 3).reshape(rows, length, heads, width)
 
 
 class Attention(nn.Module):
