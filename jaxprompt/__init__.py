@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from jaxprompt.evaluate.score import make_predict
     from jaxprompt.models.load import load
     from jaxprompt.models.weights.save import save
-    from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
+    from jaxprompt.prompts.file import load_prompt, save_prompt
     from jaxprompt.prompts.init import init_prompt
     from jaxprompt.prompts.join import embed, row_ids
     from jaxprompt.prompts.prompt import Prompt, stack, unstack
+    from jaxprompt.prompts.provenance import check_backbone
     from jaxprompt.prompts.soft_ids import prefix
     from jaxprompt.shapes import Batch
     from jaxprompt.sharding import make_mesh, place
@@ -37,10 +38,11 @@ _HOMES = {
     "evaluate.score": ("make_predict",),
     "models.load": ("load",),
     "models.weights.save": ("save",),
-    "prompts.file": ("check_backbone", "load_prompt", "save_prompt"),
+    "prompts.file": ("load_prompt", "save_prompt"),
     "prompts.init": ("init_prompt",),
     "prompts.join": ("embed", "row_ids"),
     "prompts.prompt": ("Prompt", "stack", "unstack"),
+    "prompts.provenance": ("check_backbone",),
     "prompts.soft_ids": ("prefix",),
     "shapes": ("Batch",),
     "sharding": ("make_mesh", "place"),

@@ -10,7 +10,7 @@ from jaxprompt.quoting import cut, visible
 
 if TYPE_CHECKING:
     from jaxprompt.config import Run
-    from jaxprompt.prompts.file import Provenance
+    from jaxprompt.prompts.provenance import Provenance
 
 DEFAULTS = "gin/runs/prompt_tuning.gin"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from jaxprompt.prompts.file import Provenance, write_prompt
+from jaxprompt.prompts.file import write_prompt
 from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.provenance import Provenance
 
 RUN = "gin/runs/prompt_tuning.gin"
 SWEEP = "gin/recipes/lester2021/figure3a_prompt_length.gin"

@@ -8,8 +8,9 @@ import pytest
 
 from jaxprompt.cli import main
 from jaxprompt.configure import configure
-from jaxprompt.prompts.file import Provenance, write_prompt
+from jaxprompt.prompts.file import write_prompt
 from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.provenance import Provenance
 
 FILES = ["gin/runs/prompt_tuning.gin", "gin/tasks/own.gin"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.provenance import Provenance
 
 
 @dataclass(frozen=True)

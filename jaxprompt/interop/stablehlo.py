@@ -17,7 +17,7 @@ from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.stablehlo_readme import readme
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.file import Provenance
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Params, unpacked_batch
 

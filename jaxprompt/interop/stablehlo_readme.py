@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxprompt.prompts.file import Provenance
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.text.markdown import markdown
 
 _ABOUT = """\

@@ -4,9 +4,8 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,91 +14,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from jaxprompt.atomic import write_atomically
-from jaxprompt.json_file import parse_json_object
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.families import family_of
-from jaxprompt.models.fingerprint import is_of_every_weight
 from jaxprompt.models.prefix import SiteName
 from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt
-from jaxprompt.quoting import cut, quoted_path, visible
+from jaxprompt.prompts.provenance import (
+    HEADER,
+    VERSION,
+    Provenance,
+    read_header,
+)
+from jaxprompt.quoting import quoted_path
 
-VERSION = 2
-"""Of the files that are written. Those of version 1 held soft tokens alone."""
-
-_PROMPT, _START, _HEADER = "prompt", "start", "jaxprompt"
+_PROMPT, _START = "prompt", "start"
 _FIRST_NAMES: Mapping[str, str] = {_PROMPT: f"{_PROMPT}/rows", _START: f"{_START}/rows"}
 """Name of a tensor in version 1 -> its name since."""
 
 _AXES = {"rows": "[P, D]", "keys": "[N, P, G, K]", "values": "[N, P, G, K]"}
 """What a tensor's name ends in -> its axes. In a file no member has an axis M."""
-_PACKAGES = ("jaxprompt", "jax", "flax", "optax", "transformers", "t5")
-
-
-def installed_versions() -> dict[str, str]:
-    """Returns the versions of the libraries that shape a result."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """Where a prompt comes from; stored in its file, so that it explains itself.
-
-    Attributes:
-        backbone: Name or folder of the frozen model that it was trained on.
-        revision: Commit of the model on the Hub; None for a folder.
-        fingerprint: Identity of the model's weights, from `models.fingerprint`; empty
-            if they were never seen, as of a prompt of another program. Without "2:" in
-            front it is of version 1, which saw the embeddings and the norms only.
-        length: Soft tokens P; 0 for none.
-        width: Model width D.
-        sites: Of each site with keys and values, their "layers" N, "length" P,
-            "kv_heads" G and "head_width" K, and "used": the numbers of the layers that
-            attend to them, from 0.
-        head: What turns the model's states into answers; "words" is the model itself.
-        answering: What answers need besides the model and the prompt: the task's
-            template, label words and metrics, the lengths and the method; see
-            `config.answering`. Empty if that is not known.
-        task: Name of the task.
-        metric: Metrics whose mean is the score, joined by "+".
-        score: Their mean on the split that the run was scored on, on the metrics' own
-            scale.
-        step: Training steps that it has seen.
-        seed: Seed of the initialisation, the data order and the dropout.
-        init: How it was initialised, one of `init.METHODS`.
-        config: The run's gin configuration, enough to evaluate the prompt again.
-        source: Form and name of another program's file that it was read from.
-        causal: Whether the frozen model has a decoder only; None if that is not known,
-            as of a prompt of another program for a model that was not there.
-        family: What the frozen model's family is called, as "Llama"; empty if that is
-            not known.
-        versions: Library versions, by package.
-    """
-
-    backbone: str
-    revision: str | None
-    fingerprint: str
-    length: int
-    width: int
-    task: str = ""
-    metric: str = ""
-    score: float | None = None
-    step: int = 0
-    seed: int | None = None
-    init: str = ""
-    config: str = ""
-    source: str = ""
-    causal: bool | None = False
-    family: str = ""
-    versions: dict[str, str] = dataclasses.field(default_factory=installed_versions)
-    sites: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    head: str = "words"
-    answering: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def save_prompt(
@@ -178,7 +110,7 @@ def write_prompt(
             )
     # One header entry: safetensors writes several in no fixed order.
     header = {"version": VERSION, **dataclasses.asdict(provenance)}
-    header = {_HEADER: json.dumps(header, sort_keys=True)}
+    header = {HEADER: json.dumps(header, sort_keys=True)}
     write_atomically(Path(path), to_bytes(tensors, metadata=header))
 
 
@@ -248,23 +180,6 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
     return _prompt_of(path, tensors, _PROMPT, provenance), provenance
 
 
-def _check_fields(provenance: Provenance) -> None:
-    """Raises TypeError where a header holds what no run writes."""
-    hints = get_type_hints(Provenance)
-    for name, value in vars(provenance).items():
-        kinds = get_args(hints[name]) or (hints[name],)
-        if get_origin(hints[name]) is dict:
-            of_value = get_origin(get_args(hints[name])[1]) or get_args(hints[name])[1]
-            fits = isinstance(value, dict) and all(
-                of_value is Any or isinstance(one, of_value) for one in value.values()
-            )
-        else:
-            # A whole number may stand for any other, but True for none.
-            fits = type(value) in kinds or (type(value) is int and float in kinds)
-        if not fits:
-            raise TypeError(f"{name} is of type {type(value).__name__}")
-
-
 def load_start(path: str | Path) -> Prompt | None:
     """Reads the prompt that training started from.
 
@@ -298,7 +213,7 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], Provenance]:
         )
     try:
         with safe_open(path, framework="numpy") as file:
-            header = (file.metadata() or {}).get(_HEADER)
+            header = (file.metadata() or {}).get(HEADER)
             names = sorted(file.keys())
             ours = [name for name in names if name.split("/")[0] in (_PROMPT, _START)]
             tensors = {name: _tensor(file, name, path) for name in ours}
@@ -307,37 +222,16 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], Provenance]:
     if header is None or not any(name.startswith(_PROMPT) for name in tensors):
         raise ValueError(
             f"{path} holds the tensors {[name[:40] for name in names[:5]]} and no "
-            f"{_HEADER} header, so it is not a prompt file written by jaxprompt: use a "
+            f"{HEADER} header, so it is not a prompt file written by jaxprompt: use a "
             "prompt.safetensors of a run"
         )
-    provenance = _read_header(path, header)
+    provenance = read_header(path, header)
     for name, array in tensors.items():
         axes = len(_axes_of(name).split())
         sound = array.ndim == axes and array.size > 0 and array.dtype == np.float32
         if not sound or not np.isfinite(array).all():
             raise _wrong(path, name, f"{array.dtype} {array.shape}")
     return {_FIRST_NAMES.get(name, name): x for name, x in tensors.items()}, provenance
-
-
-def _read_header(path: str | Path, header: str) -> Provenance:
-    where, fix = f"{path}: its {_HEADER} header", "the file is damaged"
-    # A score that is not defined is NaN.
-    fields = parse_json_object(header, where, fix, undefined=True)
-    version = fields.pop("version", 1)
-    if version not in range(1, VERSION + 1):
-        raise ValueError(
-            f"{path}: it is a prompt file of version {cut(visible(str(version)), 20)}, "
-            f"and this program reads up to version {VERSION}: take a newer jaxprompt"
-        )
-    try:
-        provenance = Provenance(**fields)
-        _check_fields(provenance)
-    except TypeError as error:
-        said = cut(visible(str(error)), most=200)
-        raise ValueError(
-            f"{where} cannot be read ({said}): {fix}, or written by a newer version"
-        ) from error
-    return provenance
 
 
 def _axes_of(name: str) -> str:
@@ -402,57 +296,4 @@ def _wrong(path: str | Path, name: str, found: str) -> ValueError:
     return ValueError(
         f"{path}: the {name} is {found}, but it must be finite float32 "
         f"{_axes_of(name)} of one row or more: the file is damaged"
-    )
-
-
-def check_backbone(
-    provenance: Provenance,
-    backbone: Backbone,
-    *,
-    override: bool = False,
-) -> str | None:
-    """Refuses a prompt that was trained on other weights.
-
-    Args:
-        provenance: Where the prompt comes from.
-        backbone: The model that it is about to steer.
-        override: Allows another model of the same width.
-
-    Returns:
-        What the user should know of a prompt that is taken all the same: its
-        fingerprint is of version 1, which does not vouch for every weight. Else None.
-
-    Raises:
-        ValueError: If the widths differ; or, unless overridden, if the fingerprints do
-            or the prompt's is not known.
-    """
-    if provenance.width != backbone.width:
-        raise ValueError(
-            f"prompt width {provenance.width} != model width {backbone.width}: this "
-            f"prompt was trained for {provenance.backbone}"
-        )
-    if override:
-        return None
-    if not provenance.fingerprint:
-        raise ValueError(
-            f"this prompt was trained on {provenance.backbone}, but its file does not "
-            f"say on which weights, so it cannot be verified that {backbone.name} is "
-            "that model: say --another_backbone if it is"
-        )
-    if provenance.fingerprint == backbone.fingerprint:
-        return None
-    if provenance.fingerprint == backbone.first_fingerprint:
-        return (
-            f"this prompt's file has a fingerprint of version 1, which vouches for the "
-            f"embeddings and norms of {backbone.name} only: whether its other weights "
-            f"are those of {provenance.backbone} is not known"
-        )
-    # One version on both sides, so that two hashes are compared in the message.
-    whole = is_of_every_weight(provenance.fingerprint)
-    found = backbone.fingerprint if whole else backbone.first_fingerprint
-    raise ValueError(
-        f"this prompt was trained on {provenance.backbone} (fingerprint "
-        f"{provenance.fingerprint[:12]}), but the model is {backbone.name} "
-        f"({found[:12]}): load the model that it was trained on, or say "
-        "--another_backbone to use it all the same"
     )

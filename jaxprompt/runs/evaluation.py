@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.config import LOSS, Run
-from jaxprompt.prompts.file import Provenance, load_prompt
+from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import stack
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.measure.coverage import report_limits
 from jaxprompt.runs.measure.measured import result_of

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from jaxprompt.config import Run
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
-from jaxprompt.prompts.file import Provenance, load_prompt, load_start
+from jaxprompt.prompts.file import load_prompt, load_start
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.reading.nearest import METRICS
 from jaxprompt.report.reading.prompt import (
     Reading,

@@ -10,8 +10,9 @@ from jaxprompt.models.config import Config
 from jaxprompt.models.families import FAMILIES, PUBLISHED, family_named, family_of
 from jaxprompt.models.families.family import Family
 from jaxprompt.models.load import find_here
-from jaxprompt.prompts.file import Provenance, load_prompt, write_prompt
+from jaxprompt.prompts.file import load_prompt, write_prompt
 from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.together import check_together
 from jaxprompt.terminal import say

@@ -10,7 +10,8 @@ from jaxprompt.config import Run
 from jaxprompt.interop import hub, peft
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import check_replaceable, new_folder
-from jaxprompt.prompts.file import Provenance, load_prompt
+from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.keep.result_file import read_result_file

@@ -19,7 +19,8 @@ from hostile_input import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jaxprompt.prompts.file import Provenance, load_prompt, load_start
+from jaxprompt.prompts.file import load_prompt, load_start
+from jaxprompt.prompts.provenance import Provenance
 
 LENGTH, WIDTH = 2, 3
 ROWS = np.arange(LENGTH * WIDTH, dtype=np.float32).reshape(LENGTH, WIDTH)

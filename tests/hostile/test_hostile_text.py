@@ -18,7 +18,7 @@ from jaxprompt.config import Run
 from jaxprompt.configure import configure
 from jaxprompt.doctor.finding import Finding, lay_out
 from jaxprompt.interop.stablehlo_readme import readme
-from jaxprompt.prompts.file import Provenance
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.pages.model_card import model_card
 from jaxprompt.report.pages.prompt_card import CardPrompt, CardRun, prompt_card
 from jaxprompt.report.reading.nearest import SoftToken

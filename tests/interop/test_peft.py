@@ -12,7 +12,7 @@ from tiny import LENGTH, WIDTH, draw_prompt
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.forms import find_form
 from jaxprompt.interop.peft import CONFIG, PICKLE, WEIGHTS
-from jaxprompt.prompts.file import Provenance
+from jaxprompt.prompts.provenance import Provenance
 
 FORM = find_form("peft")
 WELL_KNOWN = "google/t5-v1_1-base"

@@ -15,9 +15,9 @@ from jaxprompt.interop.peft_prefix import write_prefix
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save
-from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, make_prompt
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.shapes import Batch, Params
 
 torch = pytest.importorskip("torch")

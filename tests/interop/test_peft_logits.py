@@ -20,9 +20,9 @@ from jaxprompt.evaluate.decode import greedy
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.forms import find_form
 from jaxprompt.models.weights.save import save
-from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, unstack
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch
 

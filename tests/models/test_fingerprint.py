@@ -15,8 +15,9 @@ from gpt2_models import TINY, draw_params
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.load import find_checkpoint, load, open_backbone, with_fingerprint
 from jaxprompt.models.weights.save import save
-from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
+from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.provenance import check_backbone
 
 FAMILIES = ("t5", "gpt2")
 ATTENTION = {"t5": "SelfAttention.q", "gpt2": "attn.c_attn"}

@@ -14,14 +14,9 @@ from safetensors import safe_open
 from tiny import draw_prompt
 
 from jaxprompt.models.load import with_fingerprint
-from jaxprompt.prompts.file import (
-    check_backbone,
-    load_prompt,
-    load_start,
-    save_prompt,
-    write_prompt,
-)
+from jaxprompt.prompts.file import load_prompt, load_start, save_prompt, write_prompt
 from jaxprompt.prompts.prompt import make_deep, make_prompt
+from jaxprompt.prompts.provenance import check_backbone
 
 DETAILS = {"task": "sst2", "metric": "accuracy", "score": 91.5, "step": 7, "seed": 3}
 HEADER = {"backbone": "t5", "revision": None, "fingerprint": "", "length": 3}

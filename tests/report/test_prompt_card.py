@@ -5,7 +5,7 @@ from typing import Any
 import huggingface_hub
 from made_results import made_member, made_result
 
-from jaxprompt.prompts.file import Provenance
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.pages.prompt_card import CardPrompt, CardRun, prompt_card
 from jaxprompt.report.reading.nearest import SoftToken
 

@@ -11,8 +11,9 @@ import pytest
 from jaxprompt.config import Data, Model, OfficialTask, OwnTask, PromptStart, Run
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
-from jaxprompt.prompts.file import Provenance, save_prompt, write_prompt
+from jaxprompt.prompts.file import save_prompt, write_prompt
 from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs.inspection import inspect
 
 TASK = OfficialTask(

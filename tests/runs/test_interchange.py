@@ -13,8 +13,9 @@ from jaxprompt.cli import main
 from jaxprompt.config import Run
 from jaxprompt.interop.forms import FORMS
 from jaxprompt.models.load import load
-from jaxprompt.prompts.file import check_backbone, load_prompt, save_prompt
+from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.provenance import check_backbone
 from jaxprompt.runs.inspection import inspect
 from jaxprompt.runs.interchange import export_prompt, import_prompt
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxprompt.prompts.file import Provenance
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.reading.nearest import SoftToken
 from jaxprompt.report.text.markdown import (
     code,

@@ -12,8 +12,8 @@ from jaxprompt.config import TextTask
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.models.families import family_of
 from jaxprompt.models.quantise import dequantise
-from jaxprompt.prompts.file import installed_versions
 from jaxprompt.prompts.prompt import Prompt, unstack
+from jaxprompt.prompts.provenance import installed_versions
 from jaxprompt.report.pages.bank_page import write_bank_page
 from jaxprompt.report.pages.model_card import PICTURE, model_card
 from jaxprompt.report.pages.page import Example, PromptFacts, write_page

@@ -11,8 +11,8 @@ from jaxprompt.config import Run
 from jaxprompt.interop import hub
 from jaxprompt.models.load import find_checkpoint, is_here, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
-from jaxprompt.prompts.file import Provenance, check_backbone
 from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.prompts.provenance import Provenance, check_backbone
 from jaxprompt.report.pages.prompt_card import CardPrompt, CardRun, prompt_card
 from jaxprompt.report.reading.nearest import SoftToken
 from jaxprompt.report.reading.prompt import read_prompt

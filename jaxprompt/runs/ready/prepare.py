@@ -7,8 +7,8 @@ import jax
 from jaxprompt.config import Run
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.prompts.file import Provenance
 from jaxprompt.prompts.init import check_deep
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs.ready.frozen import check_named, open_model
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.new_model import draw_model, vocabulary_of_new

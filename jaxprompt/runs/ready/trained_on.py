@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.file import Provenance, check_backbone
+from jaxprompt.prompts.provenance import Provenance, check_backbone
 from jaxprompt.terminal import say
 
 
