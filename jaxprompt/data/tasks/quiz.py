@@ -9,6 +9,7 @@ from typing import Any
 from jaxprompt.bundled import resolve
 from jaxprompt.data.read.files import Row, field_text, read_rows
 from jaxprompt.data.read.sources import Features, Source, SplitRows, find_files
+from jaxprompt.data.read.template import Template
 from jaxprompt.data.tasks.quiz_text import EXACT_MATCH, exact_match, extract_answer
 from jaxprompt.data.tasks.task import Compare, Example, InWords, Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
@@ -23,7 +24,7 @@ LOSSES = (ANSWER, FULL_TEXT)
 SEPARATOR = "[SEP]"
 """Stands between question and answer; one id in rinna's vocabularies."""
 
-_ASK, _END = "この答えは", "です."
+_ASK, _SHOT = "この答えは", Template("{inputs}{targets}です.")
 
 _FOLDERS = (".", "aio", "AIO", "jaqket", "JAQKET")
 """Where inside DATA_DIR the files may lie."""
@@ -101,7 +102,7 @@ def quiz_task(
     return dataclasses.replace(
         make(separator, _compared),
         headline=(EXACT_MATCH,),
-        in_words=InWords(make(_ASK, _extracted), _END, separator),
+        in_words=InWords(make(_ASK, _extracted), _SHOT, separator),
     )
 
 

@@ -2,7 +2,12 @@
 
 import numpy as np
 
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.read.template import Template
 from jaxprompt.data.tasks.task import Task
+
+_SHOT = Template("{inputs} {targets}")
+"""An example that is shown, unless its task is put in words."""
 
 
 def words_before(
@@ -58,5 +63,8 @@ def training_examples(task: Task, split: str, count: int, seed: int) -> list[str
         )
     numbers = np.random.default_rng(seed).choice(rows, count, replace=False)
     examples = task.asked_in_words.examples(split, numbers)
-    between, ending = (" ", "") if task.in_words is None else ("", task.in_words.ending)
-    return [f"{x.inputs}{between}{x.targets}{ending}" for x in examples]
+    shot = _SHOT if task.in_words is None else task.in_words.shot
+    return [
+        shot.fill(Row(f"shot {number}", {"inputs": x.inputs, "targets": x.targets}))
+        for number, x in enumerate(examples, start=1)
+    ]

@@ -71,12 +71,12 @@ class InWords(NamedTuple):
         task: The same rows: their inputs as a hand-written prompt asks for the answer,
             their targets the answer, and a prediction compared as what is extracted
             from it.
-        ending: Text behind the answer of an example that is shown.
+        shot: An example that is shown, over its "inputs" and its "targets".
         joint: Text behind the instruction, and behind each example that is shown.
     """
 
     task: "Task"
-    ending: str
+    shot: Template
     joint: str
 
 

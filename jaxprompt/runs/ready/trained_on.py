@@ -18,7 +18,7 @@ def check_prompts(
         another_backbone: Allows a model that they were not trained on.
 
     Raises:
-        ValueError: As `prompts.file.check_backbone`.
+        ValueError: As `prompts.provenance.check_backbone`.
     """
     notes = [
         check_backbone(provenance, backbone, override=another_backbone)
