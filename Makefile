@@ -55,9 +55,9 @@ quickstart-real: setup
 		--workdir=$(QUICKSTART_REAL)
 	@echo
 	@echo 'Three new sentences, answered by the frozen model behind the prompt:'
-	printf '%s\n' '{"sentence": "The hinge squeaks, but the door has never closed so well."}' \
-		'{"sentence": "Nobody at the counter knew anything, and nobody asked."}' \
-		'{"sentence": "I put it down only when my tea was cold."}' | \
+	printf '%s\n' '{"sentence": "We laughed all evening and went back the next day."}' \
+		'{"sentence": "The soup was cold and nobody said sorry."}' \
+		'{"sentence": "The hinge squeaks, but the door has never closed so well."}' | \
 		$(BIN)/jaxprompt predict --prompt=$(QUICKSTART_REAL)/prompt.safetensors
 
 # A tiny T5 that knows four skills, which tests and the README's Python use.
