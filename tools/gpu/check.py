@@ -15,38 +15,55 @@ import functools
 import json
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from bounded import Part, run_parts
 from exactness import check_logits, check_resuming
-from findings import Report, line_of
+from findings import Finding, Report, line_of
 from our_timing import find_machine, time_model
 from peft_timing import time_peft
 from registry import MODELS, TINY_MODELS, Settings
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.startup import leave_out_absent_tpu
 
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
+def on_device(
+    find: Callable[..., Iterator[Finding]], *arguments: object
+) -> Iterator[Finding]:
+    """Finds something out in a process that has not started a device yet."""
+    leave_out_absent_tpu()
+    yield from find(*arguments)
+
+
 def parts_of(models: list[str], settings: Settings) -> list[Part]:
     """Lists all parts, what matters most first."""
-    part = functools.partial
+    # Compiled for each: an encoder with a decoder and a decoder alone are enough.
+    ends = list(dict.fromkeys((models[0], models[-1])))
+    resumed = models[:1] if settings.tiny else ends
+
+    def part(name: str, weight: float, find: Any, *arguments: object) -> Part:
+        return Part(name, weight, functools.partial(on_device, find, *arguments))
+
     parts = [
-        Part("machine", 1.0, part(find_machine, settings)),
-        Part("logits", 1.5, part(check_logits, models)),
+        part("machine", 1.0, find_machine, settings),
+        part("logits", 1.5, check_logits, models),
     ]
     for model in models:
         parts += [
-            Part(model, 2.5, part(time_model, model, settings)),
-            Part(f"PEFT beside {model}", 2.0, part(time_peft, model, settings)),
+            part(model, 2.5, time_model, model, settings),
+            part(f"PEFT beside {model}", 2.0, time_peft, model, settings),
         ]
         if model == models[0]:
-            some = models[:1] if settings.tiny else models
-            parts.append(Part("resuming", 1.5, part(check_resuming, some)))
+            parts.append(part("resuming", 1.5, check_resuming, resumed))
     if not settings.tiny:  # The flag is of GPUs alone.
-        again = part(check_resuming, models, _DETERMINISTIC)
-        parts.append(Part("resuming with deterministic ops", 1.5, again))
+        parts.append(
+            part("resuming again", 1.5, check_resuming, resumed, _DETERMINISTIC)
+        )
     return parts
 
 

@@ -128,10 +128,10 @@ def time_model(model: str, settings: Settings) -> Iterator[Finding]:
     longest = settings.prompts[-1]
     cases: list[tuple[str, int, Callable[..., tuple[float, Work]]]] = []
     for kind in PROMPTS:
-        for length in settings.prompts:
+        for length in reversed(settings.prompts):
             step = functools.partial(_train_step, kind=kind, length=length)
             cases.append((f"{kind} step", length, step))
-    cases += [("forward", longest, _forward), ("decode step", longest, _decode_step)]
+    cases += [("decode step", longest, _decode_step), ("forward", longest, _forward)]
     for run, length, measure in cases:
         batch = make_batch(backbone, pairs, length)
         try:

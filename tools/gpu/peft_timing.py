@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 from findings import PEFT, Finding, Skipped, Timing
 from our_timing import time_calls
@@ -29,6 +30,8 @@ def time_peft(model: str, settings: Settings) -> Iterator[Finding]:
         return
     import torch
 
+    # Were JAX to start the GPU in this process, it would take the memory.
+    jax.config.update("jax_platforms", "cpu")
     cuda = torch.cuda.is_available()
     if not (cuda or settings.tiny):
         reason = "PyTorch sees no CUDA device, and a CPU would take hours"
@@ -51,9 +54,9 @@ def time_peft(model: str, settings: Settings) -> Iterator[Finding]:
     backbone = _backbone(config, "cuda" if cuda else "cpu")
     longest = settings.prompts[-1]
     cases: list[tuple[str, int, Any]] = [
-        ("prompt step", length, _train_step) for length in settings.prompts
+        ("prompt step", length, _train_step) for length in reversed(settings.prompts)
     ]
-    cases += [("forward", longest, _forward), ("decode step", longest, _decode_step)]
+    cases += [("decode step", longest, _decode_step), ("forward", longest, _forward)]
     for run, length, measure in cases:
         try:
             tuned = _with_prompt(backbone, length)

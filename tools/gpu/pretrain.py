@@ -57,7 +57,7 @@ from jaxprompt.runs.measure.results import make_report, result_table
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.runs.ready.prepare import prepare as prepare_job
 from jaxprompt.shapes import Params
-from jaxprompt.startup import use_compilation_cache
+from jaxprompt.startup import leave_out_absent_tpu, use_compilation_cache
 from jaxprompt.train.loop import Validation
 from jaxprompt.train.metrics import read_log
 from jaxprompt.train.pace import Pace
@@ -419,6 +419,7 @@ def main() -> int:
     second.add_argument("--minutes", type=float, default=9.0)
     second.add_argument("--steps", type=int, help="default: what the minutes allow")
     flags = parser.parse_args()
+    leave_out_absent_tpu()
     if flags.command == "prepare":
         prepare(
             flags.tokens,
