@@ -36,6 +36,7 @@ def test_a_part_that_runs_over_its_share_is_told_and_the_rest_goes_on(tmp_path: 
         "endless",
         "stopped at its share of the time, 3 s",
     )
+    assert failed.part == "broken"
     assert failed.reason.startswith("no such device")
 
 

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -77,7 +77,7 @@ def run_parts(
             continue
         log = logs / f"{number:02}-{part.name.replace(' ', '_').replace(':', '')}.log"
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_serve, args=(part.find, theirs, log))
+        process = context.Process(target=_serve, args=(part, theirs, log))
         process.start()
         theirs.close()
         ended = False
@@ -115,19 +115,17 @@ def _listen(
         yield found
 
 
-def _serve(
-    find: Callable[[], Iterator[Finding]], findings: Connection, log: Path
-) -> None:
+def _serve(part: Part, findings: Connection, log: Path) -> None:
     """Sends what is found, then None."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(file, 1)
     os.dup2(file, 2)
     try:
-        for found in find():
+        for found in part.find():
             findings.send(found)
     # Whatever went wrong, the parts behind this one are to be tried.
     except Exception as err:
         traceback.print_exc()
         first = (str(err) or type(err).__name__).splitlines()[0]
-        findings.send(Skipped("error", f"{first[:300]} (see {log})"))
+        findings.send(Skipped(part.name, f"{first[:300]} (see {log})"))
     findings.send(None)

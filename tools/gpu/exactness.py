@@ -112,7 +112,8 @@ def _pytorch_logits(
     table = model.get_input_embeddings().weight
 
     def scores(pair: Pair) -> np.ndarray:
-        text, targets = (torch.tensor(ids).long() for ids in pair)
+        ids = (pair.inputs, pair.targets)
+        text, targets = (torch.tensor(side).long() for side in ids)
         if not backbone.causal:
             read = torch.cat([torch.zeros(1).long(), targets[:-1]])
             source = torch.cat([prompt, table[text][None]], dim=1)

@@ -62,7 +62,7 @@ def store_pairs(pairs: Iterable[Pair], most_bytes: float) -> Pairs:
         left -= 2 * (len(pair.inputs) + len(pair.targets) + 2)
         if left < 0:
             break
-        ids += (np.asarray(side, np.uint16) for side in pair)
+        ids += (np.asarray(side, np.uint16) for side in (pair.inputs, pair.targets))
         sizes.append((len(pair.inputs), len(pair.targets)))
     if not sizes:
         raise ValueError(
