@@ -75,7 +75,9 @@ def attend(
     mix = functools.partial(
         _mix_used, scale=scale, cap=cap, dropout=dropout, shared_dropout=shared_dropout
     )
-    if queries.shape[1] <= LONG:
+    length = queries.shape[1]
+    # A program that is exported for texts of any length has no number here.
+    if not isinstance(length, int) or length <= LONG:
         return mix(queries, parts, dropout_key=dropout_key)
     # With shared dropout, all queries have the same weights zeroed, in all chunks too.
     if dropout_key is not None and not shared_dropout:
