@@ -59,7 +59,7 @@ def examples(task, split="train", count=20, epoch=0):
     numbers = epoch * rows + np.arange(min(count, rows))
     layout = layout_of(task, LENGTHS, NO_PROMPT)
     pairs = map(layout.prompted, task.pairs(split, numbers.tolist()))
-    return [(ids.tolist(), out.tolist()) for ids, out in pairs]
+    return [(pair.inputs.tolist(), pair.targets.tolist()) for pair in pairs]
 
 
 def texts(task, ids):

@@ -46,7 +46,7 @@ def rows_of(path: Path, pairs: list[tuple[str, str]]) -> Path:
 @settings(max_examples=40)
 def test_own_rows_keep_their_texts_and_their_order(tmp_path: Path, vocabulary, pairs):
     task = own_task(rows_of(tmp_path / "rows.jsonl", pairs), vocabulary)
-    assert [tuple(example) for example in task.examples("train")] == pairs
+    assert [example[:2] for example in task.examples("train")] == pairs
 
 
 @given(asked=st.lists(texts, min_size=1, max_size=30))
