@@ -292,6 +292,7 @@ def readme_of_a_program(text: str, folder: Path) -> str:
     del folder
     return readme(
         provenance(text),
+        "8 soft tokens",
         method="rank",
         inputs=8,
         labels=[text],
