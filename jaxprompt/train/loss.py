@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxprompt.heads.head import Head
 from jaxprompt.heads.words import WORDS
@@ -12,7 +12,14 @@ from jaxprompt.shapes import Batch, Params
 
 def token_totals(batch: Batch, members: int) -> Float[Array, " M"]:
     """Sums the loss weights of each member's target tokens; 0 for one left out."""
-    return jnp.zeros(members).at[batch.members].add(batch.weights.sum(axis=1))
+    return totals_of(batch.weights, batch.members, members)
+
+
+def totals_of(
+    weights: Float[Array, "B L"], rows_of: Int[Array, " B"], members: int
+) -> Float[Array, " M"]:
+    """Does what `token_totals` does, from the weights and the member of each row."""
+    return jnp.zeros(members).at[rows_of].add(weights.sum(axis=1))
 
 
 def token_shares(batch: Batch, members: int) -> Float[Array, "B L"]:

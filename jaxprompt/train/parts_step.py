@@ -12,7 +12,7 @@ from jaxprompt.heads.head import Head
 from jaxprompt.heads.words import WORDS
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.train.loss import shares_of
+from jaxprompt.train.loss import shares_of, totals_of
 from jaxprompt.train.optimizer import FREEZE, Mask
 from jaxprompt.train.step import (
     Sums,
@@ -41,8 +41,8 @@ def make_parts_step(
     the batch's. The activations of one part are held at a time.
 
     Args:
-        backbone: The frozen model's functions. Its dropout rate does not apply: masks
-            would be others than the whole batch's.
+        backbone: The frozen model's functions. Its dropout rate does not apply: its
+            masks would not be those of the whole batch.
         tx: The masked optimizer, from `train_only`.
         freeze: The mask.
         head: What turns the model's states into answers.
@@ -56,12 +56,9 @@ def make_parts_step(
     def begin(
         trained: Params, frozen: Params, targets: Sequence[Targets]
     ) -> tuple[jax.Array, Sums]:
-        num_members = {**frozen, **trained}["prompt"].members
-        totals = [
-            jnp.zeros(num_members).at[members].add(weights.sum(axis=1))
-            for weights, members in targets
-        ]
-        return sum(totals, jnp.zeros(num_members)), no_gradients(trained)
+        members = {**frozen, **trained}["prompt"].members
+        totals = [totals_of(weights, rows_of, members) for weights, rows_of in targets]
+        return sum(totals, jnp.zeros(members)), no_gradients(trained)
 
     @functools.partial(jax.jit, donate_argnames="sums")
     def add(
@@ -88,7 +85,8 @@ def make_parts_step(
     def train_step(
         state: TrainState, frozen: Params, parts: Sequence[Batch]
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        # Not the parts as they are: their widths would be traced anew.
+        # Without the inputs, whose widths differ from batch to batch: `begin` would be
+        # compiled for each set of widths.
         targets = [(part.weights, part.members) for part in parts]
         totals_M, sums = begin(state.trained, frozen, targets)
         for part in parts:

@@ -78,9 +78,9 @@ def cut_in_parts(batch: Batch, rows: int, soft: int = 0) -> tuple[Batch, ...]:
     """Sorts a batch by length, and cuts it into parts, each to its own longest input.
 
     Args:
-        batch: As of `cut_to_longest`.
+        batch: NumPy arrays, padded at their ends to the full width.
         rows: Rows of a part; they must divide those of the batch.
-        soft: As of `cut_to_longest`.
+        soft: Soft tokens that stand in front of every input.
 
     Returns:
         The parts, the longest first. Every row is in one of them.
