@@ -12,6 +12,7 @@ from jaxprompt.config.settings import (
     PromptStart,
     Tokenizer,
 )
+from jaxprompt.prompts.reparametrise import SHARING
 from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.pace import Pace
 
@@ -47,7 +48,7 @@ class Run:
             bank.
         seed: Of the prompt's start, the order of the data and the dropout.
         seeds: Prompts to train at once for each task, from `seed` on: a bank. Each is
-            trained as it would be alone.
+            trained as it would be alone, unless a reparametrisation shares a part.
     """
 
     trains: str = "prompt"
@@ -87,6 +88,12 @@ class Run:
             raise ValueError(
                 f"{self.seeds} seeds where {self.trains!r} trains: only prompts fit on "
                 "one frozen model, so start a run for each seed"
+            )
+        if self.prompt.reparametrise in SHARING and self.seeds > 1:
+            raise ValueError(
+                f"{self.seeds} seeds with reparametrisation "
+                f"{self.prompt.reparametrise!r}, of which all members share a part: "
+                "seeds would not be independent, so start a run for each"
             )
         if self.evaluation.method == LOSS and self.num_members > 1:
             raise ValueError(

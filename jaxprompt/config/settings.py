@@ -18,7 +18,7 @@ from jaxprompt.evaluate.methods import check_method
 from jaxprompt.models.families import AnyConfig
 from jaxprompt.models.quantise import check_quantisation
 from jaxprompt.prompts.init import METHODS as INIT_METHODS
-from jaxprompt.prompts.reparametrise import NONE, REPARAMETRISATIONS
+from jaxprompt.prompts.reparametrise import NONE, check_reparametrisation
 from jaxprompt.train.optimizer import OPTIMIZERS
 
 LOSS = "loss"
@@ -262,16 +262,9 @@ class PromptStart:
             check_tokens(f"PromptStart.deep at {site!r}", length)
         if self.stddev <= 0 and self.deep:
             raise ValueError(f"stddev {self.stddev} of keys and values: use one over 0")
-        if self.reparametrise not in REPARAMETRISATIONS:
-            raise ValueError(
-                f"unknown reparametrisation {self.reparametrise!r}: use one of "
-                f"{list(REPARAMETRISATIONS)}"
-            )
-        if self.reparametrise != NONE and not self.length:
-            raise ValueError(
-                f"reparametrisation {self.reparametrise!r} is of soft tokens, but the "
-                "prompt length is 0: use 1 or more"
-            )
+        check_reparametrisation(
+            self.reparametrise, rows=self.length, deep=len(self.deep)
+        )
 
     @property
     def may_fold(self) -> bool:

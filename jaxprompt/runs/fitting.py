@@ -133,12 +133,12 @@ def fit_best(
             name_batch=functools.partial(_name_batch, job),
         )
         steps = tuple(m.best_step or int(state.step) for m in progress.members)
-        trained = _best_of(state, steps, checkpoints)
+        best = _best_of(state, frozen, steps, checkpoints)
     finally:
         if log is not None:
             log.close()
         checkpoints.close()
-    return Best(expanded({**frozen, **trained}), steps, progress.seconds)
+    return Best(best, steps, progress.seconds)
 
 
 def _step(job: Job, tx: optax.GradientTransformationExtraArgs) -> TrainStep:
@@ -238,19 +238,28 @@ def _name_rows(job: Job, places: Sequence[int], seed: int, position: Position) -
 
 
 def _best_of(
-    last: TrainState, steps: tuple[int, ...], checkpoints: Checkpoints
+    last: TrainState, frozen: Params, steps: tuple[int, ...], checkpoints: Checkpoints
 ) -> Params:
-    """Loads what trained, every member as it was after its own best step."""
-    trained = {
-        step: last.trained
-        if step == int(last.step)
-        else checkpoints.load(step, last).trained
-        for step in set(steps)
-    }
-    if len(trained) == 1:
-        return trained[steps[0]]
+    """Joins every member as it was after its own best step, the prompt expanded.
+
+    What trains is expanded before a member is taken of it: members may share a part.
+    """
+
+    def expanded_at(step: int) -> Params:
+        state = last if step == int(last.step) else checkpoints.load(step, last)
+        return expanded({**frozen, **state.trained})
+
+    found = {step: expanded_at(step) for step in set(steps)}
+    if len(found) == 1:
+        return found[steps[0]]
     members = [
-        jax.tree.map(lambda leaf, m=member: leaf[m : m + 1], trained[step])
+        {
+            part: jax.tree.map(
+                lambda leaf, m=member: leaf[m : m + 1], found[step][part]
+            )
+            for part in last.trained
+        }
         for member, step in enumerate(steps)
     ]
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *members)
+    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *members)
+    return {**frozen, **joined}

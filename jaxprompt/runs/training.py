@@ -112,6 +112,7 @@ def _train_weights(
     claim_workdir(workdir, config)
     validate = reports[data.validation_split].validate
     best = fit_best(job, start, tx, validate, workdir)
+    start = job.reparametrised(start).expand()
     measured = reports[split].measure(best.params)
     if run.trains == "prompt":
         members = zip(measured.members, _prompt_files(job), best.steps, strict=True)

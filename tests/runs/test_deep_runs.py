@@ -224,7 +224,8 @@ def test_keys_and_values_without_a_place_in_the_model_are_refused(settings, said
         ({"length": 0}, "prompt length 0: a trained prompt has 1 or more rows"),
         ({"deep": {"cross": 0}}, "0 keys and values at 'cross': use 1 or more"),
         ({"deep": {"cross": 1}, "stddev": 0.0}, "stddev 0.0 of keys and values"),
-        ({"reparametrise": "mlp"}, r"'mlp': use one of \['none', 'residual_mlp'\]"),
+        ({"reparametrise": "net"}, r"'net': use one of \['none', 'residual_mlp', 'ls"),
+        ({"reparametrise": "mlp"}, "'mlp' is of keys and values, but PromptStart.deep"),
         (
             {"length": 0, "deep": {"cross": 1}, "reparametrise": "residual_mlp"},
             "'residual_mlp' is of soft tokens, but the prompt length is 0",
@@ -234,3 +235,9 @@ def test_keys_and_values_without_a_place_in_the_model_are_refused(settings, said
 def test_settings_of_no_prompt_are_refused(settings, said):
     with pytest.raises(ValueError, match=said):
         PromptStart(**settings)
+
+
+def test_prompts_that_share_a_part_train_with_one_seed():
+    start = PromptStart(length=3, reparametrise="multitask")
+    with pytest.raises(ValueError, match=r"2 seeds with .*'multitask', of which all"):
+        dataclasses.replace(RUN, prompt=start)
