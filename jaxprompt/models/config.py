@@ -21,6 +21,9 @@ class Config(Protocol):
     causal: ClassVar[bool]
     """Whether the model has a decoder only."""
 
+    encoder_only: ClassVar[bool]
+    """Whether it has an encoder only: it writes no words by itself."""
+
     @property
     def width(self) -> int:
         """Model width D."""

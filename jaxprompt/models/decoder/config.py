@@ -3,15 +3,14 @@
 import abc
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple
 
 from jaxprompt.models.config import check_config
 from jaxprompt.models.layers.norms import NormKind
 from jaxprompt.models.layers.rotary import Divided, Rotary, Scaling
 from jaxprompt.models.prefix import Site, SiteName
+from jaxprompt.models.shifted_ids import ShiftedIds
 from jaxprompt.quoting import quoted
-
-_ROW_MULTIPLE = 128
 
 
 class LayerKind(NamedTuple):
@@ -69,7 +68,7 @@ class Switches:
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderConfig(abc.ABC):
+class DecoderConfig(ShiftedIds, abc.ABC):
     """The sizes and switches that tell one decoder from another.
 
     A family has a class of its own, which names it, adds what its models differ in, and
@@ -96,6 +95,7 @@ class DecoderConfig(abc.ABC):
     """
 
     causal: ClassVar[bool] = True
+    encoder_only: ClassVar[bool] = False
     family: ClassVar[str]
     """What errors call it."""
 
@@ -124,40 +124,6 @@ class DecoderConfig(abc.ABC):
         switches = self.switches
         site = Site(self.layers, switches.kv_heads, switches.head_width)
         return {"decoder": site}
-
-    @property
-    def vocab_rows(self) -> int:
-        """Rows V of the embedding table.
-
-        One of zeros in front, for padding, and more behind it up to a multiple of 128,
-        so that devices divide them: a checkpoint's own number is often odd.
-        """
-        return -(-(1 + self.vocab_size) // _ROW_MULTIPLE) * _ROW_MULTIPLE
-
-    @property
-    def text_rows(self) -> int:
-        """Ids of text that the table has a row for: those up to `vocab_size`."""
-        return 1 + self.vocab_size
-
-    def for_vocabulary(self, size: int) -> Self:
-        """Sets the size of the vocabulary where it is 0, and checks it.
-
-        Args:
-            size: Ids of the vocabulary, padding's id 0 included.
-
-        Returns:
-            The config with `size` - 1 ids of its own, or with those that it had.
-
-        Raises:
-            ValueError: If there are fewer ids than the vocabulary has.
-        """
-        own = self.vocab_size or size - 1
-        if own < size - 1:
-            raise ValueError(
-                f"{self.family} vocab_size {own} < {size - 1} ids of the vocabulary: "
-                f"use at least {size - 1}, or 0 for as many as it needs"
-            )
-        return dataclasses.replace(self, vocab_size=own)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,7 @@ def init_params(config: DecoderConfig, key: Key[Array, ""]) -> Params:
         return INITIAL_SCALE * jax.random.normal(key, (rows, width))
 
     def draw_table(key: Key[Array, ""]) -> Array:
-        padding = (1, config.vocab_rows - config.vocab_size - 1)
+        padding = config.row_padding
         return jnp.pad(draw(key, config.vocab_size), (padding, (0, 0)))
 
     params = {

@@ -170,7 +170,7 @@ def _sources(config: GPT2Config, prefix: str) -> dict[str, Source]:
         names = (f"{prefix}h.{n}.{name}" for n in range(config.layers))
         return Source(tuple(names), stacked=True, columns=columns)
 
-    padding = (1, config.vocab_rows - config.vocab_size - 1)
+    padding = config.row_padding
     sources = {
         "embedding": Source((f"{prefix}{_EMBEDDING}",), padding=padding),
         "positions": Source((f"{prefix}wpe.weight",)),

@@ -244,7 +244,7 @@ def layout(config: RotaryConfig, names: Collection[str] | None) -> Layout:
         stored = (f"{body}layers.{n}.{name}" for n in range(config.layers))
         return Source(tuple(stored), stacked=True, transposed=matrix)
 
-    padding = (1, config.vocab_rows - config.vocab_size - 1)
+    padding = config.row_padding
     sources = {
         "embedding": Source((f"{body}{_TABLE}",), padding=padding),
         "final_norm/scale": Source((f"{body}norm.weight",)),

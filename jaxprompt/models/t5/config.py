@@ -36,6 +36,7 @@ class T5Config:
     """
 
     causal: ClassVar[bool] = False
+    encoder_only: ClassVar[bool] = False
 
     vocab_rows: int
     width: int
