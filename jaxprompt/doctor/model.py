@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxprompt.doctor.case import Case, log_probs
 from jaxprompt.doctor.finding import Finding, skipped
-from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.backbone import Writer, writer_of
 from jaxprompt.prompts.join import prefixes, prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params, resize
 from jaxprompt.sharding import fetch
@@ -68,7 +68,7 @@ def check_cache(case: Case) -> Finding:
     batch = case.with_text_targets()
     whole = log_probs(case, case.params, batch)
     with jax.default_matmul_precision("highest"):
-        steps = fetch(_stepwise(case.exact, case.params, case.place(batch)))
+        steps = fetch(_stepwise(writer_of(case.exact), case.params, case.place(batch)))
     gap = _largest_gap(whole, steps, batch)
     tolerance = INT8_TOLERANCE if case.is_quantised else TOLERANCE
     if gap <= tolerance:
@@ -169,9 +169,7 @@ def _largest_gap(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _stepwise(
-    backbone: Backbone, params: Params, batch: Batch
-) -> Float[Array, "B L V"]:
+def _stepwise(backbone: Writer, params: Params, batch: Batch) -> Float[Array, "B L V"]:
     """Scores the given targets as decoding does: one after another."""
     model = params["model"]
     prefix = prefixes(backbone, params, batch)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxprompt.models.backbone import Backbone, Cache
+from jaxprompt.models.backbone import Backbone, Cache, writer_of
 from jaxprompt.prompts.join import prefixes, prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 
@@ -27,17 +27,17 @@ def _start(
 
     The step may be given each row several times in a row, as beams.
     """
-    model = params["model"]
+    model, writer = params["model"], writer_of(backbone)
     prefix = prefixes(backbone, params, batch)
     encoded = prompted_encode(backbone, params, batch, prefix=prefix)
-    cache = backbone.start_cache(
+    cache = writer.start_cache(
         model, encoded, batch.input_segments, length, prefix=prefix
     )
 
     def step(cache: Cache, ids: jax.Array, index: jax.Array) -> tuple[jax.Array, Cache]:
         members = jnp.repeat(batch.members, len(ids) // len(batch.members))
         y = prompted_embed(backbone, params, ids[:, None], members)[:, 0]
-        logits_BV, cache = backbone.decode_step(model, cache, y, index)
+        logits_BV, cache = writer.decode_step(model, cache, y, index)
         return jax.nn.log_softmax(logits_BV), cache
 
     return cache, step

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.backbone import Backbone, writer_of
 from jaxprompt.prompts.join import prefixes, prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 
@@ -44,7 +44,7 @@ def rank_labels(
         rest_BL = jnp.broadcast_to(ids_L[None, :-1], (rows, length - 1))
         ids_BL = jnp.concatenate([start_B1, rest_BL], axis=1)
         y_BLD = prompted_embed(backbone, params, ids_BL, batch.members)
-        logits_BSV = backbone.decode(
+        logits_BSV = writer_of(backbone).decode(
             params["model"],
             encoded,
             batch.input_segments,

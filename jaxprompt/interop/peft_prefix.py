@@ -9,7 +9,7 @@ import numpy as np
 from jaxprompt.interop.arrays import safetensors_bytes
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.peft import CONFIG, TENSOR, WEIGHTS
-from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.backbone import Backbone, writer_of
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.shapes import Params
 
@@ -38,7 +38,7 @@ def write_prefix(
     token the key of the first layer, its value, the key of the second, ...
     """
     prompt.soft_rows(alone="form peft_prefix")
-    keys, values = jax.jit(backbone.fold)(model, prompt.rows)
+    keys, values = jax.jit(writer_of(backbone).fold)(model, prompt.rows)
     both_NZPHK = np.stack([np.asarray(keys)[:, 0], np.asarray(values)[:, 0]], axis=1)
     rows = np.moveaxis(both_NZPHK, 2, 0).reshape(prompt.length, -1)
     heads, width = keys.shape[-2:]

@@ -1,6 +1,6 @@
-"""What a frozen model must offer: to read, to write, and to decode step by step."""
+"""What a frozen model must offer: to read; and what it may: to write, to fill masks."""
 
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from jaxtyping import Array, Float, Int, Key
 
@@ -23,13 +23,10 @@ class Cache(Protocol):
 
 
 class Backbone(Protocol):
-    """A frozen model from source to target: a frozen dataclass, static and hashable.
+    """A frozen model that reads: a frozen dataclass, static and hashable.
 
     Its weights are arguments. Token ids never enter it, only embeddings: soft tokens
     join before it.
-
-    A decoder-only model has the same shape: its source is the text in front, and the
-    target inputs begin with the last source token.
     """
 
     # What `dataclasses.replace` asks for.
@@ -97,6 +94,28 @@ class Backbone(Protocol):
     def table(self, params: Params) -> Table:
         """Returns the frozen embedding table; `quantise.look_up` reads its rows."""
         ...
+
+    def states(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        *,
+        types: Int[Array, "B T"] | None = None,
+        prefix: Prefixes | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B T D"]:
+        """Reads embedded tokens for a head: what the last layer makes of each."""
+        ...
+
+
+@runtime_checkable
+class Writer(Backbone, Protocol):
+    """A frozen model that writes: from source to target.
+
+    A decoder-only model has the same shape: its source is the text in front, and the
+    target inputs begin with the last source token.
+    """
 
     def fold(
         self, params: Params, rows: Float[Array, "M P D"]
@@ -166,3 +185,27 @@ class Backbone(Protocol):
     ) -> tuple[Float[Array, "B V"], Any]:
         """Scores the next token of each row, given the one at `index`; float32."""
         ...
+
+
+@runtime_checkable
+class Filler(Backbone, Protocol):
+    """A frozen model that can have a masked-LM head."""
+
+    def fill(
+        self, params: Params, states: Float[Array, "B L D"]
+    ) -> Float[Array, "B L V"]:
+        """Scores the words that may stand where these tokens stand; float32."""
+        ...
+
+
+def writer_of(backbone: Backbone) -> Writer:
+    """Returns a model as one that writes.
+
+    Raises:
+        ValueError: If it does not, as an encoder.
+    """
+    if isinstance(backbone, Writer):
+        return backbone
+    raise ValueError(
+        f"{backbone.name} writes no words: give it a head, as --gin.HEAD=\"'classes'\""
+    )

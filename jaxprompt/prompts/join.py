@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.backbone import Backbone, writer_of
 from jaxprompt.models.prefix import Prefix, Prefixes, SiteName
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts import soft_ids
@@ -118,7 +118,7 @@ def prefixes(backbone: Backbone, params: Params, batch: Batch) -> Prefixes:
             f"a prompt of {prompt.told} for {backbone.name}: soft tokens in front of "
             "other keys and values do not fold, so take the backbone of `unfolded`"
         )
-    keys, values = backbone.fold(params["model"], prompt.rows[:, :-1])
+    keys, values = writer_of(backbone).fold(params["model"], prompt.rows[:, :-1])
     return {**made, "decoder": Prefix(keys, values, batch.members)}
 
 
@@ -161,11 +161,40 @@ def prompted_encode(
         What the backbone's `decode` reads of the inputs: an encoder's states, or a
         decoder's keys and values.
     """
-    return backbone.encode(
+    return writer_of(backbone).encode(
         params["model"],
         prompted_embed(backbone, params, batch.inputs, batch.members),
         batch.input_segments,
         prefix=prefix,
+        dropout_key=dropout_key,
+    )
+
+
+def prompted_states(
+    backbone: Backbone,
+    params: Params,
+    batch: Batch,
+    *,
+    dropout_key: jax.Array | None = None,
+) -> Float[Array, "B T D"]:
+    """Reads the inputs of a batch, for a head.
+
+    Args:
+        backbone: The frozen model's functions.
+        params: The joined tree; see `shapes.Params`.
+        batch: Rows to read; targets are not.
+        dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
+            dropout without it.
+
+    Returns:
+        What the model's last layer makes of each input token.
+    """
+    return backbone.states(
+        params["model"],
+        prompted_embed(backbone, params, batch.inputs, batch.members),
+        batch.input_segments,
+        types=batch.input_types,
+        prefix=prefixes(backbone, params, batch),
         dropout_key=dropout_key,
     )
 
@@ -189,7 +218,7 @@ def prompted_logits(
     Returns:
         Logits over the V rows of the frozen table, float32.
     """
-    return backbone.logits(
+    return writer_of(backbone).logits(
         params["model"],
         prompted_embed(backbone, params, batch.inputs, batch.members),
         batch.input_segments,

@@ -15,7 +15,7 @@ import numpy as np
 from findings import OURS, Fact, Finding, Skipped, Timing
 from registry import PROMPTS, Settings, draw_pairs, draw_weights, make_batch, why_not
 
-from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.backbone import Backbone, writer_of
 from jaxprompt.models.families import make_backbone
 from jaxprompt.plan.work import Work, count_work
 from jaxprompt.prompts.join import (
@@ -203,14 +203,14 @@ def _decode_step(
 ) -> tuple[float, Work]:
     """Times one token for every row, as the mean of a whole answer."""
     params = _joined(backbone, weights, settings.prompts[-1])
-    length = settings.target_length
+    length, writer = settings.target_length, writer_of(backbone)
 
     @jax.jit
     def start(params: Params, batch: Batch) -> Any:
         prefix = prefixes(backbone, params, batch)
         encoded = prompted_encode(backbone, params, batch, prefix=prefix)
         segments = batch.input_segments
-        return backbone.start_cache(
+        return writer.start_cache(
             params["model"], encoded, segments, length, prefix=prefix
         )
 
@@ -219,7 +219,7 @@ def _decode_step(
         def step(carry: tuple[jax.Array, Any], index: jax.Array) -> Any:
             ids, cache = carry
             y = prompted_embed(backbone, params, ids[:, None], batch.members)[:, 0]
-            logits, cache = backbone.decode_step(params["model"], cache, y, index)
+            logits, cache = writer.decode_step(params["model"], cache, y, index)
             ids = jnp.argmax(logits, axis=-1).astype(ids.dtype)
             return (ids, cache), ids
 

@@ -21,6 +21,7 @@ from jaxprompt.models.decoder.sight import (
 )
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.masks import number_seen, segment_mask
+from jaxprompt.models.layers.norms import normalise
 from jaxprompt.models.options import Remat, check_options, checkpointed
 from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
 from jaxprompt.models.quantise import Table
@@ -175,6 +176,34 @@ class Decoder:
         places = places_of(segments, first)
         _, kept = self._run(params, x, places, Context(own), dropout_key=dropout_key)
         return Encoded(*kept)
+
+    def states(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        *,
+        types: Int[Array, "B T"] | None = None,
+        prefix: Prefixes | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B T D"]:
+        """Reads tokens for a head, the last norm included; there are no token types.
+
+        The arguments and the errors are those of `encode`.
+        """
+        del types
+        own = self._own(prefix)
+        first = self._check_length(own, source=x.shape[1])
+        x, _ = self._run(
+            params,
+            x,
+            places_of(segments, first),
+            Context(own),
+            dropout_key=dropout_key,
+            keep=False,
+        )
+        norm, epsilon = self.config.switches.norm, self.config.norm_epsilon
+        return normalise(norm, x, params["final_norm"], epsilon)
 
     def logits(
         self,

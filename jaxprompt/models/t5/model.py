@@ -179,6 +179,30 @@ class T5:
 
         return self._run(stack, x, layer, self._by_layer(own), dropout_key)
 
+    def states(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        *,
+        types: Int[Array, "B T"] | None = None,
+        prefix: Prefixes | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B T D"]:
+        """Does the same as `encode`, for a head; a T5 knows no token types.
+
+        Raises:
+            ValueError: If there is a prefix of the decoder, which reads nothing then.
+        """
+        del types
+        others = sorted({*(prefix or {})} - {"encoder"})
+        if others:
+            raise ValueError(
+                f"keys and values at {' and '.join(others)}, but a head reads the "
+                f"encoder of {self.name} alone: leave these sites out"
+            )
+        return self.encode(params, x, segments, prefix=prefix, dropout_key=dropout_key)
+
     def logits(
         self,
         params: Params,
