@@ -44,7 +44,7 @@ OUT_OF = Kind("N F D", split="F", summed="F", decays=True)
 """A matrix from heads, or from the feed-forward layer, back to the model's width."""
 
 POSITIONS = Kind("S D", decays=True)
-"""A table of positions, which is added."""
+"""A table of positions, or of token types, which is added."""
 
 NORM = Kind()
 """The scale or the bias of a norm."""
@@ -91,7 +91,29 @@ DECODER: Mapping[str, Kind] = {
 }
 """Every parameter of a decoder-only model, by the end of its path."""
 
-KINDS: Mapping[str, Kind] = {**T5, **DECODER}
+SQUARE = Kind("D D", decays=True)
+"""A matrix behind the layers, of a single state of a text: it stays as it is."""
+
+ENCODER: Mapping[str, Kind] = {
+    "embedding": TABLE,
+    "positions": POSITIONS,
+    "types": POSITIONS,
+    **{
+        f"{norm}/{part}": NORM
+        for norm in ("embedding_norm", "attention_norm", "ffn_norm", "norm")
+        for part in ("scale", "bias")
+    },
+    **_MATRICES,
+    **{f"{matrix}_bias": BIAS for matrix in _MATRICES},
+    "pooler/weight": SQUARE,
+    "pooler/bias": BIAS,
+    "fill/weight": SQUARE,
+    "fill/bias": BIAS,
+    "word_bias": BIAS,
+}
+"""Every parameter of an encoder-only model, by the end of its path."""
+
+KINDS: Mapping[str, Kind] = {**T5, **DECODER, **ENCODER}
 """Those of all families: one name means one thing in all of them."""
 
 

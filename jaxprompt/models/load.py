@@ -38,6 +38,7 @@ _WANTED = (
     "special_tokens_map.json",
     "vocab.json",
     "merges.txt",
+    "vocab.txt",
 )
 
 
@@ -274,4 +275,5 @@ def _find_vocabulary(folder: Path) -> str | None:
     if not fast and (folder / "spiece.model").is_file():
         return str(folder / "spiece.model")
     merged = all((folder / name).is_file() for name in ("vocab.json", "merges.txt"))
-    return str(folder) if fast or merged else None
+    words = (folder / "vocab.txt").is_file()
+    return str(folder) if fast or merged or words else None

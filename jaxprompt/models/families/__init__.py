@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Union
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
 from jaxprompt.models.families import (
+    bert,
     gemma,
     gpt2,
     llama,
@@ -14,6 +15,7 @@ from jaxprompt.models.families import (
     olmo2,
     phi3,
     qwen,
+    roberta,
     smollm3,
     t5,
 )
@@ -32,6 +34,9 @@ FAMILIES: list[Family] = [
     phi3.FAMILY,
     olmo2.FAMILY,
     smollm3.FAMILY,
+    bert.FAMILY,
+    roberta.ROBERTA,
+    roberta.XLM_R,
 ]
 
 CONFIGS: tuple[type[Config], ...] = tuple(family.config for family in FAMILIES)

@@ -19,7 +19,13 @@ from jaxprompt.models.weights.gguf_head import is_gguf
 from jaxprompt.models.weights.source import Source
 from jaxprompt.shapes import Params
 
-_TOKENIZERS = ("spiece.model", "tokenizer.json", "vocab.json", "merges.txt")
+_TOKENIZERS = (
+    "spiece.model",
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+)
 _TOKENIZER_SETTINGS = (
     "tokenizer_config.json",
     "chat_template.jinja",
@@ -99,7 +105,8 @@ def _vocabulary_files(vocabulary: str | None) -> list[tuple[Path, str]]:
         return []
     path = Path(vocabulary)
     if path.is_file():
-        name = "tokenizer.json" if path.suffix == ".json" else "spiece.model"
+        named = {".json": "tokenizer.json", ".txt": "vocab.txt"}
+        name = named.get(path.suffix, "spiece.model")
         beside = [(path.with_name(name), name) for name in _TOKENIZER_SETTINGS]
         return [(path, name), *((at, name) for at, name in beside if at.is_file())]
     names = (*_TOKENIZERS, *_TOKENIZER_SETTINGS)

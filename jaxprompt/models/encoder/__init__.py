@@ -1,0 +1,1 @@
+"""Encoder-only models of any family: what differs between families is data."""

@@ -1,0 +1,78 @@
+"""One layer of an encoder: attention and feed-forward, each normed behind its sum."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+from jaxtyping import Array, Float, Key
+
+from jaxprompt.models.encoder.config import EncoderConfig
+from jaxprompt.models.layers.attention import Attention, Part
+from jaxprompt.models.layers.dropout import drop, split_key
+from jaxprompt.models.layers.feed_forward import FeedForward
+from jaxprompt.models.layers.norms import Norm
+
+INITIAL_SCALE = 0.02
+"""Standard deviation of a new matrix or table."""
+
+
+class Block(nn.Module):
+    """One layer, whose norms stand behind the residual sums.
+
+    Source: Devlin et al. 2019 (arXiv:1810.04805), released code, `transformer_model`;
+    0.02 is its `initializer_range`.
+    """
+
+    config: EncoderConfig
+    dropout: float
+
+    def setup(self) -> None:
+        """Declares the layer's attention, feed-forward and norms."""
+        config = self.config
+        head_width = config.width // config.heads
+        self.attention = Attention(
+            config.width,
+            heads=config.heads,
+            kv_heads=config.heads,
+            head_width=head_width,
+            biases=("query", "key", "value", "out"),
+            scale=head_width**-0.5,
+            query_scale=INITIAL_SCALE,
+            into_scale=INITIAL_SCALE,
+            out_scale=INITIAL_SCALE,
+            dropout=self.dropout,
+            shared_dropout=False,
+        )
+        self.attention_norm = Norm("layer", config.width, config.norm_epsilon)
+        self.ffn = FeedForward(
+            config.width,
+            config.ffn_width,
+            config.activation,
+            gated=False,
+            biases=True,
+            into_scale=INITIAL_SCALE,
+            out_scale=INITIAL_SCALE,
+        )
+        self.ffn_norm = Norm("layer", config.width, config.norm_epsilon)
+
+    def __call__(
+        self,
+        x: Float[Array, "B T D"],
+        mask: Float[Array, "B T T"],
+        before: Sequence[Part] = (),
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B T D"]:
+        """Transforms x.
+
+        Args:
+            x: Tokens.
+            mask: Added to the scores of x among itself.
+            before: What stands in front of x: a prefix.
+            dropout_key: None for no dropout.
+        """
+        keys = split_key(dropout_key, 3)
+        own = Part(*self.attention.keys_values(x), mask)
+        attended = self.attention(x, (*before, own), keys[0])
+        attended = drop(attended, self.dropout, keys[1], shared=False)
+        x = self.attention_norm(x + attended)
+        transformed = drop(self.ffn(x), self.dropout, keys[2], shared=False)
+        return self.ffn_norm(x + transformed)

@@ -1,0 +1,84 @@
+"""The sizes and switches of an encoder-only model."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
+
+from jaxprompt.models.config import check_config
+from jaxprompt.models.prefix import Site, SiteName
+from jaxprompt.models.shifted_ids import ShiftedIds
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig(ShiftedIds):
+    """The sizes and switches that tell one encoder from another.
+
+    A family has a class of its own, which names it and adds what its models differ in.
+
+    Attributes:
+        vocab_size: Ids of the checkpoint's own vocabulary; 0 until `for_vocabulary`
+            has set it. Here they stand one higher, from 1 to `vocab_size`: id 0 is
+            padding.
+        width: Model width D.
+        heads: Attention heads H.
+        ffn_width: Feed-forward width F.
+        layers: Layers N.
+        positions: Rows of the table of positions.
+        types: Rows of the table of token types.
+        activation: A name in `feed_forward.ACTIVATIONS`.
+        norm_epsilon: Added to the variance in every norm.
+        pooler: Whether the checkpoint has a pooler.
+        fills: Whether the checkpoint has a masked-LM head, which scores the words that
+            may stand in a mask's place.
+        pad_token_id: Padding among the checkpoint's own ids.
+
+    Raises:
+        ValueError: If a size is no positive integer, the activation is unknown, or the
+            heads do not divide the width.
+    """
+
+    causal: ClassVar[bool] = False
+    encoder_only: ClassVar[bool] = True
+    family: ClassVar[str]
+    """What errors call it."""
+
+    vocab_size: int
+    width: int
+    heads: int
+    ffn_width: int
+    layers: int
+    positions: int = 512
+    types: int = 2
+    activation: str = "gelu"
+    norm_epsilon: float = 1e-12
+    pooler: bool = True
+    fills: bool = False
+    pad_token_id: int | None = 0
+
+    def __post_init__(self) -> None:
+        check_config(self.family, self, vocabulary="vocab_size")
+        if self.width % self.heads:
+            raise ValueError(
+                f"{self.family} width {self.width} is not divisible by {self.heads} "
+                "heads"
+            )
+
+    @property
+    def first_position(self) -> int:
+        """Row of the table of positions that the first token of a text has."""
+        return 0
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens that a row can have, soft ones included."""
+        return self.positions - self.first_position
+
+    @property
+    def fill_activation(self) -> str:
+        """Activation of the masked-LM head."""
+        return self.activation
+
+    @property
+    def sites(self) -> Mapping[SiteName, Site]:
+        """The one site of an encoder."""
+        return {"encoder": Site(self.layers, self.heads, self.width // self.heads)}

@@ -1,0 +1,234 @@
+"""An encoder-only model: tokens in, one state of each out; its sizes are data."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from jaxprompt.models.encoder.block import Block
+from jaxprompt.models.encoder.config import EncoderConfig
+from jaxprompt.models.encoder.init import init_params
+from jaxprompt.models.layers.dense import affine, score_ids
+from jaxprompt.models.layers.dropout import drop, split_key
+from jaxprompt.models.layers.feed_forward import ACTIVATIONS
+from jaxprompt.models.layers.masks import rows_since_start, segment_mask
+from jaxprompt.models.layers.norms import normalise
+from jaxprompt.models.options import Remat, check_options, checkpointed
+from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
+from jaxprompt.models.quantise import Table
+from jaxprompt.shapes import Params
+from jaxprompt.sharding import DATA, MODEL, constrain
+
+# Finite, and so small that a softmax gives these ids nothing.
+_NEVER = -1e9
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """A frozen encoder: static and hashable, its weights are arguments.
+
+    It writes no words: a head turns its states into answers, or where the checkpoint
+    has a masked-LM head, `fill` scores the words in a mask's place.
+
+    Ids are those of the checkpoint plus one, as 0 is padding. `params` is a tree of
+    arrays, layers stacked over N and every weight a matrix:
+
+        embedding [V, D], whose rows 0 and from 1 + vocab_size on are zeros,
+        positions [S, D], types [Y, D], embedding_norm/{scale, bias} [D],
+        in `layers`: {attention_norm, ffn_norm}/{scale, bias} [N, D],
+        attention/{query, key, value, out} [N, D, D], ffn/up [N, D, F], ffn/down
+        [N, F, D], and a bias to each of these, attention/query_bias [N, D] and so on,
+        where the checkpoint has a pooler, pooler/weight [D, D] and pooler/bias [D],
+        and where it fills masks, in `fill`: weight [D, D], bias [D],
+        norm/{scale, bias} [D], word_bias [V].
+
+    Each matrix of a layer and the embedding table may be an `Int8Matrix`, from
+    `quantise.quantise`.
+
+    Attributes:
+        config: Sizes and switches.
+        name: Hub name or folder name, for provenance.
+        revision: Commit of the Hub repository; None for a folder.
+        fingerprint: Identity of the checkpoint, from `fingerprint.fingerprint`.
+        first_fingerprint: The same by the rule of version 1, for files that hold it.
+        vocabulary: Path of a folder with the tokenizer's files.
+        dtype: Dtype to compute in; logits, scores, softmax and norms are float32.
+        dropout: Share of features to drop where a `dropout_key` is given.
+        remat: What the backward pass computes again; see `options.Remat`.
+        unroll: Compile each layer on its own rather than one loop over layers.
+        mesh: Devices over whose data axis activations stay split, layer for layer;
+            None leaves that to the compiler.
+
+    Raises:
+        ValueError: If dtype, dropout or remat is none of the above, or the config has
+            no vocabulary yet.
+    """
+
+    config: EncoderConfig
+    name: str = "encoder"
+    revision: str | None = None
+    fingerprint: str = ""
+    first_fingerprint: str = ""
+    vocabulary: str | None = None
+    dtype: str = "float32"
+    dropout: float = 0.0
+    remat: Remat = "none"
+    unroll: bool = False
+    mesh: jax.sharding.Mesh | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self.dtype, self.dropout, self.remat)
+        if self.config.vocab_size < 1:
+            raise ValueError(
+                f"{self.config.family} vocab_size 0: set it, or use for_vocabulary"
+            )
+
+    @property
+    def causal(self) -> bool:
+        """False: every token sees those behind it too."""
+        return False
+
+    @property
+    def folds(self) -> bool:
+        """False: in an encoder the text changes what soft tokens become."""
+        return False
+
+    @property
+    def width(self) -> int:
+        """Model width D."""
+        return self.config.width
+
+    @property
+    def vocab_rows(self) -> int:
+        """Rows V of the embedding table, padded rows included."""
+        return self.config.vocab_rows
+
+    def init(self, key: Key[Array, ""]) -> Params:
+        """Draws random weights; see `init_params`."""
+        params = init_params(self.config, key)
+        return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
+
+    def table(self, params: Params) -> Table:
+        """Returns the frozen embedding table, as it is stored."""
+        return params["embedding"]
+
+    def states(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        *,
+        types: Int[Array, "B T"] | None = None,
+        prefix: Prefixes | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B T D"]:
+        """Reads tokens that are embedded already.
+
+        Args:
+            params: The weights.
+            x: Embedded tokens, soft ones among them.
+            segments: Example of each token within its row, from 1; 0 on padding.
+            types: Token type of each token; None for type 0. A model with fewer types
+                takes its last one for those that it lacks.
+            prefix: What every token attends to besides, at the site "encoder".
+            dropout_key: None for no dropout.
+
+        Returns:
+            What the last layer makes of each token; on padding, numbers without
+            meaning.
+
+        Raises:
+            ValueError: If prefix and row have more tokens than there are positions, or
+                a prefix does not fit the model.
+        """
+        own = check_prefixes(self.name, prefix, self.config.sites).get("encoder")
+        first = self._check_length(own, x.shape[1])
+        first_key, layers_key = split_key(dropout_key, 2)
+        keys: Any = None
+        if layers_key is not None:
+            keys = split_key(layers_key, self.config.layers)
+        mask = segment_mask(segments, segments)
+        block = Block(self.config, dropout=self.dropout)
+
+        def body(x: Array, layer: Any) -> tuple[Array, None]:
+            layer_params, prefix, key = layer
+            before = () if own is None else (own.part(prefix),)
+            made: Any = block.apply({"params": layer_params}, x, mask, before, key)
+            return constrain(made, self.mesh, DATA, None, None), None
+
+        x = self._enter(params, x, segments, types, first)
+        x = constrain(x, self.mesh, DATA, None, None)
+        x = drop(x, self.dropout, first_key, shared=False)
+        by_layer = None if own is None else own.by_layer(self.dtype)
+        x, _ = jax.lax.scan(
+            checkpointed(body, self.remat, unrolled=self.unroll),
+            x,
+            (params["layers"], by_layer, keys),
+            unroll=self.unroll,
+        )
+        return x
+
+    def fill(
+        self, params: Params, states: Float[Array, "B L D"]
+    ) -> Float[Array, "B L V"]:
+        """Scores the words that may stand where a token stands, by the masked-LM head.
+
+        Args:
+            params: The weights.
+            states: Of the tokens to score, from `states`.
+
+        Returns:
+            Unnormalised log probabilities, float32; -1e9 for ids that are no token.
+
+        Raises:
+            ValueError: If the checkpoint has no such head.
+
+        Source: Devlin et al. 2019 (arXiv:1810.04805), released code,
+        `get_masked_lm_output`.
+        """
+        if not self.config.fills:
+            raise ValueError(
+                f"{self.name} has no masked-LM head: take a checkpoint that has one, "
+                "or a head that trains, as of classes"
+            )
+        fill = params["fill"]
+        y = affine(states.astype(self.dtype), fill["weight"], fill["bias"])
+        y = ACTIVATIONS[self.config.fill_activation](y)
+        y = normalise("layer", y, fill["norm"], self.config.norm_epsilon)
+        logits = score_ids(y, params["embedding"], is_table=True)
+        logits = logits + fill["word_bias"].astype(logits.dtype)[None, None]
+        ids_V = jnp.arange(self.config.vocab_rows)
+        real_V = (ids_V > 0) & (ids_V <= self.config.vocab_size)
+        logits = jnp.where(real_V[None, None], logits, jnp.float32(_NEVER))
+        return constrain(logits, self.mesh, DATA, None, MODEL)
+
+    def _enter(
+        self,
+        params: Params,
+        x: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        types: Int[Array, "B T"] | None,
+        first: int,
+    ) -> Float[Array, "B T D"]:
+        """Adds to embedded tokens what the model knows of places and types."""
+        places = self.config.first_position + first + rows_since_start(segments)
+        x = x.astype(self.dtype) + params["positions"][places].astype(self.dtype)
+        if types is None:
+            types = jnp.zeros_like(segments)
+        types = jnp.minimum(types, self.config.types - 1)
+        x = x + params["types"][types].astype(self.dtype)
+        return normalise("layer", x, params["embedding_norm"], self.config.norm_epsilon)
+
+    def _check_length(self, prefix: Prefix | None, length: int) -> int:
+        """Returns how far a prefix moves the positions of a text."""
+        first = 0 if prefix is None else prefix.first_position
+        most = self.config.most_tokens
+        # A program that is exported for texts of any length has no number here.
+        if isinstance(length, int) and first + length > most:
+            raise ValueError(
+                f"a prefix of {first} and {length} tokens in a row = {first + length}, "
+                f"but {self.name} has {most} positions: use shorter inputs or prompts"
+            )
+        return first
