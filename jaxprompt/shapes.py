@@ -50,6 +50,10 @@ class Batch:
         members: Member of the bank of prompts that each row is of, from 0.
         row_numbers: Number of each row in its split or file, which its random draws
             follow from; None where nothing is drawn, as in training.
+        input_types: Token type of each source token, 0 or 1, for an encoder-only model;
+            None for others.
+        target_places: Source token that each target is read at, by a head; -1 where no
+            token stands for it. None where the model writes the targets.
     """
 
     inputs: Int[Array, "B T"]
@@ -60,6 +64,8 @@ class Batch:
     weights: Float[Array, "B L"]
     members: Int[Array, " B"]
     row_numbers: Int[Array, " B"] | None = None
+    input_types: Int[Array, "B T"] | None = None
+    target_places: Int[Array, "B L"] | None = None
 
 
 def unpacked_batch(
@@ -86,6 +92,22 @@ def unpacked_batch(
     )
 
 
+def narrow(batch: Batch, inputs: int) -> Batch:
+    """Cuts the source of a batch behind a number of tokens, which hold all of it.
+
+    Args:
+        batch: Any arrays.
+        inputs: Source tokens T of a row.
+    """
+    types = batch.input_types
+    return dataclasses.replace(
+        batch,
+        inputs=batch.inputs[:, :inputs],
+        input_segments=batch.input_segments[:, :inputs],
+        input_types=None if types is None else types[:, :inputs],
+    )
+
+
 def resize(batch: Batch, inputs: int, targets: int) -> Batch:
     """Cuts the rows of a batch, or pads them, to other widths.
 
@@ -96,6 +118,8 @@ def resize(batch: Batch, inputs: int, targets: int) -> Batch:
     """
 
     def to(width: int, values: Any) -> Any:
+        if values is None:
+            return None
         missing = max(width - values.shape[1], 0)
         return np.pad(values, ((0, 0), (0, missing)))[:, :width]
 
@@ -103,8 +127,10 @@ def resize(batch: Batch, inputs: int, targets: int) -> Batch:
         batch,
         inputs=to(inputs, batch.inputs),
         input_segments=to(inputs, batch.input_segments),
+        input_types=to(inputs, batch.input_types),
         targets=to(targets, batch.targets),
         target_inputs=to(targets, batch.target_inputs),
         target_segments=to(targets, batch.target_segments),
         weights=to(targets, batch.weights),
+        target_places=to(targets, batch.target_places),
     )

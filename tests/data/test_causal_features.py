@@ -21,7 +21,7 @@ def convert(
     examples: list[tuple[list[int], list[int]]], widths: tuple[int, int], pack: bool
 ):
     """Lays out token ids, inputs and targets of each example."""
-    layout = Layout(Lengths(*widths), np.zeros(0, np.int32), causal=True, end=END)
+    layout = Layout(Lengths(*widths), np.zeros(0, np.int32), continues=True, end=END)
     pairs = [Pair(*(np.array(ids, np.int32) for ids in pair)) for pair in examples]
     if pack:
         return layout.rows(list(layout.packed(pairs)))

@@ -176,5 +176,5 @@ def make_batch(
         max(len(pair.targets) for pair in pairs) + extra,
     )
     soft_ids = row_ids(backbone, prompt_length)
-    layout = Layout(lengths, soft_ids, causal=backbone.causal, end=1)
+    layout = Layout(lengths, soft_ids, continues=backbone.causal, end=1)
     return jax.tree.map(jnp.asarray, layout.padded(pairs))

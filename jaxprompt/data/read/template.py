@@ -1,14 +1,19 @@
-"""Templates: the text of a row, with places for soft tokens and masks in it."""
+"""Templates: the text of a row, with places for soft tokens, masks and separators."""
 
 import re
 import string
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from jaxprompt.data.read.files import Row, field_text
 from jaxprompt.quoting import listed
 
-_SLOTS, _MASK = "slots", "mask"
+_SLOTS = "slots"
+
+MARKS = ("mask", "sep")
+"""What stands for text that each vocabulary writes in its own way."""
+
 _COUNT = re.compile(r"[1-9][0-9]{0,5}")
 
 
@@ -27,7 +32,7 @@ class Piece(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Words, then a field, soft tokens or masks; see `string.Formatter`."""
+    """Words, then a field, soft tokens or marks; see `string.Formatter`."""
 
     words: str
     name: str | None
@@ -35,10 +40,11 @@ class _Part(NamedTuple):
 
 
 class Template:
-    """The text of a row: its words, fields, soft tokens, masks and what is cut first.
+    """The text of a row: its words, fields, soft tokens, marks and what is cut first.
 
     "{field}" stands for the value of a row's field, "{slots:20}" for 20 soft tokens,
-    "{mask:1}" for the vocabulary's mask, and "{{" for a brace. Spaces behind soft
+    "{mask:1}" for the vocabulary's mask, "{sep:1}" for what an encoder-only model reads
+    between two texts, and "{{" for a brace. Spaces behind soft
     tokens that lead are left out, so that the text begins as it does without them.
     """
 
@@ -62,12 +68,12 @@ class Template:
         self._parts = []
         for words, name, count, conversion in parsed:
             if name is not None:
-                counted = name in (_SLOTS, _MASK) and _COUNT.fullmatch(count or "")
+                counted = name in (_SLOTS, *MARKS) and _COUNT.fullmatch(count or "")
                 if not name or conversion or (count and not counted):
                     raise ValueError(
                         f"template {text!r}: braces hold a field's name and nothing "
-                        "else, or {slots:20} or {mask:1}: write {field}, and {{ for a "
-                        "brace"
+                        "else, or {slots:20}, {mask:1} or {sep:1}: write {field}, and "
+                        "{{ for a brace"
                     )
             self._parts.append(_Part(words, name, count or ""))
         self.text = text
@@ -113,29 +119,34 @@ class Template:
         return self.is_behind_slots and not self._cut
 
     @property
-    def has_masks(self) -> bool:
-        """Whether there is a mask."""
-        return any(part.name == _MASK and part.number for part in self._parts)
+    def marks(self) -> tuple[str, ...]:
+        """Names out of `MARKS` of what stands in it."""
+        used = {part.name for part in self._parts if part.number}
+        return tuple(name for name in MARKS if name in used)
 
-    def fill(self, row: Row, mask: str = "") -> str:
+    def fill(self, row: Row, marks: Mapping[str, str] = MappingProxyType({})) -> str:
         """Returns the text of a row, without soft tokens.
 
         Args:
             row: The row.
-            mask: The vocabulary's mask.
+            marks: How the vocabulary writes each of `self.marks`.
 
         Raises:
             ValueError: If a field is missing.
         """
         texts = {name: field_text(row, name) for name in self.fields}
-        return "".join(piece.text for piece in self.pieces(texts, mask))
+        return "".join(piece.text for piece in self.pieces(texts, marks))
 
-    def pieces(self, texts: Mapping[str, str], mask: str = "") -> list[Piece]:
+    def pieces(
+        self,
+        texts: Mapping[str, str],
+        marks: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[Piece]:
         """Returns what a row becomes, in order.
 
         Args:
             texts: Field -> its text.
-            mask: The vocabulary's mask.
+            marks: As of `fill`.
         """
         found: list[Piece] = []
         for words, name, count in self._parts:
@@ -148,7 +159,7 @@ class Template:
             if is_soft:
                 found.append(Piece("", slots=int(count)))
             elif count:
-                found.append(Piece(mask * int(count)))
+                found.append(Piece(marks[str(name)] * int(count)))
             elif name is not None:
                 place = self._cut.index(name) if name in self._cut else None
                 found.append(Piece(texts[name], cut=place))

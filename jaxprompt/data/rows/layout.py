@@ -21,14 +21,18 @@ class Layout:
         lengths: Longest texts, and with packing the room of a row.
         soft_ids: int32 ids of the prompt [P], put before the inputs of every example;
             empty for no prompt.
-        causal: Whether the model has a decoder only.
+        continues: Whether the target goes on where the inputs end, as a decoder-only
+            model writes it.
         end: Id of end-of-sequence.
+        separator: Id behind which an encoder-only model reads a second text, of token
+            type 1; None for models without types.
     """
 
     lengths: Lengths
     soft_ids: Int[np.ndarray, " P"]
-    causal: bool
+    continues: bool
     end: int
+    separator: int | None = None
 
     @property
     def width(self) -> int:
@@ -49,18 +53,29 @@ class Layout:
         Raises:
             ValueError: If there is another number of them.
         """
-        inputs = self._with_soft_tokens(cut_inputs(pair, self.lengths.inputs))
-        if self.causal and not inputs.size:
+        kept = kept_tokens(pair, self.lengths.inputs)
+        inputs, kept = self._with_soft_tokens(pair.inputs[kept], kept)
+        if self.continues and not inputs.size:
             inputs = np.array([self.end], np.int32)
-        return Pair(inputs, _cut(pair.targets, self.lengths.targets))
+        if pair.places is None:
+            return Pair(inputs, _cut(pair.targets, self.lengths.targets))
+        # Where each token of the example has come to stand; the last is for no token.
+        moved = np.full(len(pair.inputs) + 1, -1, np.int32)
+        moved[kept[kept >= 0]] = np.flatnonzero(kept >= 0)
+        return Pair(inputs, pair.targets, places=moved[pair.places])
 
-    def _with_soft_tokens(self, text: Int[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:
+    def _with_soft_tokens(
+        self, text: Int[np.ndarray, " T"], kept: Int[np.ndarray, " T"]
+    ) -> tuple[Int[np.ndarray, " S"], Int[np.ndarray, " S"]]:
+        """Returns the tokens of a row, and where each stood in the example, or -1."""
         soft_ids, is_place = self.soft_ids, text < 0
         count = int(is_place.sum())
         if not count:
-            return np.concatenate([soft_ids, text], dtype=np.int32)
+            before = np.full(len(soft_ids), -1)
+            inputs = np.concatenate([soft_ids, text], dtype=np.int32)
+            return inputs, np.concatenate([before, kept])
         if not len(soft_ids):
-            return text[~is_place]
+            return text[~is_place], kept[~is_place]
         if count != len(soft_ids):
             raise ValueError(
                 f"the template has places for {count} soft tokens, but "
@@ -68,7 +83,7 @@ class Layout:
             )
         filled = text.copy()
         filled[is_place] = soft_ids[soft_place(0) - text[is_place]]
-        return filled
+        return filled, kept
 
     def rows(self, rows: Sequence[Sequence[Pair]]) -> Batch:
         """Lays the examples of each row one behind the other, padding behind them.
@@ -76,7 +91,7 @@ class Layout:
         An encoder-decoder model reads the inputs, and starts each target from id 0. A
         decoder-only model has no start id: the first target is predicted by the last
         input token, which moves to the front of the target's inputs and leaves padding
-        behind.
+        behind. Where a head reads the targets, each says at which token.
 
         Args:
             rows: Of each row, its examples, prompted.
@@ -90,18 +105,28 @@ class Layout:
         input_segments, target_inputs, target_segments = (
             np.zeros_like(x) for x in (inputs, targets, targets)
         )
+        types = None if self.separator is None else np.zeros_like(inputs)
+        places = np.full_like(targets, -1)
+        by_head = any(pair.places is not None for row in rows for pair in row)
         for b, examples in enumerate(rows):
             t = last = 0
             for segment, pair in enumerate(examples, start=1):
                 size, length = len(pair.inputs), len(pair.targets)
-                read = size - 1 if self.causal else size
+                read = size - 1 if self.continues else size
                 inputs[b, t : t + read] = pair.inputs[:read]
                 input_segments[b, t : t + read] = segment
                 targets[b, last : last + length] = pair.targets
                 target_segments[b, last : last + length] = segment
                 target_inputs[b, last + 1 : last + length] = pair.targets[:-1]
-                if self.causal:
+                if self.continues:
                     target_inputs[b, last] = pair.inputs[-1]
+                if types is not None:
+                    ended = np.cumsum(pair.inputs == self.separator)
+                    # The separator itself belongs to the text that it ends.
+                    types[b, t + 1 : t + size] = np.minimum(ended, 1)[:-1]
+                if pair.places is not None:
+                    found = np.where(pair.places < 0, -1, pair.places + t)
+                    places[b, last : last + length] = found
                 t, last = t + size, last + length
         arrays: dict[str, Any] = {
             "inputs": inputs,
@@ -111,7 +136,11 @@ class Layout:
             "target_segments": target_segments,
             "weights": (target_segments > 0).astype(np.float32),
             "members": np.zeros(count, np.int32),
+            "input_types": types,
         }
+        if by_head:
+            arrays["weights"] = (places >= 0).astype(np.float32)
+            arrays["target_places"] = places
         return Batch(**arrays)
 
     def padded(
@@ -153,7 +182,8 @@ class Layout:
 def layout_of(task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]) -> Layout:
     """Returns how a task's examples become rows behind soft ids."""
     soft_ids = np.asarray(soft_ids, np.int32)
-    return Layout(lengths, soft_ids, task.causal, task.end)
+    continues = task.causal and task.choice is None
+    return Layout(lengths, soft_ids, continues, task.end, task.vocabulary.separator)
 
 
 def sample_rows(num_rows: int, limit: int | None) -> Int[np.ndarray, " rows"]:
@@ -166,23 +196,26 @@ def sample_rows(num_rows: int, limit: int | None) -> Int[np.ndarray, " rows"]:
     return np.sort(rows)
 
 
-def cut_inputs(pair: Pair, length: int) -> Int[np.ndarray, " T"]:
-    """Shortens the inputs of an example to a number of tokens, soft ones not counted.
+def kept_tokens(pair: Pair, length: int) -> Int[np.ndarray, " T"]:
+    """Picks the inputs of an example that stay, where only so many tokens have room.
+
+    Soft ones are not counted.
 
     Args:
         pair: The example.
         length: Most tokens of its text.
 
     Returns:
-        The inputs: without what was cut of the example's spans, and of the whole text
-        where that was not enough, but never without the last id.
+        Their indices: without what was cut of the example's spans, and of the whole
+        text where that was not enough, but never without the last id.
     """
     inputs = pair.inputs
     over = int((inputs >= 0).sum()) - length
+    everything = np.arange(len(inputs))
     if over <= 0:
-        return inputs
+        return everything
     if not pair.cut and not (inputs < 0).any():
-        return _cut(inputs, length)
+        return _cut(everything, length)
     kept = np.ones(len(inputs), bool)
     last = int(np.flatnonzero(inputs >= 0)[-1])
     for start, stop in (*pair.cut, (0, last)):
@@ -190,7 +223,7 @@ def cut_inputs(pair: Pair, length: int) -> Int[np.ndarray, " T"]:
         gone = places[max(len(places) - over, 0) :]
         kept[gone] = False
         over -= len(gone)
-    return inputs[kept]
+    return everything[kept]
 
 
 def _cut(ids: Int[np.ndarray, " T"], length: int) -> Int[np.ndarray, " T"]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxprompt.data.rows.widths import MOST, fitting_width, step_of
-from jaxprompt.shapes import Batch
+from jaxprompt.shapes import Batch, narrow
 from jaxprompt.sharding import fetch
 
 Progress = Callable[[int, float], object]
@@ -49,6 +49,7 @@ def join_members(parts: Sequence[tuple[int, Batch]]) -> Batch:
             rows,
             inputs=_widened(rows.inputs, width),
             input_segments=_widened(rows.input_segments, width),
+            input_types=_widened(rows.input_types, width),
             members=np.full_like(rows.members, member),
         )
         for member, rows in parts
@@ -57,6 +58,8 @@ def join_members(parts: Sequence[tuple[int, Batch]]) -> Batch:
 
 
 def _widened(rows: Any, width: int) -> Any:
+    if rows is None:
+        return None
     return np.pad(rows, ((0, 0), (0, width - rows.shape[1])))
 
 
@@ -105,12 +108,7 @@ def sorted_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
     for first in range(0, len(order), batch_size):
         numbers = order[first : first + batch_size]
         width = fitting_width(int(sizes[numbers[0]]), step, full)
-        cut = dataclasses.replace(
-            rows,
-            inputs=rows.inputs[:, :width],
-            input_segments=rows.input_segments[:, :width],
-        )
-        yield _filled(cut, numbers, numbers, batch_size)
+        yield _filled(narrow(rows, width), numbers, numbers, batch_size)
 
 
 def packed_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:

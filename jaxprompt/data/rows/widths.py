@@ -1,12 +1,10 @@
 """How wide a batch has to be: one of a few widths, each of which is compiled once."""
 
-import dataclasses
-
 import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.shapes import Batch
+from jaxprompt.shapes import Batch, narrow
 
 STEP = 64
 """Tokens from one width to the next, or a multiple of it."""
@@ -67,11 +65,7 @@ def cut_to_longest(batch: Batch, soft: int = 0) -> Batch:
     longest = int(_sizes(batch).max(initial=0))
     text = full - soft
     width = soft + fitting_width(longest - soft, step_of(text), text)
-    return dataclasses.replace(
-        batch,
-        inputs=batch.inputs[:, :width],
-        input_segments=batch.input_segments[:, :width],
-    )
+    return narrow(batch, width)
 
 
 def cut_in_parts(batch: Batch, rows: int, soft: int = 0) -> tuple[Batch, ...]:

@@ -83,15 +83,15 @@ def file_task(
     """
     template = Template(inputs, cut)
     answer = Template(target if "{" in target else f"{{{target}}}")
-    if answer.soft_slots or answer.has_masks:
+    if answer.soft_slots or answer.marks:
         raise ValueError(
-            f"template {target!r} of a target has soft tokens or masks: an answer has "
+            f"template {target!r} of a target has soft tokens or marks: an answer has "
             "none, so leave them out"
         )
     row_format = _RowFormat(
         template,
         answer,
-        mask_of(vocabulary) if template.has_masks else "",
+        {name: _MARKS[name](vocabulary) for name in template.marks},
         None if labels is None else {str(k): word for k, word in labels.items()},
     )
     words = None if labels is None else tuple(dict.fromkeys(labels.values()))
@@ -128,6 +128,26 @@ def mask_of(vocabulary: Vocabulary) -> str:
     )
 
 
+def separator_of(vocabulary: Vocabulary) -> str:
+    """Returns the text of what an encoder-only model reads between two texts.
+
+    Raises:
+        ValueError: If the model reads nothing there.
+    """
+    if vocabulary.separator_text is None:
+        raise ValueError(
+            "the template has a separator, but only an encoder-only model reads one "
+            "between two texts: write words in the place of {sep:1}"
+        )
+    return vocabulary.separator_text
+
+
+_MARKS: Mapping[str, Callable[[Vocabulary], str]] = {
+    "mask": mask_of,
+    "sep": separator_of,
+}
+
+
 _WHERE = "where"
 """Of a row that was read: its file and line."""
 
@@ -136,11 +156,11 @@ _WHERE = "where"
 class _RowFormat:
     inputs: Template
     target: Template
-    mask: str
+    marks: Mapping[str, str]
     labels: Mapping[str, str] | None
 
     def read_request(self, row: Row, number: int) -> Features:
-        text = self.inputs.fill(row, self.mask)
+        text = self.inputs.fill(row, self.marks)
         found: Features = {"inputs": text, "targets": "", "idx": number}
         if not self.inputs.is_plain:
             found["fields"] = {n: field_text(row, n) for n in self.inputs.fields}
@@ -153,7 +173,7 @@ class _RowFormat:
             Example(
                 row["inputs"],
                 row["targets"],
-                tuple(self.inputs.pieces(row["fields"], self.mask)),
+                tuple(self.inputs.pieces(row["fields"], self.marks)),
             )
             for row in rows
         ]

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source
 from jaxprompt.data.read.template import Piece, Template
+from jaxprompt.data.tasks.choice import Choice
 from jaxprompt.data.tasks.metrics import Metric
 from jaxprompt.data.tasks.pieces import encode_pieces
-from jaxprompt.data.vocabulary.tokens import Pair
+from jaxprompt.data.vocabulary.tokens import Pair, Span
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode
 from jaxprompt.data.vocabulary.writing import as_written
 
@@ -34,11 +35,13 @@ class Example(NamedTuple):
         targets: What it is to write.
         pieces: The inputs with the soft tokens that stand among them; empty where
             these all lead, and the text is cut at its end.
+        words: The words of the inputs, where each gets an answer of its own.
     """
 
     inputs: str
     targets: str
     pieces: tuple[Piece, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 Write = Callable[[Sequence[Features]], Sequence[Example]]
@@ -118,6 +121,7 @@ class Task:
             where they are those of the examples.
         targets_are_right: Whether the target of every row is a right answer to it.
         template: How the inputs of own rows are written; None where otherwise.
+        choice: The labels that a head chooses from; None where the model writes words.
     """
 
     name: str
@@ -136,6 +140,7 @@ class Task:
     draw: Draw | None = None
     targets_are_right: bool = True
     template: Template | None = None
+    choice: Choice | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.:]+", self.name):
@@ -225,30 +230,125 @@ class Task:
         except ValueError as err:
             raise ValueError(f"{where}: {err}") from err
 
+    def check_words(self, split: str, length: int) -> None:
+        """Checks that there is room for the label of every word of a split.
+
+        Args:
+            split: The split.
+            length: Target length L.
+
+        Raises:
+            ValueError: If a row has more words; names it.
+        """
+        if self.choice is None or not self.choice.of_words:
+            return
+        for number, example in enumerate(self.examples(split)):
+            if len(example.words) > length:
+                raise ValueError(
+                    f"{self.source.place(split, number)}: {len(example.words)} words, "
+                    f"but the target length is {length}: set it to as many words as "
+                    "the longest row has, as --gin.TARGET_LENGTH=128"
+                )
+
+    def put_to(self, kind: str) -> "Task":
+        """Returns the task as a head of this kind is asked it.
+
+        Args:
+            kind: "words", that the model writes; "classes" or "tags", as `Choice.kind`.
+
+        Raises:
+            ValueError: If the task has no such answers.
+        """
+        own = "words" if self.choice is None else self.choice.kind
+        if kind == own:
+            return self
+        if kind == "classes" and self.labels is not None:
+            return dataclasses.replace(self, choice=Choice(self.labels))
+        labelled = self.choice is None and self.labels is not None
+        known = "words or classes" if labelled else own
+        raise ValueError(
+            f"a head of {kind} for task {self.name}, whose answers are {known}: use "
+            f"--gin.HEAD=\"'{known.split()[-1]}'\", or another task"
+        )
+
     def encode(self, examples: Sequence[Example]) -> list[Pair]:
         """Tokenises examples."""
+        if self.choice is not None and self.choice.of_words:
+            return self._encode_words(self.choice, examples)
+        if self.choice is not None:
+            return self._encode_classes(self.choice, examples)
+        encode = self.vocabulary.encode_all
+        targets = encode([example.targets for example in examples])
+        return [
+            Pair(inputs, np.array([*ids, self.end], np.int32), cut)
+            for (inputs, cut), ids in zip(self._read(examples), targets, strict=True)
+        ]
+
+    def _encode_classes(
+        self, choice: Choice, examples: Sequence[Example]
+    ) -> list[Pair]:
+        """A class is read at an encoder's first token, at the last one of any other."""
+        found = []
+        for example, (ids, cut) in zip(examples, self._read(examples), strict=True):
+            numbers = choice.encode(example.targets) if example.targets else [0]
+            if self.vocabulary.frame is not None:
+                text = np.flatnonzero(ids >= 0)
+                place = int(text[0])
+            else:
+                place = len(ids) - 1
+            places = np.array([place], np.int32)
+            found.append(Pair(ids, np.array(numbers, np.int32), cut, places))
+        return found
+
+    def _encode_words(self, choice: Choice, examples: Sequence[Example]) -> list[Pair]:
+        """The tag of a word is read at its first token."""
+        words = [example.words or (*example.inputs.split(),) for example in examples]
+        # A word reads as it does behind another, the first one too.
+        distinct = list(dict.fromkeys(f" {word}" for row in words for word in row))
+        ids_of = dict(zip(distinct, self.vocabulary.encode_all(distinct), strict=True))
+        found = []
+        for example, row in zip(examples, words, strict=True):
+            pieces = [ids_of[f" {word}"] for word in row]
+            inputs = self._framed([n for ids in pieces for n in ids])
+            first = len(self.vocabulary.frame.first) if self.vocabulary.frame else 0
+            sizes = [len(ids) for ids in pieces]
+            starts = first + np.cumsum([0, *sizes])[:-1]
+            places = np.where(np.array(sizes, int) > 0, starts, -1).astype(np.int32)
+            numbers = choice.encode(example.targets) if example.targets else 0
+            targets = np.broadcast_to(np.array(numbers, np.int32), places.shape)
+            found.append(Pair(inputs, targets, places=places))
+        return found
+
+    def _read(
+        self, examples: Sequence[Example]
+    ) -> Iterator[tuple[Int[np.ndarray, " T"], tuple[Span, ...]]]:
+        """Yields the input ids of examples, and what of them is cut first."""
         encode = self.vocabulary.encode_all
         # Those of pieces are tokenised piece by piece.
         inputs = encode(["" if x.pieces else x.inputs for x in examples])
-        targets = encode([example.targets for example in examples])
-        pairs = [self.ended(*pair) for pair in zip(inputs, targets, strict=True)]
-        for number, example in enumerate(examples):
+        before = len(self.vocabulary.frame.first) if self.vocabulary.frame else 0
+        for example, ids in zip(examples, inputs, strict=True):
+            cut: tuple[Span, ...] = ()
             if example.pieces:
                 ids, cut = encode_pieces(example.pieces, self.vocabulary.encode)
-                pair = self.ended(ids, targets[number])
-                pairs[number] = pair._replace(cut=cut)
-        return pairs
+                cut = tuple(Span(a + before, b + before) for a, b in cut)
+            yield self._framed(ids), cut
 
-    def ended(self, inputs: Iterable[int], targets: Iterable[int]) -> Pair:
-        """Puts end-of-sequence behind the ids of an example.
+    def _framed(self, ids: Iterable[int]) -> Int[np.ndarray, " T"]:
+        """Puts around the ids of a text what the model reads there.
 
         A decoder goes on from its input, which therefore does not end.
         """
+        frame = self.vocabulary.frame
+        if frame is not None:
+            return np.array([*frame.first, *ids, *frame.last], np.int32)
         ending = [] if self.causal else [self.end]
-        return Pair(
-            np.array([*inputs, *ending], np.int32),
-            np.array([*targets, self.end], np.int32),
-        )
+        return np.array([*ids, *ending], np.int32)
+
+    def ended(self, inputs: Iterable[int], targets: Iterable[int]) -> Pair:
+        """Makes the pair of an example's ids, with end-of-sequence behind them."""
+        targets = np.array([*targets, self.end], np.int32)
+        return Pair(self._framed(inputs), targets)
 
     def pairs(self, split: str, numbers: Iterable[int]) -> Iterator[Pair]:
         """Yields the token ids of examples.
@@ -288,10 +388,35 @@ class Task:
         Returns:
             One text per row.
         """
+        if self.choice is not None:
+            return [self.choice.decode(row) for row in ids.tolist()]
         labels = self.labels or ()
         written = decode(self.vocabulary, [self._with_end(word) for word in labels])
         words = dict(zip(written, labels, strict=True))
         return [words.get(text, text) for text in decode(self.vocabulary, ids)]
+
+    def likelihoods(
+        self, ids: Int[np.ndarray, " L"], probabilities: Float[np.ndarray, "L C"]
+    ) -> dict[str, float] | list[float]:
+        """Returns how likely a head's answers are, for JSON.
+
+        Args:
+            ids: Target ids of a row: numbers of labels, from 1.
+            probabilities: Of each label, at each place.
+
+        Returns:
+            Label -> probability, for a text; of tags, the probability of the chosen one
+            of each word, and 0 for a word that the model does not read.
+        """
+        assert self.choice is not None
+        if not self.choice.of_words:
+            shares = probabilities[0].astype(float).round(6).tolist()
+            return dict(zip(self.choice.labels, shares, strict=True))
+        chosen = ids[ids > 0]
+        return [
+            round(float(probabilities[place, number - 1]), 6)
+            for place, number in enumerate(chosen)
+        ]
 
     def written(self, text: str) -> str | None:
         """Returns a target as it reads where a model answers every token of it.
@@ -299,7 +424,7 @@ class Task:
         None if the vocabulary lacks some of its characters, so that no answer can
         equal it. A label word is itself, however it is written.
         """
-        if text in (self.labels or ()):
+        if self.choice is not None or text in (self.labels or ()):
             return text
         return as_written(self.vocabulary, text)
 

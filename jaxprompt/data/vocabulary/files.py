@@ -11,7 +11,7 @@ from jaxprompt.data.vocabulary.sentencepiece_model import (
 )
 from jaxprompt.models.weights.gguf_head import is_gguf
 
-_NAMES = ("tokenizer.json", "spiece.model", "vocab.json")
+_NAMES = ("tokenizer.json", "spiece.model", "vocab.json", "vocab.txt")
 
 
 def find_vocabulary(path: str | Path) -> Path:
@@ -38,6 +38,7 @@ def read_vocabulary(
     path: Path,
     extra_ids: int | None = None,
     causal: bool = False,
+    encoder_only: bool = False,
     rows: int | None = None,
 ) -> Pieces:
     """Reads a vocabulary; `vocabulary.load_vocabulary` says how.
@@ -47,6 +48,7 @@ def read_vocabulary(
         extra_ids: Sentinels behind a SentencePiece model that is read as if it lay
             alone; None for the tokenizer's own.
         causal: Whether it is a decoder-only model's.
+        encoder_only: Whether it is an encoder-only model's.
         rows: Rows of the embedding table; None for no limit.
 
     Raises:
@@ -58,8 +60,8 @@ def read_vocabulary(
         from jaxprompt.data.vocabulary.gguf_model import read_gguf_model
 
         return read_gguf_model(path)
-    if path.suffix == ".json":
-        return read_tokenizer(path, causal=causal)
+    if path.suffix in (".json", ".txt") or encoder_only:
+        return read_tokenizer(path, causal=causal, encoder_only=encoder_only)
     if causal:
         return read_rinna_model(path)
     alone = not any(path.with_name(file).is_file() for file in FILES)

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxprompt.data.vocabulary.pieces import (
     TURN_ENDS,
+    Frame,
     Pieces,
     check_t5_ids,
     read_settings,
@@ -23,11 +24,15 @@ FILES = (
 )
 """What says that a folder's tokenizer is more than its SentencePiece model."""
 
-_VOCABULARIES = {"spiece.model": "T5Tokenizer", "vocab.json": "GPT2Tokenizer"}
+_VOCABULARIES = {
+    "spiece.model": "T5Tokenizer",
+    "vocab.json": "GPT2Tokenizer",
+    "vocab.txt": "BertTokenizer",
+}
 _ENDS = ("<|endoftext|>", "<|end_of_text|>", "<eos>", "</s>")
 
 
-def read_tokenizer(path: Path, *, causal: bool) -> Pieces:
+def read_tokenizer(path: Path, *, causal: bool, encoder_only: bool = False) -> Pieces:
     """Reads a tokenizer as transformers' AutoTokenizer does.
 
     Text is encoded whole and bare: the truncation and the padding that a tokenizer.json
@@ -38,14 +43,17 @@ def read_tokenizer(path: Path, *, causal: bool) -> Pieces:
     imported.
 
     Args:
-        path: A spiece.model, tokenizer.json or vocab.json, whose folder is read; or a
-            tokenizer.json by any other name, which is read alone.
+        path: A spiece.model, tokenizer.json, vocab.json or vocab.txt, whose folder is
+            read; or a tokenizer.json by any other name, which is read alone.
         causal: Whether it is a decoder-only model's, which need not have padding.
+        encoder_only: Whether it is an encoder-only model's, which reads a text between
+            tokens of its own, as [CLS] and [SEP].
 
     Raises:
         FileNotFoundError: If vocab.json is without its merges.txt.
         ValueError: If the files are no tokenizer, or one without end-of-sequence or,
-            for a T5, one that does not pad with id 0.
+            for a T5, one that does not pad with id 0; or for an encoder-only model, one
+            that puts nothing around a text.
     """
     tokenizer = _open(path)
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -61,8 +69,9 @@ def read_tokenizer(path: Path, *, causal: bool) -> Pieces:
         ids = (backend.token_to_id(name) for name in names if name)
         return next((number for number in ids if number is not None), None)
 
-    end = find([tokenizer.eos_token, *_ENDS])
-    if not causal:
+    frame = _frame_of(path, backend) if encoder_only else None
+    end = frame.last[-1] if frame else find([tokenizer.eos_token, *_ENDS])
+    if not causal and frame is None:
         check_t5_ids(path, find([tokenizer.pad_token, "<pad>"]), end)
     if end is None:
         raise ValueError(f"{path}: no end-of-sequence {' or '.join(_ENDS)}")
@@ -81,7 +90,33 @@ def read_tokenizer(path: Path, *, causal: bool) -> Pieces:
         name=lambda number: backend.id_to_token(number) or f"id {number}",
         tokenizer_json=backend.to_str,
         turn_ends=tuple(named - {end}),
+        frame=frame,
     )
+
+
+def _frame_of(path: Path, backend: Any) -> Frame:
+    """Finds what a tokenizer puts around texts: it is shown one, and a pair."""
+    bare = backend.encode("a", add_special_tokens=False).ids
+    alone, pair = (backend.encode(*texts).ids for texts in (("a",), ("a", "a")))
+    count = len(bare)
+    starts = [i for i in range(len(pair)) if pair[i : i + count] == bare]
+    if not bare or len(starts) != 2 or alone[starts[0] :][:count] != bare:
+        raise ValueError(
+            f"{path}: it does not put a text between tokens such as [CLS] and [SEP], "
+            "as an encoder's does: take the tokenizer of the model"
+        )
+    first, second = starts
+    frame = Frame(
+        tuple(pair[:first]),
+        tuple(pair[first + count : second]),
+        tuple(pair[second + count :]),
+    )
+    if not all(frame) or alone != [*frame.first, *bare, *frame.last]:
+        raise ValueError(
+            f"{path}: it writes a text as {alone} and two as {pair}: only a tokenizer "
+            "with a token in front, between and behind can be read"
+        )
+    return frame
 
 
 def _encode(backend: Any, texts: Sequence[str]) -> list[list[int]]:

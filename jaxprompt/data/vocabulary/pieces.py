@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxprompt.json_file import read_json_object
 
@@ -17,6 +17,20 @@ TURN_ENDS = (
     "<end_of_turn>",
 )
 """How models write the end of a turn or of a text, where it is a special token."""
+
+
+class Frame(NamedTuple):
+    """The ids that an encoder-only model reads around a text, and between two.
+
+    Attributes:
+        first: In front of a text, as [CLS].
+        between: Between two texts: BERT's [SEP], RoBERTa's </s></s>.
+        last: Behind the last text.
+    """
+
+    first: tuple[int, ...]
+    between: tuple[int, ...]
+    last: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +48,7 @@ class Pieces:
         tokenizer_json: Returns the content of a tokenizer.json that encodes and decodes
             in the same way; None where there is only a SentencePiece model.
         turn_ends: Other ids that end an answer, such as the end of a turn.
+        frame: What an encoder-only model reads around a text; None for other models.
     """
 
     size: int
@@ -44,6 +59,7 @@ class Pieces:
     name: Callable[[int], str]
     tokenizer_json: Callable[[], str] | None = None
     turn_ends: tuple[int, ...] = ()
+    frame: Frame | None = None
 
 
 def check_t5_ids(path: Path, pad: int | None, end: int | None) -> int:

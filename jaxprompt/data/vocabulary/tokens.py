@@ -22,11 +22,15 @@ class Pair(NamedTuple):
         targets: int32 target ids, ending in end-of-sequence.
         cut: Spans of the inputs that are shortened from their ends where there is no
             room, in this order; empty where the whole text is cut at its end.
+        places: int32 index among the inputs of the token that each target is read at,
+            by a head; -1 where no token stands for it. None where a model writes the
+            targets.
     """
 
     inputs: Int[np.ndarray, " T"]
     targets: Int[np.ndarray, " L"]
     cut: tuple[Span, ...] = ()
+    places: Int[np.ndarray, " L"] | None = None
 
 
 def soft_place(number: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxprompt.data.vocabulary.files import find_vocabulary, read_vocabulary
-from jaxprompt.data.vocabulary.pieces import Pieces
+from jaxprompt.data.vocabulary.pieces import Frame, Pieces
 
 _SHOWN = 5  # Tokens that a note names.
 _SHOWN_TEXT = 60  # Characters of a text that an error shows.
@@ -15,8 +15,9 @@ _SHOWN_TEXT = 60  # Characters of a text that an error shows.
 class Vocabulary:
     """A model's own vocabulary, with ids where 0 is padding.
 
-    GPT-2 gives id 0 to "!" and rinna's models to <unk>. So a decoder-only model's ids
-    are one up here: V is one more than the model's own.
+    GPT-2 gives id 0 to "!", rinna's models to <unk> and RoBERTa to <s>. So the ids of a
+    decoder-only and of an encoder-only model are one up here: V is one more than the
+    model's own.
 
     Attributes:
         pieces: The model's own vocabulary, with its own ids.
@@ -26,6 +27,7 @@ class Vocabulary:
         end_ids: All ids that end an answer: that one first, then the ends of a turn.
         unk_id: Id of a piece that the vocabulary lacks; the end's, where it lacks none.
         vocab_size: How many ids there are.
+        frame: Ids that an encoder-only model reads around a text; None for others.
         place: The file that it came from; None for none.
     """
 
@@ -50,7 +52,11 @@ class Vocabulary:
         self.pieces = pieces
         self.causal = causal
         self.place = place
-        self._up = int(causal)
+        self._up = int(causal or pieces.frame is not None)
+        self.frame: Frame | None = None
+        if pieces.frame is not None:
+            ids = (tuple(n + self._up for n in part) for part in pieces.frame)
+            self.frame = Frame(*ids)
         self._rows = rows
         self.vocab_size = pieces.size + self._up
         self.eos_id = pieces.end + self._up
@@ -58,6 +64,18 @@ class Vocabulary:
         self.end_ids = (self.eos_id, *others)
         unknown = pieces.end if pieces.unknown is None else pieces.unknown
         self.unk_id = unknown + self._up
+
+    @property
+    def separator(self) -> int | None:
+        """Id that ends the first of two texts, where an encoder-only model reads it."""
+        return None if self.frame is None else self.frame.between[0]
+
+    @property
+    def separator_text(self) -> str | None:
+        """How what stands between two texts is written; None where nothing does."""
+        if self.pieces.frame is None:
+            return None
+        return "".join(map(self.pieces.name, self.pieces.frame.between))
 
     @property
     def rowless(self) -> dict[int, str]:
@@ -131,12 +149,13 @@ def load_vocabulary(
     extra_ids: int | None = None,
     *,
     causal: bool = False,
+    encoder_only: bool = False,
     rows: int | None = None,
 ) -> Vocabulary:
     """Loads the vocabulary of a backbone; the same arguments give the same object.
 
     It is the model's own tokenizer, read by transformers: tokenizer.json, or the
-    spiece.model or vocab.json and merges.txt, with the added_tokens.json,
+    spiece.model, vocab.txt or vocab.json and merges.txt, with the added_tokens.json,
     special_tokens_map.json and tokenizer_config.json beside it. A spiece.model that
     lies alone, or belongs to a decoder-only model, is read by SentencePiece.
 
@@ -147,6 +166,7 @@ def load_vocabulary(
             that lies alone none if it holds <extra_id_0> already (mT5), or if the table
             has no rows for them, else 100.
         causal: Whether it is a decoder-only model's, whose ids are one up here.
+        encoder_only: Whether it is an encoder-only model's, whose ids are too.
         rows: Ids that the model's embedding table has rows for, from id 0. A text that
             holds another token is an error. None for no limit.
 
@@ -158,7 +178,8 @@ def load_vocabulary(
         ValueError: If the vocabulary does not pad with id 0 or has no end-of-sequence.
     """
     # Not resolved: the Hub's cache links a name with a suffix to a file without one.
-    return _load(find_vocabulary(path).absolute(), extra_ids, causal, rows)
+    place = find_vocabulary(path).absolute()
+    return _load(place, extra_ids, causal, encoder_only, rows)
 
 
 def decode(vocabulary: Vocabulary, ids: Iterable[Iterable[int]]) -> list[str]:
@@ -181,7 +202,11 @@ def rowless_note(vocabulary: Vocabulary) -> str | None:
 
 @functools.cache
 def _load(
-    path: Path, extra_ids: int | None, causal: bool, rows: int | None
+    path: Path,
+    extra_ids: int | None,
+    causal: bool,
+    encoder_only: bool,
+    rows: int | None,
 ) -> Vocabulary:
-    pieces = read_vocabulary(path, extra_ids, causal, rows)
+    pieces = read_vocabulary(path, extra_ids, causal, encoder_only, rows)
     return Vocabulary(pieces, causal=causal, rows=rows, place=path)

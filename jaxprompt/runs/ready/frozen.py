@@ -46,10 +46,14 @@ class Frozen:
     model: Params
     vocabulary: Vocabulary
 
-    def join(self, prompt: Trained) -> Params:
-        """Makes the joined tree of `shapes.Params`, every leaf in its place."""
-        # The head of words has no weights.
-        whole = jax.tree.map(fetch, {"prompt": prompt, "head": {}})
+    def join(self, prompt: Trained, head: Params | None = None) -> Params:
+        """Makes the joined tree of `shapes.Params`, every leaf in its place.
+
+        Args:
+            prompt: Of M members.
+            head: The weights of their heads; None for a head that has none.
+        """
+        whole = jax.tree.map(fetch, {"prompt": prompt, "head": head or {}})
         return {"model": self.model, **place(whole, self.mesh)}
 
     def soft_ids(self, length: int) -> Int[np.ndarray, " ids"]:
@@ -150,7 +154,10 @@ def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
         )
     config = checkpoint.config
     vocabulary = load_vocabulary(
-        checkpoint.vocabulary, causal=config.causal, rows=config.text_rows
+        checkpoint.vocabulary,
+        causal=config.causal,
+        encoder_only=config.encoder_only,
+        rows=config.text_rows,
     )
     note = rowless_note(vocabulary)
     if note:

@@ -1,0 +1,41 @@
+"""Answers that a head chooses: the numbers of labels, in the place of words."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Choice(NamedTuple):
+    """Labels that a head chooses from; as target ids they are numbers from 1.
+
+    Attributes:
+        labels: In class order. Where each word gets one, the first is that of a word
+            that the model does not read: of no token, or cut off.
+        of_words: Whether each word of the input gets a label, and not the whole. An
+            answer is then the labels of all words, with spaces between.
+    """
+
+    labels: tuple[str, ...]
+    of_words: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What prompt files call such answers."""
+        return "tags" if self.of_words else "classes"
+
+    def encode(self, answer: str) -> list[int]:
+        """Turns an answer into target ids.
+
+        Raises:
+            ValueError: If it is none of the labels.
+        """
+        names = answer.split(" ") if self.of_words else [answer]
+        return [1 + self.labels.index(name) for name in names]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Turns target ids into an answer, which ends at the first 0."""
+        names = []
+        for number in ids:
+            if number == 0:
+                break
+            names.append(self.labels[number - 1])
+        return " ".join(names)
