@@ -63,6 +63,7 @@ def predict(flags: argparse.Namespace) -> None:
         output=flags.output,
         prompt_field=flags.prompt_field,
         answer_field=flags.answer_field,
+        probabilities=flags.probabilities,
         overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,
     )
@@ -263,7 +264,7 @@ def _configured(
     files = flags.gin_file or ([] if brings else [DEFAULTS])
 
     run = _read_run(file, provenance, files, flags.settings)
-    if run.trains != "prompt":
+    if not run.trains_bank:
         raise ValueError(
             f"{file} is a prompt, but its configuration trains {run.trains!r}: the "
             "file is damaged, or set --gin.TRAINS=\"'prompt'\""

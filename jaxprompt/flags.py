@@ -158,6 +158,11 @@ def _add_rows(predict: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="field that gets the answer (default: %(default)s)",
     )
+    predict.add_argument(
+        "--probabilities",
+        action="store_true",
+        help='with a head of labels: add a field "probabilities" to each JSON line',
+    )
 
 
 def _add_plan(command: argparse.ArgumentParser) -> None:

@@ -45,7 +45,7 @@ class PlannedRun(NamedTuple):
     @property
     def title(self) -> str:
         """What the screen calls it."""
-        seed = [] if self.run.trains == "prompt" else [f"seed {self.run.seed}"]
+        seed = [] if self.run.trains_bank else [f"seed {self.run.seed}"]
         return ", ".join([self.task, self.arm, *seed])
 
 
@@ -119,7 +119,7 @@ def plan_sweep(
             for run, config in runs:
                 task = Path(file).stem if file else _folder_of(run)
                 folder = workdir / task / arm
-                if run.trains != "prompt":
+                if not run.trains_bank:
                     folder = folder / f"seed-{run.seed}"
                 check_workdir(folder, config)
                 planned.append(PlannedRun(task, arm, folder, run, config))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from jaxprompt.config.run import Run
-from jaxprompt.config.settings import Data, Evaluation, Model
+from jaxprompt.config.settings import WORDS, Data, Evaluation, HeadStart, Model
 from jaxprompt.config.tasks import (
     DATA_FIELDS,
     OfficialTask,
@@ -29,6 +29,13 @@ _PARTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
 }
 """Part of a run -> its type, and the settings that decide an answer."""
 
+_HEAD: Mapping[str, tuple[type, tuple[str, ...]]] = {
+    "head": (HeadStart, ("kind", "pooling", "pooler"))
+}
+"""The same of a head that has weights."""
+
+_KINDS = (WORDS, "classes", "tags")
+
 _MACROS = {
     "Model.name": "MODEL",
     "Model.revision": "REVISION",
@@ -38,6 +45,7 @@ _MACROS = {
     "Data.input_length": "INPUT_LENGTH",
     "Data.target_length": "TARGET_LENGTH",
     "Evaluation.method": "METHOD",
+    "HeadStart.kind": "HEAD",
 }
 """Setting -> its name in gin/runs/prompt_tuning.gin."""
 
@@ -51,20 +59,21 @@ def describe(run: Run) -> dict[str, Any]:
     Returns:
         What JSON can hold: "kind", of the answers; "task", its type and its settings
         but for where its data lies; and of the "model", the "data" and the
-        "evaluation" the settings that decide an answer. Empty without a task.
+        "evaluation" the settings that decide an answer, and those of the "head" where
+        it has weights. Empty without a task.
     """
     if not run.data.tasks:
         return {}
     (task,) = run.data.tasks
     found = {
-        "kind": "words",
+        "kind": run.head.kind,
         "task": {
             "type": type(task).__name__,
             **{name: getattr(task, name) for name in _format_of(type(task))},
         },
         **{
             part: {name: getattr(getattr(run, part), name) for name in names}
-            for part, (_, names) in _PARTS.items()
+            for part, (_, names) in _parts_of(run.head.kind).items()
         },
     }
     return json.loads(json.dumps(found))
@@ -81,13 +90,14 @@ def answering_run(said: Mapping[str, Any], where: str) -> Run:
         ValueError: If it is not what `describe` makes.
     """
     kind, fields = _task_of(said, where)
+    known = _parts_of(said["kind"])
     parts: dict[str, Any] = {
-        part: _made(_PARTS[part][0], _part_of(said, part, where), where)
-        for part in _PARTS
+        part: _made(known[part][0], _part_of(said, part, where), where)
+        for part in known
     }
     task = _made(kind, fields, where)
     parts["data"] = dataclasses.replace(parts["data"], task=task)
-    return Run(**parts)
+    return Run(trains="prompt" if said["kind"] == WORDS else "prompt+head", **parts)
 
 
 def answering_gin(said: Mapping[str, Any], where: str) -> str:
@@ -102,11 +112,18 @@ def answering_gin(said: Mapping[str, Any], where: str) -> str:
         f"TASK = @{kind.__name__}()",
         *(f"{kind.__name__}.{name} = {value!r}" for name, value in fields.items()),
     ]
-    for part, (of, _) in _PARTS.items():
+    if said["kind"] != WORDS:
+        lines.append("TRAINS = 'prompt+head'")
+    for part, (of, _) in _parts_of(said["kind"]).items():
         for name, value in _part_of(said, part, where).items():
             setting = f"{of.__name__}.{name}"
             lines.append(f"{_MACROS.get(setting, setting)} = {value!r}")
     return "\n".join(lines) + "\n"
+
+
+def _parts_of(kind: str) -> Mapping[str, tuple[type, tuple[str, ...]]]:
+    """Names the parts of a run that decide answers of a kind."""
+    return _PARTS if kind == WORDS else {**_PARTS, **_HEAD}
 
 
 def _format_of(kind: type) -> list[str]:
@@ -123,7 +140,8 @@ def _task_of(said: Mapping[str, Any], where: str) -> tuple[type, dict[str, Any]]
     """Returns the type of the task and its settings, checked."""
     task = said.get("task")
     name = str(task.get("type")) if isinstance(task, dict) else "none"
-    if said.get("kind") != "words" or not isinstance(task, dict) or name not in _TASKS:
+    known = said.get("kind") in _KINDS and name in _TASKS
+    if not known or not isinstance(task, dict):
         raise ValueError(
             f"{where}: answers of kind {quoted(said.get('kind'))} to a task of type "
             f"{quoted(name)}: this program knows {listed(_TASKS)}, so take a newer one"
@@ -138,7 +156,8 @@ def _part_of(said: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
     fields = said.get(part)
     if not isinstance(fields, dict):
         raise ValueError(f"{where}: {part} is {quoted(fields)}: the file is damaged")
-    _check(*(_PARTS[part][0], fields, _PARTS[part][1]), where)
+    of, names = {**_PARTS, **_HEAD}[part]
+    _check(of, fields, names, where)
     return fields
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from jaxprompt.config.settings import (
     LOSS,
+    WORDS,
     Data,
     Evaluation,
+    HeadStart,
     Model,
     Optimizer,
     PromptStart,
@@ -19,8 +21,10 @@ from jaxprompt.train.pace import Pace
 VOCABULARY = "vocabulary"
 """What a run trains that makes a SentencePiece model, and no weights."""
 
-_TRAINS = (*(name for name, mask in MASKS.items() if mask["head"]), VOCABULARY)
-"""What a run can train: its answers are words, whose head has no weights."""
+_TRAINS = (*MASKS, VOCABULARY)
+"""What a run can train."""
+
+_OF_BANK = tuple(name for name, mask in MASKS.items() if mask["model"])
 
 MOST_SEEDS = 1000
 """Of one run: more are a slip, which would fill the memory."""
@@ -35,11 +39,13 @@ class Run:
     """Everything that decides a run's result.
 
     Attributes:
-        trains: "prompt"; "model" for model tuning without a prompt, the baseline, and
+        trains: "prompt"; "prompt+head"; "head" for the head alone without a prompt, a
+            linear probe; "model" for model tuning without a prompt, the baseline, and
             for pre-training; or "vocabulary" for a SentencePiece model alone.
         model: The frozen model.
         data: The task.
         prompt: How the prompt starts.
+        head: What turns the model's states into answers, and how it starts.
         optimizer: How it learns.
         pace: For how long, and how often it is evaluated and saved.
         evaluation: How it is scored.
@@ -55,6 +61,7 @@ class Run:
     model: Model = field(default_factory=Model)
     data: Data = field(default_factory=Data)
     prompt: PromptStart = field(default_factory=PromptStart)
+    head: HeadStart = field(default_factory=HeadStart)
     optimizer: Optimizer = field(default_factory=Optimizer)
     pace: Pace = field(default_factory=lambda: Pace(steps=30_000))
     evaluation: Evaluation = field(default_factory=Evaluation)
@@ -66,6 +73,7 @@ class Run:
     def __post_init__(self) -> None:
         if self.trains not in _TRAINS:
             raise ValueError(f"trains {self.trains!r}: use one of {[*_TRAINS]}")
+        self._check_head()
         if not isinstance(self.seeds, int) or self.seeds < 1:
             raise ValueError(f"seeds {self.seeds!r}: a number of prompts, 1 or more")
         if self.seeds > MOST_SEEDS:
@@ -84,7 +92,7 @@ class Run:
             evaluation.beams if evaluation.method == "beam" else 1,
             data.input_length + (evaluation.decode_length or data.target_length),
         )
-        if self.trains != "prompt" and self.seeds > 1:
+        if not self.trains_bank and self.seeds > 1:
             raise ValueError(
                 f"{self.seeds} seeds where {self.trains!r} trains: only prompts fit on "
                 "one frozen model, so start a run for each seed"
@@ -107,7 +115,7 @@ class Run:
                 f"method {self.evaluation.method!r} for the raw text of task "
                 f"{text.name}: it has no answers, use method {LOSS!r}"
             )
-        if self.trains == "prompt" and self.model.architecture is not None:
+        if self.trains_bank and self.model.architecture is not None:
             raise ValueError(
                 "a prompt for a new model of random weights: give the name of a model "
                 "that is there, or train the model first"
@@ -123,10 +131,45 @@ class Run:
                 "small steps: use quantise 'none', or train a prompt"
             )
 
+    def _check_head(self) -> None:
+        """Raises ValueError unless the head can be what trains, or be left as it is."""
+        has_weights = self.head.kind != WORDS
+        if has_weights and self.trains not in ("prompt+head", "head"):
+            raise ValueError(
+                f"trains {self.trains!r}, but the head of {self.head.kind} starts with "
+                "random weights: set --gin.TRAINS=\"'prompt+head'\", or 'head' for it "
+                "alone"
+            )
+        if not has_weights and "head" in self.trains:
+            raise ValueError(
+                f"trains {self.trains!r}, but a head of words has no weights: set "
+                "--gin.HEAD=\"'classes'\", or train the 'prompt'"
+            )
+        if has_weights and (self.evaluation.hand_written or self.evaluation.shots):
+            raise ValueError(
+                f"hand-written texts and shots ask for words, but the head is of "
+                f"{self.head.kind}: leave them out"
+            )
+        if has_weights and (self.evaluation.gold or self.evaluation.method == LOSS):
+            raise ValueError(
+                f"Evaluation.gold and method {LOSS!r} are of words, but the head is of "
+                f"{self.head.kind}: leave them out"
+            )
+        if "prompt" in self.trains and not (self.prompt.length or self.prompt.deep):
+            raise ValueError(
+                "prompt length 0: a trained prompt has 1 or more rows, or keys and "
+                "values"
+            )
+
+    @property
+    def trains_bank(self) -> bool:
+        """Whether members of a bank train, on one frozen model: prompts, heads."""
+        return self.trains in _OF_BANK
+
     @property
     def num_members(self) -> int:
-        """How many prompts train; 1 where it is the model."""
-        return self.seeds * len(self.data.tasks) if self.trains == "prompt" else 1
+        """How many members train; 1 where it is the model."""
+        return self.seeds * len(self.data.tasks) if self.trains_bank else 1
 
     @property
     def chosen_on(self) -> str:
@@ -153,6 +196,9 @@ class Run:
             model=model,
             data=data,
             prompt=start,
+            head=dataclasses.replace(
+                self.head, dropout=HeadStart.dropout, stddev=HeadStart.stddev
+            ),
             optimizer=Optimizer(),
             pace=Pace(steps=1),
             tokenizer=Tokenizer(),

@@ -27,6 +27,9 @@ LOSS = "loss"
 MOST_TOKENS = 2**17
 """Of a text, an answer or a prompt: as long a context as any model here has."""
 
+WORDS = "words"
+"""The head that has no weights: the model writes the answer."""
+
 COOCCURRENCE = "cooccurrence"
 """Embeddings that start from the text; see `data.pretraining.cooccurrence`."""
 
@@ -248,10 +251,8 @@ class PromptStart:
                 f"PromptStart.words is the text {self.words!r}: use a list of words, "
                 f"as [{self.words!r}]"
             )
-        if self.length < (0 if self.deep else 1):
-            raise ValueError(
-                f"prompt length {self.length}: a trained prompt has 1 or more rows"
-            )
+        if self.length < 0:
+            raise ValueError(f"prompt length {self.length}: use 0 or more rows")
         check_tokens("prompt length", self.length)
         for site, length in self.deep.items():
             if length < 1:
@@ -273,6 +274,45 @@ class PromptStart:
         It does not where they would attend to other keys and values.
         """
         return not (self.length and self.deep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadStart:
+    """What turns the model's states into answers, and how it starts; see `heads`.
+
+    Attributes:
+        kind: "words", which the model itself writes; "classes", one of the task's
+            labels for each text; or "tags", a label for each word.
+        pooling: Which state stands for a text: "token", of an encoder-only model [CLS]
+            and of any other the last one; or "mean", of all tokens.
+        pooler: What is between that state and the labels: "none"; "frozen", the
+            checkpoint's own pooler as it is; or "trained", a pooler that learns, from
+            the checkpoint's where it has one.
+        dropout: Share of the state's features that are zeroed in training.
+        stddev: Standard deviation of new weights.
+    """
+
+    kind: Literal["words", "classes", "tags"] = WORDS
+    pooling: Literal["token", "mean"] = "token"
+    pooler: Literal["none", "frozen", "trained"] = "none"
+    dropout: float = 0.0
+    stddev: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("kind", (WORDS, "classes", "tags")),
+            ("pooling", ("token", "mean")),
+            ("pooler", ("none", "frozen", "trained")),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"HeadStart.{name} {getattr(self, name)!r}: use one of {[*known]}"
+                )
+        if not 0 <= self.dropout < 1 or self.stddev < 0:
+            raise ValueError(
+                f"HeadStart.dropout {self.dropout}, stddev {self.stddev}: use a rate "
+                "from 0 to below 1, and a deviation of 0 or more"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 from typing import NamedTuple, Protocol
 
 import jax
-from jaxtyping import Array, Bool, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
@@ -23,6 +24,21 @@ class Losses(NamedTuple):
     hits: Bool[Array, "B L"]
 
 
+def losses_of(logits: Float[Array, "B L C"], targets: Int[Array, "B L"]) -> Losses:
+    """Returns what the true answers lose, by their logits.
+
+    Args:
+        logits: Unnormalised log probabilities of C words or labels, float32.
+        targets: Numbers of the true ones, from 0.
+    """
+    # Written out, so that the accuracy and the z-loss add no pass over the logits.
+    log_z_BL = jax.nn.logsumexp(logits, axis=-1)
+    target_BL1 = jnp.take_along_axis(logits, targets[..., None], axis=-1)
+    target_BL = target_BL1[..., 0]
+    hits_BL = target_BL >= jax.lax.stop_gradient(logits.max(axis=-1))
+    return Losses(log_z_BL - target_BL, log_z_BL, hits_BL)
+
+
 class Head(Protocol):
     """A kind of answer: a frozen value, static to a compiled step.
 
@@ -35,13 +51,16 @@ class Head(Protocol):
         """What prompt files call it."""
         ...
 
-    def init(self, key: jax.Array, backbone: Backbone, members: int) -> Params:
-        """Draws the weights that training starts from; {} where it has none.
+    def init(self, key: jax.Array, backbone: Backbone, model: Params) -> Params:
+        """Draws the weights that one member's training starts from.
 
         Args:
             key: Typed PRNG key; consumed.
-            backbone: The frozen model, for its sizes.
-            members: Members M of the bank.
+            backbone: The frozen model's functions.
+            model: Its weights.
+
+        Returns:
+            A bank of one: each leaf leads with an axis of 1. {} where there are none.
         """
         ...
 

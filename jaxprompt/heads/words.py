@@ -3,9 +3,8 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 
-from jaxprompt.heads.head import Losses
+from jaxprompt.heads.head import Losses, losses_of
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params
@@ -17,9 +16,9 @@ class Words:
 
     name: str = "words"
 
-    def init(self, key: jax.Array, backbone: Backbone, members: int) -> Params:
+    def init(self, key: jax.Array, backbone: Backbone, model: Params) -> Params:
         """Returns {}: the frozen model writes words by itself."""
-        del key, backbone, members
+        del key, backbone, model
         return {}
 
     def losses(
@@ -32,12 +31,7 @@ class Words:
     ) -> Losses:
         """Scores every target token by teacher forcing."""
         logits_BLV = prompted_logits(backbone, params, batch, dropout_key=dropout_key)
-        # Written out, so that the accuracy and the z-loss add no pass over the logits.
-        log_z_BL = jax.nn.logsumexp(logits_BLV, axis=-1)
-        target_BL1 = jnp.take_along_axis(logits_BLV, batch.targets[..., None], axis=-1)
-        target_BL = target_BL1[..., 0]
-        hits_BL = target_BL >= jax.lax.stop_gradient(logits_BLV.max(axis=-1))
-        return Losses(log_z_BL - target_BL, log_z_BL, hits_BL)
+        return losses_of(logits_BLV, batch.targets)
 
 
 WORDS = Words()

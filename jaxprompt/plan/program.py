@@ -104,7 +104,7 @@ def lengths(run: Run, config: Config) -> tuple[int, int]:
 
     Of a decoder alone only a prompt's last token is in the rows.
     """
-    soft = run.prompt.length if run.trains == "prompt" else 0
+    soft = run.prompt.length if run.trains_bank else 0
     in_rows = len(row_ids(_backbone(run, config, None), soft))
     return in_rows + run.data.input_length, run.data.target_length
 
@@ -226,7 +226,7 @@ def _train(
         backbone,
         tx,
         freeze=freeze,
-        seeds=range(_members(run)) if run.trains == "prompt" else (run.seed,),
+        seeds=range(_members(run)) if run.trains_bank else (run.seed,),
         z_loss=run.optimizer.z_loss,
         accumulate=run.optimizer.accumulate,
     )

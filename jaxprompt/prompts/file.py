@@ -25,13 +25,17 @@ from jaxprompt.prompts.provenance import (
     read_header,
 )
 from jaxprompt.quoting import quoted_path
+from jaxprompt.shapes import Params
 
-_PROMPT, _START = "prompt", "start"
+_PROMPT, _START, _HEAD = "prompt", "start", "head"
 _FIRST_NAMES: Mapping[str, str] = {_PROMPT: f"{_PROMPT}/rows", _START: f"{_START}/rows"}
 """Name of a tensor in version 1 -> its name since."""
 
 _AXES = {"rows": "[P, D]", "keys": "[N, P, G, K]", "values": "[N, P, G, K]"}
 """What a tensor's name ends in -> its axes. In a file no member has an axis M."""
+
+_HEAD_AXES = {"weight": "[D, C]", "bias": "[C]"}
+"""The same of a head."""
 
 
 def save_prompt(
@@ -40,6 +44,7 @@ def save_prompt(
     backbone: Backbone,
     *,
     start: Prompt | None = None,
+    weights: Params | None = None,
     **details: Any,
 ) -> None:
     """Writes one trained prompt, atomically, as a .safetensors file.
@@ -52,6 +57,7 @@ def save_prompt(
         backbone: The frozen model that the prompt was trained on.
         start: The prompt that training started from, to tell later how far each row
             has moved; None leaves it out.
+        weights: Of the head that was trained beside it, a bank of one; None for none.
         **details: Further fields of `Provenance`: task, metric, seed and so on.
 
     Raises:
@@ -73,7 +79,7 @@ def save_prompt(
         family=family_of(backbone.config).name,
         **details,
     )
-    write_prompt(path, prompt, provenance, start=start)
+    write_prompt(path, prompt, provenance, start=start, weights=weights)
 
 
 def write_prompt(
@@ -82,6 +88,7 @@ def write_prompt(
     provenance: Provenance,
     *,
     start: Prompt | None = None,
+    weights: Params | None = None,
 ) -> None:
     """Writes one prompt with a provenance that is known already, atomically.
 
@@ -91,6 +98,7 @@ def write_prompt(
         provenance: Where it comes from. The prompt itself says its length, its width
             and its sites.
         start: As of `save_prompt`.
+        weights: As of `save_prompt`.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
@@ -100,7 +108,9 @@ def write_prompt(
     provenance = dataclasses.replace(
         provenance, length=prompt.length, width=prompt.width, sites=_sites(prompt)
     )
-    tensors = _tensors(prompt, _PROMPT)
+    tensors = _head_tensors(weights or {})
+    if not (tensors and prompt.is_empty):
+        tensors |= _tensors(prompt, _PROMPT)
     if start is not None:
         tensors |= _tensors(start, _START)
         if start.rows.shape != prompt.rows.shape or _sites(start) != _sites(prompt):
@@ -129,6 +139,21 @@ def _tensors(bank: Prompt, what: str) -> dict[str, np.ndarray]:
             f"the {what} is {list(bank.rows.shape[1:])}, of no rows: a prompt file "
             "holds one row or more, or keys and values"
         )
+    return _named(bank, what)
+
+
+def _head_tensors(weights: Params) -> dict[str, np.ndarray]:
+    """Names the arrays of a bank of one head, as float32 without the axis M."""
+    members = {len(leaf) for leaf in jax.tree.leaves(weights)} - {1}
+    if members:
+        raise ValueError(
+            f"a prompt file holds one head, but this bank has {members.pop()}: save "
+            "the head of each member with its prompt"
+        )
+    return _named(weights, _HEAD)
+
+
+def _named(bank: Any, what: str) -> dict[str, np.ndarray]:
     found = {}
     for path, leaf in jax.tree.leaves_with_path(bank):
         array = np.ascontiguousarray(np.asarray(leaf[0], np.float32))
@@ -180,6 +205,30 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
     return _prompt_of(path, tensors, _PROMPT, provenance), provenance
 
 
+def load_head(path: str | Path) -> Params:
+    """Reads the weights of the head that was trained beside a prompt.
+
+    Args:
+        path: A file written by `save_prompt`.
+
+    Returns:
+        A bank of one: each leaf leads with an axis of 1; {} for a head of words.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a prompt file of this project.
+    """
+    found: dict[str, Any] = {}
+    for name, array in _read(path)[0].items():
+        _, *folders, last = name.split("/")
+        if name.startswith(f"{_HEAD}/"):
+            place = found
+            for folder in folders:
+                place = place.setdefault(folder, {})
+            place[last] = jnp.asarray(array)[None]
+    return found
+
+
 def load_start(path: str | Path) -> Prompt | None:
     """Reads the prompt that training started from.
 
@@ -215,11 +264,12 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], Provenance]:
         with safe_open(path, framework="numpy") as file:
             header = (file.metadata() or {}).get(HEADER)
             names = sorted(file.keys())
-            ours = [name for name in names if name.split("/")[0] in (_PROMPT, _START)]
+            known = (_PROMPT, _START, _HEAD)
+            ours = [name for name in names if name.split("/")[0] in known]
             tensors = {name: _tensor(file, name, path) for name in ours}
     except SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-    if header is None or not any(name.startswith(_PROMPT) for name in tensors):
+    if header is None or not any(name.startswith((_PROMPT, _HEAD)) for name in tensors):
         raise ValueError(
             f"{path} holds the tensors {[name[:40] for name in names[:5]]} and no "
             f"{HEADER} header, so it is not a prompt file written by jaxprompt: use a "
@@ -235,6 +285,8 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], Provenance]:
 
 
 def _axes_of(name: str) -> str:
+    if name.startswith(f"{_HEAD}/"):
+        return _HEAD_AXES.get(name.split("/")[-1], _HEAD_AXES["weight"])
     return _AXES.get(name.split("/")[-1], _AXES["rows"])
 
 

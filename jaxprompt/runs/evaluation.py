@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.config import LOSS, Run
-from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.prompts.prompt import stack
 from jaxprompt.prompts.provenance import Provenance
+from jaxprompt.prompts.trained import join_heads
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.measure.coverage import report_limits
 from jaxprompt.runs.measure.measured import result_of
@@ -52,7 +53,7 @@ def evaluate(
     )
     report = make_report(job, split, prompt.length)
     report_limits(report)
-    measured = report.measure(job.frozen.join(prompt))
+    measured = report.measure(job.frozen.join(prompt, load_head(prompt_file)))
     result = result_of(measured, run.data.task_name)
     return _show(result, output)
 
@@ -115,7 +116,8 @@ def evaluate_ensemble(
     )
     report = ScoreReport(job, split, bank.length, members)
     report_limits(report)
-    measured = report.measure(job.frozen.join(bank))
+    heads = join_heads([load_head(file) for file in runs])
+    measured = report.measure(job.frozen.join(bank, heads))
     files = [{"file": str(file)} for file in runs]
     named = [m | f for m, f in zip(measured.members, files, strict=True)]
     result = result_of(measured._replace(members=named), run.data.task_name)

@@ -1,5 +1,6 @@
 """Training in a workdir: the resumed state, the best step kept."""
 
+import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,7 +15,6 @@ import optax
 from jaxprompt.data.rows.order import examples_of
 from jaxprompt.data.rows.position import Position
 from jaxprompt.data.tasks.digest import data_hashes
-from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.trained import expanded
 from jaxprompt.runs.keep.workdir import CHECKPOINTS
@@ -68,8 +68,12 @@ def check_training(job: Job, start: Prompt) -> None:
     rows = unpacked_batch(
         *(np.zeros((run.batch_size, width), np.int32) for width in widths)
     )
-    logits = functools.partial(prompted_logits, job.frozen.backbone)
-    jax.eval_shape(logits, job.frozen.join(start), rows)
+    if job.task.choice is not None:
+        rows = dataclasses.replace(
+            rows, input_types=rows.inputs, target_places=rows.targets
+        )
+    losses = functools.partial(job.head.losses, job.frozen.backbone)
+    jax.eval_shape(losses, job.frozen.join(start, job.start_head()), rows)
 
 
 def fit_best(
@@ -97,7 +101,7 @@ def fit_best(
     """
     run, pace, members = job.run, job.run.pace, job.run.num_members
     train_step = _step(job, tx)
-    params = job.frozen.join(job.reparametrised(start))
+    params = job.frozen.join(job.reparametrised(start), job.start_head())
     state, frozen = init_state(params, tx, MASKS[run.trains])
     progress = Progress(tuple(MemberProgress() for _ in range(members)))
     first_host = jax.process_index() == 0
@@ -146,11 +150,14 @@ def _step(job: Job, tx: optax.GradientTransformationExtraArgs) -> TrainStep:
     run, backbone, freeze = job.run, job.frozen.backbone, MASKS[job.run.trains]
     z_loss = run.optimizer.z_loss
     if parts_of_batch(job):
-        return make_parts_step(backbone, tx, freeze=freeze, z_loss=z_loss)
+        return make_parts_step(
+            backbone, tx, freeze=freeze, head=job.head, z_loss=z_loss
+        )
     return make_train_step(
         backbone,
         tx,
         freeze=freeze,
+        head=job.head,
         seeds=[seed for _, seed in job.members][: run.num_members],
         z_loss=z_loss,
         accumulate=run.optimizer.accumulate,

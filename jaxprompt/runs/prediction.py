@@ -6,25 +6,31 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxprompt.atomic import write_atomically
-from jaxprompt.config import LOSS, Run
-from jaxprompt.data.read.answered import check_writable, write_answers
+from jaxprompt.config import LOSS, WORDS, Run
+from jaxprompt.data.read.answered import TABLES, check_writable, write_answers
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.requests import read_requests, request_rows
 from jaxprompt.data.rows.row_batches import join_members, predict_rows, sorted_batches
 from jaxprompt.evaluate.score import Predict
-from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.prompts.prompt import Prompt, lengthen, stack
+from jaxprompt.prompts.trained import join_heads
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.frozen import open_model
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.runs.ready.prepare import check_has_task, check_slots, mesh_of
+from jaxprompt.runs.ready.prepare import (
+    check_has_task,
+    check_head,
+    check_slots,
+    mesh_of,
+)
 from jaxprompt.runs.ready.together import answer_settings, check_together
 from jaxprompt.runs.ready.trained_on import check_prompts
-from jaxprompt.shapes import Batch
+from jaxprompt.shapes import Batch, Params
 from jaxprompt.strict_json import as_json, printable_json
 from jaxprompt.terminal import say
 
@@ -34,6 +40,9 @@ PROMPT_FIELD = "prompt"
 ANSWER_FIELD = "prediction"
 """Where its answer stands, unless told otherwise."""
 
+PROBABILITIES = "probabilities"
+"""Where it stands how likely each label is, if that is asked for."""
+
 
 class Answering(NamedTuple):
     """A prompt that answers rows.
@@ -41,10 +50,19 @@ class Answering(NamedTuple):
     Attributes:
         job: Its run and its task, on the model that all share.
         prompt: The prompt.
+        head: The weights of its head; {} for words.
     """
 
     job: Job
     prompt: Prompt
+    head: Params
+
+
+class _Answers(NamedTuple):
+    """The answer of each row, and what stands beside it."""
+
+    texts: list[str]
+    more: list[dict[str, Any]] | None
 
 
 def predict(
@@ -54,6 +72,7 @@ def predict(
     output: str = "-",
     prompt_field: str | None = None,
     answer_field: str = ANSWER_FIELD,
+    probabilities: bool = False,
     overwrite: bool = False,
     another_backbone: bool = False,
 ) -> None:
@@ -75,6 +94,8 @@ def predict(
             does not see. None takes "prompt" where there are several prompts, and no
             field where there is one: its rows may have a field "prompt" like any other.
         answer_field: The field that gets the answer; no row may have it.
+        probabilities: Whether a field "probabilities" says how likely each label is;
+            of tags, the chosen one of each word. For heads of labels and JSON lines.
         overwrite: Whether `output` may exist.
         another_backbone: Allows a model that the prompts were not trained on.
 
@@ -90,13 +111,19 @@ def predict(
     rows = read_requests(source)
     _check_answer_field(rows, answer_field)
     suffix = "" if target is None else target.suffix
+    if probabilities:
+        _check_probabilities(runs, rows, suffix)
     check_writable(rows, suffix)
     owners = _owners(rows, list(runs), prompt_field)
     loaded = {file: load_prompt(file) for file in runs}
     first = next(iter(runs.values()))
     mesh = mesh_of(first, trains=False)
     model = open_model(first.model)
-    tasks = [run.data.tasks[0].load(model.vocabulary) for run in runs.values()]
+    check_head(first, model)
+    tasks = [
+        run.data.tasks[0].load(model.vocabulary).put_to(run.head.kind)
+        for run in runs.values()
+    ]
     trained = [provenance for _, provenance in loaded.values()]
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
     frozen = model.load(mesh)
@@ -110,12 +137,12 @@ def predict(
     if len(lengths) > 1 or not all(may_fold):
         frozen = frozen.unfolded()
     members = [
-        Answering(Job(frozen, run, (task,)), prompt)
-        for run, task, prompt in zip(runs.values(), tasks, prompts, strict=True)
+        Answering(Job(frozen, run, (task,)), prompt, load_head(file))
+        for (file, run), task, prompt in zip(runs.items(), tasks, prompts, strict=True)
     ]
     asked = [_without(row, prompt_field) for row in rows]
-    texts = _answer(members, asked, owners)
-    written = write_answers(rows, texts, answer_field, suffix)
+    answers = _answer(members, asked, owners, probabilities=probabilities)
+    written = write_answers(rows, answers.texts, answer_field, suffix, answers.more)
     if target is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # Whatever the terminal's is.
@@ -131,12 +158,19 @@ def predict(
 
 
 def _answer(
-    members: Sequence[Answering], rows: Sequence[Row], owners: Sequence[int]
-) -> list[str]:
-    """Answers each row behind its member's prompt; returns the texts in order."""
+    members: Sequence[Answering],
+    rows: Sequence[Row],
+    owners: Sequence[int],
+    *,
+    probabilities: bool = False,
+) -> _Answers:
+    """Answers each row behind its member's prompt, in order."""
     job = members[0].job
-    longest = max(prompt.length for _, prompt in members)
-    params = job.frozen.join(stack([lengthen(p, longest) for _, p in members]))
+    longest = max(member.prompt.length for member in members)
+    params = job.frozen.join(
+        stack([lengthen(member.prompt, longest) for member in members]),
+        join_heads([member.head for member in members]),
+    )
     numbers_of: dict[int, list[int]] = collections.defaultdict(list)
     for number, owner in enumerate(owners):
         numbers_of[owner].append(number)
@@ -146,6 +180,7 @@ def _answer(
     for owner in numbers_of:
         shared[job.predict(members[owner].job.task, seeds)].append(owner)
     texts = [""] * len(rows)
+    more: list[dict[str, Any]] = [{}] * len(rows)
     features = {
         owner: _tokenise(members[owner], {number: rows[number] for number in numbers})
         for owner, numbers in numbers_of.items()
@@ -154,14 +189,20 @@ def _answer(
         for answer, together in shared.items():
             joined = join_members([(owner, features[owner]) for owner in together])
             numbers = [n for owner in together for n in numbers_of[owner]]
-            batches = sorted_batches(joined, job.run.evaluation.batch_size)
+            size, count = job.run.evaluation.batch_size, len(numbers)
+            batches = sorted_batches(joined, size)
             ids = predict_rows(
-                functools.partial(answer, params), batches, len(numbers), advance
+                functools.partial(answer, params), batches, count, advance
             )
             task = members[together[0]].job.task
             for number, text in zip(numbers, task.decode(ids), strict=True):
                 texts[number] = text
-    return texts
+            if probabilities:
+                measure = functools.partial(job.probabilities, params)
+                found = predict_rows(measure, sorted_batches(joined, size), count)
+                for number, chosen, likely in zip(numbers, ids, found, strict=True):
+                    more[number] = {PROBABILITIES: task.likelihoods(chosen, likely)}
+    return _Answers(texts, more if probabilities else None)
 
 
 def _tokenise(member: Answering, rows: Mapping[int, Row]) -> Batch:
@@ -214,6 +255,24 @@ def _without(row: Row, field: str | None) -> Row:
     """Returns a row as its task sees it: without the name of its prompt."""
     kept = {name: value for name, value in row.fields.items() if name != field}
     return row._replace(fields=kept)
+
+
+def _check_probabilities(
+    runs: Mapping[Path, Run], rows: Sequence[Row], suffix: str
+) -> None:
+    """Raises ValueError where there are no probabilities, or no room for them."""
+    for file, run in runs.items():
+        if run.head.kind == WORDS:
+            raise ValueError(
+                f"--probabilities, but {file} answers in words, not by a head of "
+                "labels: leave it out"
+            )
+    if suffix in TABLES:
+        raise ValueError(
+            f"--probabilities are no cell of a {suffix}: write a .jsonl, or leave it "
+            "out"
+        )
+    _check_answer_field(rows, PROBABILITIES)
 
 
 def _check_answer_field(rows: Sequence[Row], field: str) -> None:

@@ -11,6 +11,7 @@ from jaxprompt.data.pretraining.tokenizer import write_vocabulary
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack
+from jaxprompt.prompts.trained import unstack_head
 from jaxprompt.runs.fitting import check_training, fit_best
 from jaxprompt.runs.keep.workdir import (
     MODEL,
@@ -114,7 +115,7 @@ def _train_weights(
     best = fit_best(job, start, tx, validate, workdir)
     start = job.reparametrised(start).expand()
     measured = reports[split].measure(best.params)
-    if run.trains == "prompt":
+    if run.trains_bank:
         members = zip(measured.members, _prompt_files(job), best.steps, strict=True)
         for member, file, step in members:
             member |= {"steps": step, "file": file}
@@ -163,12 +164,16 @@ def _save_prompts(
     starts, prompts = unstack(start), unstack(params["prompt"])
     if len(prompts) > 1:
         (workdir / PROMPTS).mkdir(exist_ok=True)
-    for member, prompt, begun in zip(measured.members, prompts, starts, strict=True):
+    heads = unstack_head(params["head"], len(prompts))
+    parts = zip(measured.members, prompts, heads, starts, strict=True)
+    for member, prompt, weights, begun in parts:
         save_prompt(
             workdir / member["file"],
             prompt,
             job.frozen.backbone,
-            start=begun,
+            start=None if begun.is_empty else begun,
+            head=job.head.name,
+            weights=weights,
             task=member["task"],
             metric=member["metric"],
             score=member["score"],

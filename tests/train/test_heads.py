@@ -12,6 +12,7 @@ from tiny import VOCAB_ROWS, draw_examples, draw_prompt, one_each
 from jaxprompt.config import Run
 from jaxprompt.heads.head import Losses
 from jaxprompt.prompts.join import prompted_logits
+from jaxprompt.prompts.trained import join_heads
 from jaxprompt.train.optimizer import FREEZE, MASKS, clipped, train_only
 from jaxprompt.train.step import init_state, make_train_step
 
@@ -22,9 +23,9 @@ class Biased:
 
     name: str = "biased"
 
-    def init(self, key, backbone, members):
-        del key
-        return {"bias": jnp.zeros((members, backbone.vocab_rows))}
+    def init(self, key, backbone, model):
+        del key, model
+        return {"bias": jnp.zeros((1, backbone.vocab_rows))}
 
     def losses(self, backbone, params, batch, *, dropout_key=None):
         logits = prompted_logits(backbone, params, batch, dropout_key=dropout_key)
@@ -37,7 +38,9 @@ class Biased:
 def train(tiny, trains, members, examples, tx):
     head = Biased()
     params = tiny.join(draw_prompt(0, members=members)) | {
-        "head": head.init(jax.random.key(0), tiny.backbone, members)
+        "head": join_heads(
+            [head.init(jax.random.key(0), tiny.backbone, tiny.model)] * members
+        )
     }
     mask, tx = MASKS[trains], train_only(tx, MASKS[trains])
     state, frozen = init_state(params, tx, mask)
@@ -75,6 +78,6 @@ def test_gradients_of_a_prompt_and_its_head_are_clipped_as_one_member_by_member(
 
 
 def test_a_run_whose_answers_are_words_has_no_head_to_train():
-    with pytest.raises(ValueError, match=r"'head': use one of \['prompt', 'model', 'v"):
+    with pytest.raises(ValueError, match="'head', but a head of words has no weights"):
         Run(trains="head")
     assert FREEZE is MASKS["prompt"]

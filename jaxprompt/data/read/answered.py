@@ -3,8 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jaxprompt.data.read.files import Row, field_text
 from jaxprompt.quoting import listed
@@ -66,7 +66,11 @@ def check_writable(rows: Sequence[Row], suffix: str) -> None:
 
 
 def write_answers(
-    rows: Sequence[Row], answers: Sequence[str], field: str, suffix: str
+    rows: Sequence[Row],
+    answers: Sequence[str],
+    field: str,
+    suffix: str,
+    more: Sequence[Mapping[str, Any]] | None = None,
 ) -> Written:
     """Writes each row with its answer behind its own fields.
 
@@ -76,11 +80,15 @@ def write_answers(
         field: Name of the field that gets it.
         suffix: The file's ending: .csv and .tsv are tables, as
             `data.read.files.read_rows` reads them; any other is one JSON object a line.
+        more: Fields behind the answer of each row, for JSON lines; None for none.
     """
     if suffix not in TABLES:
         lines = (
-            json.dumps({**row.fields, field: answer}, ensure_ascii=False) + "\n"
-            for row, answer in zip(rows, answers, strict=True)
+            json.dumps({**row.fields, field: answer, **beside}, ensure_ascii=False)
+            + "\n"
+            for row, answer, beside in zip(
+                rows, answers, more or [{}] * len(rows), strict=True
+            )
         )
         return Written("".join(lines))
     header = [*(rows[0].fields if rows else ()), field]

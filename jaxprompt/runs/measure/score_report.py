@@ -11,6 +11,7 @@ from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
 from jaxprompt.evaluate.gold import make_gold, score_gold
 from jaxprompt.evaluate.score import Report, evaluate, vote_of
 from jaxprompt.prompts.prompt import empty_prompt
+from jaxprompt.prompts.trained import unstack_head
 from jaxprompt.report.pages.page import Example
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.measure.measured import Measured
@@ -117,14 +118,21 @@ class ScoreReport:
             )
 
     def _baselines(self, task: Task) -> list[tuple[EvaluationSet, Params]]:
-        """Tokenises the split without a prompt, and behind the hand-written one."""
+        """Tokenises the split without a prompt, and behind the hand-written one.
+
+        A head is as it starts, with the run's first seed.
+        """
         job = self._job
+        untuned_head = unstack_head(job.start_head(), 1)[0]
         prompts = (
             (task, empty_prompt(job.frozen.backbone.width)),
             (task.asked_in_words, job.hand_written_prompt(task)),
         )
         return [
-            (self._tokenise(asked, self._split, prompt.length), job.frozen.join(prompt))
+            (
+                self._tokenise(asked, self._split, prompt.length),
+                job.frozen.join(prompt, untuned_head),
+            )
             for asked, prompt in prompts
             if prompt is not None
         ]

@@ -11,12 +11,21 @@ from jaxprompt.config import Run
 from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.tasks.shots import words_before
 from jaxprompt.data.tasks.task import Task
+from jaxprompt.evaluate.choose import (
+    Probabilities,
+    make_choose,
+    make_probabilities,
+)
 from jaxprompt.evaluate.score import Predict, make_predict
+from jaxprompt.heads.head import Head
+from jaxprompt.heads.labels import Labels
+from jaxprompt.heads.words import WORDS
 from jaxprompt.prompts.init import init_deep, init_prompt, start_from_file
 from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack, unstack
 from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
-from jaxprompt.prompts.trained import Trained, join_members
+from jaxprompt.prompts.trained import Trained, join_heads, join_members
 from jaxprompt.runs.ready.frozen import Frozen
+from jaxprompt.shapes import Params
 from jaxprompt.sharding import place_batch
 from jaxprompt.train.loop import Rows
 
@@ -52,6 +61,55 @@ class Job:
         seeds = range(first, first + self.run.seeds)
         return [(number, seed) for number in range(len(self.tasks)) for seed in seeds]
 
+    @functools.cached_property
+    def head(self) -> Head:
+        """What turns the model's states into the answers of its tasks.
+
+        Raises:
+            ValueError: If the tasks have different numbers of labels.
+        """
+        if self.task.choice is None:
+            return WORDS
+        return self._labels_head
+
+    @functools.cached_property
+    def _labels_head(self) -> Labels:
+        start = self.run.head
+        counts = {
+            task.name: len(task.choice.labels)
+            for task in (*self.tasks, *self.shift_to)
+            if task.choice is not None
+        }
+        if len({*counts.values()}) != 1:
+            told = ", ".join(f"{name} has {n}" for name, n in counts.items())
+            raise ValueError(
+                f"a bank of heads for tasks of different numbers of labels: {told}: "
+                "start a run for each"
+            )
+        return Labels(
+            start.kind,
+            counts[self.task.name],
+            start.pooling,
+            start.pooler,
+            start.dropout,
+            start.stddev,
+        )
+
+    def start_head(self) -> Params:
+        """Draws the bank of heads that training starts from; {} for words."""
+        if self.head is WORDS:
+            return {}
+        seeds = [seed for _, seed in self.members] or [self.run.seed]
+        heads = [
+            self.head.init(
+                jax.random.fold_in(jax.random.key(seed), 2),
+                self.frozen.backbone,
+                self.frozen.model,
+            )
+            for seed in seeds
+        ]
+        return join_heads(heads)
+
     @property
     def lengths(self) -> Lengths:
         """Longest texts, in tokens."""
@@ -70,9 +128,11 @@ class Job:
         if self.run.data.pack:
             soft = len(self.frozen.soft_ids(prompt_length))
             fit = (soft + lengths.inputs) // (soft + _SHORT_INPUT)
-            room = max(fit, 1) if self.run.trains == "prompt" else 1
+            room = max(fit, 1) if self.run.trains_bank else 1
             return dataclasses.replace(lengths, targets=lengths.targets * room)
-        if self.run.model.dropout:
+        if self.task.choice is not None and not self.task.choice.of_words:
+            return dataclasses.replace(lengths, targets=1)
+        if self.run.model.dropout or self.task.choice is not None:
             return lengths
         for task in self.tasks:
             if task.labels is None:
@@ -86,9 +146,11 @@ class Job:
         return place_batch(batch, self.frozen.mesh, self.run.num_members)
 
     def start_prompt(self) -> Prompt:
-        """Makes the bank that training starts from; empty if the model trains."""
+        """Makes the bank that training starts from; empty if no prompt trains."""
         if self.run.trains == "model":
             return self._empty
+        if self.run.trains == "head":
+            return stack([self._empty for _ in self.members])
         return stack(
             [self._start_of(self.tasks[number], seed) for number, seed in self.members]
         )
@@ -177,12 +239,25 @@ class Job:
         """
         if seeds is None:
             seeds = [seed for _, seed in self.members]
+        if task.choice is not None:
+            return self._choose
         # Only ranking depends on the task: it chooses from its label words.
         words = task.labels if self.run.evaluation.method == "rank" else None
         key = (words, tuple(seeds))
         if key not in self._compiled:
             self._compiled[key] = self._compile(task, seeds)
         return self._compiled[key]
+
+    @functools.cached_property
+    def _choose(self) -> Predict:
+        backbone, place = self.frozen.backbone, self.frozen.place_batch
+        return make_choose(backbone, self._labels_head, place)
+
+    @functools.cached_property
+    def probabilities(self) -> Probabilities:
+        """The way from a batch to the probability of each label; compiled once."""
+        backbone, place = self.frozen.backbone, self.frozen.place_batch
+        return make_probabilities(backbone, self._labels_head, place)
 
     @functools.cached_property
     def _compiled(self) -> dict[tuple, Predict]:

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import jax
 
-from jaxprompt.config import Run
+from jaxprompt.config import WORDS, Run
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.prompts.init import check_deep
 from jaxprompt.prompts.provenance import Provenance
-from jaxprompt.runs.ready.frozen import check_named, open_model
+from jaxprompt.runs.ready.frozen import OpenedModel, check_named, open_model
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.new_model import draw_model, vocabulary_of_new
 from jaxprompt.runs.ready.trained_on import check_prompts
@@ -54,10 +54,11 @@ def prepare(
         tasks, shift_to = _load_tasks(run, vocabulary, splits, answered)
         return Job(draw_model(run, architecture, tasks[0], mesh), run, tasks, shift_to)
     model = open_model(run.model)
+    check_head(run, model)
     tasks, shift_to = _load_tasks(run, model.vocabulary, splits, answered)
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
     lengths = [said.length for said in trained]
-    if run.trains == "prompt" and not trained:
+    if run.trains_bank and not trained:
         lengths = [run.prompt.length]
         sites = model.backbone.config.sites
         check_deep(sites, run.prompt.deep, run.prompt.deep_layers)
@@ -97,6 +98,15 @@ def check_slots(task: Task, lengths: Iterable[int]) -> bool:
     return template.is_behind_slots
 
 
+def check_head(run: Run, model: OpenedModel) -> None:
+    """Raises ValueError where words are wanted of a model that writes none."""
+    if model.checkpoint.config.encoder_only and run.head.kind == WORDS:
+        raise ValueError(
+            f"{model.checkpoint.name} is an encoder: it writes no words, so give it a "
+            "head, as --gin.HEAD=\"'classes'\" --gin.TRAINS=\"'prompt+head'\""
+        )
+
+
 def check_has_task(run: Run) -> None:
     """Raises ValueError unless the run has a task."""
     if run.data.task is None:
@@ -124,9 +134,10 @@ def _load_tasks(
     run: Run, vocabulary: Vocabulary, splits: Sequence[str], answered: Sequence[str]
 ) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
     """Loads and checks the tasks, and those of the domain shift where any is scored."""
-    tasks = tuple(task.load(vocabulary) for task in run.data.tasks)
+    kind = run.head.kind
+    tasks = tuple(task.load(vocabulary).put_to(kind) for task in run.data.tasks)
     shifts = run.data.shift_to if splits else ()
-    shift_to = tuple(task.load(vocabulary) for task in shifts)
+    shift_to = tuple(task.load(vocabulary).put_to(kind) for task in shifts)
     # Examples in front of an input are training examples, whatever split is scored.
     shots = (run.data.train_split,) if splits and run.evaluation.shots else ()
     check_files(tasks, (*splits, *answered, *shots))
@@ -178,5 +189,8 @@ def _check_task(
     for split in splits:
         task.check_labelled(split)
         task.check_tokens(split)
+        task.check_words(split, run.data.target_length)
+    if task.choice is not None:
+        return
     if task.labels is not None or run.evaluation.method == "rank":
         task.label_ids(run.data.target_length)

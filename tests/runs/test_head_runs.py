@@ -1,0 +1,167 @@
+"""Heads of labels, end to end: trained, saved with their prompts, and answering."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import CONFIG, make_tiny
+
+from jaxprompt.bundled import resolve
+from jaxprompt.cli import main
+from jaxprompt.config import (
+    Data,
+    Evaluation,
+    HeadStart,
+    Model,
+    Optimizer,
+    OwnTask,
+    PromptStart,
+    Run,
+)
+from jaxprompt.models.encoder.model import Encoder
+from jaxprompt.models.families.bert import BertConfig
+from jaxprompt.models.weights.save import save
+from jaxprompt.prompts.file import load_head, load_prompt
+from jaxprompt.runs import evaluate, predict, train
+from jaxprompt.train.pace import Pace
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
+ROWS = [{"text": text, "label": str(n % 2)} for n, text in enumerate("abcdefgh")]
+RUN = Run(
+    trains="prompt+head",
+    model=Model(name="bert"),
+    data=Data(
+        task=OwnTask(
+            name="own",
+            files={"train": "rows.jsonl", "validation": "rows.jsonl"},
+            inputs="{text}",
+            target="label",
+            labels={"0": "no", "1": "a yes"},
+        ),
+        input_length=8,
+    ),
+    prompt=PromptStart(length=1, init="normal", deep={"encoder": 2}, stddev=0.1),
+    head=HeadStart(kind="classes", pooler="frozen"),
+    optimizer=Optimizer(kind="adamw", learning_rate=0.05),
+    pace=Pace(steps=40, evaluate_every=20, log_every=20),
+    evaluation=Evaluation(batch_size=8),
+    batch_size=8,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder with a random BERT, a random T5 and rows."""
+    folder = tmp_path_factory.mktemp("heads")
+    (folder / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
+    sizes = {"width": 16, "heads": 2, "ffn_width": 24, "layers": 2, "positions": 32}
+    bert = Encoder(
+        BertConfig(vocab_size=len(WORDS), **sizes), vocabulary=str(folder / "vocab.txt")
+    )
+    draw = np.random.default_rng(0)
+    weights = jax.tree.map_with_path(
+        lambda path, leaf: (
+            jnp.ones(leaf.shape)
+            if path[-1].key == "scale"
+            else jnp.asarray(draw.normal(0.0, 0.3, leaf.shape), leaf.dtype)
+        ),
+        jax.eval_shape(bert.init, jax.random.key(0)),
+    )
+    save(folder / "bert", bert, weights)
+    spiece = str(Path(resolve("bundled:nano")) / "spiece.model")
+    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
+    t5 = dataclasses.replace(tiny.backbone, vocabulary=spiece)
+    save(folder / "t5", t5, tiny.model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict:
+    return train(RUN, Path("both"))
+
+
+def test_a_prompt_and_its_head_learn_and_answer_from_their_file(trained, capsys):
+    assert (trained["score"], trained["trains"]) == (100.0, "prompt+head")
+    file = Path("both/prompt.safetensors")
+    prompt, provenance = load_prompt(file)
+    assert (provenance.head, prompt.length) == ("classes", 1)
+    assert load_head(file)["weight"].shape == (1, 16, 2)
+    assert evaluate(RUN, file)["score"] == 100.0
+
+    Path("asked.jsonl").write_text('{"text": "b"}\n{"text": "c"}\n')
+    arguments = ["predict", "--prompt", str(file), "--input", "asked.jsonl"]
+    assert main([*arguments, "--probabilities"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    answers = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [answer["prediction"] for answer in answers] == ["a yes", "no"]
+    for answer in answers:
+        shares = answer["probabilities"]
+        assert shares[answer["prediction"]] == max(shares.values())
+        assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
+    assert main([*arguments, "--probabilities", "--output", "answers.csv"]) == 1
+    assert "no cell of a .csv" in capsys.readouterr().err
+
+
+def test_heads_of_a_bank_are_those_that_train_alone(trained):
+    del trained
+    train(dataclasses.replace(RUN, seeds=2), Path("bank"))
+    for name, leaf in load_head("both/prompt.safetensors").items():
+        bank = load_head("bank/prompts/own-0.safetensors")
+        np.testing.assert_allclose(bank[name], leaf, atol=2e-4)
+    several = [Path(f"bank/prompts/own-{seed}.safetensors") for seed in (0, 1)]
+    rows = Path("of_bank.jsonl")
+    asked = [("a", "own-0"), ("b", "own-0"), ("g", "own-1"), ("h", "own-1")]
+    rows.write_text(
+        "".join(json.dumps({"text": t, "prompt": p}) + "\n" for t, p in asked)
+    )
+    predict(dict.fromkeys(several, RUN), source=str(rows), output="bank.jsonl")
+    answers = map(json.loads, Path("bank.jsonl").read_text().splitlines())
+    assert [x["prediction"] for x in answers] == ["no", "a yes", "no", "a yes"]
+
+
+@pytest.mark.parametrize("pooling", ["token", "mean"])
+def test_a_head_alone_reads_a_t5_too(pooling):
+    run = dataclasses.replace(
+        RUN,
+        trains="head",
+        model=Model(name="t5"),
+        head=HeadStart(kind="classes", pooling=pooling),
+    )
+    folder = Path(f"probe-{pooling}")
+    assert train(run, folder)["score"] > 60
+    prompt, _ = load_prompt(folder / "prompt.safetensors")
+    assert prompt.is_empty
+    assert load_head(folder / "prompt.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trains": "prompt"}, "'prompt', but the head of classes starts with random"),
+        ({"head": HeadStart()}, "'prompt.head', but a head of words has no weights"),
+        (
+            {"head": HeadStart(), "trains": "prompt"},
+            "bert is an encoder: it writes no words, so give it a head, as --gin.HEAD",
+        ),
+        (
+            {"model": Model(name="t5"), "prompt": PromptStart(init="normal")},
+            "t5 has no pooler that could be kept as it is: use --gin.HeadStart.pooler",
+        ),
+        (
+            {"head": HeadStart(kind="tags")},
+            "a head of tags for task own, whose answers are words or classes: use",
+        ),
+    ],
+)
+def test_heads_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(dataclasses.replace(RUN, **changes), Path("refused"))
+    assert not Path("refused").exists()
