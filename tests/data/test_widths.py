@@ -38,10 +38,14 @@ def test_there_are_a_few_widths_and_no_empty_one():
     assert 4 <= len(widths) <= MOST
 
 
-def test_a_short_full_width_is_the_only_one():
+def test_short_texts_have_fewer_widths():
     rows = np.where(np.arange(40) < 9, 7, 0)[None]
     batch = jax.tree.map(np.asarray, unpacked_batch(rows, np.ones((1, 2), np.int32)))
-    assert cut_to_longest(batch).inputs.shape == (1, 40)
+    assert cut_to_longest(batch).inputs.shape == (1, 16)
+    assert step_of(16) == 16
+    assert step_of(64) == 16
+    assert step_of(128) == 16
+    assert step_of(129) == 32
 
 
 def test_soft_tokens_in_front_take_no_widths():
@@ -61,9 +65,9 @@ def test_parts_hold_every_row_once_each_cut_to_its_own_longest():
     assert [sizes[row] for row in rows] == sorted(sizes, reverse=True)
     assert [part.inputs.shape for part in parts] == [
         (2, FULL),
-        (2, 256),
-        (2, 128),
-        (2, 128),
+        (2, 240),
+        (2, 80),
+        (2, 80),
     ]
     for part in parts:
         width = part.inputs.shape[1]

@@ -6,7 +6,7 @@ from jaxtyping import Int
 
 from jaxprompt.shapes import Batch, narrow
 
-STEP = 64
+STEP = 16
 """Tokens from one width to the next, or a multiple of it."""
 
 MOST = 8

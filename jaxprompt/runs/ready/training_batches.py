@@ -14,6 +14,10 @@ from jaxprompt.sharding import DATA, host_share
 from jaxprompt.train.loop import Positions, Rows
 
 
+_SAVED = 4
+"""A part of a batch is expected to save this fraction of its full width, or more."""
+
+
 def training_batches(
     job: Job, length: int
 ) -> Callable[[Positions], Iterator[tuple[Rows, Positions]]]:
@@ -58,11 +62,14 @@ def parts_of_batch(job: Job) -> int:
     if not _cuts(job) or run.trains == "model" or run.optimizer.accumulate > 1:
         return 0
     if asked is None:
-        # A prompt that folds would be folded for each part, and not once a step; and
-        # where all rows have one width, parts win nothing.
-        if job.frozen.backbone.folds or run.data.input_length <= STEP:
+        # Where all rows have one width, parts win nothing.
+        if run.data.input_length <= STEP:
             return 0
         asked = part_rows(count, devices=devices, backend=jax.default_backend())
+        # A prompt that folds is folded for each part, and not once a step.
+        folding = run.num_members * run.prompt.length if job.frozen.backbone.folds else 0
+        if folding > asked * run.data.input_length // _SAVED:
+            return 0
     return 0 if asked == count else asked
 
 
