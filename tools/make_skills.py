@@ -178,8 +178,18 @@ def make_skills(folder: Path, *, seed: int = 0, steps: int = STEPS) -> None:
     backbone = dataclasses.replace(backbone, vocabulary=str(spiece))
     save(folder / "backbone", backbone, model)
     spiece.unlink()
-    # Sentences that the backbone has not seen: another stream of random numbers.
-    rng = np.random.default_rng([seed, 1])
+    write_data(folder, seed=seed)
+    print(f"wrote {folder}: with its prefix words the backbone is {accuracy:.1%} right")
+
+
+def write_data(folder: Path, *, seed: int = 0) -> None:
+    """Writes each skill's rows, of sentences that the backbone of a seed did not see.
+
+    Args:
+        folder: A folder that exists.
+        seed: Of the backbone.
+    """
+    rng = np.random.default_rng([seed, 1])  # Another stream than that of the training.
     for skill, answer in SKILLS.items():
         (folder / skill).mkdir()
         for split, count in ROWS.items():
@@ -189,7 +199,6 @@ def make_skills(folder: Path, *, seed: int = 0, steps: int = STEPS) -> None:
                 for sentence in sentences
             ]
             (folder / skill / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
-    print(f"wrote {folder}: with its prefix words the backbone is {accuracy:.1%} right")
 
 
 if __name__ == "__main__":
