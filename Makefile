@@ -11,7 +11,7 @@ QUICKSTART := build/quickstart
 
 QUICKSTART_REAL := build/quickstart-real
 
-.PHONY: setup quickstart quickstart-real test check
+.PHONY: setup quickstart quickstart-real test test-long check
 
 setup: $(INSTALLED)
 
@@ -60,7 +60,7 @@ quickstart-real: setup
 		'{"sentence": "The hinge squeaks, but the door has never closed so well."}' | \
 		$(BIN)/jaxprompt predict --prompt=$(QUICKSTART_REAL)/prompt.safetensors
 
-# A tiny T5 that knows four skills, which tests and the README's Python use.
+# A tiny T5 that knows four skills, for gin/recipes/quickstart/skill.gin.
 $(DEMO): | setup
 	$(BIN)/python tools/make_skills.py $@
 
@@ -68,6 +68,13 @@ $(DEMO): | setup
 # and tests/conftest.py says which files begin first.
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40
+
+# All that `make test` leaves out, ten times as many examples of each property, and every
+# fault twenty times: two hours or more.
+test-long: setup
+	TRY_MORE=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		--durations=40 -m ''
+	$(BIN)/python tools/fault_table.py --times 20
 
 check: setup
 	$(BIN)/ruff format --check .

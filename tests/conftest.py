@@ -1,23 +1,34 @@
 """Eight virtual CPU devices, strict numerics, and where the shared data lies."""
 
 import os
-import subprocess
+import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
-import filelock
 import jax
 import pytest
 from tiny import Tiny, make_tiny
 
+from jaxprompt.sharding import make_mesh
 from jaxprompt.startup import load_triton
 
 load_triton()  # Test files may import seqio or PEFT first.
 
 os.environ["TQDM_DISABLE"] = "1"
-# Two thirds of the tests' time would be compiling. What was compiled once serves the
-# other worker, the processes that tests start, and the next `make test`.
+# Most of the tests' time would be compiling. Without XLA's newer emitters of fused
+# loops, a train step of tests/tiny.py compiles in a quarter of the time. Another
+# version of XLA may not know the flags, and would refuse to start.
+if version("jaxlib").startswith("0.10."):
+    QUICK = (
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_llvm_disable_expensive_passes=true",
+    )
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *QUICK])
+# What was compiled once serves the other worker, the processes that tests start, and
+# the next `make test`.
 CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 COMPILED = str(CACHES / "jaxprompt" / "tests")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", COMPILED)
@@ -25,6 +36,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # JAX read the environment when it was imported.
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+# What children compile runs briefly too; see `quick_compilation`.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
 # Of processes that tests start too: where libtpu is installed, JAX looks for a TPU.
 os.environ["JAX_PLATFORMS"] = "cpu"
 jax.config.update("jax_platforms", "cpu")
@@ -35,7 +48,10 @@ jax.config.update("jax_default_matmul_precision", "highest")
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 sys.path.insert(0, str(REPOSITORY / "tools"))
+import make_skills  # noqa: E402  It lies among the tools.
 
+WHOLE_RUNS = ("tests", "runs", "hostile", "interop", "faults")
+"""Folders whose tests call whole runs in their own process."""
 
 LONGEST_FIRST = (
     "tests/test_many_hosts.py",
@@ -71,9 +87,24 @@ def strict_dtypes(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="module", autouse=True)
 def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compiles in half the time, where the machine code that comes out runs briefly."""
-    jax.config.update("jax_disable_most_optimizations", request.path.parent != TESTS)
+    brief = request.path.name not in ("test_learning.py",)
+    jax.config.update("jax_disable_most_optimizations", brief)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_device(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lets whole runs see one of the devices, for which they compile in half the time.
+
+    A module whose mark is `every_device` has all of them.
+    """
+    wanted = request.node.get_closest_marker("every_device")
+    with pytest.MonkeyPatch.context() as patch:
+        if wanted is None and request.path.parent.name in WHOLE_RUNS:
+            first = partial(make_mesh, devices=jax.devices()[:1])
+            patch.setattr("jaxprompt.runs.ready.prepare.make_mesh", first)
+        yield
 
 
 @pytest.fixture
@@ -95,16 +126,11 @@ def tiny() -> Tiny:
 def skills(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny T5 that knows four skills, and their data; see tools/make_skills.py.
 
-    One worker makes it for all.
+    Its weights are those of tests/golden/skills, which the tool made and which
+    tests/test_learning.py makes again.
     """
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = shared / "skills"
-    with filelock.FileLock(shared / "skills.lock"):
-        if not folder.exists():
-            # In a process of its own: eight virtual devices share this one's threads.
-            tool = REPOSITORY / "tools" / "make_skills.py"
-            made = shared / "skills.making"
-            subprocess.run([sys.executable, tool, made], check=True)
-            made.rename(folder)
+    folder = tmp_path_factory.mktemp("skills")
+    shutil.copytree(TESTS / "golden" / "skills", folder / "backbone")
+    make_skills.make_vocabulary(folder / "backbone")
+    make_skills.write_data(folder)
     return folder

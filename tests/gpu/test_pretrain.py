@@ -85,6 +85,7 @@ def losses(out: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in json.loads(x).items() if k in kept} for x in lines]
 
 
+@pytest.mark.long
 def test_stopped_by_the_clock_it_goes_on_to_the_same_model(
     tokens: Path, tmp_path: Path
 ):

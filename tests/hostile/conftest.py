@@ -1,10 +1,11 @@
 """One profile for all hostile input: the same examples each time, without a clock."""
 
+from amounts import examples
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "hostile",
-    max_examples=60,
+    max_examples=examples(60),
     # The first example compiles or imports.
     deadline=None,
     derandomize=True,

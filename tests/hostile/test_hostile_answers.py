@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from amounts import examples
 from hostile_input import STRANGE
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -66,7 +67,7 @@ def can_write(text: str) -> bool:
 
 @given(texts=st.lists(awkward, min_size=1, max_size=6))
 @example(texts=[*AWKWARD, *STRANGE[:-1]])
-@settings(max_examples=3)
+@settings(max_examples=examples(3))
 def test_right_answers_score_the_most(tmp_path: Path, texts: list[str]):
     # BLEU needs four words, and ROUGE letters from a to z.
     texts = [f"one two three four {text}" for text in filter(can_write, texts)]
@@ -80,7 +81,7 @@ def test_right_answers_score_the_most(tmp_path: Path, texts: list[str]):
 
 @given(texts=st.lists(awkward, min_size=1, max_size=6))
 @example(texts=list(AWKWARD))
-@settings(max_examples=3)
+@settings(max_examples=examples(3))
 def test_or_it_is_said_why_not(tmp_path: Path, texts: list[str]):
     rows = rows_of(tmp_path / "rows.jsonl", texts, METRICS)
     scores = rows.score_texts([answer(text) for text in texts]).metrics
@@ -95,7 +96,7 @@ def test_or_it_is_said_why_not(tmp_path: Path, texts: list[str]):
 
 
 @given(texts=st.lists(awkward, min_size=2, max_size=2))
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 def test_label_words_are_told_apart_or_refused(tmp_path: Path, texts: list[str]):
     assume(texts[0] != texts[1])
     labels = dict(zip("ab", texts, strict=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+from amounts import examples
 from hostile_input import safetensors_bytes
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -83,7 +84,7 @@ COMMANDS = (
 @example(("train", RUN, "--gin.{}", "--workdir={}"), ["\ud800=1", "w", ""])
 @example(("predict", "--prompt={}"), ["%s{}", "", ""])
 @example(("train", RUN, "--gin.STEPS={}", "--workdir={}"), ["@Run()", "w", ""])
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 def test_a_file_or_a_name_that_is_not_there(capsys, command, values):
     left = iter(values)
     arguments = [
@@ -101,7 +102,7 @@ def test_a_file_or_a_name_that_is_not_there(capsys, command, values):
 )
 @example(neighbours="-1", metric="cosine", words="", output="a")
 @example(neighbours="9" * 5000, metric="cosine", words="", output="a")
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_options_of_inspect(capsys, neighbours, metric, words, output):
     run(
         capsys,
@@ -124,7 +125,7 @@ def test_options_of_inspect(capsys, neighbours, metric, words, output):
 )
 @example(form="google", dtype="float32", row="0", task="a,b")
 @example(form="tensorrt_llm", dtype="float16", row="-1", task="")
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_options_of_export_and_import(capsys, form, dtype, row, task):
     run(
         capsys,
@@ -156,7 +157,7 @@ def test_options_of_export_and_import(capsys, form, dtype, row, task):
 @example(fields={"config": "(" * 1000 + "\n"})
 @example(fields={"seed": "x"})
 @example(fields={"task": "a\nb\x1b[31m"})
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_prompt_file_of_hostile_fields(capsys, fields):
     header = {"backbone": "t5", "revision": None, "fingerprint": "", "length": 1}
     text = json.dumps({**header, "width": 1, **fields})

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from amounts import examples
 from hostile_input import LONG, one_error
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -86,7 +87,7 @@ def build(files: list[str], asked: list[str], *named: str) -> Run | None:
 @example(("Evaluation", "method"), [])
 @example(("Optimizer", "learning_rate"), float("inf"))
 @example(("Optimizer", "kind"), {})
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 def test_a_literal_for_any_field(setting: tuple[str, str], value: object):
     name, field = setting
     named = [] if name == "Run" else [name]  # A run's parts name themselves.
@@ -113,7 +114,7 @@ def test_a_literal_for_any_field(setting: tuple[str, str], value: object):
 @example(text="__import__('trap')", name="STEPS")
 @example(text="f'{1}'", name="MODEL")
 @example(text=LONG, name="MODEL")
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_text_for_a_name(text: str, name: str):
     build([RUN], [f"{name}={text}"])
 
@@ -154,7 +155,7 @@ def test_any_setting(setting: str):
 @example(b"include '\\0'\n")
 @example(b"include 'hostile.gin'\n")
 @example(b'MODEL = """\ninclude \'hostile.gin\'\ninclude \'hostile.gin\'\n"""\n')
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_gin_file(tmp_path: Path, monkeypatch, content: bytes):
     with monkeypatch.context() as patch:
         patch.chdir(tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amounts import examples
 from hostile_input import (
     LONG,
     Trap,
@@ -80,7 +81,7 @@ def test_any_bytes_as_an_array(tmp_path: Path, content: bytes):
 
 
 @given(**damage)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_a_damaged_array(tmp_path: Path, edits, cut, tail):
     path = tmp_path / "prompt.npy"
     found = of_file(google.read, path, edited(NPY, edits, cut, tail))
@@ -161,7 +162,7 @@ def adapter(folder: Path, config=CONFIG, weights: bytes | None = None) -> Path:
 @example(changes={"modules_to_save": [LONG]})
 @example(changes={"base_model_name_or_path": ["google/t5"]})
 @example(changes={"base_model_name_or_path": "\ud800"})
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_an_adapter_of_wrong_values(tmp_path: Path, changes: dict):
     found = taken(peft.read, adapter(tmp_path, {**CONFIG, **changes}))
     if not changes:
@@ -195,7 +196,7 @@ def test_a_byte_order_mark_is_no_part_of_a_config(tmp_path: Path):
 @example(names=[vllm.TENSOR], dtype="F8_E5M2", shape=[2, 3])
 @example(names=[vllm.TENSOR], dtype="F32", shape=[1, 2, 3])
 @example(names=[], dtype="F32", shape=[])
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_tensors_of_any_kind(tmp_path: Path, names, dtype, shape):
     bits = {"F64": 64, "F16": 16, "BF16": 16, "F32": 32, "F4": 4}.get(dtype, 8)
     size = int(np.prod(shape)) * bits // 8

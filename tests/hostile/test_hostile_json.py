@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from amounts import examples
 from hostile_input import one_error, safetensors_bytes, wrong_values
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -178,7 +179,7 @@ def test_a_byte_order_mark_is_no_damage(tmp_path: Path):
 
 
 @given(content=st.binary(max_size=60))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_bytes(tmp_path: Path, content: bytes):
     path = tmp_path / "a.json"
     path.write_bytes(content)
@@ -250,7 +251,7 @@ def damaged_results(draw) -> Any:
 @example({**RESULTS["a prompt"], "seconds": "9"})
 @example({**RESULTS["a prompt"], "shift": []})
 @example({**RESULTS["a prompt"], "metrics": {"f1": None}})
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_result_of_wrong_values_is_shown_or_named(tmp_path: Path, result: Any):
     path = tmp_path / "result.json"
     path.write_text(json.dumps(result))
@@ -331,7 +332,7 @@ LLAMA = {
 @example(LLAMA, {"eos_token_id": {}})
 @example(LLAMA, {"num_key_value_heads": "1"})
 @example(LLAMA, {"rope_theta": [1]})
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_config_of_wrong_values(tmp_path: Path, sound: dict, changes: dict):
     """Whatever it says, the weights beside it are those of no such model."""
     (tmp_path / "config.json").write_text(json.dumps({**sound, **changes}))

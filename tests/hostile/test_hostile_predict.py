@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import make_skills
 import pytest
+from amounts import examples
 from hostile_input import STRANGE, json_values, texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -74,7 +75,7 @@ extra = st.dictionaries(
 @example(rows=[(text, {"id": text}) for text in STRANGE], end="\r\n", mark="\ufeff")
 @example(rows=[("a or b : a b .", {})] * 70, end="\n", mark="")
 @example(rows=[], end="\n", mark="")
-@settings(max_examples=3)
+@settings(max_examples=examples(3))
 def test_rows_in_are_rows_out(at_folder: Path, rows, end, mark):
     asked = [{**more, "text": text} for text, more in rows]
     said = answer(asked, end, mark)

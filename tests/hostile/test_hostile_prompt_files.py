@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amounts import examples
 from hostile_input import (
     Trap,
     damage,
@@ -95,7 +96,7 @@ def test_any_bytes(path: Path, content: bytes):
 
 
 @given(**damage)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_a_damaged_file(path: Path, edits, cut, tail):
     content = edited(SOUND, edits, cut, tail)
     found = read(path, content)
@@ -131,7 +132,7 @@ def test_rows_come_back_bit_for_bit_or_are_not_finite(path: Path, bits: list[int
 @example(changes={"versions": {"jax": 1}})
 @example(changes={"task": "\ud800"})
 @example(changes={"backbone": None})
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_a_header_of_wrong_values(path: Path, changes: dict):
     found = read(path, make({**FIELDS, **changes}))
     if found is not None:
@@ -174,7 +175,7 @@ shapes = st.lists(st.integers(0, 4), max_size=3)
 @example(dtype="F4", shape=[2, 2], size=2, name="prompt")
 @example(dtype="F32", shape=[2, 2], size=16, name="start")
 @example(dtype="F32", shape=[0, 3], size=0, name="prompt")
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_a_tensor_of_another_kind(path: Path, dtype, shape, size, name):
     start = 0 if name == "prompt" else ROWS.nbytes
     other = {"dtype": dtype, "shape": shape, "data_offsets": [start, start + size]}

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from amounts import examples
 from hostile_input import LONG, STRANGE, json_values, one_error, texts
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ def failing_line(path: Path) -> int:
     rows=[{x: "text"} for x in STRANGE], escape=True, end="\r\n", mark="", last=False
 )
 @example(rows=[{"n": 10**4000}, {"n": -0.0}], escape=True, end="\n", mark="", last=True)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_jsonl_rows_come_back(tmp_path: Path, rows, escape, end, mark, last):
     text = end.join(json.dumps(row, ensure_ascii=escape) for row in rows)
     content = f"{mark}{text}{end if last else ''}".encode()
@@ -108,7 +109,7 @@ def test_as_many_levels_as_are_allowed(tmp_path: Path):
 @example(content=b'"', suffix="csv")
 @example(content=b"\xef\xbb\xbf", suffix="tsv")
 @example(content=b"\t\t\na\tb\tc\n", suffix="tsv")
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_any_bytes(tmp_path: Path, content: bytes, suffix: str):
     read(tmp_path / f"rows.{suffix}", content)
 
@@ -136,7 +137,7 @@ def as_fields(table: list[list[str]]) -> list[dict[str, str]]:
 @example(
     table=[["text", "\0"], *([x, x] for x in STRANGE)], end="\r\n", mark="", last=True
 )
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_tsv_rows_come_back(tmp_path: Path, table, end, mark, last):
     text = end.join("\t".join(row) for row in table)
     if text.startswith("\ufeff"):  # Of the header's name, and so behind the file's.
@@ -156,7 +157,7 @@ def test_tsv_rows_come_back(tmp_path: Path, table, end, mark, last):
 @example(table=[["text"], ["a"], [""], ["b"]], end="\n", mark="\ufeff")
 @example([["a", "b"], ["x\ny", '"'], ["x\ry", ","], ["x\r\ny", "\0"]], "\r\n", "")
 @example(table=[["text"], [LONG * 3]], end="\n", mark="")
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_csv_rows_come_back(tmp_path: Path, table, end, mark):
     written = io.StringIO(newline="")
     csv.writer(written, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(table)
@@ -186,7 +187,7 @@ def test_csv_leaves_the_limit_of_a_field_as_it_was(tmp_path: Path):
 )
 @example([["text"], ["caf\xe9"]], "cp1252", "tsv")
 @example([["text", "n"], ["caf\xe9", "1"]], "utf-16", "csv")
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_other_encodings(tmp_path: Path, table, encoding, suffix):
     path = tmp_path / f"rows.{suffix}"
     if suffix == "jsonl":

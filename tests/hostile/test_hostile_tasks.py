@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amounts import examples
 from hostile_input import LONG, STRANGE, one_error, texts, wrong_values
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -43,7 +44,7 @@ def rows_of(path: Path, pairs: list[tuple[str, str]]) -> Path:
 
 @given(pairs=st.lists(st.tuples(texts, texts), min_size=1, max_size=8))
 @example(pairs=[(text, text) for text in STRANGE])
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_own_rows_keep_their_texts_and_their_order(tmp_path: Path, vocabulary, pairs):
     task = own_task(rows_of(tmp_path / "rows.jsonl", pairs), vocabulary)
     assert [example[:2] for example in task.examples("train")] == pairs
@@ -51,7 +52,7 @@ def test_own_rows_keep_their_texts_and_their_order(tmp_path: Path, vocabulary, p
 
 @given(asked=st.lists(texts, min_size=1, max_size=30))
 @example(asked=[*STRANGE, *reversed(STRANGE)])
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 def test_requests_are_tokenised_once_each_and_in_order(
     tmp_path: Path, vocabulary, asked: list[str]
 ):
@@ -201,7 +202,7 @@ def damaged_rows(draw) -> tuple[str, Any]:
 @example(("record", put(OFFICIAL["record"][1], ("passage", "entities"), [])))
 @example(("multirc", put(OFFICIAL["multirc"][1], ("passage", "questions"), [])))
 @example(("squad", "[" * 100_000))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_a_wrong_value_in_an_official_row(tmp_path: Path, vocabulary, damaged):
     task, row = damaged
     path = write_official(tmp_path, task, row)
@@ -212,7 +213,7 @@ def test_a_wrong_value_in_an_official_row(tmp_path: Path, vocabulary, damaged):
 
 @given(table=st.lists(st.lists(texts, max_size=3), min_size=1, max_size=4))
 @example(table=[["nan\t0"], ["inf\t1"]])
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_any_table_of_glue(tmp_path: Path, vocabulary, table):
     text = "\n".join("\t".join(row) for row in table)
     for task, folder, header in (

@@ -3,6 +3,7 @@
 import html
 import re
 
+from amounts import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -40,7 +41,7 @@ def shown(document: str, tag: str) -> str:
 @example("a\\|b\\")
 @example("end  ")
 @example("`` ` ``")
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(300), deadline=None, derandomize=True, database=None)
 def test_a_text_is_shown_as_it_is(text: str):
     expected = visible(text).strip(" ")
     if not expected:
@@ -56,7 +57,7 @@ def test_a_text_is_shown_as_it_is(text: str):
 @example("`")
 @example(" `` a")
 @example("a|b")
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(150), deadline=None, derandomize=True, database=None)
 def test_code_is_shown_as_it_is(text: str):
     if not text.strip():
         return

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amounts import LONG
 from tiny import CONFIG, make_tiny
 
 from jaxprompt.bundled import resolve
@@ -80,7 +81,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
 def test_every_member_is_as_if_trained_alone(bank, tmp_path):
     folder, result = bank
     for name, member in zip(NAMES, result["members"], strict=True):
-        if name in ("sst2-3", "rte-3"):
+        if name != "rte-4" and not LONG:
             continue
         alone = BANK.of_member(member["task"], member["seed"])
         found = train(alone, tmp_path / name, config="")

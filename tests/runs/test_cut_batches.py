@@ -54,7 +54,7 @@ def log_of(workdir: Path) -> list[dict[str, Any]]:
 
 SETTINGS = {
     "whole": {"cut": False},
-    "cut": {"cut": True},
+    "cut": {"cut": True, "part_rows": 0},
     "parts": {"cut": True, "part_rows": 8},
 }
 
@@ -74,10 +74,3 @@ def test_the_prompt_is_the_same_and_there_is_less_padding(run: Run):
     for name in ("cut", "parts"):
         np.testing.assert_allclose(losses[name], losses["whole"], rtol=1e-5)
         np.testing.assert_allclose(rows[name], rows["whole"], atol=1e-4)
-
-
-def test_parts_that_do_not_divide_a_batch_are_refused(run: Run):
-    data = dataclasses.replace(run.data, part_rows=12)
-    with pytest.raises(ValueError, match="part_rows 12 for 16 rows on 8 devices"):
-        train(dataclasses.replace(run, data=data), Path("odd"))
-    assert not Path("odd").exists()

@@ -74,6 +74,7 @@ def nano():
     return backbone, prompt
 
 
+@pytest.mark.long
 def test_a_prompt_that_works_has_nothing_wrong(
     nano, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -115,6 +115,7 @@ def test_every_member_has_matches_loss_and_ranks(prompts: dict[str, Any]):
     assert one != other
 
 
+@pytest.mark.long
 def test_the_loss_may_be_on_the_question_too(prompts: dict[str, Any]):
     whole = train(
         f"{RECIPES}/original.gin",
