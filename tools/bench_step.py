@@ -6,6 +6,7 @@ report the same loss. Needs the extra `parity`.
 
     python tools/bench_step.py                       # T5 1.1 small, one fixed shape
     python tools/bench_step.py --model=gpt2          # GPT-2 small, rows of 40 tokens
+    python tools/bench_step.py --model=smollm2 --prompt_length=20   # SmolLM2-135M
     python tools/bench_step.py --data=superglue --task=rte --vocabulary=t5
 
 With --data, a folder of the official files, and --vocabulary, a folder with T5's own,
@@ -24,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import small_gpt2
+import small_decoder
 import small_t5
 from our_side import KEEP_MEMORY
 from side_by_side import OURS, THEIRS, Side, alternate, comparison
@@ -33,7 +34,11 @@ from jaxprompt.data.rows.widths import cut_in_parts, part_rows
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch
 
-MODELS = {"t5": small_t5, "gpt2": small_gpt2}
+MODELS = {
+    "t5": small_t5,
+    "gpt2": small_decoder.GPT2,
+    "smollm2": small_decoder.SMOLLM2,
+}
 FLOOR = "matmul"
 KEEPING = "memory kept"
 PACKED = "packed"
@@ -49,7 +54,8 @@ def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
     inputs, targets = (rng.integers(3, 32000, s).astype(np.int32) for s in shapes)
     batch = model.prompted_batch(inputs, targets, flags.prompt_length)
     prompts = model.draw_prompts(1, flags.prompt_length)
-    largest = (batch.inputs.size, model.SMALL.width, model.SMALL.ffn_width)
+    config = small_t5.SMALL if flags.model == "t5" else model.config
+    largest = (batch.inputs.size, config.width, config.ffn_width)
     builds: dict[str, tuple[str, *tuple[object, ...]]] = {
         OURS: ("our_side:prompt_step", folder, prompts, flags.remat),
         THEIRS: ("peft_side:prompt_step", folder, prompts),
@@ -188,13 +194,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time a step here and in PEFT.")
     parser.add_argument("--model", choices=MODELS, default="t5")
     parser.add_argument(
-        "--batch_size", type=int, help="default: 8; of GPT-2, 16; of data, 32"
+        "--batch_size", type=int, help="default: 8; of decoders, 16; of data, 32"
     )
     parser.add_argument("--packed_rows", type=int, default=0)
     parser.add_argument(
-        "--input_length", type=int, help="default: 128; of GPT-2, 30; of data, 512"
+        "--input_length", type=int, help="default: 128; of decoders, 30; of data, 512"
     )
-    parser.add_argument("--target_length", type=int, help="default: 8; of GPT-2, 10")
+    parser.add_argument("--target_length", type=int, help="default: 8; of decoders, 10")
     parser.add_argument("--prompt_length", type=int, default=100)
     parser.add_argument("--remat", choices=("none", "dots", "full"), default="dots")
     parser.add_argument(
@@ -211,7 +217,7 @@ def main() -> None:
         parser.error("--data and --vocabulary go together")
     if flags.data is not None and flags.model != "t5":
         parser.error("--data is for --model=t5")
-    causal = flags.model == "gpt2"
+    causal = flags.model != "t5"
     shape = {
         "batch_size": 16 if causal else 8 if flags.data is None else 32,
         "input_length": 30 if causal else 128 if flags.data is None else 512,

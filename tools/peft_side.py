@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PromptTuningConfig, TaskType, get_peft_model
-from transformers import AutoConfig, GPT2LMHeadModel, T5ForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    T5ForConditionalGeneration,
+)
 from transformers.utils import logging
 
 logging.set_verbosity_error()
@@ -118,13 +122,16 @@ def _adapter(member: int) -> str:
 def _peft_model(folder: Path, prompts: np.ndarray) -> Any:
     """Loads the model with a prompt-tuning adapter for each prompt of [M, P, D]."""
     # Prompt tuning is compared without dropout, which both can do alike.
-    if AutoConfig.from_pretrained(folder).is_encoder_decoder:
+    settings = AutoConfig.from_pretrained(folder)
+    if settings.is_encoder_decoder:
         task = TaskType.SEQ_2_SEQ_LM
         backbone = T5ForConditionalGeneration.from_pretrained(folder, dropout_rate=0.0)
     else:
         task = TaskType.CAUSAL_LM
-        backbone = GPT2LMHeadModel.from_pretrained(
-            folder, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0
+        dropout = {"embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0}
+        gpt2 = settings.model_type == "gpt2"  # Others have none.
+        backbone = AutoModelForCausalLM.from_pretrained(
+            folder, **(dropout if gpt2 else {})
         )
     config = PromptTuningConfig(
         task_type=task,
