@@ -67,7 +67,7 @@ def test_like_lengths_share_a_batch_of_one_of_a_few_widths():
     assert widths[0] == WIDTH
     assert widths == sorted(widths, reverse=True)
     assert 4 <= len(set(widths)) <= 8
-    assert all(width % 64 == 0 or width == WIDTH for width in widths)
+    assert all(width % 16 == 0 or width == WIDTH for width in widths)
 
 
 def test_there_are_no_more_widths_than_batches():
@@ -79,7 +79,7 @@ def test_there_are_no_more_widths_than_batches():
     short = jax.tree.map(lambda x: x[1:], draw_rows(4, 2))
     longest = np.count_nonzero(short.inputs)
     (only,) = sorted_batches(short, 8)
-    assert longest <= only.batch.inputs.shape[1] < longest + 64
+    assert longest <= only.batch.inputs.shape[1] < longest + 16
     assert 2 < len(widths(48)) <= 6
 
 
