@@ -79,9 +79,9 @@ def test_activations_stay_split_by_rows(tiny):
     mesh = make_mesh(4, 2)
     backbone = dataclasses.replace(tiny.backbone, mesh=mesh)
     batch = place_batch(one_each(draw_examples(0, 8)), mesh)
-    encode = jax.jit(functools.partial(prompted_encode, backbone, prefix={}))
+    encode = jax.jit(functools.partial(prompted_encode, backbone))
     params = place(tiny.join(draw_prompt(0)), mesh)
-    encoded = encode(params, batch)
+    encoded = encode(params, batch).states
     assert encoded.sharding.spec[0] == "data"
     assert encoded.addressable_shards[0].data.shape[0] == 2
 

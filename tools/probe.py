@@ -41,7 +41,7 @@ def features(job: Job, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     @jax.jit
     def means(batch: Batch) -> tuple[jax.Array, ...]:
         words = prompted_embed(job.frozen.backbone, params, batch.inputs, batch.members)
-        states = prompted_encode(job.frozen.backbone, params, batch, prefix={})
+        states = prompted_encode(job.frozen.backbone, params, batch).states
         real_BT1 = (batch.input_segments > 0)[..., None]
         count = jnp.maximum(real_BT1.sum(axis=1), 1)
         return tuple((x * real_BT1).sum(axis=1) / count for x in (words, states))

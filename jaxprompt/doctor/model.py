@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxprompt.doctor.case import Case, log_probs
 from jaxprompt.doctor.finding import Finding, skipped
 from jaxprompt.models.backbone import Writer, writer_of
-from jaxprompt.prompts.join import prefixes, prompted_embed, prompted_encode
+from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params, resize
 from jaxprompt.sharding import fetch
 
@@ -172,12 +172,9 @@ def _largest_gap(
 def _stepwise(backbone: Writer, params: Params, batch: Batch) -> Float[Array, "B L V"]:
     """Scores the given targets as decoding does: one after another."""
     model = params["model"]
-    prefix = prefixes(backbone, params, batch)
-    encoded = prompted_encode(backbone, params, batch, prefix=prefix)
+    encoded = prompted_encode(backbone, params, batch)
     length = batch.targets.shape[1]
-    cache = backbone.start_cache(
-        model, encoded, batch.input_segments, length, prefix=prefix
-    )
+    cache = backbone.start_cache(model, encoded, length)
 
     def step(cache: Any, token: tuple[Array, Array]) -> tuple[Any, Array]:
         ids_B, index = token

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models.backbone import Backbone, Cache, writer_of
-from jaxprompt.prompts.join import prefixes, prompted_embed, prompted_encode
+from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 
 END = 1
@@ -28,11 +28,8 @@ def _start(
     The step may be given each row several times in a row, as beams.
     """
     model, writer = params["model"], writer_of(backbone)
-    prefix = prefixes(backbone, params, batch)
-    encoded = prompted_encode(backbone, params, batch, prefix=prefix)
-    cache = writer.start_cache(
-        model, encoded, batch.input_segments, length, prefix=prefix
-    )
+    encoded = prompted_encode(backbone, params, batch)
+    cache = writer.start_cache(model, encoded, length)
 
     def step(cache: Cache, ids: jax.Array, index: jax.Array) -> tuple[jax.Array, Cache]:
         members = jnp.repeat(batch.members, len(ids) // len(batch.members))

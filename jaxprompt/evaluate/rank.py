@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone, writer_of
-from jaxprompt.prompts.join import prefixes, prompted_embed, prompted_encode
+from jaxprompt.models.tokens import Tokens
+from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
 
 
@@ -29,8 +30,7 @@ def rank_labels(
     Returns:
         Log-probability of each label in nats, the sum over its tokens.
     """
-    prefix = prefixes(backbone, params, batch)
-    encoded = prompted_encode(backbone, params, batch, prefix=prefix)
+    encoded = prompted_encode(backbone, params, batch)
     rows, (classes, length) = batch.inputs.shape[0], label_ids.shape
     # What a label follows on: T5's padding id, or a decoder's last input token, of
     # whose rows each is one example.
@@ -44,14 +44,11 @@ def rank_labels(
         rest_BL = jnp.broadcast_to(ids_L[None, :-1], (rows, length - 1))
         ids_BL = jnp.concatenate([start_B1, rest_BL], axis=1)
         y_BLD = prompted_embed(backbone, params, ids_BL, batch.members)
-        logits_BSV = writer_of(backbone).decode(
-            params["model"],
-            encoded,
-            batch.input_segments,
+        target = Tokens(
             jnp.tile(y_BLD, (1, examples, 1)),
             jnp.broadcast_to(segments_EL.reshape(1, -1), (rows, examples * length)),
-            prefix=prefix,
         )
+        logits_BSV = writer_of(backbone).decode(params["model"], encoded, target)
         # Not log_softmax: it would write the logits a second time.
         picked_BS = logits_BSV[
             :, jnp.arange(examples * length), jnp.tile(ids_L, examples)

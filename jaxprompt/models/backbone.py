@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxprompt.models.config import Config
 from jaxprompt.models.prefix import Prefixes
 from jaxprompt.models.quantise import Table
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 
 
@@ -98,14 +99,27 @@ class Backbone(Protocol):
     def states(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        segments: Int[Array, "B T"],
+        tokens: Tokens,
         *,
-        types: Int[Array, "B T"] | None = None,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B T D"]:
-        """Reads embedded tokens for a head: what the last layer makes of each."""
+        """Reads tokens for a head.
+
+        Args:
+            params: The weights.
+            tokens: Embedded tokens; a model without token types ignores theirs.
+            prefix: What tokens attend to besides, at each site.
+            dropout_key: None for no dropout.
+
+        Returns:
+            What the last layer makes of each token, its norm included; on padding,
+            numbers without meaning.
+
+        Raises:
+            ValueError: If a prefix does not fit the model or stands where a head does
+                not read, or row and prefix have more tokens than there are positions.
+        """
         ...
 
 
@@ -127,63 +141,96 @@ class Writer(Backbone, Protocol):
     def encode(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        segments: Int[Array, "B T"],
+        source: Tokens,
         *,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Any:
-        """Encodes embedded source tokens; segment 0 is padding."""
+        """Reads a source.
+
+        Args:
+            params: The weights.
+            source: Embedded tokens.
+            prefix: What tokens attend to besides, at each site.
+            dropout_key: None for no dropout.
+
+        Returns:
+            All that targets read: what the model made of the source, in the dtype to
+            compute in, which of it is padding, and the prefixes at later sites.
+
+        Raises:
+            ValueError: If a prefix does not fit the model, or source and prefix have
+                more tokens than the model has positions.
+        """
+        ...
+
+    def logits(
+        self,
+        params: Params,
+        source: Tokens,
+        target: Tokens,
+        *,
+        prefix: Prefixes | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B L V"]:
+        """Scores every next token of targets that are known (teacher forcing).
+
+        Args:
+            params: The weights.
+            source: As for `encode`.
+            target: Embedded target tokens, shifted right by one within each segment.
+            prefix: As for `encode`.
+            dropout_key: None for no dropout.
+
+        Returns:
+            Unnormalised log probabilities, float32.
+
+        Raises:
+            ValueError: As for `encode`, target tokens counted too.
+        """
         ...
 
     def decode(
         self,
         params: Params,
         encoded: Any,
-        input_segments: Int[Array, "B T"],
-        y: Float[Array, "B L D"],
-        target_segments: Int[Array, "B L"],
+        target: Tokens,
         *,
-        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
-        """Scores every next target token against an encoded source; float32."""
+        """Does the second half of `logits`: `encoded` comes from `encode`."""
         ...
 
-    def logits(
-        self,
-        params: Params,
-        x: Float[Array, "B T D"],
-        input_segments: Int[Array, "B T"],
-        y: Float[Array, "B L D"],
-        target_segments: Int[Array, "B L"],
-        *,
-        prefix: Prefixes | None = None,
-        dropout_key: Key[Array, ""] | None = None,
-    ) -> Float[Array, "B L V"]:
-        """Encodes, then decodes."""
-        ...
+    def start_cache(self, params: Params, encoded: Any, length: int) -> Any:
+        """Makes room for `length` target tokens behind the source.
 
-    def start_cache(
-        self,
-        params: Params,
-        encoded: Any,
-        input_segments: Int[Array, "B T"],
-        length: int,
-        *,
-        prefix: Prefixes | None = None,
-    ) -> Any:
-        """Makes room for `length` target tokens behind the source; a `Cache`."""
+        Args:
+            params: The weights.
+            encoded: From `encode`, of one example in each row.
+            length: Target tokens L that the cache can hold.
+
+        Returns:
+            A `Cache` whose next index is 0.
+
+        Raises:
+            ValueError: As for `logits`.
+        """
         ...
 
     def decode_step(
-        self,
-        params: Params,
-        cache: Any,
-        y: Float[Array, "B D"],
-        index: Int[Array, ""],
+        self, params: Params, cache: Any, y: Float[Array, "B D"], index: Int[Array, ""]
     ) -> tuple[Float[Array, "B V"], Any]:
-        """Scores the next token of each row, given the one at `index`; float32."""
+        """Scores the next token of each row, one position at a time.
+
+        Args:
+            params: The weights.
+            cache: From `start_cache` or from the step before.
+            y: Embedded token at this position; the first is what `target` begins with.
+            index: This position, from 0; less than the cache's length.
+
+        Returns:
+            Unnormalised log probabilities (float32), and the cache for index + 1.
+        """
         ...
 
 

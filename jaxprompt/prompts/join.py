@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from jaxprompt.models.backbone import Backbone, writer_of
 from jaxprompt.models.prefix import Prefix, Prefixes, SiteName
 from jaxprompt.models.quantise import Table, look_up
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.prompt import Deep, Prompt
 from jaxprompt.shapes import Batch, Params
@@ -144,7 +145,6 @@ def prompted_encode(
     params: Params,
     batch: Batch,
     *,
-    prefix: Prefixes,
     dropout_key: jax.Array | None = None,
 ) -> Any:
     """Reads the inputs of a batch, which may hold soft tokens.
@@ -153,19 +153,17 @@ def prompted_encode(
         backbone: The frozen model's functions.
         params: The joined tree; see `shapes.Params`.
         batch: Rows to encode.
-        prefix: From `prefixes`; `decode` and `start_cache` need the same one.
         dropout_key: Typed PRNG key, or M of them for M equal groups of rows; no
             dropout without it.
 
     Returns:
-        What the backbone's `decode` reads of the inputs: an encoder's states, or a
-        decoder's keys and values.
+        What the backbone's `decode` and `start_cache` read of the inputs, the prompt's
+        keys and values among it.
     """
     return writer_of(backbone).encode(
         params["model"],
-        prompted_embed(backbone, params, batch.inputs, batch.members),
-        batch.input_segments,
-        prefix=prefix,
+        _source(backbone, params, batch),
+        prefix=prefixes(backbone, params, batch),
         dropout_key=dropout_key,
     )
 
@@ -191,9 +189,7 @@ def prompted_states(
     """
     return backbone.states(
         params["model"],
-        prompted_embed(backbone, params, batch.inputs, batch.members),
-        batch.input_segments,
-        types=batch.input_types,
+        _source(backbone, params, batch),
         prefix=prefixes(backbone, params, batch),
         dropout_key=dropout_key,
     )
@@ -218,12 +214,16 @@ def prompted_logits(
     Returns:
         Logits over the V rows of the frozen table, float32.
     """
+    target = prompted_embed(backbone, params, batch.target_inputs, batch.members)
     return writer_of(backbone).logits(
         params["model"],
-        prompted_embed(backbone, params, batch.inputs, batch.members),
-        batch.input_segments,
-        prompted_embed(backbone, params, batch.target_inputs, batch.members),
-        batch.target_segments,
+        _source(backbone, params, batch),
+        Tokens(target, batch.target_segments),
         prefix=prefixes(backbone, params, batch),
         dropout_key=dropout_key,
     )
+
+
+def _source(backbone: Backbone, params: Params, batch: Batch) -> Tokens:
+    x = prompted_embed(backbone, params, batch.inputs, batch.members)
+    return Tokens(x, batch.input_segments, batch.input_types)

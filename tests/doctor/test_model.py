@@ -19,13 +19,16 @@ from jaxprompt.doctor.model import (
 )
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.t5.model import T5
+from jaxprompt.models.tokens import Tokens
 
 
 class Unmasked(T5):
     """Its encoder attends to padding."""
 
-    def encode(self, params: Any, x: Any, segments: Any, **options: Any) -> Any:
-        return super().encode(params, x, jnp.ones_like(segments), **options)
+    def encode(self, params: Any, source: Any, **options: Any) -> Any:
+        unmasked = Tokens(source.x, jnp.ones_like(source.segments))
+        encoded = super().encode(params, unmasked, **options)
+        return dataclasses.replace(encoded, segments=source.segments)
 
 
 class Forgetful(T5):

@@ -24,6 +24,7 @@ from jaxprompt.evaluate.loss import (
 )
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import empty_prompt
 
@@ -137,9 +138,9 @@ def test_a_decoder_has_all_of_the_other_rows_input(load):
         read = jnp.asarray([*source, *target])[None]
         x = backbone.table(model)[read[:, :-1]]
         first, ones = len(source) - 1, jnp.ones_like(read[:, :-1])
-        logits = backbone.logits(
-            model, x[:, :first], ones[:, :first], x[:, first:], ones[:, first:]
-        )
+        source = Tokens(x[:, :first], ones[:, :first])
+        target = Tokens(x[:, first:], ones[:, first:])
+        logits = backbone.logits(model, source, target)
         logs = jax.nn.log_softmax(logits)[0]
         total = -sum(float(logs[place, i]) for place, i in enumerate(target))
         return total, len(target)

@@ -12,6 +12,7 @@ import safetensors.numpy
 from jaxprompt.interop.peft_prefix import write_prefix
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gemma import Gemma2Config, Gemma3Config
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
@@ -105,7 +106,9 @@ def test_a_prompt_scores_the_same_in_peft_as_rows_and_as_a_prefix(tmp_path, mode
     x = jnp.concatenate([jnp.tile(ROWS[None], (2, 1, 1)), words], axis=1)
     backbone = dataclasses.replace(backbone, folds=False)
     ones = jnp.ones(x.shape[:2], jnp.int32)
-    found = jax.jit(backbone.logits)(params, x[:, :0], ones[:, :0], x, ones)
+    found = jax.jit(backbone.logits)(
+        params, Tokens(x[:, :0], ones[:, :0]), Tokens(x, ones)
+    )
     for written in (adapter, tmp_path / "prefix"):
         theirs = transformers.AutoModelForCausalLM.from_pretrained(folder)
         theirs = peft.PeftModel.from_pretrained(theirs, written).eval()

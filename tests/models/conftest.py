@@ -13,6 +13,7 @@ from golden_files import GOLDEN, Golden
 
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.t5.model import T5
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 
 
@@ -38,13 +39,17 @@ class Example:
     y: jax.Array
     target_segments: jax.Array
 
+    @property
+    def source(self) -> Tokens:
+        return Tokens(self.x, self.input_segments)
+
+    @property
+    def target(self) -> Tokens:
+        return Tokens(self.y, self.target_segments)
+
     def logits(self, backbone: T5 | None = None, params: Params | None = None):
         return jax.jit((backbone or self.backbone).logits)(
-            self.params if params is None else params,
-            self.x,
-            self.input_segments,
-            self.y,
-            self.target_segments,
+            self.params if params is None else params, self.source, self.target
         )
 
     @functools.cached_property

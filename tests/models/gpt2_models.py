@@ -12,6 +12,7 @@ import numpy as np
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.prefix import Prefixes
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 
 VOCAB, WIDTH, HEADS, LAYERS, POSITIONS = 61, 32, 4, 3, 48
@@ -54,11 +55,17 @@ class Rows:
         self, backbone: Decoder, params: Params, prefix: Prefixes | None = None
     ) -> np.ndarray:
         """What the targets' own positions score, [tokens, V]."""
-        found = _logits(backbone)(params, *self.arrays(), prefix)
+        found = _logits(backbone)(params, *self.tokens, prefix)
         return np.asarray(found)[np.asarray(self.target_segments) > 0]
 
-    def arrays(self) -> tuple[jax.Array, ...]:
-        return self.x, self.input_segments, self.y, self.target_segments
+    @property
+    def source(self) -> Tokens:
+        return Tokens(self.x, self.input_segments)
+
+    @property
+    def tokens(self) -> tuple[Tokens, Tokens]:
+        """Source and target."""
+        return self.source, Tokens(self.y, self.target_segments)
 
 
 @functools.cache

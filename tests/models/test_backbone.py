@@ -102,8 +102,9 @@ def test_a_model_loaded_onto_a_mesh_scores_as_on_one_device(
     assert shards[0].data.shape == (2, 48 // model, 32)
 
     rows = jax.NamedSharding(mesh, jax.P("data"))
-    arrays = [example.x, example.input_segments, example.y, example.target_segments]
-    batch = jax.device_put([jnp.repeat(array, 4, axis=0) for array in arrays], rows)
+    tokens = (example.source, example.target)
+    tokens = jax.tree.map(lambda array: jnp.repeat(array, 4, axis=0), tokens)
+    batch = jax.device_put(tokens, rows)
     found = jax.jit(backbone.logits)(params, *batch)
     expected = np.repeat(example.expected, 4, axis=0)
     np.testing.assert_allclose(found, expected, atol=2e-5)

@@ -11,6 +11,7 @@ import pytest
 
 from jaxprompt.models.load import load
 from jaxprompt.models.prefix import Prefix
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.models.weights.save import save
 
 torch = pytest.importorskip("torch")
@@ -124,7 +125,7 @@ def test_states_scores_and_pooler_are_those_of_pytorch(pair, slots, in_front):
         prefix = {"encoder": Prefix(keys, held, rows, in_front=in_front)}
     expected, scores = pair.expected(values, slots if in_front else 0)
     states = pair.backbone.states(
-        pair.params, pair.embedded(), SEGMENTS, types=TYPES, prefix=prefix
+        pair.params, Tokens(pair.embedded(), SEGMENTS, TYPES), prefix=prefix
     )
     assert_near(states, expected.last_hidden_state)
     assert_near(pair.backbone.fill(pair.params, states)[..., 1:62], scores)
@@ -148,7 +149,7 @@ def test_soft_tokens_are_read_as_any_token_is(pair, place):
             attention_mask=torch.tensor(segments),
             position_ids=torch.arange(13)[None].expand(2, -1) + pair.first_position(),
         ).last_hidden_state
-    found = pair.backbone.states(pair.params, jnp.asarray(x), segments)
+    found = pair.backbone.states(pair.params, Tokens(jnp.asarray(x), segments))
     real = segments > 0
     np.testing.assert_allclose(
         np.asarray(found)[real], expected.numpy()[real], atol=1e-5, rtol=1e-5
@@ -169,15 +170,15 @@ def test_packed_texts_do_not_see_each_other(pair):
     x = pair.embedded()
     row = jnp.concatenate([x[1, :6], x[0, :3]])[None]
     segments = np.array([[1] * 6 + [2] * 3], np.int32)
-    packed = pair.backbone.states(pair.params, row, segments)[0]
+    packed = pair.backbone.states(pair.params, Tokens(row, segments))[0]
     for part, alone in ((packed[:6], x[1:, :6]), (packed[6:], x[:1, :3])):
         ones = np.ones(alone.shape[:2], np.int32)
-        found = pair.backbone.states(pair.params, alone, ones)[0]
+        found = pair.backbone.states(pair.params, Tokens(alone, ones))[0]
         np.testing.assert_allclose(part, found, atol=1e-5)
 
 
 def test_a_row_longer_than_the_positions_is_refused(pair):
     room = 24 - pair.first_position()
-    x = jnp.zeros((1, room + 1, 16))
+    row = Tokens(jnp.zeros((1, room + 1, 16)), jnp.ones((1, room + 1), jnp.int32))
     with pytest.raises(ValueError, match=f"has {room} positions: use shorter"):
-        pair.backbone.states(pair.params, x, jnp.ones((1, room + 1), jnp.int32))
+        pair.backbone.states(pair.params, row)

@@ -16,6 +16,7 @@ from gguf_files import SIZES, draw_tensors, in_file, write_model
 from jaxprompt.models.layers.dense import project, score_ids
 from jaxprompt.models.load import find_checkpoint, load
 from jaxprompt.models.quantise import dequantise, look_up
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.models.weights.checkpoint import read_params, storage_note
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import RULES, RULES_OVER_DATA, make_mesh
@@ -230,7 +231,9 @@ def test_logits_equal_those_of_pytorch(
     x[-1, : len(found.arrays["prompt"])] = found.arrays["prompt"]
     segments = jnp.asarray(seen, jnp.int32)
     logits = jax.jit(backbone.logits)(
-        params, x[:, :0], segments[:, :0], jnp.asarray(x), segments
+        params,
+        Tokens(x[:, :0], segments[:, :0]),
+        Tokens(jnp.asarray(x), segments),
     )
     expected = found.arrays["logits"][seen > 0]
     ours = np.asarray(logits)[seen > 0][:, 1 : expected.shape[1] + 1]

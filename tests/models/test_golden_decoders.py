@@ -13,6 +13,7 @@ from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.models.load import load
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import dequantise, quantise
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.shapes import Batch
 
@@ -44,18 +45,16 @@ def rows_of(backbone, params, arrays):
 
 @functools.partial(jax.jit, static_argnums=0)
 def score(backbone, params, x, segments, prefix=None):
-    return backbone.logits(
-        params, x[:, :0], segments[:, :0], x, segments, prefix=prefix
-    )
+    none = Tokens(x[:, :0], segments[:, :0])
+    return backbone.logits(params, none, Tokens(x, segments), prefix=prefix)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def score_in_two(backbone, params, x, segments, prefix):
     """Reads the source, then the target."""
     source, target = jnp.split(segments, [SOURCE], axis=1)
-    encoded = backbone.encode(params, x[:, :SOURCE], source, prefix=prefix)
-    y = x[:, SOURCE:]
-    return backbone.decode(params, encoded, source, y, target, prefix=prefix)
+    encoded = backbone.encode(params, Tokens(x[:, :SOURCE], source), prefix=prefix)
+    return backbone.decode(params, encoded, Tokens(x[:, SOURCE:], target))
 
 
 def prefix_of(arrays):

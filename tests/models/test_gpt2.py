@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from gpt2_models import POSITIONS, TINY, VOCAB, draw_params, rows_of
 
+from jaxprompt.models.decoder.cache import Encoded
 from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.decoder.sight import places_of
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import quantise
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.sharding import make_mesh, place, place_batch
 
 LENGTH, MEMBERS = 4, 3
@@ -53,12 +56,12 @@ def folded_logits(backbone, params, prompt, member_of_row, rows):
 @jax.jit
 def naive_logits(params, prompt, member_of_row, rows):
     """Puts each row's soft tokens in front of each of its two examples."""
-    x, input_segments, y, target_segments = rows
+    source, target = rows
     soft = prompt[member_of_row]
     ones = jnp.ones(soft.shape[:2], jnp.int32)
-    x = jnp.concatenate([soft, soft, x], axis=1)
-    segments = jnp.concatenate([ones, 2 * ones, input_segments], axis=1)
-    return BACKBONE.logits(params, x, segments, y, target_segments)
+    x = jnp.concatenate([soft, soft, source.x], axis=1)
+    segments = jnp.concatenate([ones, 2 * ones, source.segments], axis=1)
+    return BACKBONE.logits(params, Tokens(x, segments), target)
 
 
 def value_and_gradient(logits, prompt, rows):
@@ -83,12 +86,12 @@ def test_a_folded_prompt_is_the_prompt_in_front_of_every_example(
     prompt = prompt[:members]
     of_row = jnp.minimum(jnp.asarray(MEMBER_OF_ROW), members - 1)
     found, gradient = value_and_gradient(
-        lambda p: folded_logits(BACKBONE, params, p, of_row, rows.arrays()),
+        lambda p: folded_logits(BACKBONE, params, p, of_row, rows.tokens),
         prompt,
         rows,
     )
     expected, expected_gradient = value_and_gradient(
-        lambda p: naive_logits(params, p, of_row, rows.arrays()), prompt, rows
+        lambda p: naive_logits(params, p, of_row, rows.tokens), prompt, rows
     )
     np.testing.assert_allclose(found, expected, atol=1e-5)
     off = np.linalg.norm(gradient - expected_gradient)
@@ -99,7 +102,7 @@ def test_a_folded_prompt_is_the_prompt_in_front_of_every_example(
 def test_only_a_rows_own_member_gets_its_gradient(params, rows, prompt):
     first_two = jnp.array([0, 0, 2], jnp.int32)
     _, gradient = value_and_gradient(
-        lambda p: folded_logits(BACKBONE, params, p, first_two, rows.arrays()),
+        lambda p: folded_logits(BACKBONE, params, p, first_two, rows.tokens),
         prompt,
         rows,
     )
@@ -109,7 +112,7 @@ def test_only_a_rows_own_member_gets_its_gradient(params, rows, prompt):
 
 def test_a_prefix_of_no_tokens_is_none(params, rows, prompt):
     none = jnp.zeros(3, jnp.int32)
-    found = folded_logits(BACKBONE, params, prompt[:1, :0], none, rows.arrays())
+    found = folded_logits(BACKBONE, params, prompt[:1, :0], none, rows.tokens)
     np.testing.assert_array_equal(
         np.asarray(found)[np.asarray(rows.target_segments) > 0],
         rows.logits(BACKBONE, params),
@@ -123,18 +126,16 @@ def folded(params, prompt, member_of_row):
 
 @jax.jit
 def halves(params, rows, prefix):
-    x, input_segments, y, target_segments = rows
-    encoded = BACKBONE.encode(params, x, input_segments, prefix=prefix)
-    return BACKBONE.decode(
-        params, encoded, input_segments, y, target_segments, prefix=prefix
-    )
+    source, target = rows
+    encoded = BACKBONE.encode(params, source, prefix=prefix)
+    return BACKBONE.decode(params, encoded, target)
 
 
 def test_encoding_then_decoding_is_one_pass(params, rows, prompt):
     prefix = {
         "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
     }
-    found = halves(params, rows.arrays(), prefix)
+    found = halves(params, rows.tokens, prefix)
     real = np.asarray(rows.target_segments) > 0
     expected = rows.logits(BACKBONE, params, prefix)
     np.testing.assert_allclose(np.asarray(found)[real], expected, atol=1e-5)
@@ -145,7 +146,7 @@ def test_packed_examples_score_as_alone(params, rows, prompt):
         "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
     }
     packed = np.asarray(folded_logits(BACKBONE, params, prompt, MEMBER_OF_ROW,
-                                      rows.arrays()))  # fmt: skip
+                                      rows.tokens))  # fmt: skip
     for number in (1, 2):
         alone = dataclasses.replace(
             rows,
@@ -167,8 +168,8 @@ def test_step_by_step_is_one_pass_for_rows_taken_in_any_order(params, prompt):
     }
     expected = rows.logits(BACKBONE, params, prefix).reshape(3, 4, -1)
 
-    encoded = BACKBONE.encode(params, rows.x, rows.input_segments, prefix=prefix)
-    cache = BACKBONE.start_cache(params, encoded, rows.input_segments, 6, prefix=prefix)
+    encoded = BACKBONE.encode(params, rows.source, prefix=prefix)
+    cache = BACKBONE.start_cache(params, encoded, 6)
     order, beams = np.array([2, 1, 1, 0]), np.array([0, 2, 1, 3])
     cache, y = cache.take(jnp.asarray(order)), rows.y[order]
     step = jax.jit(BACKBONE.decode_step)
@@ -182,8 +183,8 @@ def test_step_by_step_is_one_pass_for_rows_taken_in_any_order(params, prompt):
 def test_beams_that_differ_keep_their_own_past(params):
     rows = rows_of(params, [[[5, 7]]] * 2, [[[3, 9]], [[4, 9]]], (2, 2))
     expected = rows.logits(BACKBONE, params).reshape(2, 2, -1)
-    encoded = BACKBONE.encode(params, rows.x, rows.input_segments)
-    cache = BACKBONE.start_cache(params, encoded, rows.input_segments, 2)
+    encoded = BACKBONE.encode(params, rows.source)
+    cache = BACKBONE.start_cache(params, encoded, 2)
     _, cache = BACKBONE.decode_step(params, cache, rows.y[:, 0], jnp.int32(0))
     swapped = cache.reorder(jnp.array([1, 0]))
     found, _ = BACKBONE.decode_step(params, swapped, rows.y[:, 1], jnp.int32(1))
@@ -201,7 +202,7 @@ def test_a_recomputed_or_unrolled_pass_has_the_same_gradient(
     of_row = jnp.asarray(MEMBER_OF_ROW)
     found, expected = (
         value_and_gradient(
-            lambda p, b=b: folded_logits(b, params, p, of_row, rows.arrays()),
+            lambda p, b=b: folded_logits(b, params, p, of_row, rows.tokens),
             prompt,
             rows,
         )
@@ -212,22 +213,23 @@ def test_a_recomputed_or_unrolled_pass_has_the_same_gradient(
 
 
 def test_too_many_tokens_are_refused_before_any_work(params, rows, prompt):
-    x, segments, y, target_segments = rows.arrays()
-    prefix = {
-        "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.zeros(3, jnp.int32))
-    }
-    wide, wide_segments = jnp.tile(x, (1, 5, 1)), jnp.tile(segments, (1, 5))
+    source, target = rows.tokens
+    own = Prefix(*BACKBONE.fold(params, prompt), jnp.zeros(3, jnp.int32))
+    wide = Tokens(jnp.tile(source.x, (1, 5, 1)), jnp.tile(source.segments, (1, 5)))
+    keys = jnp.zeros((2, 3, 45, 2, 8))
+    encoded = Encoded(keys, keys, places_of(wide.segments, own.first_position), own)
+    prefix = {"decoder": own}
     message = (
         rf"4 soft \+ 45 source \+ 7 target tokens = 56, but decoder has {POSITIONS}"
     )
     with pytest.raises(ValueError, match=message):
-        BACKBONE.logits(params, wide, wide_segments, y, target_segments, prefix=prefix)
+        BACKBONE.logits(params, wide, target, prefix=prefix)
     with pytest.raises(ValueError, match=message):
-        BACKBONE.decode(params, None, wide_segments, y, target_segments, prefix=prefix)
+        BACKBONE.decode(params, encoded, target)
     with pytest.raises(ValueError, match=message):
-        BACKBONE.start_cache(params, None, wide_segments, 7, prefix=prefix)
+        BACKBONE.start_cache(params, encoded, 7)
     with pytest.raises(ValueError, match=r"4 soft .* 0 target tokens = 49"):
-        BACKBONE.encode(params, wide, wide_segments, prefix=prefix)
+        BACKBONE.encode(params, wide, prefix=prefix)
     with pytest.raises(ValueError, match=r"49 source .* = 49, but decoder has 48"):
         BACKBONE.fold(params, jnp.zeros((1, 49, TINY.width)))
 
@@ -236,12 +238,12 @@ def test_members_drop_what_they_would_drop_alone(params, rows):
     backbone = dataclasses.replace(BACKBONE, dropout=0.5)
     keys = jax.random.split(jax.random.key(5), 3)
     logits = jax.jit(backbone.logits)
-    together = np.asarray(logits(params, *rows.arrays(), dropout_key=keys))
+    together = np.asarray(logits(params, *rows.tokens, dropout_key=keys))
     for b in range(3):
-        one = [array[b : b + 1] for array in rows.arrays()]
+        one = jax.tree.map(lambda array, b=b: array[b : b + 1], rows.tokens)
         alone = logits(params, *one, dropout_key=keys[b : b + 1])
         np.testing.assert_allclose(together[b : b + 1], alone, atol=1e-4)
-    kept = np.asarray(jax.jit(BACKBONE.logits)(params, *rows.arrays()))
+    kept = np.asarray(jax.jit(BACKBONE.logits)(params, *rows.tokens))
     assert np.abs(together - kept).max() > 0.1
 
 
@@ -261,8 +263,9 @@ def test_a_model_on_a_mesh_scores_as_on_one_device(params, rows, prompt, data, m
     mesh = make_mesh(data, model)
     # One member: a prefix that no axis of the mesh divides.
     of_row = np.zeros(8, np.int32)
-    batch = [np.tile(array, (3, *[1] * (array.ndim - 1)))[:8]
-             for array in map(np.asarray, rows.arrays())]  # fmt: skip
+    batch = jax.tree.map(
+        lambda array: np.tile(array, (3, *[1] * (array.ndim - 1)))[:8], rows.tokens
+    )
     placed = place(params, mesh)
     assert placed["layers"]["ffn"]["up"].addressable_shards[0].data.shape == (
         2, 16, 32 // model,

@@ -123,8 +123,8 @@ def test_greedy_decoding_writes_what_pytorch_generates(folder, loaded, examples)
     (backbone, params), length = loaded, 8
     sources = [source for source, _ in examples]
     rows = rows_of(params, [[s[:-1]] for s in sources], [[[1]]] * 3, (9, 1))
-    encoded = backbone.encode(params, rows.x, rows.input_segments)
-    cache = backbone.start_cache(params, encoded, rows.input_segments, length)
+    encoded = backbone.encode(params, rows.source)
+    cache = backbone.start_cache(params, encoded, length)
     step = jax.jit(backbone.decode_step)
     ids, written = jnp.array([source[-1] for source in sources]), []
     for index in range(length):

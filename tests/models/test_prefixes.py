@@ -1,5 +1,6 @@
 """Prefixes at every site: those of a text are the text, masked ones are none."""
 
+import dataclasses
 import functools
 
 import jax
@@ -13,7 +14,9 @@ from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.layers.masks import segment_mask
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.t5.block import Block
+from jaxprompt.models.t5.cache import Encoded
 from jaxprompt.models.t5.model import T5
+from jaxprompt.models.tokens import Tokens
 
 FRONT = 3
 EACH_ROWS_OWN = jnp.arange(2)
@@ -26,11 +29,17 @@ def logits_of(backbone, params, rows, prefix):
 
 @functools.partial(jax.jit, static_argnums=0)
 def decode(backbone, params, rows, prefix):
-    return backbone.decode(params, *rows, prefix=prefix)
+    return backbone.decode(params, *behind(rows, prefix))
+
+
+def behind(rows, prefix):
+    """Puts prefixes beside a source that was encoded without them."""
+    encoded, target = rows
+    return dataclasses.replace(encoded, prefix=prefix or {}), target
 
 
 def rows_of_t5(example):
-    return example.x, example.input_segments, example.y, example.target_segments
+    return example.source, example.target
 
 
 def draw_prefix(config, site, seed, length=FRONT, **options):
@@ -44,24 +53,20 @@ def draw_prefix(config, site, seed, length=FRONT, **options):
 @pytest.fixture(scope="module")
 def encoded(example):
     encode = jax.jit(example.backbone.encode)
-    return encode(example.params, example.x, example.input_segments)
+    return encode(example.params, example.source)
 
 
 def test_keys_of_a_source_are_the_source_in_front(example, encoded):
     """Cross-attention has no bias: it matters only which states are there."""
     backbone, params = example.backbone, example.params
     front = jax.random.normal(jax.random.key(7, impl="rbg"), (2, FRONT, 32))
-    ones = jnp.ones((2, FRONT), jnp.int32)
-    cache = backbone.start_cache(params, front, ones, 1)
+    front = Encoded(front, jnp.ones((2, FRONT), jnp.int32))
+    cache = backbone.start_cache(params, front, 1)
     prefix = {"cross": Prefix(cache.cross_keys, cache.cross_values, EACH_ROWS_OWN)}
-    _, segments, y, target_segments = rows_of_t5(example)
-    rows = (encoded, segments, y, target_segments)
-    found = decode(backbone, params, rows, prefix)
-    both = jnp.concatenate([front, encoded], axis=1)
-    both_segments = jnp.concatenate([ones, segments], axis=1)
-    rows = (both, both_segments, y, target_segments)
-    expected = decode(backbone, params, rows, None)
-    real = np.asarray(target_segments) > 0
+    found = decode(backbone, params, (encoded, example.target), prefix)
+    both = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), front, encoded)
+    expected = decode(backbone, params, (both, example.target), None)
+    real = np.asarray(example.target_segments) > 0
     np.testing.assert_allclose(found[real], expected[real], atol=1e-5)
     assert np.abs(expected - example.expected)[real].max() > 0.1
 
@@ -69,7 +74,7 @@ def test_keys_of_a_source_are_the_source_in_front(example, encoded):
 def keys_of_first_targets(example, encoded, count):
     """Reads what the decoder remembers of the first target tokens."""
     backbone, params = example.backbone, example.params
-    cache = backbone.start_cache(params, encoded, example.input_segments, count)
+    cache = backbone.start_cache(params, encoded, count)
     step = jax.jit(backbone.decode_step)
     for index in range(count):
         _, cache = step(params, cache, example.y[:, index], index)
@@ -82,22 +87,26 @@ def test_keys_of_first_targets_are_those_targets_in_front_of_each_segment(
     """The bias is that of the distance, from where each text's segment starts."""
     backbone, params = example.backbone, example.params
     prefix = {"decoder": keys_of_first_targets(example, encoded, 2)}
-    _, segments, y, target_segments = rows_of_t5(example)
-    y, target_segments = y[:, 2:], target_segments[:, 2:]
+    y, target_segments = example.y[:, 2:], example.target_segments[:, 2:]
     real = np.asarray(target_segments) > 0
     expected = example.expected[:, 2:][real]
     # The same text twice in each row, as two examples.
+    segments = encoded.segments
     rows = (
-        jnp.tile(encoded, (1, 2, 1)),
-        jnp.concatenate([segments, 2 * segments], axis=1),
-        jnp.tile(y, (1, 2, 1)),
-        jnp.concatenate([target_segments, 2 * target_segments], axis=1),
+        Encoded(
+            jnp.tile(encoded.states, (1, 2, 1)),
+            jnp.concatenate([segments, 2 * segments], axis=1),
+        ),
+        Tokens(
+            jnp.tile(y, (1, 2, 1)),
+            jnp.concatenate([target_segments, 2 * target_segments], axis=1),
+        ),
     )
     for found in jnp.split(decode(backbone, params, rows, prefix), 2, axis=1):
         np.testing.assert_allclose(found[real], expected, atol=1e-5)
 
-    start = functools.partial(backbone.start_cache, params, encoded, segments, 4)
-    cache = start(prefix=prefix).take(jnp.array([1, 0]))
+    encoded = dataclasses.replace(encoded, prefix=prefix)
+    cache = backbone.start_cache(params, encoded, 4).take(jnp.array([1, 0]))
     step = jax.jit(backbone.decode_step)
     for index in range(2):
         found, cache = step(params, cache, y[::-1, index], index)
@@ -126,10 +135,12 @@ def test_keys_of_first_sources_are_those_tokens_in_front(example, encoded):
     prefix = {"encoder": keys_of_first_sources(example, FRONT)}
     segments = example.input_segments[:, FRONT:]
     encode = jax.jit(example.backbone.encode)
-    found = encode(example.params, example.x[:, FRONT:], segments, prefix=prefix)
+    source = Tokens(example.x[:, FRONT:], segments)
+    found = encode(example.params, source, prefix=prefix)
     real = np.asarray(segments) > 0
-    expected = encoded[:, FRONT:]
-    np.testing.assert_allclose(found[real], expected[real], atol=1e-5)
+    expected = encoded.states[:, FRONT:]
+    np.testing.assert_allclose(found.states[real], expected[real], atol=1e-5)
+    assert found.prefix == {}
 
 
 @pytest.mark.parametrize("in_front", [True, False])
@@ -154,7 +165,7 @@ def test_masked_in_every_layer_they_change_no_bit(example, in_front):
 
 def test_masked_in_every_layer_of_a_decoder_they_change_no_bit():
     params, backbone = draw_params(), Decoder(TINY)
-    rows = rows_of(params, [[[5, 7]]] * 2, [[[3, 9]], [[4, 9]]], (2, 2)).arrays()
+    rows = rows_of(params, [[[5, 7]]] * 2, [[[3, 9]], [[4, 9]]], (2, 2)).tokens
     off = jnp.zeros(TINY.layers, bool)
     prefix = {"decoder": draw_prefix(TINY, "decoder", 0, layers=off, in_front=False)}
     masked = logits_of(backbone, params, rows, prefix)
@@ -168,24 +179,23 @@ def test_step_by_step_with_prefixes_is_one_pass(example, encoded):
         site: draw_prefix(backbone.config, site, seed, in_front=False)
         for seed, site in enumerate(("decoder", "cross"))
     }
-    _, segments, y, target_segments = rows_of_t5(example)
-    rows = (encoded, segments, y, target_segments)
-    expected = decode(backbone, params, rows, prefix)
-    cache = backbone.start_cache(params, encoded, segments, 3, prefix=prefix)
+    encoded, target = behind((encoded, example.target), prefix)
+    expected = decode(backbone, params, (encoded, target), prefix)
+    cache = backbone.start_cache(params, encoded, 3)
     step = jax.jit(backbone.decode_step)
     for index in range(3):
-        found, cache = step(params, cache, y[:, index], index)
+        found, cache = step(params, cache, target.x[:, index], index)
         np.testing.assert_allclose(found, expected[:, index], atol=1e-5)
 
 
 def test_a_prefix_that_does_not_fit_is_refused_before_any_work():
     small = T5(PUBLISHED["google-t5/t5-small"])
-    x, segments = jnp.zeros((1, 1, 512)), jnp.ones((1, 1), int)
+    source = Tokens(jnp.zeros((1, 1, 512)), jnp.ones((1, 1), int))
     other = draw_prefix(TINY, "decoder", 0)
     with pytest.raises(ValueError, match=r"layers=2.*but t5 has .*layers=6.*another"):
-        small.encode({}, x, segments, prefix={"encoder": other})
+        small.encode({}, source, prefix={"encoder": other})
     with pytest.raises(ValueError, match=r"no site 'cross' for a prefix: use decoder"):
-        Decoder(TINY).encode({}, x, segments, prefix={"cross": other})
+        Decoder(TINY).encode({}, source, prefix={"cross": other})
 
 
 def test_a_decoder_folds_and_an_encoder_does_not():

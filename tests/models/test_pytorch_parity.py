@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxprompt.models.load import load
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.models.weights.save import save
 
 torch = pytest.importorskip("torch")
@@ -29,10 +30,8 @@ def logits_of_both(folder, rows):
     table = backbone.table(params)
     ours = jax.jit(backbone.logits)(
         params,
-        table[inputs],
-        jnp.asarray(inputs > 0, jnp.int32),
-        table[shifted],
-        jnp.asarray(targets > 0, jnp.int32),
+        Tokens(table[inputs], jnp.asarray(inputs > 0, jnp.int32)),
+        Tokens(table[shifted], jnp.asarray(targets > 0, jnp.int32)),
     )
     return np.asarray(ours)[targets > 0], theirs[targets > 0]
 

@@ -14,6 +14,7 @@ from jaxprompt.models.quantise import (
     look_up,
     quantise,
 )
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.join import embed
@@ -110,7 +111,7 @@ def test_scores_are_those_of_the_rounded_weights(golden, variant):
         x, y = (
             embed(table, prompt, jnp.asarray(ids), members) for ids in (inputs, targets)
         )
-        return backbone.logits(params, x, segments[0], y, segments[1])
+        return backbone.logits(params, Tokens(x, segments[0]), Tokens(y, segments[1]))
 
     found, expected = logits(params), logits(dequantise(params))
     assert relative_error(found, expected) < 1e-5
@@ -135,8 +136,8 @@ def test_the_gradient_is_that_of_the_rounded_weights(int8, rounded):
 
 def test_decoding_by_steps_equals_scoring_at_once(int8):
     backbone, params = int8.backbone, int8.params
-    encoded = jax.jit(backbone.encode)(params, int8.x, int8.input_segments)
-    cache = backbone.start_cache(params, encoded, int8.input_segments, length=6)
+    encoded = jax.jit(backbone.encode)(params, int8.source)
+    cache = backbone.start_cache(params, encoded, length=6)
     step = jax.jit(backbone.decode_step)
     expected = int8.logits()
     for index in range(2):
@@ -163,7 +164,7 @@ def test_logits_of_trained_weights_are_near_those_of_float32(shared):
     @jax.jit
     def logits(params):
         x = look_up(backbone.table(params), jnp.asarray(ids))
-        return backbone.logits(params, x, ones, x[:, :8], ones[:, :8])
+        return backbone.logits(params, Tokens(x, ones), Tokens(x[:, :8], ones[:, :8]))
 
     assert relative_error(logits(params), logits(exact)) < 0.02
 

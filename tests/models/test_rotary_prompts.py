@@ -13,6 +13,7 @@ from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gemma import Gemma3Config
 from jaxprompt.models.families.mistral import MistralConfig
 from jaxprompt.models.prefix import Prefix
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.sharding import make_mesh, place
 
 SIZES = {
@@ -36,8 +37,8 @@ GEMMA = Gemma3Config(
 def score(backbone, params, x, segments, prefix=None):
     if prefix is not None:
         prefix = {"decoder": prefix}
-    none = x[:, :0], segments[:, :0]
-    return backbone.logits(params, *none, x, segments, prefix=prefix)
+    none = Tokens(x[:, :0], segments[:, :0])
+    return backbone.logits(params, none, Tokens(x, segments), prefix=prefix)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -10,6 +10,7 @@ import pytest
 from jaxprompt.models.load import with_fingerprint
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.t5.model import T5
+from jaxprompt.models.tokens import Tokens
 
 TOLERANCE = 2e-5
 
@@ -49,10 +50,8 @@ def test_padding_changes_nothing(example):
     """The second row is 7 + 4 tokens long in a row of 12 + 6."""
     alone = jax.jit(example.backbone.logits)(
         example.params,
-        example.x[1:, :7],
-        example.input_segments[1:, :7],
-        example.y[1:, :4],
-        example.target_segments[1:, :4],
+        Tokens(example.x[1:, :7], example.input_segments[1:, :7]),
+        Tokens(example.y[1:, :4], example.target_segments[1:, :4]),
     )
     np.testing.assert_allclose(example.expected[1, :4], alone[0], atol=TOLERANCE)
 
@@ -76,15 +75,15 @@ def test_packed_examples_score_as_if_alone(example):
         packed = [short[: lengths[1]], long[: lengths[0]]]
         numbers = [np.full(len(part), n) for n, part in enumerate(packed, start=1)]
         tail = jnp.zeros((3, rows.shape[-1]))
-        return (
+        return Tokens(
             jnp.concatenate([*packed, tail])[None],
             jnp.asarray(np.concatenate([*numbers, np.zeros(3)]), jnp.int32)[None],
         )
 
     logits = jax.jit(example.backbone.logits)(
         example.params,
-        *pack(example.x, example.input_segments),
-        *pack(example.y, example.target_segments),
+        pack(example.x, example.input_segments),
+        pack(example.y, example.target_segments),
     )[0]
     expected = example.expected
     np.testing.assert_allclose(logits[:4], expected[1, :4], atol=TOLERANCE)
@@ -136,9 +135,9 @@ def test_full_rematerialisation_keeps_less(example):
 @pytest.mark.parametrize("unroll", [False, True])
 def test_decoding_by_steps_equals_scoring_at_once(example, unroll):
     backbone = dataclasses.replace(example.backbone, unroll=unroll)
-    params, segments = example.params, example.input_segments
-    encoded = jax.jit(backbone.encode)(params, example.x, segments)
-    cache = backbone.start_cache(params, encoded, segments, length=9)
+    params = example.params
+    encoded = jax.jit(backbone.encode)(params, example.source)
+    cache = backbone.start_cache(params, encoded, length=9)
     step = jax.jit(backbone.decode_step)
     expected = example.expected
     for index in range(6):
@@ -149,8 +148,8 @@ def test_decoding_by_steps_equals_scoring_at_once(example, unroll):
 
 def test_a_cache_gathers_rows_and_reorders_beams(example):
     backbone, params = example.backbone, example.params
-    encoded = jax.jit(backbone.encode)(params, example.x, example.input_segments)
-    cache = backbone.start_cache(params, encoded, example.input_segments, length=2)
+    encoded = jax.jit(backbone.encode)(params, example.source)
+    cache = backbone.start_cache(params, encoded, length=2)
     step = jax.jit(backbone.decode_step)
     zero, one = jnp.asarray(0), jnp.asarray(1)
     y = example.y
@@ -184,7 +183,7 @@ def test_bfloat16_is_close_to_float32(example):
 
 def test_dropout_needs_a_key_and_a_rate(example):
     dropping = dataclasses.replace(example.backbone, dropout=0.1)
-    arrays = (example.x, example.input_segments, example.y, example.target_segments)
+    arrays = (example.source, example.target)
     logits = jax.jit(dropping.logits)
     np.testing.assert_array_equal(logits(example.params, *arrays), example.expected)
     without_rate = jax.jit(example.backbone.logits)(

@@ -12,6 +12,7 @@ from tiny import CONFIG, WIDTH, draw_examples, draw_prompt, make_tiny, one_each
 from jaxprompt.evaluate.decode import greedy
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts.join import embed, prompted_encode, prompted_logits, unfolded
 from jaxprompt.prompts.prompt import (
     Prompt,
@@ -83,20 +84,22 @@ def test_those_of_a_source_are_the_source_beside_the_rows_own(t5):
     table, member = backbone.table(t5.model), jnp.zeros(1, jnp.int32)
     ones = jnp.ones((1, 3), jnp.int32)
     front = embed(table, alone["prompt"], words, member)
-    front = backbone.encode(t5.model, front, ones)
-    cache = backbone.start_cache(t5.model, front, ones, 1)
+    front = backbone.encode(t5.model, Tokens(front, ones))
+    cache = backbone.start_cache(t5.model, front, 1)
     deep = make_deep(cache.cross_keys[:, 0], cache.cross_values[:, 0])
     bank = stack([make_prompt(NOTHING, {"cross": deep})] * 2)
     found = logits_of(backbone, t5.join(bank), batch)
 
-    encoded = prompted_encode(backbone, alone, batch, prefix={})
-    expected = backbone.decode(
-        t5.model,
-        jnp.concatenate([jnp.tile(front, (2, 1, 1)), encoded], axis=1),
-        jnp.concatenate([jnp.tile(ones, (2, 1)), batch.input_segments], axis=1),
-        embed(table, alone["prompt"], batch.target_inputs, jnp.zeros(2, jnp.int32)),
-        batch.target_segments,
+    encoded = prompted_encode(backbone, alone, batch)
+    both = dataclasses.replace(
+        encoded,
+        states=jnp.concatenate(
+            [jnp.tile(front.states, (2, 1, 1)), encoded.states], axis=1
+        ),
+        segments=jnp.concatenate([jnp.tile(ones, (2, 1)), encoded.segments], axis=1),
     )
+    y = embed(table, alone["prompt"], batch.target_inputs, jnp.zeros(2, jnp.int32))
+    expected = backbone.decode(t5.model, both, Tokens(y, batch.target_segments))
     real = batch.weights > 0
     np.testing.assert_allclose(found[real], expected[real], atol=1e-5)
     assert np.abs(logits_of(backbone, alone, batch) - found)[real].max() > 0.1
@@ -110,8 +113,8 @@ def test_those_of_first_answers_are_these_answers_each_members_its_own(without_p
     alone = t5.join(empty_prompt(WIDTH))
     expected = logits_of(t5.backbone, alone, batch)
 
-    encoded = prompted_encode(t5.backbone, alone, batch, prefix={})
-    cache = t5.backbone.start_cache(t5.model, encoded, batch.input_segments, 2)
+    encoded = prompted_encode(t5.backbone, alone, batch)
+    cache = t5.backbone.start_cache(t5.model, encoded, 2)
     for place in range(2):
         y = t5.model["embedding"][ids[:, place]]
         _, cache = t5.backbone.decode_step(t5.model, cache, y, jnp.array(place))

@@ -14,6 +14,7 @@ import pytest
 from jaxprompt.cli import main
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
+from jaxprompt.models.tokens import Tokens
 
 TOKENIZER, PRETRAIN, LM_ADAPT = (
     f"--gin_file=gin/recipes/nano/{name}.gin"
@@ -234,7 +235,9 @@ def test_pytorch_gives_the_same_logits(made: Path):
         ).logits.numpy()
     table = backbone.table(params)
     ours = backbone.logits(
-        params, table[inputs], np.ones_like(inputs), table[read], np.ones_like(read)
+        params,
+        Tokens(table[inputs], jnp.ones_like(inputs)),
+        Tokens(table[read], jnp.ones_like(read)),
     )
     np.testing.assert_allclose(ours, wanted, atol=1e-4)
 

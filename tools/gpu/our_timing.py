@@ -19,7 +19,6 @@ from jaxprompt.models.backbone import Backbone, writer_of
 from jaxprompt.models.families import make_backbone
 from jaxprompt.plan.work import Work, count_work
 from jaxprompt.prompts.join import (
-    prefixes,
     prompted_embed,
     prompted_encode,
     prompted_logits,
@@ -207,12 +206,8 @@ def _decode_step(
 
     @jax.jit
     def start(params: Params, batch: Batch) -> Any:
-        prefix = prefixes(backbone, params, batch)
-        encoded = prompted_encode(backbone, params, batch, prefix=prefix)
-        segments = batch.input_segments
-        return writer.start_cache(
-            params["model"], encoded, segments, length, prefix=prefix
-        )
+        encoded = prompted_encode(backbone, params, batch)
+        return writer.start_cache(params["model"], encoded, length)
 
     @jax.jit
     def answer(params: Params, batch: Batch, cache: Any) -> jax.Array:

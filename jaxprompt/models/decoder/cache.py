@@ -1,7 +1,7 @@
 """What a decoder's tokens attend to in front of themselves, and its decoding cache."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import Array, Float, Int
@@ -14,31 +14,50 @@ from jaxprompt.models.prefix import Prefix
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-    """What targets attend to of the source.
+    """What targets attend to: a source, and what is in front of that.
 
     Attributes:
         keys: Keys of the source tokens.
         values: Values of the source tokens.
+        places: Where the source tokens stand.
+        prefix: What every token attends to; None for nothing.
     """
 
     keys: Float[Array, "N B T G K"]
     values: Float[Array, "N B T G K"]
+    places: Places
+    prefix: Prefix | None = None
+
+    @property
+    def segments(self) -> Int[Array, "B T"]:
+        """Example of each source token within its row, from 1; 0 on padding."""
+        return self.places.segments
+
+    def take(self, rows: Int[Array, " R"]) -> "Encoded":
+        """Gathers rows of the batch."""
+        return Encoded(
+            self.keys[:, rows],
+            self.values[:, rows],
+            Places(self.segments[rows], self.places.positions[rows]),
+            None if self.prefix is None else self.prefix.take(rows),
+        )
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Context:
+class Front(NamedTuple):
     """What stands in front of the tokens that a pass over the layers transforms.
 
     Attributes:
         prefix: What every token attends to; None for nothing.
         source: The source, where the pass is over targets alone.
-        source_places: Where its tokens stand.
     """
 
     prefix: Prefix | None = None
     source: Encoded | None = None
-    source_places: Places | None = None
+
+    @property
+    def source_places(self) -> Places | None:
+        """Where the source's tokens stand."""
+        return None if self.source is None else self.source.places
 
     def by_layer(self, dtype: str) -> tuple[Any, Any]:
         """Returns all keys and values, layers first, for a loop over them."""
@@ -65,14 +84,6 @@ class Context:
             parts.append(Part(keys, values, sight.source))
         return parts
 
-    def take(self, rows: Int[Array, " R"]) -> "Context":
-        """Gathers rows of the batch."""
-        return Context(
-            None if self.prefix is None else self.prefix.take(rows),
-            jax.tree.map(lambda leaf: leaf[:, rows], self.source),
-            jax.tree.map(lambda leaf: leaf[rows], self.source_places),
-        )
-
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -82,19 +93,19 @@ class Cache:
     Attributes:
         keys: Keys of the target tokens so far; rows from the next index on are unread.
         values: Values of the target tokens so far.
-        context: What stands in front of the target.
+        encoded: What stands in front of the target.
         first: Position of the first target token.
     """
 
     keys: Float[Array, "N B L G K"]
     values: Float[Array, "N B L G K"]
-    context: Context
+    encoded: Encoded
     first: Int[Array, " B"]
 
     def take(self, rows: Int[Array, " R"]) -> "Cache":
         """Gathers rows of the batch: repeats them for beams, or picks some."""
         return dataclasses.replace(
-            self.reorder(rows), context=self.context.take(rows), first=self.first[rows]
+            self.reorder(rows), encoded=self.encoded.take(rows), first=self.first[rows]
         )
 
     def reorder(self, rows: Int[Array, " B"]) -> "Cache":

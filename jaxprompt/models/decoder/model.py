@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models.decoder.block import Block
-from jaxprompt.models.decoder.cache import Cache, Context, Encoded
+from jaxprompt.models.decoder.cache import Cache, Encoded, Front
 from jaxprompt.models.decoder.config import DecoderConfig
 from jaxprompt.models.decoder.ends import enter, unembed
 from jaxprompt.models.decoder.init import init_params
@@ -25,6 +25,7 @@ from jaxprompt.models.layers.norms import normalise
 from jaxprompt.models.options import Remat, check_options, checkpointed
 from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
 from jaxprompt.models.quantise import Table
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, constrain
 
@@ -140,65 +141,46 @@ class Decoder:
         """
         # M need not be divisible by the mesh's data axis.
         backbone = dataclasses.replace(self, mesh=None)
-        encoded = backbone.encode(params, rows, jnp.ones(rows.shape[:2], jnp.int32))
+        ones = jnp.ones(rows.shape[:2], jnp.int32)
+        encoded = backbone.encode(params, Tokens(rows, ones))
         return encoded.keys, encoded.values
 
     def encode(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        segments: Int[Array, "B T"],
+        source: Tokens,
         *,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Encoded:
-        """Reads source tokens that are embedded already.
-
-        Args:
-            params: The weights.
-            x: Embedded tokens, soft ones among them.
-            segments: Example of each token within its row, from 1; 0 on padding.
-            prefix: What every token attends to besides, at the site "decoder".
-            dropout_key: None for no dropout.
-
-        Returns:
-            What targets attend to, in the dtype to compute in.
-
-        Raises:
-            ValueError: If prefix and source have more tokens than there are positions,
-                or a prefix does not fit the model.
-        """
+        """Reads a source; see `Backbone.encode`. The one site is "decoder"."""
         own = self._own(prefix)
-        first = self._check_length(own, source=x.shape[1])
-        if x.shape[1] == 0:
-            empty = self._no_keys(len(x), 0)
-            return Encoded(empty, empty)
-        places = places_of(segments, first)
-        _, kept = self._run(params, x, places, Context(own), dropout_key=dropout_key)
-        return Encoded(*kept)
+        first = self._check_length(own, source=source.length)
+        places = places_of(source.segments, first)
+        if source.length == 0:
+            empty = self._no_keys(len(source.segments), 0)
+            return Encoded(empty, empty, places, own)
+        _, kept = self._run(
+            params, source.x, places, Front(own), dropout_key=dropout_key
+        )
+        return Encoded(*kept, places, own)
 
     def states(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        segments: Int[Array, "B T"],
+        tokens: Tokens,
         *,
-        types: Int[Array, "B T"] | None = None,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B T D"]:
-        """Reads tokens for a head, the last norm included; there are no token types.
-
-        The arguments and the errors are those of `encode`.
-        """
-        del types
+        """Reads tokens for a head; see `Backbone.states`."""
         own = self._own(prefix)
-        first = self._check_length(own, source=x.shape[1])
+        first = self._check_length(own, source=tokens.length)
         x, _ = self._run(
             params,
-            x,
-            places_of(segments, first),
-            Context(own),
+            tokens.x,
+            places_of(tokens.segments, first),
+            Front(own),
             dropout_key=dropout_key,
             keep=False,
         )
@@ -208,105 +190,66 @@ class Decoder:
     def logits(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        input_segments: Int[Array, "B T"],
-        y: Float[Array, "B L D"],
-        target_segments: Int[Array, "B L"],
+        source: Tokens,
+        target: Tokens,
         *,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
-        """Scores every next target token of targets that are known (teacher forcing).
+        """Scores every next target token; see `Backbone.logits`.
 
-        The same as `encode` and `decode`, in one pass over T + L tokens.
-
-        Args:
-            params: The weights.
-            x: Embedded source tokens but the last, soft ones among them.
-            input_segments: Example of each source token within its row, from 1.
-            y: Embedded target tokens, shifted right by one within each segment; the
-                first is the last source token.
-            target_segments: Example of each target token within its row, from 1.
-            prefix: What every token attends to besides, at the site "decoder".
-            dropout_key: None for no dropout.
-
-        Returns:
-            Unnormalised log probabilities, float32; -1e9 for ids that are no token.
-
-        Raises:
-            ValueError: If all have more tokens than there are positions, or a prefix
-                does not fit the model.
+        It makes the same logits as `encode` and `decode`, in one pass over T + L
+        tokens; they are -1e9 for ids that are no token. The target begins with the last
+        source token, which the source does without.
         """
-        source, target = x.shape[1], y.shape[1]
         own = self._own(prefix)
-        first = self._check_length(own, source=source, target=target)
-        segments = jnp.concatenate([input_segments, target_segments], axis=1)
-        both = jnp.concatenate([x.astype(self.dtype), y.astype(self.dtype)], axis=1)
-        places = places_of(segments, first)
-        both, _ = self._run(
-            params, both, places, Context(own), dropout_key=dropout_key, keep=False
+        first = self._check_length(own, source=source.length, target=target.length)
+        segments = jnp.concatenate([source.segments, target.segments], axis=1)
+        both = [tokens.x.astype(self.dtype) for tokens in (source, target)]
+        y, _ = self._run(
+            params,
+            jnp.concatenate(both, axis=1),
+            places_of(segments, first),
+            Front(own),
+            dropout_key=dropout_key,
+            keep=False,
         )
-        return self._unembed(params, both[:, source:])
+        return self._unembed(params, y[:, source.length :])
 
     def decode(
         self,
         params: Params,
         encoded: Encoded,
-        input_segments: Int[Array, "B T"],
-        y: Float[Array, "B L D"],
-        target_segments: Int[Array, "B L"],
+        target: Tokens,
         *,
-        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
-        """Does the second half of `logits`: `encoded` comes from `encode`."""
-        source, target = input_segments.shape[1], y.shape[1]
-        own = self._own(prefix)
-        first = self._check_length(own, source=source, target=target)
-        before = number_seen(segment_mask(target_segments, input_segments))
-        places = places_of(target_segments, first)
+        """Does the second half of `logits`; see `Backbone.decode`."""
+        source = encoded.segments
+        first = self._check_length(
+            encoded.prefix, source=source.shape[1], target=target.length
+        )
+        before = number_seen(segment_mask(target.segments, source))
+        places = places_of(target.segments, first)
         y, _ = self._run(
             params,
-            y,
+            target.x,
             places._replace(positions=places.positions + before),
-            Context(own, encoded, places_of(input_segments, first)),
+            Front(encoded.prefix, encoded),
             dropout_key=dropout_key,
             keep=False,
         )
         return self._unembed(params, y)
 
-    def start_cache(
-        self,
-        params: Params,
-        encoded: Encoded,
-        input_segments: Int[Array, "B T"],
-        length: int,
-        *,
-        prefix: Prefixes | None = None,
-    ) -> Cache:
-        """Makes room for the target behind the source.
-
-        Args:
-            params: The weights.
-            encoded: From `encode`.
-            input_segments: 1 on source tokens, 0 on padding: one example in each row.
-            length: Target tokens L that the cache can hold.
-            prefix: What every token attends to besides, at the site "decoder".
-
-        Returns:
-            A cache whose next index is 0.
-
-        Raises:
-            ValueError: If all have more tokens than there are positions, or a prefix
-                does not fit the model.
-        """
-        rows, source = input_segments.shape
-        own = self._own(prefix)
-        first = self._check_length(own, source=source, target=length)
-        mask = segment_mask(jnp.ones((rows, 1), jnp.int32), input_segments)
+    def start_cache(self, params: Params, encoded: Encoded, length: int) -> Cache:
+        """Makes room for the target behind the source; see `Backbone.start_cache`."""
+        del params
+        source = encoded.segments
+        rows, before = source.shape
+        first = self._check_length(encoded.prefix, source=before, target=length)
+        mask = segment_mask(jnp.ones((rows, 1), jnp.int32), source)
         empty = self._no_keys(rows, length)
-        context = Context(own, encoded, places_of(input_segments, first))
-        return Cache(empty, empty, context, first + number_seen(mask)[:, 0])
+        return Cache(empty, empty, encoded, first + number_seen(mask)[:, 0])
 
     def decode_step(
         self,
@@ -315,17 +258,7 @@ class Decoder:
         y: Float[Array, "B D"],
         index: Int[Array, ""],
     ) -> tuple[Float[Array, "B V"], Cache]:
-        """Scores the next token of each row, one position at a time.
-
-        Args:
-            params: The weights.
-            cache: From `start_cache` or from the step before.
-            y: Embedded token at this position; the first is the last source token.
-            index: This position, from 0; less than the cache's length.
-
-        Returns:
-            Unnormalised log probabilities (float32), and the cache for index + 1.
-        """
+        """Scores the next token of each row; see `Backbone.decode_step`."""
         steps = jnp.arange(cache.keys.shape[2])
         index = jnp.asarray(index, steps.dtype)
         written = jnp.broadcast_to(steps <= index, (len(y), len(steps)))
@@ -335,7 +268,7 @@ class Decoder:
             params,
             y[:, None],
             here,
-            cache.context,
+            Front(cache.encoded.prefix, cache.encoded),
             past=(cache.keys, cache.values),
             past_places=own,
             index=index,
@@ -372,7 +305,7 @@ class Decoder:
         params: Params,
         x: Float[Array, "B T D"],
         places: Places,
-        context: Context,
+        front: Front,
         *,
         past: tuple[Array, Array] | None = None,
         past_places: Places | None = None,
@@ -395,8 +328,8 @@ class Decoder:
             places,
             places if past_places is None else past_places,
             causal=past is None,
-            source=context.source_places,
-            prefix=context.prefix,
+            source=front.source_places,
+            prefix=front.prefix,
             dtype=self.dtype,
         )
         of_kind = stacked(seen) if len(seen) > 1 else None
@@ -411,7 +344,7 @@ class Decoder:
                 {"params": layer_params},
                 x,
                 sight.own,
-                before=context.parts(before, sight),
+                before=front.parts(before, sight),
                 turn=sight.turn,
                 past=None if past is None else (*past, index),
                 dropout_key=key,
@@ -422,7 +355,7 @@ class Decoder:
         x = enter(self.config, params, x, places.positions, self.dtype)
         x = constrain(x, self.mesh, DATA, None, None)
         x = drop(x, self.dropout, first_key, shared=False)
-        by_layer = context.by_layer(self.dtype)
+        by_layer = front.by_layer(self.dtype)
         return jax.lax.scan(
             checkpointed(body, self.remat, unrolled=self.unroll),
             x,

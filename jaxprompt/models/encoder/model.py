@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from jaxprompt.models.encoder.block import Block
 from jaxprompt.models.encoder.config import EncoderConfig
@@ -18,6 +18,7 @@ from jaxprompt.models.layers.norms import normalise
 from jaxprompt.models.options import Remat, check_options, checkpointed
 from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
 from jaxprompt.models.quantise import Table
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, constrain
 
@@ -117,39 +118,22 @@ class Encoder:
     def states(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        segments: Int[Array, "B T"],
+        tokens: Tokens,
         *,
-        types: Int[Array, "B T"] | None = None,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B T D"]:
-        """Reads tokens that are embedded already.
+        """Reads tokens for a head; see `Backbone.states`. The one site is "encoder".
 
-        Args:
-            params: The weights.
-            x: Embedded tokens, soft ones among them.
-            segments: Example of each token within its row, from 1; 0 on padding.
-            types: Token type of each token; None for type 0. A model with fewer types
-                takes its last one for those that it lacks.
-            prefix: What every token attends to besides, at the site "encoder".
-            dropout_key: None for no dropout.
-
-        Returns:
-            What the last layer makes of each token; on padding, numbers without
-            meaning.
-
-        Raises:
-            ValueError: If prefix and row have more tokens than there are positions, or
-                a prefix does not fit the model.
+        A model with fewer token types takes its last one for those that it lacks.
         """
         own = check_prefixes(self.name, prefix, self.config.sites).get("encoder")
-        first = self._check_length(own, x.shape[1])
+        first = self._check_length(own, tokens.length)
         first_key, layers_key = split_key(dropout_key, 2)
         keys: Any = None
         if layers_key is not None:
             keys = split_key(layers_key, self.config.layers)
-        mask = segment_mask(segments, segments)
+        mask = segment_mask(tokens.segments, tokens.segments)
         block = Block(self.config, dropout=self.dropout)
 
         def body(x: Array, layer: Any) -> tuple[Array, None]:
@@ -158,7 +142,7 @@ class Encoder:
             made: Any = block.apply({"params": layer_params}, x, mask, before, key)
             return constrain(made, self.mesh, DATA, None, None), None
 
-        x = self._enter(params, x, segments, types, first)
+        x = self._enter(params, tokens, first)
         x = constrain(x, self.mesh, DATA, None, None)
         x = drop(x, self.dropout, first_key, shared=False)
         by_layer = None if own is None else own.by_layer(self.dtype)
@@ -207,16 +191,16 @@ class Encoder:
     def _enter(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        segments: Int[Array, "B T"],
-        types: Int[Array, "B T"] | None,
+        tokens: Tokens,
         first: int,
     ) -> Float[Array, "B T D"]:
         """Adds to embedded tokens what the model knows of places and types."""
-        places = self.config.first_position + first + rows_since_start(segments)
-        x = x.astype(self.dtype) + params["positions"][places].astype(self.dtype)
+        row = rows_since_start(tokens.segments)
+        places = self.config.first_position + first + row
+        x = tokens.x.astype(self.dtype) + params["positions"][places].astype(self.dtype)
+        types = tokens.types
         if types is None:
-            types = jnp.zeros_like(segments)
+            types = jnp.zeros_like(tokens.segments)
         types = jnp.minimum(types, self.config.types - 1)
         x = x + params["types"][types].astype(self.dtype)
         return normalise("layer", x, params["embedding_norm"], self.config.norm_epsilon)

@@ -1,4 +1,4 @@
-"""The cache that T5's decoder reads while it writes step by step."""
+"""What T5's decoder reads: an encoded source, and the cache of its own steps."""
 
 import dataclasses
 
@@ -6,6 +6,22 @@ import jax
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.prefix import Prefixes
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """What the decoder reads of a source.
+
+    Attributes:
+        states: The encoder's output, in the dtype to compute in.
+        segments: Example of each source token within its row, from 1; 0 on padding.
+        prefix: Those of the sites "decoder" and "cross".
+    """
+
+    states: Float[Array, "B T D"]
+    segments: Int[Array, "B T"]
+    prefix: Prefixes = dataclasses.field(default_factory=dict)
 
 
 @jax.tree_util.register_dataclass

@@ -18,8 +18,9 @@ from jaxprompt.models.options import Remat, check_options, checkpointed
 from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
 from jaxprompt.models.quantise import Table
 from jaxprompt.models.t5.block import Block
-from jaxprompt.models.t5.cache import Cache
+from jaxprompt.models.t5.cache import Cache, Encoded
 from jaxprompt.models.t5.config import T5Config
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, constrain
 
@@ -137,32 +138,21 @@ class T5:
     def encode(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        segments: Int[Array, "B T"],
+        source: Tokens,
         *,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
-    ) -> Float[Array, "B T D"]:
-        """Encodes source tokens that are embedded already.
+    ) -> Encoded:
+        """Encodes a source; see `Backbone.encode`.
 
-        Args:
-            params: The weights.
-            x: Embedded tokens, soft ones among them.
-            segments: Example of each token within its row, from 1; 0 on padding.
-            prefix: That of the site "encoder" is read. One that stands in front gets
-                the bias of its distance from each token.
-            dropout_key: None for no dropout.
-
-        Returns:
-            The encoder's output, in the dtype to compute in.
-
-        Raises:
-            ValueError: If a prefix does not fit the model.
+        The prefix of the site "encoder" is read. One that stands in front gets the bias
+        of its distance from each token.
         """
-        own = check_prefixes(self.name, prefix, self.config.sites).get("encoder")
+        read = check_prefixes(self.name, prefix, self.config.sites)
+        own, segments = read.get("encoder"), source.segments
         stack = params["encoder"]
         mask = segment_mask(segments, segments)
-        rows = jnp.arange(x.shape[1])
+        rows = jnp.arange(source.length)
         bias = self._bias(stack, rows, rows, bidirectional=True)
         before = self._reader(stack, own, segments, bidirectional=True)
         block = self._block("encoder")
@@ -177,104 +167,70 @@ class T5:
                 dropout_key=key,
             )[0]
 
-        return self._run(stack, x, layer, self._by_layer(own), dropout_key)
+        states = self._run(stack, source.x, layer, self._by_layer(own), dropout_key)
+        later = {site: other for site, other in read.items() if site != "encoder"}
+        return Encoded(states, segments, later)
 
     def states(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        segments: Int[Array, "B T"],
+        tokens: Tokens,
         *,
-        types: Int[Array, "B T"] | None = None,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B T D"]:
-        """Does the same as `encode`, for a head; a T5 knows no token types.
-
-        Raises:
-            ValueError: If there is a prefix of the decoder, which reads nothing then.
-        """
-        del types
+        """Encodes tokens for a head, without the decoder; see `Backbone.states`."""
         others = sorted({*(prefix or {})} - {"encoder"})
         if others:
             raise ValueError(
                 f"keys and values at {' and '.join(others)}, but a head reads the "
                 f"encoder of {self.name} alone: leave these sites out"
             )
-        return self.encode(params, x, segments, prefix=prefix, dropout_key=dropout_key)
+        encoded = self.encode(params, tokens, prefix=prefix, dropout_key=dropout_key)
+        return encoded.states
 
     def logits(
         self,
         params: Params,
-        x: Float[Array, "B T D"],
-        input_segments: Int[Array, "B T"],
-        y: Float[Array, "B L D"],
-        target_segments: Int[Array, "B L"],
+        source: Tokens,
+        target: Tokens,
         *,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
-        """Scores every next token of targets that are known (teacher forcing).
-
-        Args:
-            params: The weights.
-            x: Embedded source tokens, soft ones among them.
-            input_segments: Example of each source token within its row, from 1.
-            y: Embedded target tokens, shifted right by one within each segment.
-            target_segments: Example of each target token within its row, from 1.
-            prefix: What is read at each site; see `encode` and `decode`.
-            dropout_key: None for no dropout.
-
-        Returns:
-            Unnormalised log probabilities, float32.
-
-        Raises:
-            ValueError: If a prefix does not fit the model.
-        """
+        """Scores every next target token; see `Backbone.logits`."""
         encoder_key, decoder_key = split_key(dropout_key, 2)
-        encoded = self.encode(
-            params, x, input_segments, prefix=prefix, dropout_key=encoder_key
-        )
-        return self.decode(
-            params,
-            encoded,
-            input_segments,
-            y,
-            target_segments,
-            prefix=prefix,
-            dropout_key=decoder_key,
-        )
+        encoded = self.encode(params, source, prefix=prefix, dropout_key=encoder_key)
+        return self.decode(params, encoded, target, dropout_key=decoder_key)
 
     def decode(
         self,
         params: Params,
-        encoded: Float[Array, "B T D"],
-        input_segments: Int[Array, "B T"],
-        y: Float[Array, "B L D"],
-        target_segments: Int[Array, "B L"],
+        encoded: Encoded,
+        target: Tokens,
         *,
-        prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
-        """Does the second half of `logits`: `encoded` comes from `encode`.
+        """Does the second half of `logits`; see `Backbone.decode`.
 
-        Of `prefix` those of the sites "decoder" and "cross" are read. One at "decoder"
-        that stands in front gets the bias of its distance from each token; in
-        cross-attention no token has a bias.
+        A prefix at the site "decoder" that stands in front gets the bias of its
+        distance from each token; in cross-attention no token has a bias.
         """
-        found = check_prefixes(self.name, prefix, self.config.sites)
-        own, beside_source = found.get("decoder"), found.get("cross")
+        own, beside_source = encoded.prefix.get("decoder"), encoded.prefix.get("cross")
+        segments = target.segments
         stack = params["decoder"]
-        mask = segment_mask(target_segments, target_segments, causal=True)
-        cross_mask = segment_mask(target_segments, input_segments)
-        rows = jnp.arange(y.shape[1])
+        mask = segment_mask(segments, segments, causal=True)
+        cross_mask = segment_mask(segments, encoded.segments)
+        rows = jnp.arange(target.length)
         bias = self._bias(stack, rows, rows, bidirectional=False)
-        before = self._reader(stack, own, target_segments, bidirectional=False)
+        before = self._reader(stack, own, segments, bidirectional=False)
         block = self._block("decoder")
 
         def layer(y: Array, layer_params: Params, read: Any, key: Array | None) -> Any:
             weights = {"params": layer_params}
-            source: Any = block.apply(weights, encoded, method="cross_keys_values")
+            source: Any = block.apply(
+                weights, encoded.states, method="cross_keys_values"
+            )
             cross = [Part(source[0], source[1], cross_mask)]
             if beside_source is not None:
                 cross.insert(0, beside_source.part(read[1]))
@@ -289,46 +245,26 @@ class T5:
             )[0]
 
         read = self._by_layer(own), self._by_layer(beside_source)
-        return self._unembed(params, self._run(stack, y, layer, read, dropout_key))
+        y = self._run(stack, target.x, layer, read, dropout_key)
+        return self._unembed(params, y)
 
-    def start_cache(
-        self,
-        params: Params,
-        encoded: Float[Array, "B T D"],
-        input_segments: Int[Array, "B T"],
-        length: int,
-        *,
-        prefix: Prefixes | None = None,
-    ) -> Cache:
-        """Projects the source once, and makes room for the target.
-
-        Args:
-            params: The weights.
-            encoded: From `encode`.
-            input_segments: 1 on source tokens, 0 on padding: one example in each row.
-            length: Target tokens L that the cache can hold.
-            prefix: What is read at each site; see `decode`.
-
-        Returns:
-            A cache whose next index is 0.
-
-        Raises:
-            ValueError: If a prefix does not fit the model.
-        """
-        found = check_prefixes(self.name, prefix, self.config.sites)
+    def start_cache(self, params: Params, encoded: Encoded, length: int) -> Cache:
+        """Projects the source once; see `Backbone.start_cache`."""
         block = self._block("decoder")
 
         def project(carry: None, layer_params: Params) -> tuple[None, Any]:
             weights = {"params": layer_params}
-            return carry, block.apply(weights, encoded, method="cross_keys_values")
+            return carry, block.apply(
+                weights, encoded.states, method="cross_keys_values"
+            )
 
         _, (keys, values) = jax.lax.scan(project, None, params["decoder"]["layers"])
-        mask = segment_mask(jnp.ones_like(input_segments[:, :1]), input_segments)
+        segments = encoded.segments
+        mask = segment_mask(jnp.ones_like(segments[:, :1]), segments)
         config = self.config
-        shape = (len(keys), len(encoded), length, config.heads, config.head_width)
+        shape = (len(keys), len(segments), length, config.heads, config.head_width)
         empty = jnp.zeros(shape, self.dtype)
-        kept: Prefixes = {site: own for site, own in found.items() if site != "encoder"}
-        return Cache(empty, empty, keys, values, mask, kept)
+        return Cache(empty, empty, keys, values, mask, encoded.prefix)
 
     def decode_step(
         self,
@@ -337,17 +273,7 @@ class T5:
         y: Float[Array, "B D"],
         index: Int[Array, ""],
     ) -> tuple[Float[Array, "B V"], Cache]:
-        """Scores the next token of each row, one position at a time.
-
-        Args:
-            params: The weights.
-            cache: From `start_cache` or from the step before.
-            y: Embedded token at this position; the first is the start token.
-            index: This position, from 0; less than the cache's length.
-
-        Returns:
-            Unnormalised log probabilities (float32), and the cache for index + 1.
-        """
+        """Scores the next token of each row; see `Backbone.decode_step`."""
         stack = params["decoder"]
         rows = jnp.arange(cache.keys.shape[2])
         index = jnp.asarray(index, rows.dtype)
