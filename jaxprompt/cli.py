@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    # Imported when signals are heard, and JAX after the flags are read, so that --help
-    # does not wait for it.
+    # Imported when signals are heard, and JAX after the flags and the names in gin
+    # files are read, so that --help and a misspelt name do not wait for it.
     from jaxprompt.flags import is_distributed, make_parser
 
     parser = make_parser()
@@ -50,22 +50,17 @@ def _run(arguments: Sequence[str] | None) -> int:
         # JAX takes a second or more to start, before anything else can be said.
         say("jaxprompt: starting", problem=True)
 
-    from jaxprompt import startup
+    from jaxprompt import commands, startup
+    from jaxprompt.train.stopped import Stopped
 
     try:
+        commands.check(flags)
         startup.use_compilation_cache()
         startup.leave_out_absent_tpu()
         if is_distributed(flags):
             startup.join_hosts(
                 flags.coordinator_address, flags.num_processes, flags.process_id
             )
-    except ValueError as error:
-        _tell(str(error))
-        return 1
-
-    from jaxprompt.train.stopped import Stopped
-
-    try:
         status = flags.command(flags)
     except Stopped as stopped:
         _tell(f"{stopped}; the same command resumes")

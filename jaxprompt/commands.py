@@ -2,11 +2,12 @@
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxprompt.quoting import cut, visible
+from jaxprompt.quoting import cut, quoted_path, visible
 
 if TYPE_CHECKING:
     from jaxprompt.config import Run
@@ -15,6 +16,35 @@ if TYPE_CHECKING:
 DEFAULTS = "gin/runs/prompt_tuning.gin"
 
 # What a command needs is imported when it runs, so that --help does not wait for JAX.
+
+
+def check(flags: argparse.Namespace) -> None:
+    """Tells a misspelt path or name of a gin file before JAX is imported.
+
+    Raises:
+        FileNotFoundError: If there is no such prompt file or gin file.
+        ValueError: If a name is misspelt, or text is not gin.
+    """
+    given = vars(flags).get("prompt") or []
+    prompts = [given] if isinstance(given, str) else given
+    for name in prompts:
+        if not os.path.exists(name):
+            raise FileNotFoundError(
+                f"no prompt file at {quoted_path(name)}: check the path"
+            )
+    if "gin_file" not in flags:
+        return
+    if prompts or flags.command is export:
+        # What else a setting may name, the prompt's own configuration says.
+        if flags.gin_file:
+            from jaxprompt.configure import check_files
+
+            check_files(flags.gin_file)
+        return
+    from jaxprompt.configure import check_names
+
+    stands_in = flags.command in (doctor, plan)
+    check_names(flags.gin_file or [DEFAULTS] * stands_in, flags.settings)
 
 
 def train(flags: argparse.Namespace) -> None:

@@ -89,6 +89,36 @@ def configure(
         return _build_run()
 
 
+def check_names(files: Sequence[str], settings: Sequence[str]) -> None:
+    """Reads gin as `configure` does, and makes nothing of it: JAX is not imported.
+
+    Args:
+        files: gin files.
+        settings: "NAME=value" each.
+
+    Raises:
+        FileNotFoundError: If a file is nowhere.
+        ValueError: If a name is misspelt, or text is not gin.
+    """
+    with private_gin():
+        _load(files, settings)
+
+
+def check_files(files: Sequence[str]) -> None:
+    """Checks gin files without the macros that stand in others; as `check_names`.
+
+    Args:
+        files: gin files.
+
+    Raises:
+        FileNotFoundError: If a file is nowhere.
+        ValueError: If a name is misspelt, or text is not gin.
+    """
+    for file in files:
+        path = _find(file)
+        _check(read_utf8(path), str(path), depth=0)
+
+
 def configure_seeds(
     files: Sequence[str], settings: Sequence[str]
 ) -> list[tuple[Run, str]]:

@@ -1,4 +1,8 @@
-"""What a process does first: find its cache and its devices, join its hosts."""
+"""What a process does first: find its cache and its devices, join its hosts.
+
+JAX is imported by what needs it: the command line imports this file before it reads
+gin files, whose errors do not wait.
+"""
 
 import contextlib
 import importlib
@@ -6,9 +10,6 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-
-import jax
-from jax.extend import backend
 
 
 class NotInstalled(ImportError):
@@ -31,6 +32,8 @@ def use_compilation_cache() -> None:
     JAX's own settings win: JAX_COMPILATION_CACHE_DIR names another folder, and
     JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
     """
+    import jax
+
     if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
     # A folder that cannot be written is JAX's to warn of; nothing depends on it.
@@ -75,6 +78,9 @@ def leave_out_absent_tpu() -> None:
     It would print errors and hold /tmp/libtpu_lockfile. JAX still chooses among all
     other platforms. JAX_PLATFORMS and JAX_FORCE_TPU_INIT win.
     """
+    import jax
+    from jax.extend import backend
+
     chosen = jax.config.values["jax_platforms"] or "JAX_FORCE_TPU_INIT" in os.environ
     if not chosen and not has_tpu():
         backend.register_backend_factory("tpu", _no_tpu, priority=0, fail_quietly=True)
@@ -102,6 +108,8 @@ def join_hosts(
     Raises:
         ValueError: If something has to be found out, and cannot.
     """
+    import jax
+
     given = (coordinator_address, num_processes, process_id)
     try:
         jax.distributed.initialize(*given)

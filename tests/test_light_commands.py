@@ -1,4 +1,4 @@
-"""What a command imports: TensorFlow only where it reads data."""
+"""What a command imports: TensorFlow only where it reads data, JAX behind names."""
 
 import ast
 import os
@@ -77,6 +77,40 @@ def test_commands_that_read_no_data_import_no_tensorflow(tmp_path: Path):
     assert len(lines) == len(COMMANDS)
     for command, heavy, told in lines:
         assert COMMANDS[command] in told
+        assert not heavy, f"{command} imports {', '.join(heavy)}"
+
+
+NAMES = {
+    f"train --gin_file={RUN} --workdir=run --gin.STPES=3": "did you mean STEPS?",
+    "train --gin_file=misspelt.gin --workdir=run": "matching 'Paec'",
+    "train --gin_file=field.gin --workdir=run": "'setps'",
+    "train --gin_file=nofile.gin --workdir=run": "no gin file nofile.gin",
+    f"sweep --gin_file={SWEEP} --workdir=runs --gin.Swep.tasks=[]": "matching 'Swep'",
+    "doctor --gin.MODLE='x'": "did you mean MODEL?",
+    "plan --topology=v5e:1x1 --gin.MODLE='x'": "did you mean MODEL?",
+    "evaluate --prompt=there --gin_file=misspelt.gin": "matching 'Paec'",
+    "predict --prompt=absent.safetensors": "no prompt file at absent.safetensors",
+}
+"""Commands with a misspelt name, and a part of what they say."""
+
+NAMES_PROGRAM = PROGRAM.replace('"tensorflow", "seqio", "t5"', '"jax", "flax", "optax"')
+
+
+def test_misspelt_names_are_told_before_jax_is_imported(tmp_path: Path):
+    (tmp_path / "misspelt.gin").write_text("Paec.steps = 3\n")
+    (tmp_path / "field.gin").write_text("Pace.setps = 3\n")
+    (tmp_path / "there").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", NAMES_PROGRAM, *NAMES],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert not done.stderr
+    lines = [ast.literal_eval(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(NAMES)
+    for command, heavy, told in lines:
+        assert NAMES[command] in told
         assert not heavy, f"{command} imports {', '.join(heavy)}"
 
 

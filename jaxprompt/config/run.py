@@ -14,17 +14,10 @@ from jaxprompt.config.settings import (
     PromptStart,
     Tokenizer,
 )
-from jaxprompt.prompts.reparametrise import SHARING
-from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.pace import Pace
 
 VOCABULARY = "vocabulary"
 """What a run trains that makes a SentencePiece model, and no weights."""
-
-_TRAINS = (*MASKS, VOCABULARY)
-"""What a run can train."""
-
-_OF_BANK = tuple(name for name, mask in MASKS.items() if mask["model"])
 
 MOST_SEEDS = 1000
 """Of one run: more are a slip, which would fill the memory."""
@@ -71,8 +64,13 @@ class Run:
     seeds: int = 1
 
     def __post_init__(self) -> None:
-        if self.trains not in _TRAINS:
-            raise ValueError(f"trains {self.trains!r}: use one of {[*_TRAINS]}")
+        from jaxprompt.prompts.reparametrise import SHARING
+        from jaxprompt.train.optimizer import MASKS
+
+        if self.trains not in (*MASKS, VOCABULARY):
+            raise ValueError(
+                f"trains {self.trains!r}: use one of {[*MASKS, VOCABULARY]}"
+            )
         self._check_head()
         if not isinstance(self.seeds, int) or self.seeds < 1:
             raise ValueError(f"seeds {self.seeds!r}: a number of prompts, 1 or more")
@@ -164,7 +162,9 @@ class Run:
     @property
     def trains_bank(self) -> bool:
         """Whether members of a bank train, on one frozen model: prompts, heads."""
-        return self.trains in _OF_BANK
+        from jaxprompt.train.optimizer import MASKS
+
+        return self.trains in MASKS and MASKS[self.trains]["model"]
 
     @property
     def num_members(self) -> int:

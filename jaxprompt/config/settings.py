@@ -11,15 +11,12 @@ from jaxprompt.config.tasks import (
     TaskGroup,
     TaskSettings,
 )
-from jaxprompt.data.pretraining.tokenizer import LAYOUTS
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.evaluate.methods import METHODS as EVALUATION_METHODS
 from jaxprompt.evaluate.methods import check_method
 from jaxprompt.models.families import AnyConfig
-from jaxprompt.models.quantise import check_quantisation
-from jaxprompt.prompts.init import METHODS as INIT_METHODS
-from jaxprompt.prompts.reparametrise import NONE, check_reparametrisation
-from jaxprompt.train.optimizer import OPTIMIZERS
+
+# What needs JAX is imported when settings are checked: first gin's names are.
 
 LOSS = "loss"
 """The method that decodes nothing; see `evaluate.loss`."""
@@ -72,6 +69,8 @@ class Model:
     weights_over_data: bool = False
 
     def __post_init__(self) -> None:
+        from jaxprompt.models.quantise import check_quantisation
+
         check_quantisation(self.quantise)
         if not 0 <= self.dropout < 1:
             raise ValueError(
@@ -109,6 +108,8 @@ class Tokenizer:
     leading_space: bool = True
 
     def __post_init__(self) -> None:
+        from jaxprompt.data.pretraining.tokenizer import LAYOUTS
+
         if self.layout not in LAYOUTS:
             raise ValueError(
                 f"unknown layout {self.layout!r}: use one of {list(LAYOUTS)}"
@@ -239,13 +240,16 @@ class PromptStart:
     file: str = ""
     deep: Mapping[str, int] = field(default_factory=dict)
     deep_layers: Sequence[int] = ()
-    reparametrise: str = NONE
+    reparametrise: str = "none"
 
     def __post_init__(self) -> None:
-        if self.init not in INIT_METHODS:
+        from jaxprompt.prompts.init import METHODS
+        from jaxprompt.prompts.reparametrise import check_reparametrisation
+
+        if self.init not in METHODS:
             raise ValueError(
                 f"unknown prompt initialisation {self.init!r}: use one of "
-                f"{list(INIT_METHODS)}"
+                f"{list(METHODS)}"
             )
         if isinstance(self.words, str):
             raise ValueError(
@@ -357,6 +361,8 @@ class Optimizer:
     accumulate: int = 1
 
     def __post_init__(self) -> None:
+        from jaxprompt.train.optimizer import OPTIMIZERS
+
         if self.kind not in OPTIMIZERS:
             raise ValueError(
                 f"unknown optimizer {self.kind!r}: use one of {list(OPTIMIZERS)}"

@@ -2,14 +2,41 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, Self
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Protocol,
+    Self,
+    TypeAlias,
+    get_args,
+)
 
-from jaxprompt.models.layers.feed_forward import ACTIVATIONS
-from jaxprompt.models.prefix import Site, SiteName
+from jaxprompt.models.layers.kinds import Activation
 from jaxprompt.quoting import quoted
 
 MOST = 2**31 - 1
 """Largest size of anything: devices count in 32 bits."""
+
+
+SiteName: TypeAlias = Literal["encoder", "decoder", "cross"]
+"""Where attention can read a prefix: among the tokens of the encoder, among those of
+the decoder, or from the decoder into the source."""
+
+
+class Site(NamedTuple):
+    """The attention of one site, in all of its layers.
+
+    Attributes:
+        layers: Layers N.
+        kv_heads: Heads G of its keys and values.
+        head_width: Width K of one head.
+    """
+
+    layers: int
+    kv_heads: int
+    head_width: int
 
 
 class Config(Protocol):
@@ -89,8 +116,8 @@ def check_config(family: str, config: Any, *, vocabulary: str) -> None:
         raise ValueError(
             f"{family} norm_epsilon {quoted(epsilon)} is no number from 0 to 1, as 1e-6"
         )
-    if config.activation not in ACTIVATIONS:
+    if config.activation not in get_args(Activation):
         raise ValueError(
             f"{family} activation {quoted(config.activation)} is none of "
-            f"{', '.join(ACTIVATIONS)}"
+            f"{', '.join(get_args(Activation))}"
         )

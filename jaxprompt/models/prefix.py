@@ -2,30 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.layers.attention import Part
-
-SiteName: TypeAlias = Literal["encoder", "decoder", "cross"]
-"""Where attention can read a prefix: among the tokens of the encoder, among those of
-the decoder, or from the decoder into the source."""
-
-
-class Site(NamedTuple):
-    """The attention of one site, in all of its layers.
-
-    Attributes:
-        layers: Layers N.
-        kv_heads: Heads G of its keys and values.
-        head_width: Width K of one head.
-    """
-
-    layers: int
-    kv_heads: int
-    head_width: int
 
 
 @jax.tree_util.register_dataclass

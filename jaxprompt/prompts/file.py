@@ -15,8 +15,8 @@ from safetensors.numpy import save as to_bytes
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.config import SiteName
 from jaxprompt.models.families import family_of
-from jaxprompt.models.prefix import SiteName
 from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt
 from jaxprompt.prompts.provenance import (
     HEADER,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxprompt.models.prefix import Site, SiteName
+from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxprompt.models.prefix import SiteName
+from jaxprompt.models.config import SiteName
 
 
 @jax.tree_util.register_dataclass

@@ -3,12 +3,14 @@
 import dataclasses
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from jaxprompt.json_file import parse_json_object
-from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.fingerprint import is_of_every_weight
 from jaxprompt.quoting import cut, visible
+
+if TYPE_CHECKING:
+    from jaxprompt.models.backbone import Backbone
 
 VERSION = 2
 """Of the files that are written. Those of version 1 held soft tokens alone."""
@@ -135,7 +137,7 @@ def _check_fields(provenance: Provenance) -> None:
 
 def check_backbone(
     provenance: Provenance,
-    backbone: Backbone,
+    backbone: "Backbone",
     *,
     override: bool = False,
 ) -> str | None:

@@ -138,9 +138,11 @@ def test_a_decoder_has_all_of_the_other_rows_input(load):
         read = jnp.asarray([*source, *target])[None]
         x = backbone.table(model)[read[:, :-1]]
         first, ones = len(source) - 1, jnp.ones_like(read[:, :-1])
-        source = Tokens(x[:, :first], ones[:, :first])
-        target = Tokens(x[:, first:], ones[:, first:])
-        logits = backbone.logits(model, source, target)
+        logits = backbone.logits(
+            model,
+            Tokens(x[:, :first], ones[:, :first]),
+            Tokens(x[:, first:], ones[:, first:]),
+        )
         logs = jax.nn.log_softmax(logits)[0]
         total = -sum(float(logs[place, i]) for place, i in enumerate(target))
         return total, len(target)

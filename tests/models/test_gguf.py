@@ -14,6 +14,7 @@ import safetensors.numpy
 from gguf_files import SIZES, draw_tensors, in_file, write_model
 
 from jaxprompt.models.layers.dense import project, score_ids
+from jaxprompt.models.layers.turn import turn_at
 from jaxprompt.models.load import find_checkpoint, load
 from jaxprompt.models.quantise import dequantise, look_up
 from jaxprompt.models.tokens import Tokens
@@ -186,7 +187,7 @@ def test_divisors_of_frequencies_are_those_of_llama_3(tmp_path: Path):
     ours, _ = load(path)
     positions = jnp.arange(50)[None]
     turns = [
-        backbone.config.layer_kinds[0].rotary.turn(positions, "float32")
+        turn_at(backbone.config.layer_kinds[0].rotary, positions, "float32")
         for backbone in (ours, theirs)
     ]
     np.testing.assert_allclose(*(turn.sine for turn in turns), atol=2e-6)

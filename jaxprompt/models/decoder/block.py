@@ -10,7 +10,7 @@ from jaxprompt.models.layers.attention import Attention, Part, remember
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.feed_forward import FeedForward
 from jaxprompt.models.layers.norms import Norm
-from jaxprompt.models.layers.rotary import Turn
+from jaxprompt.models.layers.turn import Turn
 
 INITIAL_SCALE = 0.02
 """Standard deviation of a new matrix."""

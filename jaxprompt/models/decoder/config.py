@@ -5,10 +5,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Literal, NamedTuple
 
-from jaxprompt.models.config import check_config
-from jaxprompt.models.layers.norms import NormKind
+from jaxprompt.models.config import Site, SiteName, check_config
+from jaxprompt.models.layers.kinds import NormKind
 from jaxprompt.models.layers.rotary import Divided, Rotary, Scaling
-from jaxprompt.models.prefix import Site, SiteName
 from jaxprompt.models.shifted_ids import ShiftedIds
 from jaxprompt.quoting import quoted
 
@@ -83,7 +82,7 @@ class DecoderConfig(ShiftedIds, abc.ABC):
         ffn_width: Feed-forward width F.
         layers: Layers N.
         positions: Tokens that a sequence can have, soft ones included.
-        activation: A name in `feed_forward.ACTIVATIONS`.
+        activation: What feed-forward layers apply in the middle.
         norm_epsilon: Added to the variance in every norm.
         bos_token_id: Beginning-of-sequence among the checkpoint's own ids, if it has
             one: kept for config.json alone.

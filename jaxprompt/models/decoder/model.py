@@ -160,10 +160,10 @@ class Decoder:
         if source.length == 0:
             empty = self._no_keys(len(source.segments), 0)
             return Encoded(empty, empty, places, own)
-        _, kept = self._run(
+        _, (keys, values) = self._run(
             params, source.x, places, Front(own), dropout_key=dropout_key
         )
-        return Encoded(*kept, places, own)
+        return Encoded(keys, values, places, own)
 
     def states(
         self,

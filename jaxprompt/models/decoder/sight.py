@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.decoder.config import LayerKind
 from jaxprompt.models.layers.masks import hide_far, number_seen, segment_mask
-from jaxprompt.models.layers.rotary import Turn
+from jaxprompt.models.layers.turn import Turn, turn_at
 from jaxprompt.models.prefix import Prefix
 
 
@@ -98,7 +98,7 @@ def _turn(
 ) -> Turn | None:
     """Returns the turn of one kind: by no angle where only other kinds turn."""
     if kind.rotary is not None:
-        return kind.rotary.turn(positions, dtype)
+        return turn_at(kind.rotary, positions, dtype)
     others = [other.rotary for other in kinds if other.rotary is not None]
     if not others:
         return None

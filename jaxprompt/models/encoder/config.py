@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-from jaxprompt.models.config import check_config
-from jaxprompt.models.prefix import Site, SiteName
+from jaxprompt.models.config import Site, SiteName, check_config
 from jaxprompt.models.shifted_ids import ShiftedIds
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
 from jaxprompt.models.families import (
     bert,
@@ -21,6 +20,9 @@ from jaxprompt.models.families import (
 )
 from jaxprompt.models.families.family import Family
 from jaxprompt.quoting import quoted
+
+if TYPE_CHECKING:
+    from jaxprompt.models.backbone import Backbone
 
 FAMILIES: list[Family] = [
     t5.FAMILY,
@@ -124,7 +126,7 @@ def tokenizer_class_of(settings: Mapping[str, Any]) -> str | None:
     return None
 
 
-def make_backbone(config: Config, **options: Any) -> Backbone:
+def make_backbone(config: Config, **options: Any) -> "Backbone":
     """Makes the functions of a model of these sizes.
 
     Args:

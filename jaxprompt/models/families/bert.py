@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
+from jaxprompt.models.encoder import make_encoder
 from jaxprompt.models.encoder.config import EncoderConfig
-from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.encoder_in_hugging_face import (
     Names,
     hugging_face_form,
@@ -56,7 +56,7 @@ all-MiniLM-L6-v2.
 FAMILY = Family(
     name=BertConfig.family,
     config=BertConfig,
-    make=Encoder,
+    make=make_encoder,
     published=_PUBLISHED,
     hugging_face=hugging_face_form(
         Names(

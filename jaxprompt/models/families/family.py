@@ -3,12 +3,14 @@
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
 from jaxprompt.models.families.gguf_facts import Facts
 from jaxprompt.models.weights.source import Source, Tensors
+
+if TYPE_CHECKING:
+    from jaxprompt.models.backbone import Backbone
 
 
 class Layout(NamedTuple):
@@ -104,7 +106,7 @@ class Family(NamedTuple):
 
     name: str
     config: type[Config]
-    make: Callable[..., Backbone]
+    make: Callable[..., "Backbone"]
     published: Mapping[str, Config]
     hugging_face: HuggingFace
     t5x: T5X | None = None

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import LayerKind, RotaryConfig, Switches
-from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import (
     flag,
     number,
@@ -277,7 +277,7 @@ def _gemma3(
 GEMMA2 = Family(
     name=Gemma2Config.family,
     config=Gemma2Config,
-    make=Decoder,
+    make=make_decoder,
     published=MappingProxyType(
         {
             "google/gemma-2-2b": _gemma2(2304, 8, 4, 9216, 26),
@@ -310,7 +310,7 @@ configurations.
 GEMMA3 = Family(
     name=Gemma3Config.family,
     config=Gemma3Config,
-    make=Decoder,
+    make=make_decoder,
     published=MappingProxyType(
         {
             "google/gemma-3-270m": _gemma3(640, 4, 1, 2048, 18),

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import DecoderConfig, LayerKind, Switches
-from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
@@ -251,7 +251,7 @@ released configurations of Sawada et al. 2024 (arXiv:2404.01657) for rinna's mod
 FAMILY = Family(
     name=GPT2Config.family,
     config=GPT2Config,
-    make=Decoder,
+    make=make_decoder,
     published=_PUBLISHED,
     hugging_face=HuggingFace(
         model_types=("gpt2",),

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig, Switches
-from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import flag
 from jaxprompt.models.families.decoder_in_gguf import decoder_gguf
 from jaxprompt.models.families.family import Family
@@ -141,7 +141,7 @@ SmolLM2, Touvron et al. 2023 (arXiv:2307.09288) and Grattafiori et al. 2024
 FAMILY = Family(
     name=LlamaConfig.family,
     config=LlamaConfig,
-    make=Decoder,
+    make=make_decoder,
     published=_PUBLISHED,
     hugging_face=hugging_face_form(
         LlamaConfig, "llama", "LlamaForCausalLM", _read_fields, _write_fields, layout

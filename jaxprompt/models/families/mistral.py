@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig
-from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.family import Family
 from jaxprompt.models.families.rotary_in_hugging_face import (
     hugging_face_form,
@@ -56,7 +56,7 @@ def _mistral_7b(vocab_size: int, theta: float, window: int | None) -> MistralCon
 FAMILY = Family(
     name=MistralConfig.family,
     config=MistralConfig,
-    make=Decoder,
+    make=make_decoder,
     published=MappingProxyType(
         {
             "mistralai/Mistral-7B-v0.1": _mistral_7b(32_000, 1e4, 4096),

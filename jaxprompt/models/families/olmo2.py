@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig, Switches
-from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import flag
 from jaxprompt.models.families.decoder_in_gguf import NORMS_BEHIND, decoder_gguf
 from jaxprompt.models.families.family import Family
@@ -57,7 +57,7 @@ def _write_fields(config: Olmo2Config) -> dict[str, Any]:
 FAMILY = Family(
     name=Olmo2Config.family,
     config=Olmo2Config,
-    make=Decoder,
+    make=make_decoder,
     published=MappingProxyType(
         {
             "allenai/OLMo-2-0425-1B": Olmo2Config(

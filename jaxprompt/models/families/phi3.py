@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig
-from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.decoder_in_gguf import JOINED, decoder_gguf
 from jaxprompt.models.families.family import Family, Layout
 from jaxprompt.models.families.gguf_facts import Facts
@@ -74,7 +74,7 @@ def _layout(config: Phi3Config, names: Collection[str] | None) -> Layout:
 FAMILY = Family(
     name=Phi3Config.family,
     config=Phi3Config,
-    make=Decoder,
+    make=make_decoder,
     published=MappingProxyType(
         {
             "microsoft/Phi-3-mini-4k-instruct": Phi3Config(

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig, Switches
-from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import flag, size
 from jaxprompt.models.families.decoder_in_gguf import decoder_gguf
 from jaxprompt.models.families.family import Family
@@ -132,7 +132,7 @@ def _qwen3(
 QWEN2 = Family(
     name=Qwen2Config.family,
     config=Qwen2Config,
-    make=Decoder,
+    make=make_decoder,
     published=MappingProxyType(
         {
             "Qwen/Qwen2.5-0.5B": _qwen2(896, 14, 2, 4864, 24, tied=True),
@@ -153,7 +153,7 @@ Source: Qwen Team 2024, table 1 (arXiv:2412.15115), and the released configurati
 QWEN3 = Family(
     name=Qwen3Config.family,
     config=Qwen3Config,
-    make=Decoder,
+    make=make_decoder,
     published=MappingProxyType(
         {
             "Qwen/Qwen3-0.6B": _qwen3(1024, 16, 3072, 28, tied=True),

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
+from jaxprompt.models.encoder import make_encoder
 from jaxprompt.models.encoder.config import EncoderConfig
-from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.encoder_in_hugging_face import (
     Names,
     hugging_face_form,
@@ -99,7 +99,7 @@ _XLM_R: Mapping[str, XLMRobertaConfig] = MappingProxyType(
 ROBERTA = Family(
     name=RobertaConfig.family,
     config=RobertaConfig,
-    make=Encoder,
+    make=make_encoder,
     published=_ROBERTA,
     hugging_face=hugging_face_form(
         _NAMES,
@@ -115,7 +115,7 @@ ROBERTA = Family(
 XLM_R = Family(
     name=XLMRobertaConfig.family,
     config=XLMRobertaConfig,
-    make=Encoder,
+    make=make_encoder,
     published=_XLM_R,
     hugging_face=hugging_face_form(
         _NAMES,

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import LayerKind
-from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.checked_settings import flag, refuse_unless
 from jaxprompt.models.families.decoder_in_gguf import decoder_gguf
 from jaxprompt.models.families.family import Family
@@ -86,7 +86,7 @@ def _write_fields(config: SmolLM3Config) -> dict[str, Any]:
 FAMILY = Family(
     name=SmolLM3Config.family,
     config=SmolLM3Config,
-    make=Decoder,
+    make=make_decoder,
     published=MappingProxyType(
         {
             "HuggingFaceTB/SmolLM3-3B": SmolLM3Config(

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from jaxprompt.models.families import t5_in_t5x
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
+from jaxprompt.models.t5 import make_t5
 from jaxprompt.models.t5.config import T5Config
-from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.quoting import quoted
@@ -249,7 +249,7 @@ configurations of T5 1.1 and mT5 (Xue et al. 2021, arXiv:2010.11934).
 FAMILY = Family(
     name="T5",
     config=T5Config,
-    make=T5,
+    make=make_t5,
     published=_PUBLISHED,
     hugging_face=HuggingFace(
         model_types=("t5", "mt5"),

@@ -11,8 +11,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.layers.dense import affine
 from jaxprompt.models.layers.dropout import drop
-from jaxprompt.models.layers.norms import Norm, NormKind
-from jaxprompt.models.layers.rotary import Turn, rotate
+from jaxprompt.models.layers.kinds import NormKind
+from jaxprompt.models.layers.norms import Norm
+from jaxprompt.models.layers.turn import Turn, rotate
 
 LONG = 2048
 """Queries of a row that attend all at once; more do so in chunks."""

@@ -18,7 +18,7 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
         "silu": jax.nn.silu,
     }
 )
-"""The activations of published models, by the names that Hugging Face configs use."""
+"""The function of each."""
 
 
 class FeedForward(nn.Module):
@@ -29,7 +29,7 @@ class FeedForward(nn.Module):
     Attributes:
         width: Model width D.
         hidden_width: Width F in the middle.
-        activation: A name in `ACTIVATIONS`.
+        activation: What is applied in the middle.
         gated: Whether there is a gate.
         biases: Whether the matrices have biases, that of the gate too.
         into_scale: Standard deviation of new matrices [D, F].

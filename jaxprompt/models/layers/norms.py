@@ -1,16 +1,13 @@
 """Norms: of the root mean square alone, or with mean and offset; in float32."""
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-NormKind: TypeAlias = Literal["layer", "rms", "rms_plus_one"]
-"""What a model's norms are: layer norm; the root mean square; or that with a scale of
-one plus the weights, as in Gemma."""
+from jaxprompt.models.layers.kinds import NormKind
 
 
 def rms_norm(

@@ -1,24 +1,10 @@
-"""Rotary positions: the angles by which queries and keys turn, of four kinds."""
+"""Rotary positions as data: their frequencies, scaled in four ways for long texts."""
 
 import dataclasses
 import math
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
-
-
-class Turn(NamedTuple):
-    """By how much each token turns, for `rotate`. R is half of the rotated features.
-
-    Attributes:
-        cosine: Cosine of each angle, in the dtype to compute in.
-        sine: Its sine.
-    """
-
-    cosine: Float[Array, "B T R"]
-    sine: Float[Array, "B T R"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,32 +134,13 @@ class Rotary:
     width: int
     scaling: Scaling | None = None
 
-    def turn(self, positions: Int[Array, "B T"], dtype: str) -> Turn:
-        """Computes cosine and sine of the angles, in float32, then cast.
+    def frequencies(self) -> tuple[np.ndarray, float]:
+        """Returns radians a position, float32 [R], and a factor of cosine and sine.
 
         Source: Su et al. 2021, eq. 15 (arXiv:2104.09864).
-
-        Args:
-            positions: Of each token, from 0; those of padding do not matter.
-            dtype: Dtype to compute in.
         """
         powers = np.arange(0, self.width, 2, dtype=np.float32) / self.width
-        frequencies, factor = 1.0 / np.float32(self.theta) ** powers, 1.0
-        if self.scaling is not None:
-            frequencies, factor = self.scaling.scale(frequencies, self.theta)
-        frequencies_R = jnp.asarray(frequencies, jnp.float32)
-        angles = positions.astype(jnp.float32)[..., None] * frequencies_R[None, None]
-        cosine, sine = factor * jnp.cos(angles), factor * jnp.sin(angles)
-        return Turn(cosine.astype(dtype), sine.astype(dtype))
-
-
-def rotate(x: Float[Array, "B T H K"], turn: Turn) -> Float[Array, "B T H K"]:
-    """Turns the first 2R features of each head; feature r pairs with feature r + R.
-
-    Source: the half-split layout of GPT-NeoX, which Hugging Face's files have.
-    """
-    half = turn.cosine.shape[-1]
-    cosine, sine = turn.cosine[:, :, None], turn.sine[:, :, None]
-    first, second, rest = jnp.split(x, (half, 2 * half), axis=-1)
-    turned = (first * cosine - second * sine, second * cosine + first * sine, rest)
-    return jnp.concatenate(turned, axis=-1)
+        frequencies = 1.0 / np.float32(self.theta) ** powers
+        if self.scaling is None:
+            return frequencies, 1.0
+        return self.scaling.scale(frequencies, self.theta)

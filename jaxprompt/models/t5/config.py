@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-from jaxprompt.models.config import check_config
-from jaxprompt.models.prefix import Site, SiteName
+from jaxprompt.models.config import Site, SiteName, check_config
 
 _ROW_MULTIPLE = 128
 
@@ -24,7 +23,7 @@ class T5Config:
         encoder_layers: Layers of the encoder.
         decoder_layers: Layers of the decoder.
         gated: Whether the feed-forward layer has a gate (1.1 and later).
-        activation: A name in `feed_forward.ACTIVATIONS`.
+        activation: What feed-forward layers apply in the middle.
         tied: Whether the embedding table is also the output matrix.
         scaled_logits: Whether the decoder's output is multiplied by D**-0.5 (1.0).
         buckets: Buckets of the relative position bias.

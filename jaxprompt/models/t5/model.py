@@ -168,7 +168,9 @@ class T5:
             )[0]
 
         states = self._run(stack, source.x, layer, self._by_layer(own), dropout_key)
-        later = {site: other for site, other in read.items() if site != "encoder"}
+        later: Prefixes = {
+            site: other for site, other in read.items() if site != "encoder"
+        }
         return Encoded(states, segments, later)
 
     def states(

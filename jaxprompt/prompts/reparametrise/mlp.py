@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxprompt.models.prefix import SiteName
+from jaxprompt.models.config import SiteName
 from jaxprompt.prompts.flat import emptied, flatten, unflatten
 from jaxprompt.prompts.prompt import Prompt
 
