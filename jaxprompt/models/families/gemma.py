@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import LayerKind, RotaryConfig, Switches
@@ -218,59 +218,42 @@ def _gemma3_in_gguf(facts: Facts, settings: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _gemma2(
-    width: int,
-    heads: int,
-    kv_heads: int,
-    ffn_width: int,
-    layers: int,
-    head_width: int = 256,
-    query_scalar: float = 256.0,
-) -> Gemma2Config:
+class _Sizes(NamedTuple):
+    """What the published models of one Gemma differ in; see `RotaryConfig`."""
+
+    width: int
+    heads: int
+    kv_heads: int
+    ffn_width: int
+    layers: int
+    head_width: int = 256
+    query_scalar: float = 256.0
+
+
+_IDS = {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
+
+
+def _gemma2(sizes: _Sizes) -> Gemma2Config:
     return Gemma2Config(
+        **sizes._asdict(),
         vocab_size=256_000,
-        width=width,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_width=head_width,
-        ffn_width=ffn_width,
-        layers=layers,
         positions=8192,
         window=4096,
-        sliding=tuple(n % 2 == 0 for n in range(layers)),
-        query_scalar=query_scalar,
-        bos_token_id=2,
-        eos_token_id=1,
-        pad_token_id=0,
+        sliding=tuple(n % 2 == 0 for n in range(sizes.layers)),
+        **_IDS,
     )
 
 
-def _gemma3(
-    width: int,
-    heads: int,
-    kv_heads: int,
-    ffn_width: int,
-    layers: int,
-    head_width: int = 256,
-    query_scalar: float = 256.0,
-) -> Gemma3Config:
-    small = layers <= 26
+def _gemma3(sizes: _Sizes) -> Gemma3Config:
+    small = sizes.layers <= 26
     return Gemma3Config(
+        **sizes._asdict(),
         vocab_size=262_144 if small else 262_208,
-        width=width,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_width=head_width,
-        ffn_width=ffn_width,
-        layers=layers,
         positions=32_768 if small else 131_072,
         scaling=None if small else Linear(8.0),
         window=512 if small else 1024,
-        sliding=tuple((n + 1) % 6 > 0 for n in range(layers)),
-        query_scalar=query_scalar,
-        bos_token_id=2,
-        eos_token_id=1,
-        pad_token_id=0,
+        sliding=tuple((n + 1) % 6 > 0 for n in range(sizes.layers)),
+        **_IDS,
     )
 
 
@@ -280,9 +263,9 @@ GEMMA2 = Family(
     make=make_decoder,
     published=MappingProxyType(
         {
-            "google/gemma-2-2b": _gemma2(2304, 8, 4, 9216, 26),
-            "google/gemma-2-9b": _gemma2(3584, 16, 8, 14_336, 42),
-            "google/gemma-2-27b": _gemma2(4608, 32, 16, 36_864, 46, 128, 144.0),
+            "google/gemma-2-2b": _gemma2(_Sizes(2304, 8, 4, 9216, 26)),
+            "google/gemma-2-9b": _gemma2(_Sizes(3584, 16, 8, 14_336, 42)),
+            "google/gemma-2-27b": _gemma2(_Sizes(4608, 32, 16, 36_864, 46, 128, 144.0)),
         }
     ),
     hugging_face=hugging_face_form(
@@ -313,11 +296,13 @@ GEMMA3 = Family(
     make=make_decoder,
     published=MappingProxyType(
         {
-            "google/gemma-3-270m": _gemma3(640, 4, 1, 2048, 18),
-            "google/gemma-3-1b-pt": _gemma3(1152, 4, 1, 6912, 26),
-            "google/gemma-3-4b-pt": _gemma3(2560, 8, 4, 10_240, 34),
-            "google/gemma-3-12b-pt": _gemma3(3840, 16, 8, 15_360, 48),
-            "google/gemma-3-27b-pt": _gemma3(5376, 32, 16, 21_504, 62, 128, 168.0),
+            "google/gemma-3-270m": _gemma3(_Sizes(640, 4, 1, 2048, 18)),
+            "google/gemma-3-1b-pt": _gemma3(_Sizes(1152, 4, 1, 6912, 26)),
+            "google/gemma-3-4b-pt": _gemma3(_Sizes(2560, 8, 4, 10_240, 34)),
+            "google/gemma-3-12b-pt": _gemma3(_Sizes(3840, 16, 8, 15_360, 48)),
+            "google/gemma-3-27b-pt": _gemma3(
+                _Sizes(5376, 32, 16, 21_504, 62, 128, 168.0)
+            ),
         }
     ),
     hugging_face=hugging_face_form(
