@@ -2,8 +2,9 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import huggingface_hub
 import huggingface_hub.errors
@@ -42,6 +43,29 @@ _WANTED = (
 )
 
 
+class WeightFormat(NamedTuple):
+    """A kind of file or folder that weights are stored in; see docs/extending.md.
+
+    Attributes:
+        name: What the format is called.
+        is_one: Whether a path is of this format, by its name or what it holds; it need
+            not be there.
+        open: The path -> its checkpoint, with its vocabulary where it holds one. Raises
+            FileNotFoundError or ValueError if it cannot be read.
+    """
+
+    name: str
+    is_one: Callable[[Path], bool]
+    open: Callable[[Path], Checkpoint]
+
+
+FORMATS: list[WeightFormat] = [
+    WeightFormat("GGUF", is_gguf, gguf.open_checkpoint),
+    WeightFormat("T5X", t5x.is_checkpoint, t5x.open_checkpoint),
+]
+"""All but Hugging Face folders, which a folder is taken for that is none of these."""
+
+
 def find_checkpoint(
     name: str | Path, *, revision: str | None = None, vocabulary: str | None = None
 ) -> Checkpoint:
@@ -70,24 +94,26 @@ def find_checkpoint(
             "--gin.VOCABULARY, or with None take the one beside the model"
         )
     file = Path(name).expanduser()
-    if is_gguf(file):
-        return _open_gguf(file, revision, vocabulary)
+    form = _format_of(file)
+    if form is not None and not file.is_dir():
+        return _open_file(form, file, revision, vocabulary)
     folder, commit = _find_folder(str(name), revision)
     _check_no_gguf(folder)
-    if t5x.is_checkpoint(folder):
-        checkpoint = t5x.open_checkpoint(folder)
+    form = _format_of(folder)
+    if form is not None:
+        checkpoint = form.open(folder)
     else:
         checkpoint = hugging_face.open_checkpoint(folder, str(name), commit)
     return dataclasses.replace(
         checkpoint,
         name=str(name) if commit or is_bundled(name) else folder.resolve().name,
         revision=commit,
-        vocabulary=vocabulary or _find_vocabulary(folder),
+        vocabulary=vocabulary or checkpoint.vocabulary or _find_vocabulary(folder),
     )
 
 
 def is_here(name: str) -> bool:
-    """Tells whether a name is of a bundled model, a folder or a GGUF file.
+    """Tells whether a name is of a bundled model, a folder or a file of weights.
 
     Args:
         name: What may be a Hub name.
@@ -96,7 +122,9 @@ def is_here(name: str) -> bool:
         return True
     # Not Path.is_dir, which fails on a name that is too long.
     place = os.path.expanduser(name)
-    return os.path.isdir(place) or (is_gguf(Path(place)) and os.path.isfile(place))
+    if os.path.isdir(place):
+        return True
+    return _format_of(Path(place)) is not None and os.path.isfile(place)
 
 
 def find_here(name: str) -> Checkpoint | None:
@@ -220,22 +248,30 @@ def with_fingerprint(backbone: Backbone, params: Params) -> Backbone:
     )
 
 
-def _open_gguf(path: Path, revision: str | None, vocabulary: str | None) -> Checkpoint:
+def _format_of(path: Path) -> WeightFormat | None:
+    """Returns the format of a file or folder; None for a Hugging Face folder."""
+    return next((form for form in FORMATS if form.is_one(path)), None)
+
+
+def _open_file(
+    form: WeightFormat, path: Path, revision: str | None, vocabulary: str | None
+) -> Checkpoint:
     if revision is not None:
         raise ValueError(
             f"revision {revision!r} given, but {quoted_path(path)} is a file: leave it "
             "out"
         )
+    checkpoint = form.open(path)
     return dataclasses.replace(
-        gguf.open_checkpoint(path),
+        checkpoint,
         name=path.resolve().name,
-        vocabulary=vocabulary or str(path),
+        vocabulary=vocabulary or checkpoint.vocabulary,
     )
 
 
 def _check_no_gguf(folder: Path) -> None:
     """Refuses a folder of GGUF files alone: which of them is meant is not known."""
-    if (folder / "config.json").is_file() or t5x.is_checkpoint(folder):
+    if (folder / "config.json").is_file() or _format_of(folder) is not None:
         return
     files = sorted(path.name for path in folder.iterdir() if is_gguf(path))
     if files:

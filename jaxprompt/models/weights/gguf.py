@@ -49,6 +49,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
         tensors,
         layout.sources,
         layout.unused.union(layout.copies, (_DIVISORS,)),
+        vocabulary=str(path),
         kinds=tensors.kinds,
         levels=Levels(_LevelTensors(tensors), _ScaleTensors(tensors)),
     )
