@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from jaxprompt.models.encoder import make_encoder
 from jaxprompt.models.encoder.config import EncoderConfig
-from jaxprompt.models.families.encoder_in_hugging_face import (
+from jaxprompt.models.families.family import Family
+from jaxprompt.models.families.forms.encoder_in_hugging_face import (
     Names,
     hugging_face_form,
 )
-from jaxprompt.models.families.family import Family
 
 _HEAD = "cls.predictions"
 

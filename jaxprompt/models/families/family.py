@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxprompt.models.config import Config
-from jaxprompt.models.families.gguf_facts import Facts
+from jaxprompt.models.families.forms.gguf_facts import Facts
 from jaxprompt.models.weights.source import Source, Tensors
 
 if TYPE_CHECKING:

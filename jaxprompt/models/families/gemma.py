@@ -8,19 +8,18 @@ from typing import Any, ClassVar, NamedTuple
 
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import LayerKind, RotaryConfig, Switches
-from jaxprompt.models.families.checked_settings import (
+from jaxprompt.models.families.family import Family
+from jaxprompt.models.families.forms.checked_settings import (
     flag,
     number,
     optional_number,
     refuse_unless,
     size,
 )
-from jaxprompt.models.families.decoder_in_gguf import NORMS_AROUND, decoder_gguf
-from jaxprompt.models.families.family import Family
-from jaxprompt.models.families.gguf_facts import Facts
-from jaxprompt.models.families.llama import ALL_BIASES
-from jaxprompt.models.families.rope_settings import read_rope
-from jaxprompt.models.families.rotary_in_hugging_face import (
+from jaxprompt.models.families.forms.decoder_in_gguf import NORMS_AROUND, decoder_gguf
+from jaxprompt.models.families.forms.gguf_facts import Facts
+from jaxprompt.models.families.forms.rope_settings import read_rope
+from jaxprompt.models.families.forms.rotary_in_hugging_face import (
     FULL,
     SLIDING,
     activation_name,
@@ -30,6 +29,7 @@ from jaxprompt.models.families.rotary_in_hugging_face import (
     read_sliding,
     write_sliding,
 )
+from jaxprompt.models.families.llama import ALL_BIASES
 from jaxprompt.models.layers.rotary import Linear, Rotary
 
 _LOCAL_THETA = 10_000.0

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig
 from jaxprompt.models.families.family import Family
-from jaxprompt.models.families.rotary_in_hugging_face import (
+from jaxprompt.models.families.forms.rotary_in_hugging_face import (
     hugging_face_form,
     layout,
     read_sizes,

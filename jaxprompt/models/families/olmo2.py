@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig, Switches
-from jaxprompt.models.families.checked_settings import flag
-from jaxprompt.models.families.decoder_in_gguf import NORMS_BEHIND, decoder_gguf
 from jaxprompt.models.families.family import Family
-from jaxprompt.models.families.llama import ALL_BIASES
-from jaxprompt.models.families.rotary_in_hugging_face import (
+from jaxprompt.models.families.forms.checked_settings import flag
+from jaxprompt.models.families.forms.decoder_in_gguf import NORMS_BEHIND, decoder_gguf
+from jaxprompt.models.families.forms.rotary_in_hugging_face import (
     hugging_face_form,
     layout,
     read_sizes,
 )
+from jaxprompt.models.families.llama import ALL_BIASES
 
 
 @dataclasses.dataclass(frozen=True)

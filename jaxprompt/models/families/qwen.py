@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig, Switches
-from jaxprompt.models.families.checked_settings import flag, size
-from jaxprompt.models.families.decoder_in_gguf import decoder_gguf
 from jaxprompt.models.families.family import Family
-from jaxprompt.models.families.llama import ALL_BIASES
-from jaxprompt.models.families.rotary_in_hugging_face import (
+from jaxprompt.models.families.forms.checked_settings import flag, size
+from jaxprompt.models.families.forms.decoder_in_gguf import decoder_gguf
+from jaxprompt.models.families.forms.rotary_in_hugging_face import (
     hugging_face_form,
     layout,
     read_sizes,
     read_sliding,
     write_sliding,
 )
+from jaxprompt.models.families.llama import ALL_BIASES
 
 _END_OF_TEXT = 151_643
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxprompt.models.families import t5_in_t5x
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
+from jaxprompt.models.families.forms import t5_in_t5x
 from jaxprompt.models.t5 import make_t5
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.weights.sizes import check_sizes

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxprompt.models.families import FAMILIES
 from jaxprompt.models.families.family import GGUF, Family
-from jaxprompt.models.families.gguf_facts import Facts
+from jaxprompt.models.families.forms.gguf_facts import Facts
 from jaxprompt.models.weights.checkpoint import Checkpoint
 from jaxprompt.models.weights.gguf_head import KINDS, Metadata, Place, read_head
 from jaxprompt.models.weights.source import Levels

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jaxprompt.models.families.family import GGUF
-from jaxprompt.models.families.gguf_facts import Facts
+from jaxprompt.models.families.forms.gguf_facts import Facts
 from jaxprompt.quoting import quoted
 
 _LAYER, _GGUF_LAYER = "model.layers.{n}.", "blk.{n}."

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxprompt.models.decoder.config import RotaryConfig
-from jaxprompt.models.families.checked_settings import flag, size, token_ids
 from jaxprompt.models.families.family import HuggingFace, Layout
-from jaxprompt.models.families.rope_settings import read_rope, write_rope
+from jaxprompt.models.families.forms.checked_settings import flag, size, token_ids
+from jaxprompt.models.families.forms.rope_settings import read_rope, write_rope
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.quoting import quoted

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprompt.models.encoder.config import EncoderConfig
-from jaxprompt.models.families.checked_settings import number, refuse_unless, size
 from jaxprompt.models.families.family import HuggingFace, Layout
+from jaxprompt.models.families.forms.checked_settings import number, refuse_unless, size
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.quoting import quoted

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.models.families.checked_settings import flag, number, size
+from jaxprompt.models.families.forms.checked_settings import flag, number, size
 from jaxprompt.models.layers.rotary import (
     Divided,
     Linear,
