@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     # Imported when signals are heard, and JAX after the flags and the names in gin
     # files are read, so that --help and a misspelt name do not wait for it.
-    from jaxprompt.flags import is_distributed, make_parser
+    from jaxprompt.command.flags import is_distributed, make_parser
 
     parser = make_parser()
     flags, rest = parser.parse_known_args(arguments)
@@ -50,7 +50,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         # JAX takes a second or more to start, before anything else can be said.
         say("jaxprompt: starting", problem=True)
 
-    from jaxprompt import commands, startup
+    from jaxprompt import startup
+    from jaxprompt.command import commands
     from jaxprompt.train.stopped import Stopped
 
     try:

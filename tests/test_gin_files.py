@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from jaxprompt.command.configure import configure
+from jaxprompt.command.sweep import plan_sweep
 from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run, TaskGroup, TextTask
-from jaxprompt.configure import configure
 from jaxprompt.data.official.names import task_names
 from jaxprompt.models.families.gpt2 import GPT2Config
-from jaxprompt.sweep import plan_sweep
 from jaxprompt.train.pace import Pace
 
 REPOSITORY = Path(__file__).resolve().parents[1]

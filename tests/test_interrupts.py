@@ -30,7 +30,7 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("module", "number"),
     [
-        ("jaxprompt.flags", signal.SIGINT),
+        ("jaxprompt.command.flags", signal.SIGINT),
         ("jax._src.core", signal.SIGTERM),
         ("tensorflow.python.ops.math_ops", signal.SIGINT),
         ("jaxprompt.runs.diagnosis", signal.SIGTERM),

@@ -11,8 +11,8 @@ from mini_tasks import entailment, news, questions, sentiment
 from mini_tasks.words import family
 
 from jaxprompt.bundled import resolve
+from jaxprompt.command.configure import configure
 from jaxprompt.config import OfficialTask, OwnTask
-from jaxprompt.configure import configure
 
 MINI = Path(resolve("bundled:mini"))
 SPLITS = ("train", "validation", "test")

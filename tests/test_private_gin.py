@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import gin
 import pytest
 
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 
 RUN = "gin/runs/prompt_tuning.gin"
 

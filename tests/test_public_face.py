@@ -10,8 +10,8 @@ import pytest
 
 import jaxprompt
 from jaxprompt.cli import main
+from jaxprompt.command.configure import configure
 from jaxprompt.config import OwnTask
-from jaxprompt.configure import configure
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -10,10 +10,10 @@ import pytest
 from tiny import CONFIG, make_tiny
 
 from jaxprompt.bundled import resolve
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
+from jaxprompt.command.sweep import plan_sweep, sweep
 from jaxprompt.models.weights.save import save
 from jaxprompt.runs import train
-from jaxprompt.sweep import plan_sweep, sweep
 
 RECIPE = """
 include 'gin/runs/prompt_tuning.gin'

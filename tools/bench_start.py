@@ -59,7 +59,7 @@ def time_command(
 
 
 _IMPORTS = """
-import jaxprompt.configure, jaxprompt.runs.training, jaxprompt.data.tasks.own
+import jaxprompt.command.configure, jaxprompt.runs.training, jaxprompt.data.tasks.own
 """
 
 

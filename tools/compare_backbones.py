@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.report.text.table import table
 from jaxprompt.runs import train
 

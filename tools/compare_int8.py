@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.evaluate.loss import LossSet
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import empty_prompt

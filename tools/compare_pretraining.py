@@ -13,7 +13,7 @@ from typing import Any
 
 from compare_backbones import compare, results_table
 
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.report.text.table import table
 from jaxprompt.runs import train
 

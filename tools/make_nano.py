@@ -12,7 +12,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.runs import train
 
 RECIPES = "gin/recipes/nano"

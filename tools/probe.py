@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.data.rows.row_batches import predict_rows
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.join import prompted_embed, prompted_encode

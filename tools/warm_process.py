@@ -15,7 +15,7 @@ from pathlib import Path
 
 _IMPORTED = (
     "jaxprompt.runs.training",
-    "jaxprompt.configure",
+    "jaxprompt.command.configure",
     "jaxprompt.data.tasks.own",
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jaxprompt.command.configure import configure
 from jaxprompt.config import (
     Data,
     Evaluation,
@@ -18,7 +19,6 @@ from jaxprompt.config import (
     Run,
 )
 from jaxprompt.config.answering import answering_gin, answering_run, describe
-from jaxprompt.configure import configure
 
 OWN = OwnTask(
     name="reviews",

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxprompt.command.configure import configure
 from jaxprompt.config import OfficialTask
-from jaxprompt.configure import configure
 from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.rows.batches import Lengths
 from jaxprompt.data.tasks.task import Task

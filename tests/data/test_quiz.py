@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxprompt.command.configure import configure
 from jaxprompt.config import QuizTask
-from jaxprompt.configure import configure
 from jaxprompt.data.pretraining.tokenizer import train_vocabulary, write_vocabulary
 from jaxprompt.data.rows.layout import Lengths, layout_of
 from jaxprompt.data.tasks.quiz import quiz_task, read_quiz

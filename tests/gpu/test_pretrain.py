@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 from token_files import StoredTask, read_about, read_table
 
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.train.stopped import Stopped

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxprompt.cli import main
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.prompts.file import write_prompt
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.prompts.provenance import Provenance

@@ -10,8 +10,8 @@ from hostile_input import LONG, one_error
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jaxprompt.command.configure import configure, configure_seeds, configure_sweep
 from jaxprompt.config import CONFIGURABLES, Run, Sweep
-from jaxprompt.configure import configure, configure_seeds, configure_sweep
 
 RUN = "gin/runs/prompt_tuning.gin"
 OWN = "TASK=@OwnTask()"

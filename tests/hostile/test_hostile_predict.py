@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jaxprompt.cli import main
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.models.load import load
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt

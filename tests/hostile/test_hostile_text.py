@@ -14,8 +14,8 @@ from made_results import made_loss, made_member, made_result, made_vocabulary
 from markdown_it import MarkdownIt
 
 from jaxprompt.cli import main
+from jaxprompt.command.configure import configure
 from jaxprompt.config import Run
-from jaxprompt.configure import configure
 from jaxprompt.doctor.finding import Finding, lay_out
 from jaxprompt.interop.stablehlo_readme import readme
 from jaxprompt.prompts.provenance import Provenance

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from jaxprompt.command.configure import configure
 from jaxprompt.config import CONFIGURABLES
-from jaxprompt.configure import configure
 from jaxprompt.runs.keep.bindings import read_bindings, resolve_bindings
 from jaxprompt.runs.publish.methods import FREE
 

@@ -8,8 +8,8 @@ import safetensors.numpy
 from tiny import CONFIG, make_tiny
 
 from jaxprompt.bundled import resolve
+from jaxprompt.command.configure import configure
 from jaxprompt.config import Run
-from jaxprompt.configure import configure
 from jaxprompt.models.load import load
 from jaxprompt.models.weights.save import save
 from jaxprompt.runs import evaluate, train

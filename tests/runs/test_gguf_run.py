@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gguf_files import SIZES, byte_pairs, draw_tensors, write_model
 
+from jaxprompt.command.configure import configure
 from jaxprompt.config import OwnTask
-from jaxprompt.configure import configure
 from jaxprompt.data.rows.layout import Lengths, layout_of
 from jaxprompt.data.vocabulary.chat import read_chat_template
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary

@@ -7,8 +7,8 @@ import pytest
 from tiny import CONFIG, make_tiny
 
 from jaxprompt.bundled import resolve
+from jaxprompt.command.configure import configure
 from jaxprompt.config import Model, Run
-from jaxprompt.configure import configure
 from jaxprompt.models.weights.save import save
 from jaxprompt.runs import evaluate, train
 

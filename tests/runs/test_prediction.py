@@ -10,7 +10,7 @@ from tiny import CONFIG, draw_prompt, make_tiny
 
 from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.data.read.files import read_rows
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt

@@ -14,8 +14,8 @@ import pytest
 
 from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
+from jaxprompt.command.configure import configure
 from jaxprompt.config import Data, Evaluation, Model, OfficialTask, OwnTask, Run
-from jaxprompt.configure import configure
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config

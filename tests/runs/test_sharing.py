@@ -16,7 +16,7 @@ from hub_server import Hub
 from made_results import made_member, made_result
 
 from jaxprompt.cli import main
-from jaxprompt.configure import configure
+from jaxprompt.command.configure import configure
 from jaxprompt.interop import peft
 from jaxprompt.models.load import load
 from jaxprompt.models.t5.model import T5

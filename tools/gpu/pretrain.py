@@ -127,7 +127,7 @@ def prepare(
         ValueError: If a setting is unsound, or the vocabulary has too many ids.
     """
     # Here, for only this needs gin.
-    from jaxprompt.configure import configure
+    from jaxprompt.command.configure import configure
 
     if out.exists():
         raise FileExistsError(f"{out} exists: remove it, or name another folder")

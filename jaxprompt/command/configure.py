@@ -12,14 +12,14 @@ from typing import Any, get_type_hints
 import gin
 from gin import config_parser
 
+from jaxprompt.command.private_gin import private_gin
 from jaxprompt.config import CONFIGURABLES, Run, Sweep
 from jaxprompt.config.run import MOST_SEEDS
 from jaxprompt.field_types import check_value
-from jaxprompt.private_gin import private_gin
 from jaxprompt.quoting import cut, quoted, quoted_path, visible
 from jaxprompt.utf8 import read_utf8
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
 """Where gin files are looked for: here, in a checkout, in an installed package."""
 

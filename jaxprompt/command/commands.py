@@ -37,11 +37,11 @@ def check(flags: argparse.Namespace) -> None:
     if prompts or flags.command is export:
         # What else a setting may name, the prompt's own configuration says.
         if flags.gin_file:
-            from jaxprompt.configure import check_files
+            from jaxprompt.command.configure import check_files
 
             check_files(flags.gin_file)
         return
-    from jaxprompt.configure import check_names
+    from jaxprompt.command.configure import check_names
 
     stands_in = flags.command in (doctor, plan)
     check_names(flags.gin_file or [DEFAULTS] * stands_in, flags.settings)
@@ -50,7 +50,7 @@ def check(flags: argparse.Namespace) -> None:
 def train(flags: argparse.Namespace) -> None:
     """Trains what the gin files say."""
     from jaxprompt import runs
-    from jaxprompt.configure import configure
+    from jaxprompt.command.configure import configure
 
     run, config = configure(flags.gin_file, flags.settings)
     runs.train(run, Path(flags.workdir), config=config)
@@ -120,7 +120,7 @@ def inspect(flags: argparse.Namespace) -> None:
 def doctor(flags: argparse.Namespace) -> int:
     """Says what is wrong; returns the exit status."""
     from jaxprompt import runs
-    from jaxprompt.configure import configure
+    from jaxprompt.command.configure import configure
 
     if flags.prompt is None:
         run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
@@ -153,7 +153,7 @@ def submit(flags: argparse.Namespace) -> None:
 
 def sweep(flags: argparse.Namespace) -> None:
     """Trains the arms of a recipe."""
-    from jaxprompt.sweep import sweep
+    from jaxprompt.command.sweep import sweep
 
     sweep(flags.gin_file, flags.settings, Path(flags.workdir))
 
@@ -164,7 +164,7 @@ def plan(flags: argparse.Namespace) -> None:
 
     # Only compiles: without this JAX would look for a TPU, and libtpu would say so.
     jax.config.update("jax_platforms", "cpu")
-    from jaxprompt.configure import configure
+    from jaxprompt.command.configure import configure
     from jaxprompt.plan import plan
     from jaxprompt.terminal import say_lines
 
@@ -328,7 +328,7 @@ def _read_run(
     where, said = f"{file}: its header", provenance.answering
     if said and not (provenance.config or files or settings):
         return answering_run(said, where)
-    from jaxprompt.configure import configure
+    from jaxprompt.command.configure import configure
 
     start = provenance.config
     if said and not start:

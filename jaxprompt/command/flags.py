@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from jaxprompt import commands
+from jaxprompt.command import commands
 
 
 def make_parser() -> argparse.ArgumentParser:

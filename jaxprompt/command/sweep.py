@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxprompt.command.configure import configure_seeds, configure_sweep
 from jaxprompt.config import VOCABULARY, Run, Sweep
-from jaxprompt.configure import configure_seeds, configure_sweep
 from jaxprompt.models.load import find_checkpoint
 from jaxprompt.report.pages.summary import RunFacts, write_summary
 from jaxprompt.report.plots.curves import read_curves
