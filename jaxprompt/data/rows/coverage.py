@@ -14,6 +14,9 @@ from jaxprompt.quoting import quoted
 _MOST_TOKENS = 500_000
 """Tokens looked at: a second's work."""
 
+_MOST_DRAWN = 500
+"""Examples looked at whose noise t5 draws, which takes some hundred times as long."""
+
 _SHOWN = 3
 """Texts that are shown of those that the vocabulary cannot write."""
 
@@ -50,8 +53,8 @@ def measure_coverage(
         task: The task.
         split: The split.
         lengths: Longest texts.
-        limit: Rows looked at, at most. Of long texts there are fewer: no more than come
-            to some hundred thousand tokens, so that a run does not wait for them.
+        limit: Rows looked at, at most. Of long texts, and of noise that is drawn, there
+            are fewer, so that a run does not wait for them.
     """
     numbers, pairs = _sample(task, split, limit)
     texts = None if task.draw is not None else task.examples(split, numbers)
@@ -86,6 +89,8 @@ def measure_coverage(
 def _sample(task: Task, split: str, limit: int) -> tuple[list[int], list[Pair]]:
     """Returns the numbers of random rows, in order, and their token ids."""
     count = task.num_examples(split)
+    if task.draw is not None:
+        limit = min(limit, _MOST_DRAWN)
     order = np.random.default_rng(0).permutation(count)[:limit].tolist()
     found: dict[int, Pair] = {}
     tokens = 0
