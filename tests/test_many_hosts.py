@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny import CONFIG, make_tiny
+from warm_process import WarmProcess
 
 from jaxprompt.bundled import resolve
 from jaxprompt.models.weights.save import save
@@ -23,9 +25,9 @@ LIMIT = 300
 
 
 @pytest.fixture
-def started() -> Iterator[list[subprocess.Popen]]:
+def started() -> Iterator[list[WarmProcess]]:
     """Every process that the test starts: none of them outlives it, if it fails."""
-    processes: list[subprocess.Popen] = []
+    processes: list[WarmProcess] = []
     yield processes
     for process in processes:
         process.kill()
@@ -43,28 +45,24 @@ def folder(tmp_path: Path) -> Path:
 
 
 def start(
-    workdir: Path,
-    process: int | None,
-    log: Path,
-    more: tuple[str, ...] = (),
-    devices: int = 1,
-) -> subprocess.Popen:
-    """Starts the run, as Slurm starts one process of two; alone if it is None."""
+    workdir: Path, process: int | None, more: tuple[str, ...] = ()
+) -> WarmProcess:
+    """Starts the run as Slurm starts one process of two; alone, with two devices."""
     flags = [
         *("train", f"--workdir={workdir}"),
-        "--gin_file=gin/runs/prompt_tuning.gin",
-        "--gin_file=gin/recipes/quickstart/mini_sentiment.gin",
+        f"--gin_file={REPOSITORY}/gin/runs/prompt_tuning.gin",
+        f"--gin_file={REPOSITORY}/gin/recipes/quickstart/mini_sentiment.gin",
         f"--gin.MODEL='{workdir.parent / 'model'}'",
         # Two hosts do not cut their batches, which would change the rounding.
         *("--gin.SEEDS=2", "--gin.PROMPT_LENGTH=15", "--gin.Data.cut=False", *more),
         *("--gin.STEPS=24", "--gin.BATCH_SIZE=8", "--gin.CHECKPOINT_EVERY=2"),
         *("--gin.EVALUATE_EVERY=12", "--gin.Evaluation.num_examples=16"),
     ]
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "JAX_NUM_CPU_DEVICES": str(devices),
-    }
+    # XLA reads it when the process begins to compute.
+    devices = (
+        f"--xla_force_host_platform_device_count={1 if process is not None else 2}"
+    )
+    environment = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {devices}"}
     if process is not None:
         flags.append("--distributed")
         environment |= {
@@ -75,17 +73,16 @@ def start(
             "SLURM_PROCID": str(process),
             "SLURM_LOCALID": str(process),
         }
-    with log.open("a") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "jaxprompt", *flags],
-            cwd=REPOSITORY,
-            env=environment,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+    printed = tempfile.mkdtemp(prefix="printed", dir=workdir.parent)
+    return WarmProcess(flags, Path(printed), environment=environment)
 
 
-def wait_for_step(workdir: Path, step: int, processes: list[subprocess.Popen]) -> None:
+def said(folder: Path) -> str:
+    """Returns all that the processes printed."""
+    return "".join(path.read_text() for path in sorted(folder.glob("printed*/*")))
+
+
+def wait_for_step(workdir: Path, step: int, processes: list[WarmProcess]) -> None:
     """Returns once a checkpoint of this step, or of a later one, is whole."""
     until = time.monotonic() + LIMIT
     while time.monotonic() < until:
@@ -103,7 +100,7 @@ def prompts(workdir: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (workdir / "prompts").iterdir()}
 
 
-def wait_for_end(processes: list[subprocess.Popen]) -> list[int]:
+def wait_for_end(processes: list[WarmProcess]) -> list[int]:
     return [process.wait(LIMIT) for process in processes]
 
 
@@ -115,12 +112,12 @@ def wait_for_end(processes: list[subprocess.Popen]) -> list[int]:
 def test_two_processes_are_one_whatever_happens_to_them(
     folder: Path, started, killed: bool
 ):
-    together, log = folder / "together", folder / "log"
+    together = folder / "together"
     # Dropout, which takes most of the compiling, goes with the longer of the two.
     more = ("--gin.DROPOUT=0.1",) if killed else ()
 
-    def both() -> list[subprocess.Popen]:
-        pair = [start(together, process, log, more) for process in (0, 1)]
+    def both() -> list[WarmProcess]:
+        pair = [start(together, process, more) for process in (0, 1)]
         started.extend(pair)
         return pair
 
@@ -128,8 +125,8 @@ def test_two_processes_are_one_whatever_happens_to_them(
     pair = both()
     wait_for_step(together, 4, pair)
     pair[1].send_signal(signal.SIGTERM)
-    assert wait_for_end(pair) == [143, 143], log.read_text()
-    assert log.read_text().count("its state is saved") == 2
+    assert wait_for_end(pair) == [143, 143], said(folder)
+    assert said(folder).count("its state is saved") == 2
 
     if killed:  # SIGKILL leaves the last checkpoint.
         pair = both()
@@ -141,9 +138,9 @@ def test_two_processes_are_one_whatever_happens_to_them(
 
     # Undisturbed, in one process of two devices.
     alone = folder / "alone"
-    started.append(start(alone, None, folder / "other", more, devices=2))
-    assert wait_for_end([started[-1], *both()]) == [0, 0, 0], log.read_text()
-    resumed = log.read_text().count("resuming after step")  # The first host says so.
+    started.append(start(alone, None, more))
+    assert wait_for_end([started[-1], *both()]) == [0, 0, 0], said(folder)
+    resumed = said(folder).count("resuming after step")  # The first host says so.
     assert resumed == 1 + killed
     expected = prompts(alone)
     assert len(expected) == 2
