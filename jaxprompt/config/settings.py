@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jaxprompt.config.tasks import (
     AnyTask,
@@ -16,6 +16,9 @@ from jaxprompt.evaluate.methods import METHODS as EVALUATION_METHODS
 from jaxprompt.evaluate.methods import check_method
 from jaxprompt.models.families import AnyConfig
 
+if TYPE_CHECKING:
+    from jaxprompt.prompts.deep_start import DeepStart
+
 # What needs JAX is imported when settings are checked: first gin's names are.
 
 LOSS = "loss"
@@ -26,6 +29,9 @@ MOST_TOKENS = 2**17
 
 WORDS = "words"
 """The head that has no weights: the model writes the answer."""
+
+MOST_LAYERS = 2**10
+"""Of one site: no model here has more."""
 
 COOCCURRENCE = "cooccurrence"
 """Embeddings that start from the text; see `data.pretraining.cooccurrence`."""
@@ -217,14 +223,24 @@ class PromptStart:
         init: One of `prompts.init.METHODS`.
         low: Lower end of "uniform".
         high: Upper end of "uniform".
-        stddev: Of "normal", and of keys and values.
+        stddev: Of "normal", and of keys and values that are drawn.
         top: Most frequent tokens to sample from.
         words: Of "class_labels"; empty takes the task's label words.
         text: Of "text".
         file: Of "file".
         deep: Site -> keys, and as many values, that each of its layers reads, as
             {"encoder": 20}; sites are "encoder", "decoder" and "cross".
-        deep_layers: Numbers of the layers that read them, from 0; empty for all.
+        deep_layers: Which layers read them: their numbers, from 0, or "first:K" or
+            "last:K"; empty for all.
+        deep_init: "normal" draws them; any other of `prompts.init.METHODS` makes soft
+            tokens by the settings above, and starts from what these become in the
+            model. With `init` "file" they are those of the file.
+        deep_in_front: Whether they take the positions in front of a text, which then
+            begins at P; otherwise they have no position.
+        deep_gated: Whether each head reads them through a gate that starts at 0: the
+            first step starts from the model alone.
+        deep_dropout: Share of their numbers that are zeroed in training, anew for each
+            row of a batch.
         reparametrise: What trains in the prompt's place; one of
             `prompts.reparametrise.REPARAMETRISATIONS`.
     """
@@ -239,7 +255,11 @@ class PromptStart:
     text: str = ""
     file: str = ""
     deep: Mapping[str, int] = field(default_factory=dict)
-    deep_layers: Sequence[int] = ()
+    deep_layers: Sequence[int] | str = ()
+    deep_init: str = "normal"
+    deep_in_front: bool = False
+    deep_gated: bool = False
+    deep_dropout: float = 0.0
     reparametrise: str = "none"
 
     def __post_init__(self) -> None:
@@ -266,10 +286,57 @@ class PromptStart:
                     "or more, or leave the site out"
                 )
             check_tokens(f"PromptStart.deep at {site!r}", length)
+        if isinstance(self.deep_layers, str):
+            from jaxprompt.prompts.deep_start import layers_of
+
+            layers_of(self.deep_layers, MOST_LAYERS)
+        if not 0 <= self.deep_dropout < 1:
+            raise ValueError(
+                f"PromptStart.deep_dropout {self.deep_dropout}: use a rate from 0, for "
+                "none, to below 1"
+            )
         if self.stddev <= 0 and self.deep:
             raise ValueError(f"stddev {self.stddev} of keys and values: use one over 0")
+        self._check_deep_start()
         check_reparametrisation(
             self.reparametrise, rows=self.length, deep=len(self.deep)
+        )
+
+    def _check_deep_start(self) -> None:
+        from jaxprompt.prompts.deep_start import DRAWN
+        from jaxprompt.prompts.init import METHODS
+
+        if self.deep_init not in METHODS:
+            raise ValueError(
+                f"unknown PromptStart.deep_init {self.deep_init!r}: use one of "
+                f"{list(METHODS)}"
+            )
+        if self.deep_init == DRAWN:
+            return
+        if not self.deep_in_front and any(site != "cross" for site in self.deep):
+            raise ValueError(
+                f"PromptStart.deep_init {self.deep_init!r} starts from tokens that "
+                "stand at the positions from 0 on: set PromptStart.deep_in_front = True"
+            )
+        if self.reparametrise == "mlp":
+            raise ValueError(
+                f"PromptStart.deep_init {self.deep_init!r} with reparametrisation "
+                f"'mlp', whose network starts at random: use {DRAWN!r}, or another "
+                "reparametrisation"
+            )
+
+    @property
+    def deep_start(self) -> "DeepStart":
+        """How its keys and values start."""
+        from jaxprompt.prompts.deep_start import DeepStart
+
+        return DeepStart(
+            lengths=self.deep,
+            layers=self.deep_layers,
+            stddev=self.stddev,
+            in_front=self.deep_in_front,
+            gated=self.deep_gated,
+            dropout=self.deep_dropout,
         )
 
     @property

@@ -1,11 +1,12 @@
 """What a frozen model must offer: to read; and what it may: to write, to fill masks."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from jaxtyping import Array, Float, Int, Key
 
-from jaxprompt.models.config import Config
-from jaxprompt.models.prefix import Prefixes
+from jaxprompt.models.config import Config, SiteName
+from jaxprompt.models.prefix import KeysValues, Prefixes
 from jaxprompt.models.quantise import Table
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
@@ -94,6 +95,12 @@ class Backbone(Protocol):
 
     def table(self, params: Params) -> Table:
         """Returns the frozen embedding table; `quantise.look_up` reads its rows."""
+        ...
+
+    def keys_values(
+        self, params: Params, rows: Float[Array, "M P D"]
+    ) -> Mapping[SiteName, KeysValues]:
+        """Returns what each site keeps of soft tokens that nothing stands behind."""
         ...
 
     def states(

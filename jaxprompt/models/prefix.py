@@ -2,13 +2,27 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
-from jaxtyping import Array, Bool, Float, Int
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.layers.attention import Part
+from jaxprompt.models.layers.dropout import drop, split_key
+
+KeysValues: TypeAlias = tuple[Float[Array, "N M P G K"], Float[Array, "N M P G K"]]
+"""Keys and values of P tokens of M members in each layer of a site."""
+
+
+class PrefixLayer(NamedTuple):
+    """What one layer has of a prefix, or all layers N in front of it; see `Prefix`."""
+
+    keys: Float[Array, "*N M P G K"]
+    values: Float[Array, "*N M P G K"]
+    used: Bool[Array, "*N"] | None
+    gate: Float[Array, "*N M H"] | None
 
 
 @jax.tree_util.register_dataclass
@@ -23,8 +37,11 @@ class Prefix:
         keys: Keys of the soft tokens.
         values: Values of the soft tokens.
         rows: Member that each row of the batch attends to, from 0 to M - 1.
-        layers: Layers that attend to them; None for all. A layer that does not computes
-            what it computes without a prefix, bit for bit.
+        layers: For each layer, whether it attends to them; None where all do. A layer
+            that does not computes what it computes without a prefix, bit for bit.
+        gate: What each head multiplies what it reads of them by is the tanh of this,
+            and it reads them by a softmax of their own; None where one softmax is over
+            them and all else. At 0 the model computes what it computes without them.
         in_front: Whether they stand in front of each text, as a folded prompt does:
             they take the positions from 0 on, and the text those from P on. Otherwise
             they have no position. In cross-attention nothing has one.
@@ -33,7 +50,10 @@ class Prefix:
     keys: Float[Array, "N M P G K"]
     values: Float[Array, "N M P G K"]
     rows: Int[Array, " B"]
-    layers: Bool[Array, " N"] | None = None
+    gate: Float[Array, "N M H"] | None = None
+    layers: tuple[bool, ...] | None = dataclasses.field(
+        default=None, metadata={"static": True}
+    )
     in_front: bool = dataclasses.field(default=True, metadata={"static": True})
 
     @property
@@ -55,32 +75,77 @@ class Prefix:
         """Gathers rows of the batch; the keys and values themselves stay."""
         return dataclasses.replace(self, rows=self.rows[rows])
 
-    def by_layer(self, dtype: str) -> tuple[Array, Array, Array | None]:
+    def by_layer(self, dtype: str) -> PrefixLayer:
         """Returns what differs between layers, for a loop over them."""
-        return self.keys.astype(dtype), self.values.astype(dtype), self.layers
+        used = None if self.layers is None else jnp.array(self.layers)
+        return PrefixLayer(
+            self.keys.astype(dtype), self.values.astype(dtype), used, self.gate
+        )
 
     def part(
         self,
-        layer: tuple[Array, Array, Array | None],
+        layer: PrefixLayer,
         *,
         bias: Float[Array, "*B H T P"] | None = None,
         mask: Float[Array, "B T P"] | None = None,
     ) -> Part:
-        """Makes the part of one layer; the keys of a single member are not copied.
+        """Makes the part of one layer.
 
         Args:
             layer: The layer's share of `by_layer`.
             bias: Added to the scores.
             mask: Added to the scores of all heads; None where all P are attended to.
         """
-        keys, values, used = layer
-        if self.members == 1:
-            return Part(keys[0], values[0], mask, bias, used)
-        return Part(keys[self.rows], values[self.rows], mask, bias, used)
+        # The keys of a single member are not copied.
+        rows = 0 if self.members == 1 else self.rows
+        gate = None if layer.gate is None else layer.gate[rows]
+        keys, values = layer.keys[rows], layer.values[rows]
+        return Part(keys, values, mask, bias, layer.used, gate)
 
 
 Prefixes: TypeAlias = Mapping[SiteName, Prefix]
 """The prefixes that a model reads, at most one at each site."""
+
+
+def dropped(
+    prefixes: Prefixes, rates: Mapping[SiteName, float], key: Key[Array, "*M"]
+) -> Prefixes:
+    """Zeroes some of the keys and values, others for each row of the batch.
+
+    Args:
+        prefixes: Any.
+        rates: Share that is zeroed at each site; 0 for none.
+        key: One key, or M of them for M equal groups of rows.
+
+    Returns:
+        Prefixes in which each row has a member of its own, where any is zeroed.
+
+    Source: THUDM/P-tuning-v2, model/sequence_classification.py (get_prompt).
+    """
+    fold_in = (
+        jax.vmap(jax.random.fold_in, (0, None)) if key.ndim else jax.random.fold_in
+    )
+    # The backbone splits this key for its own dropout.
+    keys = split_key(fold_in(key, 1), 2 * len(prefixes))
+    found: dict[SiteName, Prefix] = {}
+    for place, (site, prefix) in enumerate(sorted(prefixes.items())):
+        if not rates[site]:
+            found[site] = prefix
+            continue
+        parts = [
+            drop(part[:, prefix.rows].swapaxes(0, 1), rates[site], own, shared=False)
+            for part, own in zip(
+                (prefix.keys, prefix.values), keys[2 * place :], strict=False
+            )
+        ]
+        found[site] = dataclasses.replace(
+            prefix,
+            keys=parts[0].swapaxes(0, 1),
+            values=parts[1].swapaxes(0, 1),
+            rows=jnp.arange(len(prefix.rows), dtype=prefix.rows.dtype),
+            gate=None if prefix.gate is None else prefix.gate[:, prefix.rows],
+        )
+    return found
 
 
 def check_prefixes(

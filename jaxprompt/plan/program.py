@@ -15,7 +15,7 @@ from jaxprompt.models.config import Config
 from jaxprompt.models.families import PUBLISHED, make_backbone
 from jaxprompt.models.load import find_checkpoint, is_here
 from jaxprompt.models.quantise import quantise
-from jaxprompt.prompts.init import init_deep
+from jaxprompt.prompts.deep_start import init_deep
 from jaxprompt.prompts.join import row_ids, unfolded
 from jaxprompt.prompts.prompt import empty_prompt, make_prompt
 from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
@@ -182,9 +182,8 @@ def _shapes_of_prompt(run: Run, backbone: Backbone, step: str) -> Trained:
 
     def one(key: jax.Array) -> Trained:
         start = run.prompt
-        deep = init_deep(
-            key, backbone.config.sites, start.deep, layers=start.deep_layers
-        )
+        config = backbone.config
+        deep = init_deep(key, config.sites, config.heads, start.deep_start)
         prompt = make_prompt(jnp.zeros((start.length, backbone.width)), deep)
         trained = REPARAMETRISATIONS[start.reparametrise](key, prompt)
         return trained if step == "train" else trained.expand()

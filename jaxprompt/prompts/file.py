@@ -31,7 +31,12 @@ _PROMPT, _START, _HEAD = "prompt", "start", "head"
 _FIRST_NAMES: Mapping[str, str] = {_PROMPT: f"{_PROMPT}/rows", _START: f"{_START}/rows"}
 """Name of a tensor in version 1 -> its name since."""
 
-_AXES = {"rows": "[P, D]", "keys": "[N, P, G, K]", "values": "[N, P, G, K]"}
+_AXES = {
+    "rows": "[P, D]",
+    "keys": "[N, P, G, K]",
+    "values": "[N, P, G, K]",
+    "gate": "[N, H]",
+}
 """What a tensor's name ends in -> its axes. In a file no member has an axis M."""
 
 _HEAD_AXES = {"weight": "[D, C]", "bias": "[C]"}
@@ -180,6 +185,8 @@ def _sites(prompt: Prompt) -> dict[str, dict[str, Any]]:
             "kv_heads": kv_heads,
             "head_width": head_width,
             "used": [layer for layer, is_used in enumerate(used) if is_used],
+            "in_front": deep.in_front,
+            "gated": deep.gate is not None,
         }
     return found
 
@@ -311,20 +318,29 @@ def _prompt_of(
             f"{path}: the {what} is {list(rows.shape)}, but its header says "
             f"{[said.length, said.width]}: the file is damaged"
         )
+    # Earlier files say nothing of these, and had neither.
+    sites_said = {
+        site: {"in_front": False, "gated": False, **told}
+        for site, told in said.sites.items()
+    }
     sites: dict[SiteName, Deep] = {}
     try:
         for site in ("encoder", "decoder", "cross"):
-            if site in said.sites:
+            if site in sites_said:
                 keys, values = (
                     own.pop(f"deep/{site}/{part}") for part in ("keys", "values")
                 )
-                used = said.sites[site]["used"]
+                used = sites_said[site]["used"]
                 layers = [layer in used for layer in range(len(keys))]
-                sites[site] = make_deep(keys, values, layers)
+                gate = own.pop(f"deep/{site}/gate", None)
+                in_front = sites_said[site]["in_front"] is True
+                sites[site] = make_deep(
+                    keys, values, layers, gate=gate, in_front=in_front
+                )
     except (KeyError, TypeError, ValueError) as error:
         raise _other_sites(path, what) from error
     prompt = make_prompt(rows, sites)
-    if own or _sites(prompt) != said.sites:
+    if own or _sites(prompt) != sites_said:
         raise _other_sites(path, what)
     return prompt
 

@@ -1,11 +1,16 @@
-"""Keys and values of one site as a vector a token: for networks and for files."""
+"""Soft tokens, keys and values as one vector a token: for networks and for files."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxprompt.prompts.prompt import Deep
+from jaxprompt.models.config import SiteName
+from jaxprompt.prompts.prompt import Deep, Prompt
+
+ROWS = "rows"
+"""The name of a prompt's soft tokens beside those of its sites."""
 
 
 def flatten(deep: Deep) -> Float[Array, "M P F"]:
@@ -28,7 +33,7 @@ def unflatten(deep: Deep, flat: Float[Array, "M P F"]) -> Deep:
 
     Args:
         deep: Says the layers, heads and width, and all that is not keys and values; it
-            may be of any length, as one of `emptied` is.
+            may be of any length.
         flat: What its keys and values shall be.
     """
     layers, _, groups, width = deep.keys.shape[1:]
@@ -37,8 +42,28 @@ def unflatten(deep: Deep, flat: Float[Array, "M P F"]) -> Deep:
     return dataclasses.replace(deep, keys=keys, values=values)
 
 
-def emptied(deep: Deep) -> Deep:
-    """Returns what is left of a site without its keys and values: those of P = 0."""
-    return dataclasses.replace(
-        deep, keys=deep.keys[:, :, :0], values=deep.values[:, :, :0]
-    )
+def take_apart(prompt: Prompt) -> tuple[dict[str, Float[Array, "M P F"]], Prompt]:
+    """Splits a prompt into flat parts and the rest.
+
+    Returns:
+        The soft tokens, named "rows", and what each site has, `flatten`ed; and the
+        prompt without them, all of it of P = 0 tokens.
+    """
+    parts = {ROWS: prompt.rows}
+    parts |= {site: flatten(deep) for site, deep in prompt.deep.items()}
+    rest: dict[SiteName, Deep] = {
+        site: dataclasses.replace(
+            deep, keys=deep.keys[:, :, :0], values=deep.values[:, :, :0]
+        )
+        for site, deep in prompt.deep.items()
+    }
+    return parts, Prompt(prompt.rows[:, :0], rest)
+
+
+def put_together(rest: Prompt, parts: Mapping[str, Float[Array, "M P F"]]) -> Prompt:
+    """Makes the inverse of `take_apart`; a part that is not given stays as it is."""
+    deep: dict[SiteName, Deep] = {
+        site: unflatten(own, parts[site]) if site in parts else own
+        for site, own in rest.deep.items()
+    }
+    return Prompt(parts.get(ROWS, rest.rows), deep)

@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt
+from jaxprompt.prompts.prompt import Prompt, make_prompt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,63 +177,6 @@ METHODS: dict[str, Initialiser] = {
     "file": _file,
 }
 """Name -> initialiser. A program may add its own: see docs/extending.md."""
-
-
-def init_deep(
-    key: jax.Array,
-    sites: Mapping[SiteName, Site],
-    lengths: Mapping[str, int],
-    *,
-    layers: Sequence[int] = (),
-    stddev: float = 0.5,
-) -> dict[SiteName, Deep]:
-    """Draws the keys and values that the training of one prompt starts from.
-
-    Args:
-        key: Typed PRNG key; consumed. What is drawn for a site is the same whatever
-            other sites there are.
-        sites: Of the model's config.
-        lengths: Site -> keys P, and as many values, in each of its layers.
-        layers: Numbers of the layers that attend to them, from 0; empty for all.
-        stddev: Standard deviation of the draw, around 0.
-
-    Raises:
-        ValueError: As `check_deep`.
-    """
-    check_deep(sites, lengths, layers)
-    made: dict[SiteName, Deep] = {}
-    for number, (site, sizes) in enumerate(sites.items()):
-        if site in lengths:
-            shape = (2, sizes.layers, lengths[site], sizes.kv_heads, sizes.head_width)
-            drawn = jax.random.normal(jax.random.fold_in(key, number), shape)
-            used = [not layers or layer in layers for layer in range(sizes.layers)]
-            keys, values = stddev * drawn
-            made[site] = make_deep(keys, values, used)
-    return made
-
-
-def check_deep(
-    sites: Mapping[SiteName, Site], lengths: Mapping[str, int], layers: Sequence[int]
-) -> None:
-    """Refuses keys and values that a model has no place for; see `init_deep`.
-
-    Raises:
-        ValueError: If there is no such site, or no such layer at one of them.
-    """
-    known: Mapping[str, Site] = {**sites}
-    for site in lengths:
-        if site not in known:
-            raise ValueError(
-                f"keys and values at {site!r}, where this model reads none: use "
-                f"{' or '.join(known)}"
-            )
-        count = known[site].layers
-        beyond = [layer for layer in layers if not 0 <= layer < count]
-        if beyond:
-            raise ValueError(
-                f"keys and values in layer {beyond[0]} at {site!r}, which has layers 0 "
-                f"to {count - 1}"
-            )
 
 
 def _take(table: Table, ids: Sequence[int] | jax.Array) -> jax.Array:

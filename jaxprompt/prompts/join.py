@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone, writer_of
-from jaxprompt.models.config import SiteName
-from jaxprompt.models.prefix import Prefix, Prefixes
+from jaxprompt.models.prefix import Prefix, Prefixes, dropped
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts import soft_ids
@@ -94,13 +93,20 @@ def prompted_embed(
     return embed(backbone.table(params["model"]), in_rows, ids, members)
 
 
-def prefixes(backbone: Backbone, params: Params, batch: Batch) -> Prefixes:
+def prefixes(
+    backbone: Backbone,
+    params: Params,
+    batch: Batch,
+    *,
+    dropout_key: jax.Array | None = None,
+) -> Prefixes:
     """Makes what a batch's rows attend to besides their tokens, once for all of them.
 
     Args:
         backbone: The frozen model's functions.
         params: The joined tree; see `shapes.Params`.
         batch: Rows, each of the member that it names.
+        dropout_key: As of `prompted_logits`; for prompts whose own numbers are dropped.
 
     Returns:
         The prompt's keys and values at each site; and where the backbone folds prompts,
@@ -110,9 +116,12 @@ def prefixes(backbone: Backbone, params: Params, batch: Batch) -> Prefixes:
         ValueError: If a prompt has both at one site.
     """
     prompt = params["prompt"]
-    made: dict[SiteName, Prefix] = {
+    made: Prefixes = {
         site: _prefix(deep, batch.members) for site, deep in prompt.deep.items()
     }
+    if dropout_key is not None:
+        rates = {site: deep.dropout for site, deep in prompt.deep.items()}
+        made = dropped(made, rates, dropout_key)
     if not backbone.folds or prompt.length < 2:
         return made
     if "decoder" in made:
@@ -130,8 +139,9 @@ def _prefix(deep: Deep, members: Int[Array, " B"]) -> Prefix:
         deep.keys.swapaxes(0, 1),
         deep.values.swapaxes(0, 1),
         members,
-        layers=None if deep.layers is None else jnp.array(deep.layers),
-        in_front=False,
+        gate=None if deep.gate is None else deep.gate.swapaxes(0, 1),
+        layers=deep.layers,
+        in_front=deep.in_front,
     )
 
 
@@ -191,7 +201,7 @@ def prompted_states(
     return backbone.states(
         params["model"],
         _source(backbone, params, batch),
-        prefix=prefixes(backbone, params, batch),
+        prefix=prefixes(backbone, params, batch, dropout_key=dropout_key),
         dropout_key=dropout_key,
     )
 
@@ -220,7 +230,7 @@ def prompted_logits(
         params["model"],
         _source(backbone, params, batch),
         Tokens(target, batch.target_segments),
-        prefix=prefixes(backbone, params, batch),
+        prefix=prefixes(backbone, params, batch, dropout_key=dropout_key),
         dropout_key=dropout_key,
     )
 

@@ -17,21 +17,30 @@ from jaxprompt.models.config import SiteName
 class Deep:
     """Keys and values that the attention of one site reads in each of its layers.
 
-    They are of no token: they have no position, and every token of a row may attend to
-    all P of its member. Made by `make_deep`, which checks its arguments.
+    Every token of a row may attend to all P of its member. Made by `make_deep`, which
+    checks its arguments.
 
     Attributes:
         keys: Keys, float32.
         values: Values, float32.
         layers: For each layer, whether it attends to them; None where all do. A layer
             that does not computes what it computes without a prompt, bit for bit.
+        gate: What each of H heads reads of them counts tanh(gate) times, by a softmax
+            of their own; None where one softmax is over them and all else.
+        in_front: Whether they stand in front of each text, at the positions from 0 on,
+            so that a text's begin at P; otherwise they are of no position.
+        dropout: Share of their numbers that are zeroed in training, for each row by
+            itself. No file holds it.
     """
 
     keys: Float[Array, "M N P G K"]
     values: Float[Array, "M N P G K"]
+    gate: Float[Array, "M N H"] | None = None
     layers: tuple[bool, ...] | None = dataclasses.field(
         default=None, metadata={"static": True}
     )
+    in_front: bool = dataclasses.field(default=False, metadata={"static": True})
+    dropout: float = dataclasses.field(default=0.0, metadata={"static": True})
 
     @property
     def length(self) -> int:
@@ -88,7 +97,8 @@ class Prompt:
         """What a member consists of, in words."""
         parts = [f"{self.length} soft tokens"] if self.length or not self.deep else []
         parts += [
-            f"{deep.length} keys and values in each of {deep.depth} layers at {site}"
+            f"{deep.length} {'gated ' if deep.gate is not None else ''}keys and values "
+            f"in each of {deep.depth} layers at {site}"
             for site, deep in sorted(self.deep.items())
         ]
         return " and ".join(parts)
@@ -151,6 +161,10 @@ def make_deep(
     keys: Float[Array, "N P G K"],
     values: Float[Array, "N P G K"],
     layers: Sequence[bool] | None = None,
+    *,
+    gate: Float[Array, "N H"] | None = None,
+    in_front: bool = False,
+    dropout: float = 0.0,
 ) -> Deep:
     """Makes the keys and values of one site and one prompt, as float32.
 
@@ -158,10 +172,13 @@ def make_deep(
         keys: For each of the site's N layers; P is 1 or more.
         values: Of the same shape.
         layers: For each layer, whether it attends to them; None for all.
+        gate: Of each layer's heads H; None for none.
+        in_front: Whether they take the positions in front of a text.
+        dropout: Share of their numbers that are zeroed in training.
 
     Raises:
         ValueError: If the shapes differ, lack an axis or hold nothing, or if `layers`
-            are not N.
+            or gates are not those of N layers.
     """
     if keys.shape != values.shape or keys.ndim != 4 or not keys.size:
         raise ValueError(
@@ -170,10 +187,17 @@ def make_deep(
         )
     if layers is not None and len(layers) != len(keys):
         raise ValueError(f"a mask of {len(layers)} layers for {len(keys)} layers")
+    if gate is not None and (gate.ndim != 2 or len(gate) != len(keys)):
+        raise ValueError(
+            f"gates of shape {gate.shape} for {len(keys)} layers: they must be [N, H]"
+        )
     return Deep(
         jnp.asarray(keys, jnp.float32)[None],
         jnp.asarray(values, jnp.float32)[None],
+        None if gate is None else jnp.asarray(gate, jnp.float32)[None],
         None if layers is None or all(layers) else tuple(map(bool, layers)),
+        in_front,
+        dropout,
     )
 
 
@@ -205,7 +229,8 @@ def stack(prompts: Sequence[Prompt]) -> Prompt:
     if len({_deep_shapes(prompt) for prompt in prompts}) != 1:
         raise ValueError(
             f"prompts of {' and others of '.join(told)} make no bank: use prompts with "
-            "keys and values of one shape, at the same sites and in the same layers"
+            "keys and values of one shape, at the same sites, in the same layers and "
+            "positions, all with gates or none"
         )
     return _joined(prompts)
 
@@ -216,7 +241,7 @@ def _joined(prompts: Sequence[Prompt]) -> Prompt:
 
 def _deep_shapes(prompt: Prompt) -> tuple[Any, ...]:
     return tuple(
-        (site, deep.keys.shape[1:], deep.layers)
+        (site, deep.keys.shape[1:], deep.layers, deep.gate is None, deep.in_front)
         for site, deep in sorted(prompt.deep.items())
     )
 

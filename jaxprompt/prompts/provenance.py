@@ -45,8 +45,9 @@ class Provenance:
         length: Soft tokens P; 0 for none.
         width: Model width D.
         sites: Of each site with keys and values, their "layers" N, "length" P,
-            "kv_heads" G and "head_width" K, and "used": the numbers of the layers that
-            attend to them, from 0.
+            "kv_heads" G and "head_width" K, "used": the numbers of the layers that
+            attend to them, from 0, and whether they are "in_front" and "gated"; see
+            `prompts.prompt.Deep`.
         head: What turns the model's states into answers; "words" is the model itself.
         answering: What answers need besides the model and the prompt: the task's
             template, label words and metrics, the lengths and the method; see

@@ -10,7 +10,9 @@ import pytest
 from gpt2_models import TINY, draw_params, rows_of
 
 from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families import PUBLISHED
+from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.layers.masks import segment_mask
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.t5.block import Block
@@ -143,6 +145,39 @@ def test_keys_of_first_sources_are_those_tokens_in_front(example, encoded):
     assert found.prefix == {}
 
 
+def test_what_an_encoder_keeps_of_tokens_alone_is_what_its_layers_attend_to(example):
+    alone = dataclasses.replace(
+        example, input_segments=jnp.ones_like(example.input_segments)
+    )
+    expected = keys_of_first_sources(alone, example.x.shape[1])
+    keys, values = example.backbone.keys_values(example.params, example.x)["encoder"]
+    np.testing.assert_allclose(keys, expected.keys, atol=1e-5)
+    np.testing.assert_allclose(values, expected.values, atol=1e-5)
+
+
+def test_to_see_every_token_twice_is_to_see_it_once():
+    """Where its keys and values have the same place; in all layers of an encoder."""
+    sizes = {"width": 32, "heads": 4, "ffn_width": 40, "layers": 3, "positions": 20}
+    encoder = Encoder(BertConfig(vocab_size=30, **sizes))
+    draw = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(draw.normal(0.0, 0.3, leaf.shape), jnp.float32),
+        jax.eval_shape(encoder.init, jax.random.key(0)),
+    )
+    x = jnp.asarray(draw.normal(size=(2, 5, 32)), jnp.float32)
+    ones = jnp.ones((2, 5), jnp.int32)
+    kept = jax.jit(encoder.keys_values)(params, x)["encoder"]
+    states = jax.jit(encoder.states)
+
+    def read(which):
+        prefix = {"encoder": Prefix(*kept, which, in_front=False)}
+        return states(params, Tokens(x, ones), prefix=prefix)
+
+    expected = states(params, Tokens(x, ones))
+    np.testing.assert_allclose(read(EACH_ROWS_OWN), expected, atol=1e-5)
+    assert np.abs(read(EACH_ROWS_OWN[::-1]) - expected).max() > 0.01
+
+
 @pytest.mark.parametrize("in_front", [True, False])
 def test_masked_in_every_layer_they_change_no_bit(example, in_front):
     backbone, rows = example.backbone, rows_of_t5(example)
@@ -150,7 +185,7 @@ def test_masked_in_every_layer_they_change_no_bit(example, in_front):
     def prefix(*used):
         return {
             site: draw_prefix(
-                backbone.config, site, seed, layers=jnp.array(used), in_front=in_front
+                backbone.config, site, seed, layers=used, in_front=in_front
             )
             for seed, site in enumerate(backbone.config.sites)
         }
@@ -166,7 +201,7 @@ def test_masked_in_every_layer_they_change_no_bit(example, in_front):
 def test_masked_in_every_layer_of_a_decoder_they_change_no_bit():
     params, backbone = draw_params(), Decoder(TINY)
     rows = rows_of(params, [[[5, 7]]] * 2, [[[3, 9]], [[4, 9]]], (2, 2)).tokens
-    off = jnp.zeros(TINY.layers, bool)
+    off = (False,) * TINY.layers
     prefix = {"decoder": draw_prefix(TINY, "decoder", 0, layers=off, in_front=False)}
     masked = logits_of(backbone, params, rows, prefix)
     expected = logits_of(backbone, params, rows, None)

@@ -141,7 +141,7 @@ def test_a_folded_prompt_leaves_a_window_and_a_deep_one_does_not(in_front):
 def test_masked_in_every_layer_it_changes_no_bit(model):
     backbone, params = model
     keys = draw(backbone.config.layers, 2, FRONT, 2, 8)
-    off = jnp.zeros(backbone.config.layers, bool)
+    off = (False,) * backbone.config.layers
     prefix = Prefix(keys, keys, MEMBERS, layers=off, in_front=False)
     masked = score(backbone, params, WORDS, ones(2, TEXT), prefix)
     expected = score(backbone, params, WORDS, ones(2, TEXT))

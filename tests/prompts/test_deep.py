@@ -13,7 +13,14 @@ from jaxprompt.evaluate.decode import greedy
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.tokens import Tokens
-from jaxprompt.prompts.join import embed, prompted_encode, prompted_logits, unfolded
+from jaxprompt.prompts.deep_start import DeepStart, init_deep, layers_of
+from jaxprompt.prompts.join import (
+    embed,
+    prefixes,
+    prompted_encode,
+    prompted_logits,
+    unfolded,
+)
 from jaxprompt.prompts.prompt import (
     Prompt,
     empty_prompt,
@@ -64,15 +71,16 @@ def two_rows():
     return dataclasses.replace(batch, members=np.arange(2, dtype=np.int32))
 
 
-def draw_deep(config, site, seed, length=4, layers=None):
+def draw_deep(config, site, seed, length=4, layers=None, **options):
     shape = (*config.sites[site][:1], length, *config.sites[site][1:])
     draw = np.random.default_rng(seed)
-    return make_deep(draw.normal(size=shape), draw.normal(size=shape), layers)
+    keys, values = draw.normal(size=(2, *shape))
+    return make_deep(keys, values, layers, **options)
 
 
-def at_every_site(config, layers=None, seed=0, width=WIDTH):
+def at_every_site(config, layers=None, seed=0, width=WIDTH, **options):
     deep = {
-        site: draw_deep(config, site, [seed, place], layers=layers)
+        site: draw_deep(config, site, [seed, place], layers=layers, **options)
         for place, site in enumerate(config.sites)
     }
     return make_prompt(jnp.zeros((0, width)), deep)
@@ -83,10 +91,10 @@ def test_those_of_a_source_are_the_source_beside_the_rows_own(t5):
     alone = t5.join(empty_prompt(WIDTH))
     table, member = backbone.table(t5.model), jnp.zeros(1, jnp.int32)
     ones = jnp.ones((1, 3), jnp.int32)
-    front = embed(table, alone["prompt"], words, member)
-    front = backbone.encode(t5.model, Tokens(front, ones))
-    cache = backbone.start_cache(t5.model, front, 1)
-    deep = make_deep(cache.cross_keys[:, 0], cache.cross_values[:, 0])
+    in_words = embed(table, alone["prompt"], words, member)
+    front = backbone.encode(t5.model, Tokens(in_words, ones))
+    keys, values = backbone.keys_values(t5.model, in_words)["cross"]
+    deep = make_deep(keys[:, 0], values[:, 0])
     bank = stack([make_prompt(NOTHING, {"cross": deep})] * 2)
     found = logits_of(backbone, t5.join(bank), batch)
 
@@ -185,6 +193,124 @@ def test_masked_in_every_layer_they_are_no_prompt_bit_for_bit(t5):
     assert min(np.abs(last - nothing).max(), np.abs(last - every).max()) > 0.1
 
 
+def test_gates_at_zero_are_no_prompt_bit_for_bit_and_learn(t5):
+    batch = dataclasses.replace(two_rows(), members=np.zeros(2, np.int32))
+    config = t5.backbone.config
+    gate = jnp.zeros((2, config.heads))
+    closed = at_every_site(config, gate=gate)
+    found = logits_of(t5.backbone, t5.join(closed), batch)
+    nothing = logits_of(t5.backbone, t5.join(empty_prompt(WIDTH)), batch)
+    np.testing.assert_array_equal(found, nothing)
+
+    def total(prompt):
+        logits = prompted_logits(t5.backbone, t5.join(prompt), batch)
+        return jnp.sum(logits[..., 3])
+
+    slopes = jax.jit(jax.grad(total))(closed)
+    for site in config.sites:
+        assert np.abs(slopes.deep[site].gate).min(axis=(0, 2)).max() > 1e-6
+        np.testing.assert_array_equal(slopes.deep[site].keys, 0.0)
+    opened = jax.tree.map(lambda leaf: leaf + 0.5, closed)
+    found = logits_of(t5.backbone, t5.join(opened), batch)
+    assert np.abs(found - nothing).max() > 0.1
+
+
+def test_what_is_dropped_is_each_rows_own_and_a_members_the_same_as_alone(t5):
+    start = at_every_site(t5.backbone.config, dropout=0.5)
+    batch, keys = two_rows(), jax.random.split(jax.random.key(3), 2)
+
+    def dropped(prompt, batch, key):
+        return prefixes(t5.backbone, t5.join(prompt), batch, dropout_key=key)
+
+    bank = dropped(stack([start] * 2), batch, keys)["cross"]
+    alone = jax.tree.map(lambda leaf: leaf[1:], batch)
+    alone = dropped(
+        start, dataclasses.replace(alone, members=np.zeros(1, np.int32)), keys[1]
+    )["cross"]
+    first, second = bank.keys[:, bank.rows[0]], bank.keys[:, bank.rows[1]]
+    np.testing.assert_array_equal(second, alone.keys[:, 0])
+    assert (first != second).any()
+    kept = first != 0
+    assert 0.3 < kept.mean() < 0.7
+    np.testing.assert_allclose(
+        first[kept], 2 * start.deep["cross"].keys[0][kept], rtol=1e-6
+    )
+    params = t5.join(start)
+    batch = dataclasses.replace(batch, members=np.zeros(2, np.int32))
+    plain = t5.join(at_every_site(t5.backbone.config))
+    found = logits_of(t5.backbone, params, batch)
+    np.testing.assert_array_equal(found, logits_of(t5.backbone, plain, batch))
+    found = logits_of(t5.backbone, params, batch, dropout_key=keys)
+    assert np.abs(found - logits_of(t5.backbone, plain, batch)).max() > 0.1
+
+
+def test_the_text_at_its_own_positions_is_the_text_in_front(gpt2):
+    """With learned positions: what stands behind it is moved by as many."""
+    draw = np.random.default_rng(1)
+    places = draw.normal(size=gpt2["positions"].shape).astype(np.float32)
+    model = {**gpt2, "positions": jnp.asarray(places)}
+    words, text = np.array([[17, 4, 40]]), np.array([[8, 9, 10]])
+
+    def batch_of(source):
+        ones = np.ones((1, 1), np.int32)
+        return dataclasses.replace(
+            one_each(draw_examples(3, 1, length=0)),
+            inputs=source,
+            input_segments=np.ones_like(source),
+            target_inputs=text[:, 2:],
+            target_segments=ones,
+        )
+
+    def read(length):
+        return GPT2.keys_values(model, GPT2.table(model)[words[:, :length]])
+
+    start = DeepStart(lengths={"decoder": 3}, in_front=True)
+    deep = init_deep(jax.random.key(0), GPT2.config.sites, 4, start, read)
+    params = {"model": model, "prompt": make_prompt(jnp.zeros((0, 32)), deep)}
+    found = logits_of(GPT2, params, batch_of(text[:, :2]))
+    whole = np.concatenate([words, text[:, :2]], axis=1)
+    expected = logits_of(GPT2, {**params, "prompt": empty_prompt(32)}, batch_of(whole))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    moved = dataclasses.replace(deep["decoder"], in_front=False)
+    params["prompt"] = make_prompt(jnp.zeros((0, 32)), {"decoder": moved})
+    found = logits_of(GPT2, params, batch_of(text[:, :2]))
+    assert np.abs(found - expected).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("layers", "used"),
+    [((), "1111"), ("last:1", "0001"), ("first:3", "1110"), ([0, 2], "1010")],
+)
+def test_layers_are_named_by_their_end_or_their_numbers(layers, used):
+    assert layers_of(layers, 4) == [digit == "1" for digit in used]
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ("last:5", "'last:5' of a site that has 4"),
+        ("last", "'last': use 'first:K' or 'last:K' of 1 or more"),
+        ("first:0", "'first:0': use"),
+    ],
+)
+def test_other_names_of_layers_are_refused(layers, said):
+    with pytest.raises(ValueError, match=said):
+        layers_of(layers, 4)
+
+
+def test_no_text_starts_what_a_decoder_behind_a_source_reads(t5):
+    start = DeepStart(lengths={"decoder": 2}, in_front=True)
+    rows = jnp.ones((1, 2, WIDTH))
+    with pytest.raises(ValueError, match="at encoder and cross, but none at 'decoder'"):
+        init_deep(
+            jax.random.key(0),
+            t5.backbone.config.sites,
+            8,
+            start,
+            lambda length: t5.backbone.keys_values(t5.model, rows),
+        )
+
+
 def test_greedy_decoding_follows_the_forward_pass(t5):
     batch = dataclasses.replace(two_rows(), members=np.zeros(2, np.int32))
     params = t5.join(at_every_site(t5.backbone.config))
@@ -258,6 +384,13 @@ def test_prompts_of_other_keys_and_values_make_no_bank(t5):
         stack([some, masked])
     with pytest.raises(ValueError, match=r"\(2, 4, 8, 4\) and values of shape \(2, 3"):
         make_deep(jnp.ones((2, 4, 8, 4)), jnp.ones((2, 3, 8, 4)))
+    with pytest.raises(ValueError, match=r"gates of shape \(3, 8\) for 2 layers"):
+        draw_deep(config, "cross", 0, gate=jnp.zeros((3, 8)))
+    moved = make_prompt(
+        NOTHING, {"cross": draw_deep(config, "cross", 0, in_front=True)}
+    )
+    with pytest.raises(ValueError, match=r"in the same layers and positions"):
+        stack([some, moved])
     with pytest.raises(ValueError, match="a mask of 1 layers for 2 layers"):
         draw_deep(config, "cross", 0, layers=[True])
 

@@ -237,7 +237,9 @@ def test_a_file_of_version_1_is_read(tiny):
 
 def draw_deep(seed, length=4, used=(True, False)):
     keys, values = np.random.default_rng(seed).normal(size=(2, 2, length, 8, 2))
-    return {"cross": make_deep(keys, values, used), "decoder": make_deep(values, keys)}
+    gate = np.random.default_rng(seed).normal(size=(2, 8))
+    gated = make_deep(values, keys, gate=gate, in_front=True)
+    return {"cross": make_deep(keys, values, used), "decoder": gated}
 
 
 @pytest.mark.parametrize("rows", [0, 3])
@@ -261,7 +263,10 @@ def test_keys_and_values_come_back_with_their_layers(tiny, path, rows):
         "kv_heads": 8,
         "head_width": 2,
         "used": [0],
+        "in_front": False,
+        "gated": False,
     }
+    assert provenance.sites["decoder"]["in_front"]
     assert safetensors.numpy.load_file(path)["prompt/deep/cross/keys"].shape[0] == 2
 
 

@@ -221,6 +221,17 @@ def test_keys_and_values_without_a_place_in_the_model_are_refused(settings, said
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
+        (
+            {"deep": {"decoder": 2}, "deep_init": "text", "text": "a"},
+            "'text' starts from tokens .* set PromptStart.deep_in_front = True",
+        ),
+        ({"deep_init": "words"}, "unknown PromptStart.deep_init 'words': use one of"),
+        ({"deep_dropout": 1.0}, "deep_dropout 1.0: use a rate from 0"),
+        ({"deep_layers": "top:2"}, "layers 'top:2': use 'first:K' or 'last:K'"),
+        (
+            {"deep": {"cross": 2}, "deep_init": "file", "reparametrise": "mlp"},
+            "'file' with reparametrisation 'mlp', whose network starts at random",
+        ),
         ({"length": 0}, "prompt length 0: a trained prompt has 1 or more rows"),
         ({"deep": {"cross": 0}}, "0 keys and values at 'cross': use 1 or more"),
         ({"deep": {"cross": 1}, "stddev": 0.0}, "stddev 0.0 of keys and values"),
@@ -241,3 +252,31 @@ def test_prompts_that_share_a_part_train_with_one_seed():
     start = PromptStart(length=3, reparametrise="multitask")
     with pytest.raises(ValueError, match=r"2 seeds with .*'multitask', of which all"):
         dataclasses.replace(RUN, prompt=start)
+
+
+def test_keys_and_values_of_a_text_train_through_gates_in_the_last_layer():
+    start = PromptStart(
+        length=0,
+        deep={"decoder": 5},
+        deep_layers="last:1",
+        deep_init="text",
+        text="text: yes",
+        deep_in_front=True,
+        deep_gated=True,
+        deep_dropout=0.1,
+        reparametrise="low_rank",
+    )
+    model = Model(name="gpt2")
+    run = dataclasses.replace(
+        RUN, model=model, prompt=start, seeds=1, pace=Pace(steps=2)
+    )
+    assert train(run, Path("gated"))["score"] is not None
+    file = Path("gated/prompt.safetensors")
+    prompt, provenance = load_prompt(file)
+    begun = load_start(file)
+    sites = provenance.sites["decoder"]
+    assert (sites["used"], sites["in_front"], sites["gated"]) == ([1], True, True)
+    assert begun is not None
+    assert (begun.deep["decoder"].gate == 0).all()
+    assert np.abs(prompt.deep["decoder"].gate[0, 1]).min() > 0
+    assert set(answers(run, file)) <= {"no", "yes"}

@@ -1,12 +1,14 @@
 """A decoder-only model, read as source -> target; its sizes and switches are data."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jaxprompt.models.config import SiteName
 from jaxprompt.models.decoder.block import Block
 from jaxprompt.models.decoder.cache import Cache, Encoded, Front
 from jaxprompt.models.decoder.config import DecoderConfig
@@ -23,7 +25,7 @@ from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.masks import number_seen, segment_mask
 from jaxprompt.models.layers.norms import normalise
 from jaxprompt.models.options import Remat, check_options, checkpointed
-from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
+from jaxprompt.models.prefix import KeysValues, Prefix, Prefixes, check_prefixes
 from jaxprompt.models.quantise import Table
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
@@ -144,6 +146,12 @@ class Decoder:
         ones = jnp.ones(rows.shape[:2], jnp.int32)
         encoded = backbone.encode(params, Tokens(rows, ones))
         return encoded.keys, encoded.values
+
+    def keys_values(
+        self, params: Params, rows: Float[Array, "M P D"]
+    ) -> Mapping[SiteName, KeysValues]:
+        """Returns what the one site keeps of soft tokens: what they fold to."""
+        return {"decoder": self.fold(params, rows)}
 
     def encode(
         self,

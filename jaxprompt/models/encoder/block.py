@@ -60,8 +60,8 @@ class Block(nn.Module):
         mask: Float[Array, "B T T"],
         before: Sequence[Part] = (),
         dropout_key: Key[Array, ""] | None = None,
-    ) -> Float[Array, "B T D"]:
-        """Transforms x.
+    ) -> tuple[Array, tuple[Array, Array]]:
+        """Transforms x, and returns the keys and values of its attention too.
 
         Args:
             x: Tokens.
@@ -70,9 +70,9 @@ class Block(nn.Module):
             dropout_key: None for no dropout.
         """
         keys = split_key(dropout_key, 3)
-        own = Part(*self.attention.keys_values(x), mask)
-        attended = self.attention(x, (*before, own), keys[0])
+        own = self.attention.keys_values(x)
+        attended = self.attention(x, (*before, Part(*own, mask)), keys[0])
         attended = drop(attended, self.dropout, keys[1], shared=False)
         x = self.attention_norm(x + attended)
         transformed = drop(self.ffn(x), self.dropout, keys[2], shared=False)
-        return self.ffn_norm(x + transformed)
+        return self.ffn_norm(x + transformed), own

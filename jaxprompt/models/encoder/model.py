@@ -1,12 +1,14 @@
 """An encoder-only model: tokens in, one state of each out; its sizes are data."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jaxprompt.models.config import SiteName
 from jaxprompt.models.encoder.block import Block
 from jaxprompt.models.encoder.config import EncoderConfig
 from jaxprompt.models.encoder.init import init_params
@@ -16,7 +18,7 @@ from jaxprompt.models.layers.feed_forward import ACTIVATIONS
 from jaxprompt.models.layers.masks import rows_since_start, segment_mask
 from jaxprompt.models.layers.norms import normalise
 from jaxprompt.models.options import Remat, check_options, checkpointed
-from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
+from jaxprompt.models.prefix import KeysValues, Prefix, Prefixes, check_prefixes
 from jaxprompt.models.quantise import Table
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
@@ -128,6 +130,27 @@ class Encoder:
         A model with fewer token types takes its last one for those that it lacks.
         """
         own = check_prefixes(self.name, prefix, self.config.sites).get("encoder")
+        return self._read(params, tokens, own, dropout_key)[0]
+
+    def keys_values(
+        self, params: Params, rows: Float[Array, "M P D"]
+    ) -> Mapping[SiteName, KeysValues]:
+        """Returns what the one site keeps of soft tokens alone."""
+        tokens = Tokens(rows, jnp.ones(rows.shape[:2], jnp.int32))
+        # M need not be divisible by the mesh's data axis.
+        encoder = dataclasses.replace(self, mesh=None)
+        return {"encoder": encoder._read(params, tokens, keep=True)[1]}
+
+    def _read(
+        self,
+        params: Params,
+        tokens: Tokens,
+        own: Prefix | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+        *,
+        keep: bool = False,
+    ) -> tuple[Float[Array, "B T D"], Any]:
+        """Applies every layer; where `keep`, also returns its keys and values."""
         first = self._check_length(own, tokens.length)
         first_key, layers_key = split_key(dropout_key, 2)
         keys: Any = None
@@ -136,23 +159,25 @@ class Encoder:
         mask = segment_mask(tokens.segments, tokens.segments)
         block = Block(self.config, dropout=self.dropout)
 
-        def body(x: Array, layer: Any) -> tuple[Array, None]:
+        def body(x: Array, layer: Any) -> tuple[Array, Any]:
             layer_params, prefix, key = layer
             before = () if own is None else (own.part(prefix),)
-            made: Any = block.apply({"params": layer_params}, x, mask, before, key)
-            return constrain(made, self.mesh, DATA, None, None), None
+            weights = {"params": layer_params}
+            made: Any = block.apply(weights, x, mask, before, key)
+            x, kept = made
+            x = constrain(x, self.mesh, DATA, None, None)
+            return x, kept if keep else None
 
         x = self._enter(params, tokens, first)
         x = constrain(x, self.mesh, DATA, None, None)
         x = drop(x, self.dropout, first_key, shared=False)
         by_layer = None if own is None else own.by_layer(self.dtype)
-        x, _ = jax.lax.scan(
+        return jax.lax.scan(
             checkpointed(body, self.remat, unrolled=self.unroll),
             x,
             (params["layers"], by_layer, keys),
             unroll=self.unroll,
         )
-        return x
 
     def fill(
         self, params: Params, states: Float[Array, "B L D"]

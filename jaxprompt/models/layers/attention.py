@@ -32,6 +32,9 @@ class Part(NamedTuple):
             rows have the same, None for nothing.
         used: Whether this layer attends to them at all; None where it does. Of the
             parts of one layer, only one can have it.
+        gate: For a part that is read by a softmax of its own: what each head reads of
+            it counts tanh(gate) times; without the axis B where all rows have the same.
+            None where one softmax is over this part and the others.
     """
 
     keys: Float[Array, "*B S G K"]
@@ -39,6 +42,7 @@ class Part(NamedTuple):
     mask: Float[Array, "B T S"] | None = None
     bias: Float[Array, "*B H T S"] | None = None
     used: Bool[Array, ""] | None = None
+    gate: Float[Array, "*B H"] | None = None
 
 
 def attend(
@@ -52,6 +56,8 @@ def attend(
     shared_dropout: bool = False,
 ) -> Float[Array, "B T H K"]:
     """Attends to all parts at once: one softmax, in float32, over all their scores.
+
+    A part with a gate has a softmax of its own, and what it gives is added.
 
     More than `LONG` queries attend in chunks, so that the scores [H, T, S] of a long
     text are never in memory at once, nor kept for the way back.
@@ -71,7 +77,8 @@ def attend(
         shared_dropout: Whether all queries have the same weights zeroed.
 
     Source: Ainslie et al. 2023, sec. 2.2 (arXiv:2305.13245), for fewer key heads;
-    Gemma Team 2024, sec. 2 (arXiv:2408.00118), for the cap.
+    Gemma Team 2024, sec. 2 (arXiv:2408.00118), for the cap; Zhang et al. 2023, eq. 7
+    to 9 (arXiv:2303.16199), for the gate, with the tanh of their code.
     """
     mix = functools.partial(
         _mix_used, scale=scale, cap=cap, dropout=dropout, shared_dropout=shared_dropout
@@ -165,8 +172,15 @@ def _mix_parts(
     dropout: functools.partial[Array],
 ) -> Float[Array, "B T H K"]:
     parts = [part for part in parts if part.keys.shape[-3]] or parts[:1]
+    gated = [(part, part.gate) for part in parts if part.gate is not None]
+    parts = [part for part in parts if part.gate is None]
     scores = [_scores(queries, part, scale, cap) for part in parts]
-    weights_BHTS = jax.nn.softmax(jnp.concatenate(scores, axis=-1), axis=-1)
+    weights = [jax.nn.softmax(jnp.concatenate(scores, axis=-1), axis=-1)]
+    for part, gate in gated:
+        own = jax.nn.softmax(_scores(queries, part, scale, cap), axis=-1)
+        weights.append(jnp.tanh(gate).reshape(-1, queries.shape[2], 1, 1) * own)
+        parts.append(part)
+    weights_BHTS = jnp.concatenate(weights, axis=-1)
     weights_BHTS = dropout(weights_BHTS.astype(queries.dtype))
     mixed, start = [], 0
     for part in parts:

@@ -1,13 +1,14 @@
 """T5 in one file: versions 1.0 and 1.1, LM-adapted, Flan and mT5; sizes are data."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jaxprompt.models.config import SiteName
 from jaxprompt.models.layers.attention import Part
 from jaxprompt.models.layers.dense import score_ids
 from jaxprompt.models.layers.dropout import drop, split_key
@@ -15,7 +16,7 @@ from jaxprompt.models.layers.masks import rows_since_start, segment_mask
 from jaxprompt.models.layers.norms import rms_norm
 from jaxprompt.models.layers.relative_bias import relative_bias
 from jaxprompt.models.options import Remat, check_options, checkpointed
-from jaxprompt.models.prefix import Prefix, Prefixes, check_prefixes
+from jaxprompt.models.prefix import KeysValues, Prefix, Prefixes, check_prefixes
 from jaxprompt.models.quantise import Table
 from jaxprompt.models.t5.block import Block
 from jaxprompt.models.t5.cache import Cache, Encoded
@@ -135,6 +136,20 @@ class T5:
         """Raises ValueError: see `folds`."""
         raise ValueError("T5 does not fold prompts: leave soft tokens in the source")
 
+    def keys_values(
+        self, params: Params, rows: Float[Array, "M P D"]
+    ) -> Mapping[SiteName, KeysValues]:
+        """Returns what the encoder keeps of soft tokens alone, and cross-attention.
+
+        The decoder keeps nothing of them: its tokens stand behind a source.
+        """
+        source = Tokens(rows, jnp.ones(rows.shape[:2], jnp.int32))
+        # M need not be divisible by the mesh's data axis.
+        encoder = dataclasses.replace(self, mesh=None)
+        states, kept = encoder._encode(params, source, keep=True)
+        cache = encoder.start_cache(params, Encoded(states, source.segments, {}), 1)
+        return {"encoder": kept, "cross": (cache.cross_keys, cache.cross_values)}
+
     def encode(
         self,
         params: Params,
@@ -149,7 +164,24 @@ class T5:
         of its distance from each token.
         """
         read = check_prefixes(self.name, prefix, self.config.sites)
-        own, segments = read.get("encoder"), source.segments
+        own = read.get("encoder")
+        states, _ = self._encode(params, source, own, dropout_key=dropout_key)
+        later: Prefixes = {
+            site: other for site, other in read.items() if site != "encoder"
+        }
+        return Encoded(states, source.segments, later)
+
+    def _encode(
+        self,
+        params: Params,
+        source: Tokens,
+        own: Prefix | None = None,
+        *,
+        dropout_key: Key[Array, ""] | None = None,
+        keep: bool = False,
+    ) -> tuple[Float[Array, "B T D"], Any]:
+        """Encodes; where `keep`, also returns the keys and values of every layer."""
+        segments = source.segments
         stack = params["encoder"]
         mask = segment_mask(segments, segments)
         rows = jnp.arange(source.length)
@@ -165,13 +197,10 @@ class T5:
                 bias,
                 before=before(read),
                 dropout_key=key,
-            )[0]
+            )
 
-        states = self._run(stack, source.x, layer, self._by_layer(own), dropout_key)
-        later: Prefixes = {
-            site: other for site, other in read.items() if site != "encoder"
-        }
-        return Encoded(states, segments, later)
+        read = self._by_layer(own)
+        return self._run(stack, source.x, layer, read, dropout_key, keep=keep)
 
     def states(
         self,
@@ -244,10 +273,10 @@ class T5:
                 before=before(read[0]),
                 cross=cross,
                 dropout_key=key,
-            )[0]
+            )
 
         read = self._by_layer(own), self._by_layer(beside_source)
-        y = self._run(stack, target.x, layer, read, dropout_key)
+        y, _ = self._run(stack, target.x, layer, read, dropout_key)
         return self._unembed(params, y)
 
     def start_cache(self, params: Params, encoded: Encoded, length: int) -> Cache:
@@ -380,34 +409,45 @@ class T5:
         )
 
     def _run(
-        self, stack: Params, x: Array, layer: Any, read: Any, dropout_key: Array | None
-    ) -> Array:
-        """Applies every layer, then the last norm.
+        self,
+        stack: Params,
+        x: Array,
+        layer: Any,
+        read: Any,
+        dropout_key: Array | None,
+        *,
+        keep: bool = False,
+    ) -> tuple[Array, Any]:
+        """Applies every layer, then the last norm; returns what layers keep too.
 
         Args:
             stack: Weights of the encoder or of the decoder.
             x: Tokens.
-            layer: Called as `layer(x, layer_params, read, key)`.
+            layer: Called as `layer(x, layer_params, read, key)`; returns x and its keys
+                and values.
             read: What else differs between layers: a tree of arrays, N first.
             dropout_key: None for no dropout.
+            keep: Whether keys and values are returned.
         """
         count = stack["layers"]["ffn_norm"].shape[0]
         first_key, layers_key, last_key = split_key(dropout_key, 3)
         keys: Any = None if layers_key is None else split_key(layers_key, count)
 
         def body(x: Array, inputs: tuple[Params, Any, Array | None]) -> Any:
-            return constrain(layer(x, *inputs), self.mesh, DATA, None, None), None
+            x, kept = layer(x, *inputs)
+            x = constrain(x, self.mesh, DATA, None, None)
+            return x, kept if keep else None
 
         x = constrain(x.astype(self.dtype), self.mesh, DATA, None, None)
         x = drop(x, self.dropout, first_key)
-        x, _ = jax.lax.scan(
+        x, kept = jax.lax.scan(
             checkpointed(body, self.remat, unrolled=self.unroll),
             x,
             (stack["layers"], read, keys),
             unroll=self.unroll,
         )
         x = rms_norm(x, stack["final_norm"], self.config.norm_epsilon)
-        return drop(x, self.dropout, last_key)
+        return drop(x, self.dropout, last_key), kept
 
     def _unembed(self, params: Params, y: Array) -> Array:
         tied = self.config.tied

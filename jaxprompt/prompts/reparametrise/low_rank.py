@@ -7,13 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxprompt.prompts.flat import emptied, flatten, unflatten
+from jaxprompt.prompts.flat import put_together, take_apart
 from jaxprompt.prompts.prompt import Prompt
 
 RANK = 10
 """Rank R of the product, or P where that is less."""
-
-_ROWS = "rows"
 
 
 @jax.tree_util.register_dataclass
@@ -57,11 +55,8 @@ class LowRank:
 
     def expand(self) -> Prompt:
         """Multiplies the factors."""
-        made = {
-            site: unflatten(deep, self.factors[site]())
-            for site, deep in self.prompt.deep.items()
-        }
-        return Prompt(self.factors[_ROWS](), made)
+        made = {name: part() for name, part in self.factors.items()}
+        return put_together(self.prompt, made)
 
 
 def low_rank(key: jax.Array, prompt: Prompt) -> LowRank:
@@ -72,12 +67,9 @@ def low_rank(key: jax.Array, prompt: Prompt) -> LowRank:
         prompt: A bank of one.
     """
     del key
-    whole = {_ROWS: prompt.rows} | {
-        site: flatten(deep) for site, deep in prompt.deep.items()
-    }
-    rest = {site: emptied(deep) for site, deep in prompt.deep.items()}
+    whole, rest = take_apart(prompt)
     factors = {name: _split(matrix) for name, matrix in whole.items()}
-    return LowRank(Prompt(prompt.rows[:, :0], rest), factors)
+    return LowRank(rest, factors)
 
 
 def _split(matrix: Float[Array, "1 P F"]) -> Factors:

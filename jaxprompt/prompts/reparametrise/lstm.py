@@ -116,19 +116,12 @@ def lstm(key: jax.Array, prompt: Prompt) -> Lstm:
         return jax.random.uniform(next(keys), (1, *shape), minval=-limit, maxval=limit)
 
     half = width // 2
-    layers = [
-        (
-            *(
-                Direction(
-                    draw(half, width, 4 * half),
-                    draw(half, half, 4 * half),
-                    draw(half, 4 * half),
-                )
-                for _ in range(2)
-            ),
-        )
-        for _ in range(LAYERS)
-    ]
+
+    def direction() -> Direction:
+        read, recall = draw(half, width, 4 * half), draw(half, half, 4 * half)
+        return Direction(read, recall, draw(half, 4 * half))
+
+    layers = [(direction(), direction()) for _ in range(LAYERS)]
     matrices = [
         draw(width, *shape) for shape in ((width, width), (width,)) for _ in range(2)
     ]

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxprompt.models.config import SiteName
-from jaxprompt.prompts.flat import emptied, flatten, unflatten
+from jaxprompt.prompts.flat import ROWS, put_together, take_apart
 from jaxprompt.prompts.prompt import Prompt
 
 HIDDEN = 512
@@ -58,7 +57,7 @@ class Mlp:
     """
 
     prompt: Prompt
-    networks: Mapping[SiteName, Network]
+    networks: Mapping[str, Network]
 
     @property
     def members(self) -> int:
@@ -67,11 +66,8 @@ class Mlp:
 
     def expand(self) -> Prompt:
         """Runs each site's network."""
-        made = {
-            site: unflatten(deep, self.networks[site]())
-            for site, deep in self.prompt.deep.items()
-        }
-        return dataclasses.replace(self.prompt, deep=made)
+        made = {site: network() for site, network in self.networks.items()}
+        return put_together(self.prompt, made)
 
 
 def mlp(key: jax.Array, prompt: Prompt) -> Mlp:
@@ -84,12 +80,14 @@ def mlp(key: jax.Array, prompt: Prompt) -> Mlp:
         key: Typed PRNG key; consumed.
         prompt: A bank of one, with keys and values at a site or more.
     """
-    networks: dict[SiteName, Network] = {}
-    for site, deep in prompt.deep.items():
+    parts, rest = take_apart(prompt)
+    rows = parts.pop(ROWS)
+    networks = {}
+    for site, flat in parts.items():
         key, *keys = jax.random.split(key, 4)
-        numbers = flatten(deep).shape[-1]
+        length, numbers = flat.shape[1:]
         shapes = (
-            (1, deep.length, prompt.width),
+            (1, length, prompt.width),
             (1, prompt.width, HIDDEN),
             (1, HIDDEN, numbers),
         )
@@ -99,5 +97,4 @@ def mlp(key: jax.Array, prompt: Prompt) -> Mlp:
         )
         biases = jnp.zeros((1, HIDDEN)), jnp.zeros((1, numbers))
         networks[site] = Network(embedding, down, biases[0], up, biases[1])
-    rest = {site: emptied(deep) for site, deep in prompt.deep.items()}
-    return Mlp(dataclasses.replace(prompt, deep=rest), networks)
+    return Mlp(put_together(rest, {ROWS: rows}), networks)

@@ -7,10 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxprompt.prompts.flat import emptied, flatten, unflatten
+from jaxprompt.prompts.flat import put_together, take_apart
 from jaxprompt.prompts.prompt import Prompt
-
-_ROWS = "rows"
 
 
 @jax.tree_util.register_dataclass
@@ -58,11 +56,8 @@ class Multitask:
 
     def expand(self) -> Prompt:
         """Scales what is shared for each member."""
-        made = {
-            site: unflatten(deep, self.parts[site]())
-            for site, deep in self.prompt.deep.items()
-        }
-        return Prompt(self.parts[_ROWS](), made)
+        made = {name: part() for name, part in self.parts.items()}
+        return put_together(self.prompt, made)
 
 
 def multitask(key: jax.Array, prompt: Prompt) -> Multitask:
@@ -73,12 +68,9 @@ def multitask(key: jax.Array, prompt: Prompt) -> Multitask:
         prompt: A bank of one.
     """
     del key
-    whole = {_ROWS: prompt.rows} | {
-        site: flatten(deep) for site, deep in prompt.deep.items()
-    }
-    rest = {site: emptied(deep) for site, deep in prompt.deep.items()}
+    whole, rest = take_apart(prompt)
     parts = {
         name: Scaled(matrix, jnp.ones(matrix.shape[:2]), jnp.ones(matrix.shape[::2]))
         for name, matrix in whole.items()
     }
-    return Multitask(Prompt(prompt.rows[:, :0], rest), parts)
+    return Multitask(rest, parts)

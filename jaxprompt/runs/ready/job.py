@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -20,7 +20,10 @@ from jaxprompt.evaluate.score import Predict, make_predict
 from jaxprompt.heads.head import Head
 from jaxprompt.heads.labels import Labels
 from jaxprompt.heads.words import WORDS
-from jaxprompt.prompts.init import init_deep, init_prompt, start_from_file
+from jaxprompt.models.config import SiteName
+from jaxprompt.models.prefix import KeysValues
+from jaxprompt.prompts.deep_start import DRAWN, init_deep, with_dropout
+from jaxprompt.prompts.init import init_prompt, start_from_file
 from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack, unstack
 from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
 from jaxprompt.prompts.trained import Trained, join_heads, join_members
@@ -175,25 +178,40 @@ class Job:
     def _start_of(self, task: Task, seed: int) -> Prompt:
         start, backbone = self.run.prompt, self.frozen.backbone
         if start.init == "file":
-            return start_from_file(start.file, backbone.width, start.length, start.deep)
+            sizes = backbone.width, start.length, start.deep
+            return with_dropout(start_from_file(start.file, *sizes), start.deep_dropout)
         key = jax.random.key(seed)
-        rows = self._start_rows(task, key) if start.length else self._empty
-        deep = init_deep(
-            jax.random.fold_in(key, 0),
-            backbone.config.sites,
-            start.deep,
-            layers=start.deep_layers,
-            stddev=start.stddev,
-        )
-        return dataclasses.replace(rows, deep=deep)
+        prompt = self._empty
+        if start.length:
+            prompt = self._start_rows(task, key, start.length, start.init)
+        deep_key = jax.random.fold_in(key, 0)
 
-    def _start_rows(self, task: Task, key: jax.Array) -> Prompt:
+        def read(length: int) -> Mapping[SiteName, KeysValues]:
+            tokens = self._start_rows(task, deep_key, length, start.deep_init)
+            return self._keys_values(self.frozen.model, tokens.rows)
+
+        deep = init_deep(
+            deep_key,
+            backbone.config.sites,
+            backbone.config.heads,
+            start.deep_start,
+            None if start.deep_init == DRAWN else read,
+        )
+        return dataclasses.replace(prompt, deep=deep)
+
+    @functools.cached_property
+    def _keys_values(self) -> Callable[..., Mapping[SiteName, KeysValues]]:
+        return jax.jit(self.frozen.backbone.keys_values)
+
+    def _start_rows(
+        self, task: Task, key: jax.Array, length: int, method: str
+    ) -> Prompt:
         start = self.run.prompt
         return init_prompt(
             key,
             self.frozen.backbone.table(self.frozen.model),
-            length=start.length,
-            method=start.init,
+            length=length,
+            method=method,
             low=start.low,
             high=start.high,
             stddev=start.stddev,

@@ -7,7 +7,7 @@ import jax
 from jaxprompt.config import WORDS, Run
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.prompts.init import check_deep
+from jaxprompt.prompts.deep_start import check_deep
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs.ready.frozen import OpenedModel, check_named, open_model
 from jaxprompt.runs.ready.job import Job
@@ -61,7 +61,7 @@ def prepare(
     if run.trains_bank and not trained:
         lengths = [run.prompt.length]
         sites = model.backbone.config.sites
-        check_deep(sites, run.prompt.deep, run.prompt.deep_layers)
+        check_deep(sites, run.prompt.deep_start)
     frozen = model.load(mesh)
     # Soft tokens do not fold where they attend to other keys and values.
     may_fold = [not (said.length and said.sites) for said in trained]
