@@ -6,7 +6,15 @@ import pytest
 
 from jaxprompt.command.configure import configure
 from jaxprompt.command.sweep import plan_sweep
-from jaxprompt.config import OfficialTask, OwnTask, QuizTask, Run, TaskGroup, TextTask
+from jaxprompt.config import (
+    OfficialTask,
+    OwnTags,
+    OwnTask,
+    QuizTask,
+    Run,
+    TaskGroup,
+    TextTask,
+)
 from jaxprompt.data.official.names import task_names
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.train.pace import Pace
@@ -28,7 +36,7 @@ def test_every_file_builds_a_run(file: str):
     assert isinstance(run, Run)
     has_tasks = "Sweep.tasks" in (REPOSITORY / file).read_text()
     if "/tasks/" in file or ("/recipes/" in file and not has_tasks):
-        kinds = OfficialTask | OwnTask | QuizTask | TextTask | TaskGroup
+        kinds = OfficialTask | OwnTask | OwnTags | QuizTask | TextTask | TaskGroup
         assert isinstance(run.data.task, kinds)
         assert run.data.task.name
     if "/models/" in file:

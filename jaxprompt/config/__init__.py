@@ -16,6 +16,7 @@ from jaxprompt.config.settings import (
 from jaxprompt.config.sweep import Sweep
 from jaxprompt.config.tasks import (
     OfficialTask,
+    OwnTags,
     OwnTask,
     QuizTask,
     TaskGroup,
@@ -28,6 +29,7 @@ CONFIGURABLES = (
     Model,
     OfficialTask,
     OwnTask,
+    OwnTags,
     QuizTask,
     TextTask,
     TaskGroup,
@@ -56,6 +58,7 @@ __all__ = [
     "Model",
     "OfficialTask",
     "Optimizer",
+    "OwnTags",
     "OwnTask",
     "PromptStart",
     "QuizTask",

@@ -10,6 +10,7 @@ from jaxprompt.config.settings import WORDS, Data, Evaluation, HeadStart, Model
 from jaxprompt.config.tasks import (
     DATA_FIELDS,
     OfficialTask,
+    OwnTags,
     OwnTask,
     QuizTask,
     TextTask,
@@ -17,7 +18,9 @@ from jaxprompt.config.tasks import (
 from jaxprompt.field_types import check_value
 from jaxprompt.quoting import listed, quoted
 
-_TASKS = {kind.__name__: kind for kind in (OfficialTask, OwnTask, QuizTask, TextTask)}
+_KNOWN = (OfficialTask, OwnTask, OwnTags, QuizTask, TextTask)
+
+_TASKS = {kind.__name__: kind for kind in _KNOWN}
 
 _PARTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "model": (Model, ("name", "revision", "vocabulary", "dtype", "quantise")),

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.official.names import LABEL_WORDS, check_name
@@ -248,6 +248,65 @@ class OwnTask(TaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnTags(TaskSettings):
+    """Sequence labelling from column files; see `data.tasks.tags.tag_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A column file for each split.
+        kinds: Kinds of spans, as "PER".
+        word_column: Column of the word, from 0; from the last one if negative.
+        tag_column: Column of its tag.
+        scheme: How tags begin a span: "bio" always with "B-", "iob1" as CoNLL-2003.
+        boundaries: What lines begin with that stand between sentences.
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    kinds: Sequence[str] = ()
+    word_column: int = 0
+    tag_column: int = -1
+    scheme: Literal["bio", "iob1"] = "bio"
+    boundaries: Sequence[str] = ("-DOCSTART-",)
+
+    def __post_init__(self) -> None:
+        if self.scheme not in ("bio", "iob1"):
+            raise ValueError(
+                f"OwnTags.scheme {self.scheme!r}: use one of ['bio', 'iob1']"
+            )
+
+    @property
+    def tasks(self) -> "tuple[AnyTask, ...]":
+        """The task alone."""
+        return (self,)
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def told(self) -> str:
+        """Its layout and its kinds."""
+        return f"own column files, words tagged with spans of {listed(self.kinds)}"
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.tags import tag_task
+
+        return tag_task(
+            self.name,
+            files={split: resolve(path) for split, path in self.files.items()},
+            kinds=tuple(self.kinds),
+            word_column=self.word_column,
+            tag_column=self.tag_column,
+            scheme=self.scheme,
+            boundaries=tuple(self.boundaries),
+            vocabulary=vocabulary,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class QuizTask(TaskSettings):
     """The Japanese quiz; see `data.tasks.quiz.quiz_task`.
 
@@ -409,7 +468,7 @@ class TaskGroup(TaskSettings):
         )
 
 
-AnyTask: TypeAlias = OfficialTask | OwnTask | QuizTask | TextTask
+AnyTask: TypeAlias = OfficialTask | OwnTask | OwnTags | QuizTask | TextTask
 """The settings of one task of any kind."""
 
 

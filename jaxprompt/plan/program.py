@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxprompt.config import VOCABULARY, Run
+from jaxprompt.config import VOCABULARY, WORDS, Run
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.models.backbone import Backbone
@@ -68,6 +68,11 @@ def sizes_of(run: Run) -> Config:
     if run.trains == VOCABULARY:
         raise ValueError(
             "a vocabulary trains without a model: there is nothing to plan"
+        )
+    if run.head.kind != WORDS:
+        raise ValueError(
+            f"plan knows answers in words, not a head of {run.head.kind}: its step is "
+            "that of the prompt without the output matrix"
         )
     model = run.model
     if model.architecture is not None:

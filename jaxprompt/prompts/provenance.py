@@ -89,6 +89,20 @@ class Provenance:
     answering: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+def refuse_head(provenance: Provenance, who: str) -> None:
+    """Raises ValueError where a prompt answers by a head, for those who take none.
+
+    Args:
+        provenance: Of the prompt.
+        who: Who would lose the head, as "form peft".
+    """
+    if provenance.head != "words":
+        raise ValueError(
+            f"{who} takes a prompt alone, but this one answers by a head of "
+            f"{provenance.head}, which would be lost: keep its own file"
+        )
+
+
 def read_header(path: str | Path, header: str) -> Provenance:
     """Reads the header of a prompt file of any version.
 

@@ -12,7 +12,7 @@ from jaxprompt.models.families.family import Family
 from jaxprompt.models.load import find_here
 from jaxprompt.prompts.file import load_prompt, write_prompt
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.prompts.provenance import Provenance
+from jaxprompt.prompts.provenance import Provenance, refuse_head
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.together import check_together
 from jaxprompt.terminal import say
@@ -194,7 +194,8 @@ def export_prompt(
         kind = "folder" if known.folder else "file"
         raise ValueError(f"form {form} is written as a {kind}, but {output} is none")
     prompts, provenances = zip(*map(load_prompt, prompt_files), strict=True)
-    for prompt in prompts:
+    for prompt, provenance in zip(prompts, provenances, strict=True):
+        refuse_head(provenance, f"form {form}")
         prompt.soft_rows(alone=f"form {form}")
     named = [{"backbone": provenance.backbone} for provenance in provenances]
     check_together(

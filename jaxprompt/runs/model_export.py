@@ -12,6 +12,7 @@ from jaxprompt.interop.stablehlo import Answering, file_names, write_program
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.provenance import refuse_head
 from jaxprompt.report.text.markdown import code
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.prepare import prepare
@@ -54,6 +55,7 @@ def export_model(
             "not: use another, as --gin.METHOD=\"'greedy'\""
         )
     prompt, provenance = load_prompt(prompt_file)
+    refuse_head(provenance, "form stablehlo")
     if provenance.causal:
         raise _no_encoder(provenance.backbone)
     job = prepare(run, trained=[provenance], another_backbone=another_backbone)
@@ -106,6 +108,7 @@ def export_prefix(
     """
     check_output(output, overwrite)
     prompt, provenance = load_prompt(prompt_file)
+    refuse_head(provenance, "form peft_prefix")
     check_replaceable(output, {CONFIG, WEIGHTS})
     checkpoint = find_checkpoint(str(run.model.name), revision=run.model.revision)
     backbone = open_backbone(checkpoint)

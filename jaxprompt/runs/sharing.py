@@ -11,7 +11,7 @@ from jaxprompt.interop import hub, peft
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import check_replaceable, new_folder
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.prompts.provenance import Provenance
+from jaxprompt.prompts.provenance import Provenance, refuse_head
 from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.keep.result_file import read_result_file
@@ -87,6 +87,7 @@ def push(
         result = read_result_file(folder / RESULT)
     sources = _read_sources(files, folder, result)
     for source in sources:
+        refuse_head(source.provenance, "push, which adds a copy for PEFT,")
         source.prompt.soft_rows(alone="push, which adds a copy for PEFT,")
     contents = {source.file: source.path.read_bytes() for source in sources}
     for source in sources:

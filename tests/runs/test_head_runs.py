@@ -19,6 +19,7 @@ from jaxprompt.config import (
     HeadStart,
     Model,
     Optimizer,
+    OwnTags,
     OwnTask,
     PromptStart,
     Run,
@@ -27,7 +28,7 @@ from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_head, load_prompt
-from jaxprompt.runs import evaluate, predict, train
+from jaxprompt.runs import evaluate, export_prompt, predict, train
 from jaxprompt.train.pace import Pace
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
@@ -127,6 +128,43 @@ def test_heads_of_a_bank_are_those_that_train_alone(trained):
     assert [x["prediction"] for x in answers] == ["no", "a yes", "no", "a yes"]
 
 
+def test_every_word_of_a_row_gets_its_tag(capsys):
+    Path("tags.txt").write_text(
+        "".join(f"{a} B-X\n{b} I-X\nz O\n\n" for a, b in ("ab", "cd", "ef", "gh"))
+    )
+    task = OwnTags(
+        name="ner",
+        files={"train": "tags.txt", "validation": "tags.txt"},
+        kinds=["X", "Y"],
+    )
+    run = dataclasses.replace(
+        RUN,
+        data=Data(task=task, input_length=8, target_length=4),
+        head=HeadStart(kind="tags"),
+        batch_size=4,
+    )
+    result = train(run, Path("ner"))
+    assert (result["metric"], result["score"], result["majority"]) == ("f1", 100.0, 0.0)
+    capsys.readouterr()
+    Path("words.jsonl").write_text('{"words": ["a", "b", "\\u200d"]}\n{"words": "z"}\n')
+    arguments = ["predict", "--prompt", "ner/prompt.safetensors"]
+    assert main([*arguments, "--input", "words.jsonl", "--probabilities"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    answers = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [answer["prediction"] for answer in answers] == ["B-X I-X O", "O"]
+    assert [len(answer["probabilities"]) for answer in answers] == [3, 1]
+    long = dataclasses.replace(run, data=Data(task=task, target_length=2))
+    with pytest.raises(ValueError, match=r"tags.txt:1: 3 words, but the target length"):
+        train(long, Path("refused"))
+
+
+def test_a_head_is_not_left_behind_where_only_prompts_are_taken(trained, tmp_path):
+    del trained
+    file = Path("both/prompt.safetensors")
+    with pytest.raises(ValueError, match=r"form peft takes a prompt alone, .* classes"):
+        export_prompt([file], tmp_path / "out", form="peft")
+
+
 @pytest.mark.parametrize("pooling", ["token", "mean"])
 def test_a_head_alone_reads_a_t5_too(pooling):
     run = dataclasses.replace(
@@ -136,7 +174,9 @@ def test_a_head_alone_reads_a_t5_too(pooling):
         head=HeadStart(kind="classes", pooling=pooling),
     )
     folder = Path(f"probe-{pooling}")
-    assert train(run, folder)["score"] > 60
+    score = train(run, folder)["score"]
+    assert score > 60
+    assert evaluate(run, folder / "prompt.safetensors")["score"] == score
     prompt, _ = load_prompt(folder / "prompt.safetensors")
     assert prompt.is_empty
     assert load_head(folder / "prompt.safetensors")

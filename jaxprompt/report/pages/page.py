@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from jaxprompt.atomic import write_atomically
 from jaxprompt.report.plots.curves import Panel, to_svg
 from jaxprompt.report.reading.nearest import SoftToken
+from jaxprompt.report.results.rows import METHODS
 from jaxprompt.report.text.html import render
 
 
@@ -77,7 +78,7 @@ def write_page(
 
 def _scores(result: Mapping[str, Any]) -> list[tuple[str, float, float | None]]:
     """Lists (method, score, share of illegal answers if known), worst known first."""
-    trained = "model tuning" if result.get("trains") == "model" else "prompt tuning"
+    trained = METHODS.get(result.get("trains", ""), "prompt tuning")
     rows = [
         ("majority class", result["majority"], None),
         ("frozen model, no prompt", result["untuned"], result.get("untuned_illegal")),

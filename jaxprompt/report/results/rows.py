@@ -77,16 +77,25 @@ class Row:
         return max(self.scores)
 
 
+METHODS: Mapping[str, str] = {
+    "model": "model tuning",
+    "head": "head alone",
+    "prompt+head": "prompt and head tuning",
+}
+"""What a run trains -> what its method is called; any other is prompt tuning."""
+
+
 def method_of(result: Mapping[str, Any]) -> str:
     """Names the method of a run after what it trains.
 
     Args:
         result: Content of its result.json.
     """
+    method = METHODS.get(result.get("trains", ""), "prompt tuning")
     if result.get("trains") != "model":
-        return "prompt tuning"
+        return method
     tasks = {member["task"] for member in members_of(result)}
-    return "model tuning" if len(tasks) == 1 else "multi-task model tuning"
+    return method if len(tasks) == 1 else f"multi-task {method}"
 
 
 def members_of(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

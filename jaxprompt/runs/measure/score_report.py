@@ -170,11 +170,12 @@ class ScoreReport:
     def _pack(self) -> bool:
         """Whether rows hold several examples: decoding needs a row for each.
 
-        So does a decoder-only model, whose answers follow on what they are asked.
+        So does a decoder-only model, whose answers follow on what they are asked, and a
+        head, which reads the places of one answer.
         """
-        run = self._job.run
-        by_rank = run.evaluation.method == "rank"
-        return run.data.pack and by_rank and not self._job.task.causal
+        run, task = self._job.run, self._job.task
+        by_rank = run.evaluation.method == "rank" and task.choice is None
+        return run.data.pack and by_rank and not task.causal
 
     @property
     def _labels(self) -> list[str]:

@@ -58,7 +58,7 @@ def prepare(
     tasks, shift_to = _load_tasks(run, model.vocabulary, splits, answered)
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
     lengths = [said.length for said in trained]
-    if run.trains_bank and not trained:
+    if "prompt" in run.trains and not trained:
         lengths = [run.prompt.length]
         sites = model.backbone.config.sites
         check_deep(sites, run.prompt.deep_start)

@@ -1,0 +1,143 @@
+"""Sequence labelling of one's own: each word of a sentence gets a tag."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.data.read.columns import Scheme, Sentence, read_columns
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.read.sources import Features, Source, SplitRows
+from jaxprompt.data.tasks.choice import Choice
+from jaxprompt.data.tasks.spans import entity_f1
+from jaxprompt.data.tasks.task import Example, Task
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.quoting import listed
+from jaxprompt.strict_json import as_json
+
+OUTSIDE = "O"
+"""The tag of a word in no span, and of one that the model does not read."""
+
+WORDS = "words"
+"""The field of a row with the words, a list or a text with spaces between."""
+
+
+def tag_task(
+    name: str,
+    *,
+    files: Mapping[str, str | Path],
+    kinds: Sequence[str],
+    vocabulary: Vocabulary,
+    word_column: int = 0,
+    tag_column: int = -1,
+    scheme: Scheme = "bio",
+    boundaries: Sequence[str] = ("-DOCSTART-",),
+) -> Task:
+    """Makes a task of column files, such as named entities or chunks.
+
+    An answer is the tags of all words, with spaces between: as many as there are words,
+    whatever the vocabulary drops and the input length cuts.
+
+    Args:
+        name: Letters, digits, "_", "." and ":".
+        files: Split -> column file.
+        kinds: Of the spans, as "PER".
+        vocabulary: The backbone's vocabulary.
+        word_column: As of `data.read.columns.read_columns`.
+        tag_column: As there.
+        scheme: As there.
+        boundaries: As there.
+
+    Returns:
+        The task. A split's file is looked for, and its rows are validated, when the
+        split is first used: without any file the task still answers requests.
+
+    Raises:
+        ValueError: If the kinds are none, or one stands twice; later, if a line of a
+            file is malformed.
+    """
+    if not kinds or len({*kinds}) < len(kinds):
+        raise ValueError(
+            f"kinds of task {name}: {listed(kinds) or 'none'}: name each kind of span "
+            "once, as ['PER', 'LOC']"
+        )
+    tags = (OUTSIDE, *(f"{part}-{kind}" for kind in kinds for part in ("B", "I")))
+    read = functools.partial(
+        read_columns,
+        kinds=tuple(kinds),
+        word_column=word_column,
+        tag_column=tag_column,
+        scheme=scheme,
+        boundaries=tuple(boundaries),
+    )
+    columns = _Columns({split: Path(path) for split, path in files.items()}, read)
+    return Task(
+        name=name,
+        source=Source(name, columns.find),
+        vocabulary=vocabulary,
+        read_request=_read_request,
+        write=_write,
+        compare=_tags_of,
+        metrics=(entity_f1,),
+        headline=("f1",),
+        start_words=tuple(kinds),
+        choice=Choice(tags, of_words=True),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Columns:
+    """The files of a task, and how each is read."""
+
+    paths: Mapping[str, Path]
+    read: functools.partial[list[Sentence]]
+
+    def find(self) -> dict[str, SplitRows]:
+        if not self.paths:
+            raise ValueError(
+                "files is empty: name a file for each split, as "
+                "--gin.OwnTags.files=\"{'validation': 'eng.testa'}\""
+            )
+        return {split: self._rows(path) for split, path in self.paths.items()}
+
+    def _rows(self, path: Path) -> SplitRows:
+        sentences = functools.cache(lambda: self.read(path))
+
+        def rows() -> list[Features]:
+            return [
+                {WORDS: [*one.words], "targets": " ".join(one.tags), "idx": number}
+                for number, one in enumerate(sentences())
+            ]
+
+        return SplitRows(rows, path, lambda: [one.where for one in sentences()])
+
+
+def _read_request(row: Row, number: int) -> Features:
+    words = row.fields.get(WORDS)
+    if isinstance(words, str):
+        words = words.split()
+    sound = isinstance(words, list) and all(
+        isinstance(word, str) and word.strip() for word in words
+    )
+    if not words or not sound:
+        raise ValueError(
+            f"{row.where}: {WORDS} is {as_json(row.fields.get(WORDS))}: it must be a "
+            "list of words, or a text with spaces between them"
+        )
+    return {WORDS: words, "targets": "", "idx": number}
+
+
+def _write(rows: Sequence[Features]) -> list[Example]:
+    return [
+        Example(" ".join(row[WORDS]), row["targets"], words=tuple(row[WORDS]))
+        for row in rows
+    ]
+
+
+def _tags_of(text: str, example: Any = None, is_target: bool = False) -> list[str]:
+    """Returns one tag for each word of a row: what an answer lacks is in no span."""
+    del is_target
+    tags = text.split(" ") if text else []
+    count = len(example[WORDS])
+    return [*tags[:count], *[OUTSIDE] * (count - len(tags))]

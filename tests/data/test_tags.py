@@ -1,0 +1,159 @@
+"""Tagged words: column files, their tags in one scheme, and a tag for every word."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxprompt.data.read.columns import read_columns
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.layout import Lengths, layout_of
+from jaxprompt.data.tasks.spans import entity_f1
+from jaxprompt.data.tasks.tags import tag_task
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+
+REAL = Path(__file__).parents[3] / "shared/data"
+IOB1 = """-DOCSTART- -X- O O
+
+EU NNP I-NP I-ORG
+German JJ I-NP I-LOC
+French JJ I-NP B-LOC
+lamb NN I-NP I-LOC
+. . O O
+
+Peter NNP I-NP I-PER
+"""
+TABS = "#doc 7\n0\tNew\tB-Loc\n1\tYork\tI-Loc\n#doc 8\n0\tit\tO\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "rows.txt"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_tags_of_iob1_become_bio(tmp_path):
+    found = read_columns(
+        write(tmp_path, IOB1),
+        kinds=("ORG", "LOC", "PER"),
+        scheme="iob1",
+        boundaries=("-DOCSTART-",),
+    )
+    assert [one.words for one in found] == [
+        ("EU", "German", "French", "lamb", "."),
+        ("Peter",),
+    ]
+    assert found[0].tags == ("B-ORG", "B-LOC", "B-LOC", "I-LOC", "O")
+    assert (found[1].tags, found[1].where) == (("B-PER",), f"{tmp_path}/rows.txt:9")
+
+
+def test_columns_are_numbered_and_lines_between_are_named(tmp_path):
+    columns = {"word_column": 1, "tag_column": 2, "boundaries": ("#doc",)}
+    found = read_columns(write(tmp_path, TABS), kinds=("Loc",), **columns)
+    assert [one.words for one in found] == [("New", "York"), ("it",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a O\nb\n", r"rows.txt:2: 1 columns, but the word is in column 0"),
+        ("a O\n\nb B-PERS\n", r"rows.txt:3: tag 'B-PERS' is none of O, B-KIND and I-"),
+        ("a B-PER\nb I-LOC\n", r"rows.txt:2: tag 'I-LOC' behind 'B-PER' goes on with"),
+        ("\t O\n", "rows.txt:1: no word in column 0"),
+        ("\n\n", "rows.txt: no sentences: the file is empty"),
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_columns(write(tmp_path, text), kinds=("PER", "LOC"))
+
+
+def test_spans_count_as_seqeval_counts_them():
+    targets = [["B-A", "I-A", "O", "B-B"], ["O", "O", "I-A", "B-A"]]
+    predictions = [["B-A", "I-A", "O", "I-A"], ["B-B", "O", "B-A", "I-A"]]
+    # One of 4 true spans is among the 4 that are found.
+    assert entity_f1(targets, predictions) == pytest.approx(
+        {"precision": 25.0, "recall": 25.0, "f1": 25.0}
+    )
+    assert entity_f1([["O"]], [["O"]])["f1"] == 0.0
+
+
+def test_random_tags_score_as_in_seqeval():
+    seqeval = pytest.importorskip("seqeval.metrics")
+    draw, tags = random.Random(0), ["O", "O", "B-A", "I-A", "B-B", "I-B"]
+    for _ in range(200):
+        sizes = [draw.randint(1, 6) for _ in range(4)]
+        one, other = ([draw.choices(tags, k=n) for n in sizes] for _ in range(2))
+        found = entity_f1(one, other)
+        for name in ("precision", "recall", "f1"):
+            expected = getattr(seqeval, f"{name}_score")(one, other, zero_division=0)
+            assert found[name] == pytest.approx(100 * expected)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("tags")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "new", "##er", "york"]
+    (folder / "vocab.txt").write_text("".join(word + "\n" for word in words))
+    (folder / "rows.txt").write_text("Newer B-A\nYork I-A\n\u200d O\nnew O\n")
+    return tag_task(
+        "own",
+        files={"train": folder / "rows.txt"},
+        kinds=["A"],
+        vocabulary=load_vocabulary(folder, encoder_only=True),
+    )
+
+
+def test_a_word_is_read_at_its_first_token_wherever_that_moves(task):
+    pairs = task.encode(task.examples("train"))
+    assert pairs[0].inputs.tolist() == [3, 6, 7, 8, 6, 4]
+    assert pairs[0].places.tolist() == [1, 3, -1, 4]
+    layout = layout_of(task, Lengths(4, 6), np.array([20, 21]))
+    batch = layout.padded(pairs)  # Cut to [CLS] new ##er [SEP].
+    assert batch.inputs[0].tolist() == [20, 21, 3, 6, 7, 4]
+    assert batch.target_places[0].tolist() == [3, -1, -1, -1, -1, -1]
+    assert batch.targets[0].tolist() == [2, 3, 1, 1, 0, 0]
+    assert batch.weights[0].tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_an_answer_has_a_tag_for_every_word(task):
+    assert task.decode(np.array([[2, 3, 1, 1, 0, 0]])) == ["B-A I-A O O"]
+    row = {"words": ["a", "b", "c"]}
+    assert task.compare("B-A", example=row) == ["B-A", "O", "O"]
+    asked = task.read_request(Row("here:1", {"words": "new york"}), 0)
+    (pair,) = task.encode(task.write([asked]))
+    assert pair.targets.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("words", [None, [], [1], "", ["a", " "]])
+def test_a_request_without_words_is_refused(task, words):
+    with pytest.raises(
+        ValueError, match=r"here:1: words is .* must be a list of words"
+    ):
+        task.read_request(Row("here:1", {"words": words}), 0)
+
+
+def test_a_row_with_more_words_than_there_is_room_for_is_named(task):
+    with pytest.raises(ValueError, match=r"rows.txt:1: 4 words, but the target len"):
+        task.check_words("train", 3)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs the real data of ../shared")
+def test_real_files_of_conll_are_read():
+    found = read_columns(
+        REAL / "conll2003/eng.testb",
+        kinds=("PER", "ORG", "LOC", "MISC"),
+        scheme="iob1",
+        boundaries=("-DOCSTART-",),
+    )
+    spans = sum(tag.startswith("B-") for one in found for tag in one.tags)
+    assert (len(found), spans) == (3453, 5648)
+    found = read_columns(
+        REAL / "conll04/test.txt",
+        kinds=("Loc", "Peop", "Org", "Other"),
+        word_column=1,
+        tag_column=2,
+        boundaries=("#doc",),
+    )
+    assert len(found) == 288
