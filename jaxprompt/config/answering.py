@@ -37,7 +37,7 @@ _HEAD: Mapping[str, tuple[type, tuple[str, ...]]] = {
 }
 """The same of a head that has weights."""
 
-_KINDS = (WORDS, "classes", "tags")
+_KINDS = (WORDS, "mask", "classes", "tags")
 
 _MACROS = {
     "Model.name": "MODEL",
@@ -100,7 +100,8 @@ def answering_run(said: Mapping[str, Any], where: str) -> Run:
     }
     task = _made(kind, fields, where)
     parts["data"] = dataclasses.replace(parts["data"], task=task)
-    return Run(trains="prompt" if said["kind"] == WORDS else "prompt+head", **parts)
+    has_weights = "head" in parts and parts["head"].has_weights
+    return Run(trains="prompt+head" if has_weights else "prompt", **parts)
 
 
 def answering_gin(said: Mapping[str, Any], where: str) -> str:
@@ -115,7 +116,7 @@ def answering_gin(said: Mapping[str, Any], where: str) -> str:
         f"TASK = @{kind.__name__}()",
         *(f"{kind.__name__}.{name} = {value!r}" for name, value in fields.items()),
     ]
-    if said["kind"] != WORDS:
+    if HeadStart(kind=said["kind"]).has_weights:
         lines.append("TRAINS = 'prompt+head'")
     for part, (of, _) in _parts_of(said["kind"]).items():
         for name, value in _part_of(said, part, where).items():

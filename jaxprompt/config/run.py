@@ -131,7 +131,7 @@ class Run:
 
     def _check_head(self) -> None:
         """Raises ValueError unless the head can be what trains, or be left as it is."""
-        has_weights = self.head.kind != WORDS
+        has_weights = self.head.has_weights
         if has_weights and self.trains not in ("prompt+head", "head"):
             raise ValueError(
                 f"trains {self.trains!r}, but the head of {self.head.kind} starts with "
@@ -140,15 +140,16 @@ class Run:
             )
         if not has_weights and "head" in self.trains:
             raise ValueError(
-                f"trains {self.trains!r}, but a head of words has no weights: set "
-                "--gin.HEAD=\"'classes'\", or train the 'prompt'"
+                f"trains {self.trains!r}, but a head of {self.head.kind} has no "
+                "weights: set --gin.HEAD=\"'classes'\", or train the 'prompt'"
             )
-        if has_weights and (self.evaluation.hand_written or self.evaluation.shots):
+        in_words = self.head.kind == WORDS
+        if not in_words and (self.evaluation.hand_written or self.evaluation.shots):
             raise ValueError(
                 f"hand-written texts and shots ask for words, but the head is of "
                 f"{self.head.kind}: leave them out"
             )
-        if has_weights and (self.evaluation.gold or self.evaluation.method == LOSS):
+        if not in_words and (self.evaluation.gold or self.evaluation.method == LOSS):
             raise ValueError(
                 f"Evaluation.gold and method {LOSS!r} are of words, but the head is of "
                 f"{self.head.kind}: leave them out"

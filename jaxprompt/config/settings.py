@@ -353,8 +353,10 @@ class HeadStart:
     """What turns the model's states into answers, and how it starts; see `heads`.
 
     Attributes:
-        kind: "words", which the model itself writes; "classes", one of the task's
-            labels for each text; or "tags", a label for each word.
+        kind: "words", which the model itself writes; "mask", the label word that an
+            encoder's own masked-LM head finds likeliest at the template's {mask:1};
+            "classes", one of the task's labels for each text; or "tags", a label for
+            each word. Only the last two have weights.
         pooling: Which state stands for a text: "token", of an encoder-only model [CLS]
             and of any other the last one; or "mean", of all tokens.
         pooler: What is between that state and the labels: "none"; "frozen", the
@@ -364,15 +366,20 @@ class HeadStart:
         stddev: Standard deviation of new weights.
     """
 
-    kind: Literal["words", "classes", "tags"] = WORDS
+    kind: Literal["words", "mask", "classes", "tags"] = WORDS
     pooling: Literal["token", "mean"] = "token"
     pooler: Literal["none", "frozen", "trained"] = "none"
     dropout: float = 0.0
     stddev: float = 0.02
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it has weights of its own, which train."""
+        return self.kind not in (WORDS, "mask")
+
     def __post_init__(self) -> None:
         for name, known in (
-            ("kind", (WORDS, "classes", "tags")),
+            ("kind", (WORDS, "mask", "classes", "tags")),
             ("pooling", ("token", "mean")),
             ("pooler", ("none", "frozen", "trained")),
         ):

@@ -8,15 +8,19 @@ from jaxtyping import Array, Float
 
 from jaxprompt.evaluate.score import Predict
 from jaxprompt.heads.labels import Labels, answers
+from jaxprompt.heads.masked import Masked
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
+
+Chooser: TypeAlias = Labels | Masked
+"""A head that scores the labels of a task."""
 
 Probabilities: TypeAlias = Callable[[Params, Batch], Float[Array, "B L C"]]
 """From the joined tree and a batch to the probability of each label at each place."""
 
 
 def make_choose(
-    backbone: Backbone, head: Labels, place: Callable[[Batch], Batch] = jax.device_put
+    backbone: Backbone, head: Chooser, place: Callable[[Batch], Batch] = jax.device_put
 ) -> Predict:
     """Compiles the way from a batch to target ids: the numbers of labels, from 1.
 
@@ -44,7 +48,7 @@ def make_choose(
 
 
 def make_probabilities(
-    backbone: Backbone, head: Labels, place: Callable[[Batch], Batch] = jax.device_put
+    backbone: Backbone, head: Chooser, place: Callable[[Batch], Batch] = jax.device_put
 ) -> Probabilities:
     """Compiles the way from a batch to the probability of each label, float32.
 

@@ -118,16 +118,20 @@ class Labels:
         return losses_of(scores_BLC, jnp.maximum(batch.targets - 1, 0))
 
     def _pooled(self, states: Float[Array, "B T D"], batch: Batch) -> Array:
-        places_BL = _places(batch)
         if self.pooling == "token" or self.name == "tags":
-            index = jnp.maximum(places_BL, 0)[..., None]
-            return jnp.take_along_axis(states, index, axis=1)
+            return states_at(states, batch)
         same_BLT = batch.target_segments[:, :, None] == batch.input_segments[:, None]
         of_text_BLT = (same_BLT & (batch.input_segments > 0)[:, None]).astype(
             jnp.float32
         )
         total_BL1 = jnp.maximum(of_text_BLT.sum(axis=-1, keepdims=True), 1.0)
         return jnp.einsum("blt,btd->bld", of_text_BLT, states) / total_BL1
+
+
+def states_at(states: Float[Array, "B T D"], batch: Batch) -> Float[Array, "B L D"]:
+    """Returns the states at the targets' places; any state where there is none."""
+    index_BL1 = jnp.maximum(_places(batch), 0)[..., None]
+    return jnp.take_along_axis(states, index_BL1, axis=1)
 
 
 def answers(scores: Float[Array, "B L C"], batch: Batch) -> Int[Array, "B L"]:

@@ -96,7 +96,7 @@ def refuse_head(provenance: Provenance, who: str) -> None:
         provenance: Of the prompt.
         who: Who would lose the head, as "form peft".
     """
-    if provenance.head != "words":
+    if provenance.head not in ("words", "mask"):
         raise ValueError(
             f"{who} takes a prompt alone, but this one answers by a head of "
             f"{provenance.head}, which would be lost: keep its own file"

@@ -9,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxprompt.heads.masked import Masked
 from jaxprompt.models.load import load
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.models.weights.save import save
+from jaxprompt.prompts.prompt import empty_prompt
+from jaxprompt.shapes import unpacked_batch
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -164,6 +167,20 @@ def test_a_saved_folder_is_read_by_pytorch_as_the_same_model(pair, tmp_path):
             model(input_ids=torch.tensor(pair.ids))[0] for model in (pair.theirs, again)
         )
     np.testing.assert_allclose(old.numpy(), new.numpy(), atol=1e-6)
+
+
+def test_words_at_a_place_score_as_those_of_pytorch(pair):
+    _, expected = pair.expected(None, 0)
+    batch = unpacked_batch(np.where(SEGMENTS > 0, pair.ids + 1, 0), np.ones((2, 1)))
+    batch = dataclasses.replace(
+        batch, input_types=jnp.asarray(TYPES), target_places=jnp.array([[2], [4]])
+    )
+    params = {"model": pair.params, "prompt": empty_prompt(16)}
+    found = Masked((6, 10)).scores(pair.backbone, params, batch)
+    for row, place in enumerate((2, 4)):
+        np.testing.assert_allclose(
+            found[row, 0], expected[row, place, [5, 9]].numpy(), atol=1e-5
+        )
 
 
 def test_packed_texts_do_not_see_each_other(pair):

@@ -61,9 +61,8 @@ def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("heads")
     (folder / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
     sizes = {"width": 16, "heads": 2, "ffn_width": 24, "layers": 2, "positions": 32}
-    bert = Encoder(
-        BertConfig(vocab_size=len(WORDS), **sizes), vocabulary=str(folder / "vocab.txt")
-    )
+    config = BertConfig(vocab_size=len(WORDS), **sizes, fills=True)
+    bert = Encoder(config, vocabulary=str(folder / "vocab.txt"))
     draw = np.random.default_rng(0)
     weights = jax.tree.map_with_path(
         lambda path, leaf: (
@@ -129,9 +128,8 @@ def test_heads_of_a_bank_are_those_that_train_alone(trained):
 
 
 def test_every_word_of_a_row_gets_its_tag(capsys):
-    Path("tags.txt").write_text(
-        "".join(f"{a} B-X\n{b} I-X\nz O\n\n" for a, b in ("ab", "cd", "ef", "gh"))
-    )
+    pairs = ("ab", "cd", "ef", "gh") * 2
+    Path("tags.txt").write_text("".join(f"{a} B-X\n{b} I-X\nz O\n\n" for a, b in pairs))
     task = OwnTags(
         name="ner",
         files={"train": "tags.txt", "validation": "tags.txt"},
@@ -141,21 +139,55 @@ def test_every_word_of_a_row_gets_its_tag(capsys):
         RUN,
         data=Data(task=task, input_length=8, target_length=4),
         head=HeadStart(kind="tags"),
-        batch_size=4,
     )
     result = train(run, Path("ner"))
     assert (result["metric"], result["score"], result["majority"]) == ("f1", 100.0, 0.0)
     capsys.readouterr()
-    Path("words.jsonl").write_text('{"words": ["a", "b", "\\u200d"]}\n{"words": "z"}\n')
+    Path("words.jsonl").write_text(
+        '{"words": ["a", "b", "\\u200d"]}\n{"words": "c d"}\n'
+    )
     arguments = ["predict", "--prompt", "ner/prompt.safetensors"]
     assert main([*arguments, "--input", "words.jsonl", "--probabilities"]) == 0
     lines = capsys.readouterr().out.splitlines()
     answers = [json.loads(line) for line in lines if line.startswith("{")]
-    assert [answer["prediction"] for answer in answers] == ["B-X I-X O", "O"]
-    assert [len(answer["probabilities"]) for answer in answers] == [3, 1]
+    assert [answer["prediction"] for answer in answers] == ["B-X I-X O", "B-X I-X"]
+    assert [len(answer["probabilities"]) for answer in answers] == [3, 2]
     long = dataclasses.replace(run, data=Data(task=task, target_length=2))
     with pytest.raises(ValueError, match=r"tags.txt:1: 3 words, but the target length"):
         train(long, Path("refused"))
+
+
+def test_a_masked_lm_head_chooses_a_label_word_behind_a_prompt(capsys):
+    words = dataclasses.replace(
+        RUN.data.task, inputs="{text} {mask:1}", labels={"0": "g", "1": "h"}
+    )
+    run = dataclasses.replace(
+        RUN,
+        trains="prompt",
+        head=HeadStart(kind="mask"),
+        data=dataclasses.replace(RUN.data, task=words),
+    )
+    assert train(run, Path("mask"))["trains"] == "prompt"
+    assert load_head("mask/prompt.safetensors") == {}
+    capsys.readouterr()
+    Path("masked.jsonl").write_text('{"text": "b"}\n')
+    arguments = ["predict", "--prompt", "mask/prompt.safetensors", "--probabilities"]
+    assert main([*arguments, "--input", "masked.jsonl"]) == 0
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("{"))
+    answer = json.loads(line)
+    shares = answer["probabilities"]
+    assert shares[answer["prediction"]] == max(shares.values())
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+    for changes, message in (
+        (
+            {"inputs": "{text}"},
+            "whose texts have no mask: put {mask:1} into its inputs",
+        ),
+        ({"labels": {"0": "a b", "1": "h"}}, "label word 'a b' .* is 2 tokens, but a"),
+    ):
+        data = Data(task=dataclasses.replace(words, **changes))
+        with pytest.raises(ValueError, match=message):
+            train(dataclasses.replace(run, data=data), Path("refused"))
 
 
 def test_a_head_is_not_left_behind_where_only_prompts_are_taken(trained, tmp_path):
@@ -197,7 +229,7 @@ def test_a_head_alone_reads_a_t5_too(pooling):
         ),
         (
             {"head": HeadStart(kind="tags")},
-            "a head of tags for task own, whose answers are words or classes: use",
+            "a head of tags for task own, whose answers are words, mask or classes",
         ),
     ],
 )

@@ -12,14 +12,21 @@ class Choice(NamedTuple):
             that the model does not read: of no token, or cut off.
         of_words: Whether each word of the input gets a label, and not the whole. An
             answer is then the labels of all words, with spaces between.
+        mask: Id of the vocabulary's mask, where the model itself scores the label words
+            in its place; None where a layer is trained for them.
+        word_ids: Then the id of each label word; else empty.
     """
 
     labels: tuple[str, ...]
     of_words: bool = False
+    mask: int | None = None
+    word_ids: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:
         """What prompt files call such answers."""
+        if self.mask is not None:
+            return "mask"
         return "tags" if self.of_words else "classes"
 
     def encode(self, answer: str) -> list[int]:

@@ -25,7 +25,7 @@ from jaxprompt.data.tasks.task import (
     texts_as_they_are,
 )
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.data.vocabulary.writing import as_written
+from jaxprompt.data.vocabulary.writing import as_written, mask_of
 from jaxprompt.quoting import listed, quoted
 
 
@@ -106,25 +106,6 @@ def file_task(
         metrics=tuple(_metric_fns(metrics, words, vocabulary)),
         start_words=words or (),
         template=template,
-    )
-
-
-def mask_of(vocabulary: Vocabulary) -> str:
-    """Returns the text of a vocabulary's mask: of T5's, its first sentinel.
-
-    Raises:
-        ValueError: If it has none.
-    """
-    for text in ("<extra_id_0>", "[MASK]", "<mask>"):
-        try:
-            ids = vocabulary.encode(text)
-        except ValueError:  # The model's table has no row for it.
-            continue
-        if len(ids) == 1 and vocabulary.decode(ids).strip() == text:
-            return text
-    raise ValueError(
-        "the template has a mask, but the model's vocabulary has none: leave {mask:1} "
-        "out, or take a model that was trained with masks"
     )
 
 

@@ -18,7 +18,7 @@ from jaxprompt.data.tasks.metrics import Metric
 from jaxprompt.data.tasks.pieces import encode_pieces
 from jaxprompt.data.vocabulary.tokens import Pair, Span
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode
-from jaxprompt.data.vocabulary.writing import as_written
+from jaxprompt.data.vocabulary.writing import as_written, mask_of
 
 _AHEAD = 1024
 """Examples that are tokenised in one call: the first batch waits for no whole split."""
@@ -254,7 +254,7 @@ class Task:
         """Returns the task as a head of this kind is asked it.
 
         Args:
-            kind: "words", that the model writes; "classes" or "tags", as `Choice.kind`.
+            kind: "words", that the model writes; or as `Choice.kind`.
 
         Raises:
             ValueError: If the task has no such answers.
@@ -264,12 +264,31 @@ class Task:
             return self
         if kind == "classes" and self.labels is not None:
             return dataclasses.replace(self, choice=Choice(self.labels))
+        if kind == "mask" and self.labels is not None:
+            return dataclasses.replace(self, choice=self._at_mask(self.labels))
         labelled = self.choice is None and self.labels is not None
-        known = "words or classes" if labelled else own
+        known = "words, mask or classes" if labelled else own
         raise ValueError(
             f"a head of {kind} for task {self.name}, whose answers are {known}: use "
             f"--gin.HEAD=\"'{known.split()[-1]}'\", or another task"
         )
+
+    def _at_mask(self, labels: tuple[str, ...]) -> Choice:
+        """Returns the label words as they may stand in the place of a mask."""
+        if self.template is None or "mask" not in self.template.marks:
+            raise ValueError(
+                f"a head of mask for task {self.name}, whose texts have no mask: put "
+                "{mask:1} into its inputs"
+            )
+        ids = [self.vocabulary.encode(word) for word in labels]
+        for word, tokens in zip(labels, ids, strict=True):
+            if len(tokens) != 1:
+                raise ValueError(
+                    f"label word {word!r} of task {self.name} is {len(tokens)} tokens, "
+                    "but a mask stands for one: use a word of one token"
+                )
+        (mask,) = self.vocabulary.encode(mask_of(self.vocabulary))
+        return Choice(labels, mask=mask, word_ids=tuple(n for (n,) in ids))
 
     def encode(self, examples: Sequence[Example]) -> list[Pair]:
         """Tokenises examples."""
@@ -287,13 +306,18 @@ class Task:
     def _encode_classes(
         self, choice: Choice, examples: Sequence[Example]
     ) -> list[Pair]:
-        """A class is read at an encoder's first token, at the last one of any other."""
+        """A class is read at an encoder's first token, at the last one of any other.
+
+        Or at the mask, if the model itself scores the label words.
+        """
         found = []
         for example, (ids, cut) in zip(examples, self._read(examples), strict=True):
             numbers = choice.encode(example.targets) if example.targets else [0]
-            if self.vocabulary.frame is not None:
-                text = np.flatnonzero(ids >= 0)
-                place = int(text[0])
+            if choice.mask is not None:
+                masks = np.flatnonzero(ids == choice.mask)
+                place = int(masks[0]) if masks.size else -1
+            elif self.vocabulary.frame is not None:
+                place = int(np.flatnonzero(ids >= 0)[0])
             else:
                 place = len(ids) - 1
             places = np.array([place], np.int32)

@@ -49,3 +49,22 @@ def lost_characters(vocabulary: Vocabulary, text: str) -> str:
         for character in dict.fromkeys(composed)
         if as_written(vocabulary, character) is None
     )
+
+
+def mask_of(vocabulary: Vocabulary) -> str:
+    """Returns the text of a vocabulary's mask: of T5's, its first sentinel.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    for text in ("<extra_id_0>", "[MASK]", "<mask>"):
+        try:
+            ids = vocabulary.encode(text)
+        except ValueError:  # The model's table has no row for it.
+            continue
+        if len(ids) == 1 and vocabulary.decode(ids).strip() == text:
+            return text
+    raise ValueError(
+        "the template has a mask, but the model's vocabulary has none: leave {mask:1} "
+        "out, or take a model that was trained with masks"
+    )

@@ -12,6 +12,7 @@ from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.tasks.shots import words_before
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.choose import (
+    Chooser,
     Probabilities,
     make_choose,
     make_probabilities,
@@ -19,6 +20,7 @@ from jaxprompt.evaluate.choose import (
 from jaxprompt.evaluate.score import Predict, make_predict
 from jaxprompt.heads.head import Head
 from jaxprompt.heads.labels import Labels
+from jaxprompt.heads.masked import Masked
 from jaxprompt.heads.words import WORDS
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.prefix import KeysValues
@@ -73,11 +75,19 @@ class Job:
         """
         if self.task.choice is None:
             return WORDS
-        return self._labels_head
+        return self._chooser
 
     @functools.cached_property
-    def _labels_head(self) -> Labels:
+    def _chooser(self) -> Chooser:
         start = self.run.head
+        words = {task.choice.word_ids for task in self.tasks if task.choice is not None}
+        if start.kind == "mask" and len(words) == 1:
+            return Masked(words.pop())
+        if start.kind == "mask":
+            raise ValueError(
+                "a bank of prompts for tasks of different label words at a mask: start "
+                "a run for each"
+            )
         counts = {
             task.name: len(task.choice.labels)
             for task in (*self.tasks, *self.shift_to)
@@ -115,8 +125,11 @@ class Job:
 
     @property
     def lengths(self) -> Lengths:
-        """Longest texts, in tokens."""
-        return Lengths(self.run.data.input_length, self.run.data.target_length)
+        """Longest texts, in tokens; a text that gets one label has one target."""
+        choice = self.task.choice
+        one = choice is not None and not choice.of_words
+        targets = 1 if one else self.run.data.target_length
+        return Lengths(self.run.data.input_length, targets)
 
     def training_lengths(self, prompt_length: int) -> Lengths:
         """Returns the room of a training row.
@@ -133,8 +146,6 @@ class Job:
             fit = (soft + lengths.inputs) // (soft + _SHORT_INPUT)
             room = max(fit, 1) if self.run.trains_bank else 1
             return dataclasses.replace(lengths, targets=lengths.targets * room)
-        if self.task.choice is not None and not self.task.choice.of_words:
-            return dataclasses.replace(lengths, targets=1)
         if self.run.model.dropout or self.task.choice is not None:
             return lengths
         for task in self.tasks:
@@ -269,13 +280,13 @@ class Job:
     @functools.cached_property
     def _choose(self) -> Predict:
         backbone, place = self.frozen.backbone, self.frozen.place_batch
-        return make_choose(backbone, self._labels_head, place)
+        return make_choose(backbone, self._chooser, place)
 
     @functools.cached_property
     def probabilities(self) -> Probabilities:
         """The way from a batch to the probability of each label; compiled once."""
         backbone, place = self.frozen.backbone, self.frozen.place_batch
-        return make_probabilities(backbone, self._labels_head, place)
+        return make_probabilities(backbone, self._chooser, place)
 
     @functools.cached_property
     def _compiled(self) -> dict[tuple, Predict]:
