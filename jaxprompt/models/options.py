@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import jax
+import jax.numpy as jnp
 
 DTYPES = ("float32", "bfloat16")
 """What backbones compute in."""
@@ -44,3 +45,57 @@ def checkpointed(
     }[remat]
     # A loop's body cannot be merged with its backward pass; unrolled code can.
     return jax.checkpoint(body, policy=policy, prevent_cse=unrolled)
+
+
+def over_layers(
+    body: Callable[[Any, Any, Any], tuple[Any, Any]],
+    x: Any,
+    layers: Any,
+    read: Any,
+    *,
+    below: int = 0,
+    remat: Remat,
+    unroll: bool,
+) -> tuple[Any, Any]:
+    """Applies a body to every layer in turn.
+
+    The layers below all that read a prefix have a loop of their own: as nothing that
+    trains reaches it, it has no backward pass.
+
+    Args:
+        body: From x, a layer's share of `layers` and its share of `read`, which is None
+            below, to x and what is kept of it.
+        x: What the first layer reads.
+        layers: A tree of arrays, the layers N first.
+        read: Another, of the prefixes.
+        below: Layers below the first that reads a prefix.
+        remat: What the backward pass computes again.
+        unroll: Whether layers are compiled one by one, not as a loop.
+
+    Returns:
+        What the last layer makes, and what is kept of all.
+    """
+
+    def loop(step: Callable[..., Any], x: Any, shares: Any) -> tuple[Any, Any]:
+        step = checkpointed(step, remat, unrolled=unroll)
+        return jax.lax.scan(step, x, shares, unroll=unroll)
+
+    if not below:
+        return loop(lambda x, share: body(x, *share), x, (layers, read))
+    count = len(jax.tree.leaves(layers)[0])
+
+    # A loop over a slice of all weights would copy them.
+    def at(number: Any) -> Any:
+        return jax.tree.map(
+            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False),
+            layers,
+        )
+
+    x, first = loop(lambda x, n: body(x, at(n), None), x, jnp.arange(below))
+    above = jax.tree.map(lambda leaf: leaf[below:], read)
+    x, rest = loop(
+        lambda x, share: body(x, at(share[0]), share[1]),
+        x,
+        (jnp.arange(below, count), above),
+    )
+    return x, jax.tree.map(lambda *kept: jnp.concatenate(kept), first, rest)

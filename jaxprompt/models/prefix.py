@@ -107,6 +107,16 @@ Prefixes: TypeAlias = Mapping[SiteName, Prefix]
 """The prefixes that a model reads, at most one at each site."""
 
 
+def layers_below(*prefixes: Prefix | None) -> int:
+    """Returns how many layers lie below the first that attends to one of these."""
+    lowest: list[int] = []
+    for prefix in prefixes:
+        if prefix is not None:
+            layers = prefix.layers or (True,)
+            lowest.append(layers.index(True) if any(layers) else len(layers))
+    return min(lowest, default=0)
+
+
 def dropped(
     prefixes: Prefixes, rates: Mapping[SiteName, float], key: Key[Array, "*M"]
 ) -> Prefixes:

@@ -232,7 +232,7 @@ def test_keys_and_values_without_a_place_in_the_model_are_refused(settings, said
             {"deep": {"cross": 2}, "deep_init": "file", "reparametrise": "mlp"},
             "'file' with reparametrisation 'mlp', whose network starts at random",
         ),
-        ({"length": 0}, "prompt length 0: a trained prompt has 1 or more rows"),
+        ({"length": -1}, "prompt length -1: use 0 or more rows"),
         ({"deep": {"cross": 0}}, "0 keys and values at 'cross': use 1 or more"),
         ({"deep": {"cross": 1}, "stddev": 0.0}, "stddev 0.0 of keys and values"),
         ({"reparametrise": "net"}, r"'net': use one of \['none', 'residual_mlp', 'ls"),

@@ -3,10 +3,13 @@
 import dataclasses
 
 import jax
+import numpy as np
 import pytest
 from tiny import CONFIG, draw_examples, make_tiny, one_each
 
-from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
+from jaxprompt.prompts.prompt import make_deep, make_prompt
 from jaxprompt.train.loss import loss
 from jaxprompt.train.optimizer import FREEZE, MODEL_TUNING, adafactor, train_only
 from jaxprompt.train.step import init_state, make_train_step
@@ -51,6 +54,31 @@ def test_model_tuning_computes_them(costs):
     """So the test above can fail."""
     forward, _, model_tuning = costs
     assert model_tuning / forward > 2.9
+
+
+def test_layers_below_a_deep_prompt_have_no_backward_pass():
+    sizes = {"width": 128, "heads": 4, "ffn_width": 512, "layers": 4, "positions": 64}
+    backbone = Decoder(GPT2Config(vocab_size=60, **sizes), unroll=True)
+    shapes = jax.eval_shape(backbone.init, jax.random.key(0))
+    model = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.01, "f4"), shapes)
+    batch = one_each(draw_examples(0, 8, length=0), inputs=32)
+
+    def cost(*used):
+        keys = np.ones((4, 2, 4, 32), np.float32)
+        deep = {"decoder": make_deep(keys, keys, used)}
+        prompt = make_prompt(np.zeros((0, 128)), deep)
+
+        # Arguments all: what is constant would be computed by the compiler.
+        def step(prompt, model, batch):
+            params = {"model": model, "prompt": prompt}
+            return loss(backbone, params, batch, batch.weights)[0]
+
+        return [flops(jax.jit(f), prompt, model, batch) for f in (step, jax.grad(step))]
+
+    (forward, every), (_, last) = cost(1, 1, 1, 1), cost(0, 0, 0, 1)
+    assert 1.6 < every / forward < 2.05
+    # About a quarter of the way back.
+    assert 0.1 < (last - forward) / (every - forward) < 0.35
 
 
 def test_no_copy_of_the_vocabulary_is_made():

@@ -68,16 +68,16 @@ class Front(NamedTuple):
             source = (self.source.keys, self.source.values)
         return prefix, source
 
-    def parts(self, layer: tuple[Any, Any], sight: Sight) -> list[Part]:
+    def parts(self, prefix: Any, source: Any, sight: Sight) -> list[Part]:
         """Returns what one layer attends to.
 
         Args:
-            layer: The layer's share of `by_layer`.
+            prefix: The layer's share of the prefix; None where it does not read it.
+            source: The layer's share of the source.
             sight: What the tokens of the pass see in layers of its kind.
         """
-        prefix, source = layer
         parts = []
-        if self.prefix is not None:
+        if self.prefix is not None and prefix is not None:
             parts.append(self.prefix.part(prefix, mask=sight.prefix))
         if source is not None:
             keys, values = source

@@ -24,8 +24,14 @@ from jaxprompt.models.decoder.sight import (
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.masks import number_seen, segment_mask
 from jaxprompt.models.layers.norms import normalise
-from jaxprompt.models.options import Remat, check_options, checkpointed
-from jaxprompt.models.prefix import KeysValues, Prefix, Prefixes, check_prefixes
+from jaxprompt.models.options import Remat, check_options, over_layers
+from jaxprompt.models.prefix import (
+    KeysValues,
+    Prefix,
+    Prefixes,
+    check_prefixes,
+    layers_below,
+)
 from jaxprompt.models.quantise import Table
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
@@ -342,8 +348,8 @@ class Decoder:
         )
         of_kind = stacked(seen) if len(seen) > 1 else None
 
-        def body(x: Array, layer: Any) -> tuple[Array, Any]:
-            layer_params, before, past, key, number = layer
+        def body(x: Array, layer: Any, prefix: Any) -> tuple[Array, Any]:
+            layer_params, source, past, key, number = layer
             if of_kind is None:
                 (sight,) = seen
             else:
@@ -352,7 +358,7 @@ class Decoder:
                 {"params": layer_params},
                 x,
                 sight.own,
-                before=front.parts(before, sight),
+                before=front.parts(prefix, source, sight),
                 turn=sight.turn,
                 past=None if past is None else (*past, index),
                 dropout_key=key,
@@ -363,11 +369,14 @@ class Decoder:
         x = enter(self.config, params, x, places.positions, self.dtype)
         x = constrain(x, self.mesh, DATA, None, None)
         x = drop(x, self.dropout, first_key, shared=False)
-        by_layer = front.by_layer(self.dtype)
-        return jax.lax.scan(
-            checkpointed(body, self.remat, unrolled=self.unroll),
+        prefix, source = front.by_layer(self.dtype)
+        return over_layers(
+            body,
             x,
-            (params["layers"], by_layer, past, keys, jnp.asarray(numbers)),
+            (params["layers"], source, past, keys, jnp.asarray(numbers)),
+            prefix,
+            below=layers_below(front.prefix) if past is None else 0,
+            remat=self.remat,
             unroll=self.unroll,
         )
 

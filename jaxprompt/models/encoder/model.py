@@ -17,8 +17,14 @@ from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.feed_forward import ACTIVATIONS
 from jaxprompt.models.layers.masks import rows_since_start, segment_mask
 from jaxprompt.models.layers.norms import normalise
-from jaxprompt.models.options import Remat, check_options, checkpointed
-from jaxprompt.models.prefix import KeysValues, Prefix, Prefixes, check_prefixes
+from jaxprompt.models.options import Remat, check_options, over_layers
+from jaxprompt.models.prefix import (
+    KeysValues,
+    Prefix,
+    Prefixes,
+    check_prefixes,
+    layers_below,
+)
 from jaxprompt.models.quantise import Table
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
@@ -159,9 +165,9 @@ class Encoder:
         mask = segment_mask(tokens.segments, tokens.segments)
         block = Block(self.config, dropout=self.dropout)
 
-        def body(x: Array, layer: Any) -> tuple[Array, Any]:
-            layer_params, prefix, key = layer
-            before = () if own is None else (own.part(prefix),)
+        def body(x: Array, layer: Any, prefix: Any) -> tuple[Array, Any]:
+            layer_params, key = layer
+            before = () if own is None or prefix is None else (own.part(prefix),)
             weights = {"params": layer_params}
             made: Any = block.apply(weights, x, mask, before, key)
             x, kept = made
@@ -172,10 +178,13 @@ class Encoder:
         x = constrain(x, self.mesh, DATA, None, None)
         x = drop(x, self.dropout, first_key, shared=False)
         by_layer = None if own is None else own.by_layer(self.dtype)
-        return jax.lax.scan(
-            checkpointed(body, self.remat, unrolled=self.unroll),
+        return over_layers(
+            body,
             x,
-            (params["layers"], by_layer, keys),
+            (params["layers"], keys),
+            by_layer,
+            below=layers_below(own),
+            remat=self.remat,
             unroll=self.unroll,
         )
 

@@ -15,8 +15,14 @@ from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.masks import rows_since_start, segment_mask
 from jaxprompt.models.layers.norms import rms_norm
 from jaxprompt.models.layers.relative_bias import relative_bias
-from jaxprompt.models.options import Remat, check_options, checkpointed
-from jaxprompt.models.prefix import KeysValues, Prefix, Prefixes, check_prefixes
+from jaxprompt.models.options import Remat, check_options, over_layers
+from jaxprompt.models.prefix import (
+    KeysValues,
+    Prefix,
+    Prefixes,
+    check_prefixes,
+    layers_below,
+)
 from jaxprompt.models.quantise import Table
 from jaxprompt.models.t5.block import Block
 from jaxprompt.models.t5.cache import Cache, Encoded
@@ -195,12 +201,11 @@ class T5:
                 x,
                 mask,
                 bias,
-                before=before(read),
+                before=before(read[0]),
                 dropout_key=key,
             )
 
-        read = self._by_layer(own)
-        return self._run(stack, source.x, layer, read, dropout_key, keep=keep)
+        return self._run(stack, source.x, layer, (own,), dropout_key, keep=keep)
 
     def states(
         self,
@@ -263,7 +268,7 @@ class T5:
                 weights, encoded.states, method="cross_keys_values"
             )
             cross = [Part(source[0], source[1], cross_mask)]
-            if beside_source is not None:
+            if beside_source is not None and read[1] is not None:
                 cross.insert(0, beside_source.part(read[1]))
             return block.apply(
                 weights,
@@ -275,8 +280,8 @@ class T5:
                 dropout_key=key,
             )
 
-        read = self._by_layer(own), self._by_layer(beside_source)
-        y, _ = self._run(stack, target.x, layer, read, dropout_key)
+        prefixes = own, beside_source
+        y, _ = self._run(stack, target.x, layer, prefixes, dropout_key)
         return self._unembed(params, y)
 
     def start_cache(self, params: Params, encoded: Encoded, length: int) -> Cache:
@@ -375,7 +380,7 @@ class T5:
                     stack, rows, in_front, bidirectional=bidirectional
                 )
             )(rows_since_start(segments))
-        return lambda layer: (prefix.part(layer, bias=bias),)
+        return lambda layer: () if layer is None else (prefix.part(layer, bias=bias),)
 
     def _block(self, stack: str) -> Block:
         return Block(self.config, decoder=stack == "decoder", dropout=self.dropout)
@@ -413,7 +418,7 @@ class T5:
         stack: Params,
         x: Array,
         layer: Any,
-        read: Any,
+        prefixes: Sequence[Prefix | None],
         dropout_key: Array | None,
         *,
         keep: bool = False,
@@ -425,7 +430,8 @@ class T5:
             x: Tokens.
             layer: Called as `layer(x, layer_params, read, key)`; returns x and its keys
                 and values.
-            read: What else differs between layers: a tree of arrays, N first.
+            prefixes: What layers read besides; `read` has each one's share of a layer,
+                None where it does not read it.
             dropout_key: None for no dropout.
             keep: Whether keys and values are returned.
         """
@@ -433,17 +439,20 @@ class T5:
         first_key, layers_key, last_key = split_key(dropout_key, 3)
         keys: Any = None if layers_key is None else split_key(layers_key, count)
 
-        def body(x: Array, inputs: tuple[Params, Any, Array | None]) -> Any:
-            x, kept = layer(x, *inputs)
+        def body(x: Array, share: tuple[Params, Array | None], read: Any) -> Any:
+            x, kept = layer(x, share[0], read or (None,) * len(prefixes), share[1])
             x = constrain(x, self.mesh, DATA, None, None)
             return x, kept if keep else None
 
         x = constrain(x.astype(self.dtype), self.mesh, DATA, None, None)
         x = drop(x, self.dropout, first_key)
-        x, kept = jax.lax.scan(
-            checkpointed(body, self.remat, unrolled=self.unroll),
+        x, kept = over_layers(
+            body,
             x,
-            (stack["layers"], read, keys),
+            (stack["layers"], keys),
+            tuple(map(self._by_layer, prefixes)),
+            below=layers_below(*prefixes),
+            remat=self.remat,
             unroll=self.unroll,
         )
         x = rms_norm(x, stack["final_norm"], self.config.norm_epsilon)
