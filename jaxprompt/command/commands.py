@@ -23,10 +23,16 @@ def check(flags: argparse.Namespace) -> None:
 
     Raises:
         FileNotFoundError: If there is no such prompt file or gin file.
-        ValueError: If a name is misspelt, or text is not gin.
+        ValueError: If a name is misspelt, text is not gin, or there are several
+            prompts and no ensemble.
     """
     given = vars(flags).get("prompt") or []
     prompts = [given] if isinstance(given, str) else given
+    if flags.command is evaluate and len(prompts) > 1 and not flags.ensemble:
+        raise ValueError(
+            f"{len(prompts)} prompts: add --ensemble for their vote, or score them one "
+            "by one"
+        )
     for name in prompts:
         if not os.path.exists(name):
             raise FileNotFoundError(
@@ -71,11 +77,6 @@ def evaluate(flags: argparse.Namespace) -> None:
         of_files = {file: _configured(flags, file)[0] for file in files}
         runs.evaluate_ensemble(of_files, **options)
         return
-    if len(flags.prompt) > 1:
-        raise ValueError(
-            f"{len(flags.prompt)} prompts: add --ensemble for their vote, or score them"
-            " one by one"
-        )
     (file,) = flags.prompt
     run = _run_of_prompt(flags, file)
     runs.evaluate(run, Path(file), **options)
