@@ -230,7 +230,7 @@ class _Sizes(NamedTuple):
     query_scalar: float = 256.0
 
 
-_IDS = {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
+_IDS: dict[str, Any] = {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
 
 
 def _gemma2(sizes: _Sizes) -> Gemma2Config:
