@@ -56,6 +56,18 @@ def test_model_tuning_computes_them(costs):
     assert model_tuning / forward > 2.9
 
 
+def layers_passed(jaxpr):
+    """Adds up how often the bodies of loops run, forth and back."""
+    found = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            found += equation.params["length"]
+        elif "jaxpr" in equation.params:
+            inner = equation.params["jaxpr"]
+            found += layers_passed(getattr(inner, "jaxpr", inner))
+    return found
+
+
 def test_layers_below_a_deep_prompt_have_no_backward_pass():
     sizes = {"width": 128, "heads": 4, "ffn_width": 512, "layers": 4, "positions": 64}
     backbone = Decoder(GPT2Config(vocab_size=60, **sizes), unroll=True)
@@ -79,6 +91,20 @@ def test_layers_below_a_deep_prompt_have_no_backward_pass():
     assert 1.6 < every / forward < 2.05
     # About a quarter of the way back.
     assert 0.1 < (last - forward) / (every - forward) < 0.35
+
+    # In a loop over layers the compiler alone would not see it.
+    backbone = dataclasses.replace(backbone, unroll=False)
+    keys = np.ones((4, 2, 4, 32), np.float32)
+    for used, passes in ((None, 4 + 4), ((0, 0, 0, 1), 4 + 1)):
+        deep = {"decoder": make_deep(keys, keys, used)}
+        prompt = make_prompt(np.zeros((0, 128)), deep)
+
+        def step(prompt, model, batch):
+            params = {"model": model, "prompt": prompt}
+            return loss(backbone, params, batch, batch.weights)[0]
+
+        traced = jax.make_jaxpr(jax.grad(step))(prompt, model, batch)
+        assert layers_passed(traced.jaxpr) == passes
 
 
 def test_no_copy_of_the_vocabulary_is_made():
