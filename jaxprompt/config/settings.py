@@ -149,10 +149,9 @@ class Data:
             have to agree, it is not.
         part_rows: Rows of the parts that such a batch is sorted into by length, each
             cut to its own longest input; 0 for whole batches. None takes 8 for each
-            device on a CPU, and whole batches elsewhere, for texts of at most 16
-            tokens, and where folding the prompts for each part would cost more than
-            the parts save. Where the model trains, or `Optimizer.accumulate` splits
-            batches, they are whole.
+            device on a CPU, and whole batches elsewhere and for texts of at most 16
+            tokens. Where the model trains, or `Optimizer.accumulate` splits batches,
+            they are whole.
         shift_to: Tasks that what was trained is scored on too, without any further
             training and without a say in which step is best: domain shift. Their
             label words must be those of the task.

@@ -115,22 +115,46 @@ def prefixes(
     Raises:
         ValueError: If a prompt has both at one site.
     """
-    prompt = params["prompt"]
+    prompt = folded(backbone, params)["prompt"]
     made: Prefixes = {
         site: _prefix(deep, batch.members) for site, deep in prompt.deep.items()
     }
-    if dropout_key is not None:
-        rates = {site: deep.dropout for site, deep in prompt.deep.items()}
-        made = dropped(made, rates, dropout_key)
-    if not backbone.folds or prompt.length < 2:
+    if dropout_key is None:
         return made
-    if "decoder" in made:
+    rates = {site: deep.dropout for site, deep in prompt.deep.items()}
+    return dropped(made, rates, dropout_key)
+
+
+def folded(backbone: Backbone, params: Params) -> Params:
+    """Replaces soft tokens by what they fold to, which many batches may then read.
+
+    Args:
+        backbone: The frozen model's functions.
+        params: The joined tree; see `shapes.Params`.
+
+    Returns:
+        A tree that the functions of this file read as the first: its prompt has its
+        last soft token, and keys and values in front for the others. The same tree,
+        where nothing folds or is folded already.
+
+    Raises:
+        ValueError: If the prompt has other keys and values where it would fold to some.
+    """
+    prompt = params["prompt"]
+    if not backbone.folds or prompt.length < 2:
+        return params
+    if "decoder" in prompt.deep:
         raise ValueError(
             f"a prompt of {prompt.told} for {backbone.name}: soft tokens in front of "
             "other keys and values do not fold, so take the backbone of `unfolded`"
         )
-    keys, values = writer_of(backbone).fold(params["model"], prompt.rows[:, :-1])
-    return {**made, "decoder": Prefix(keys, values, batch.members)}
+    found = writer_of(backbone).fold(params["model"], prompt.rows[:, :-1])
+    keys, values = (x.swapaxes(0, 1) for x in found)
+    deep: dict[SiteName, Deep] = {
+        **prompt.deep,
+        "decoder": Deep(keys, values, in_front=True),
+    }
+    return {**params, "prompt": Prompt(prompt.rows[:, -1:], deep)}
 
 
 def _prefix(deep: Deep, members: Int[Array, " B"]) -> Prefix:

@@ -11,6 +11,8 @@ from jaxtyping import Array, Float, Int
 from jaxprompt.heads.head import Head
 from jaxprompt.heads.words import WORDS
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.prompts.join import folded
+from jaxprompt.prompts.trained import expanded
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.loss import shares_of, totals_of
 from jaxprompt.train.optimizer import FREEZE, Mask
@@ -38,7 +40,9 @@ def make_parts_step(
     """Compiles the step of a batch that comes as parts; one trace serves each width.
 
     Each part weighs its tokens by those of the whole batch, so the gradients add up to
-    the batch's. The activations of one part are held at a time.
+    the batch's. The activations of one part are held at a time. What trains is made
+    into what the model reads, and soft tokens are folded, once for all parts: these
+    give the gradient of what they read, which then goes the way back in one piece.
 
     Args:
         backbone: The frozen model's functions. Its dropout rate does not apply: its
@@ -52,35 +56,45 @@ def make_parts_step(
         A step like that of `make_train_step`, of a sequence of batches.
     """
 
+    def read_of(trained: Params, frozen: Params) -> Params:
+        params = folded(backbone, expanded({**frozen, **trained}))
+        return {part: params[part] for part in trained}
+
     @jax.jit
     def begin(
         trained: Params, frozen: Params, targets: Sequence[Targets]
-    ) -> tuple[jax.Array, Sums]:
+    ) -> tuple[jax.Array, Params, Sums]:
         members = {**frozen, **trained}["prompt"].members
         totals = [totals_of(weights, rows_of, members) for weights, rows_of in targets]
-        return sum(totals, jnp.zeros(members)), no_gradients(trained)
+        read = read_of(trained, frozen)
+        return sum(totals, jnp.zeros(members)), read, no_gradients(read)
 
     @functools.partial(jax.jit, donate_argnames="sums")
     def add(
         sums: Sums,
-        trained: Params,
+        read: Params,
         frozen: Params,
         part: Batch,
         totals_M: jax.Array,
     ) -> Sums:
         shares = shares_of(part, totals_M)
         found = loss_gradients(
-            backbone, trained, frozen, part, shares, head=head, z_loss=z_loss
+            backbone, read, frozen, part, shares, head=head, z_loss=z_loss
         )
         return jax.tree.map(jnp.add, sums, found)
 
     @functools.partial(jax.jit, donate_argnames="state")
     def end(
         state: TrainState,
+        frozen: Params,
         sums: Sums,
         totals_M: jax.Array,
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        return updated(state, sums, totals_M > 0, tx, freeze)
+        of_read, told = sums
+        # The fold is made again rather than kept: it is one pass over the prompt.
+        _, pull_back = jax.vjp(lambda trained: read_of(trained, frozen), state.trained)
+        (grads,) = pull_back(of_read)
+        return updated(state, (grads, told), totals_M > 0, tx, freeze)
 
     def train_step(
         state: TrainState, frozen: Params, parts: Sequence[Batch]
@@ -88,9 +102,9 @@ def make_parts_step(
         # Without the inputs, whose widths differ from batch to batch: `begin` would be
         # compiled for each set of widths.
         targets = [(part.weights, part.members) for part in parts]
-        totals_M, sums = begin(state.trained, frozen, targets)
+        totals_M, read, sums = begin(state.trained, frozen, targets)
         for part in parts:
-            sums = add(sums, state.trained, frozen, part, totals_M)
-        return end(state, sums, totals_M)
+            sums = add(sums, read, frozen, part, totals_M)
+        return end(state, frozen, sums, totals_M)
 
     return train_step

@@ -1,16 +1,21 @@
 """A batch in parts of several widths takes the step that it takes whole."""
 
+import dataclasses
 import itertools
 import operator
 from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tiny import INPUTS, TARGETS, draw_examples, draw_prompt, one_each
 
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.t5.model import T5
-from jaxprompt.prompts.prompt import stack
-from jaxprompt.shapes import Batch, resize
+from jaxprompt.prompts.join import row_ids
+from jaxprompt.prompts.prompt import Prompt, stack
+from jaxprompt.shapes import Batch, resize, unpacked_batch
 from jaxprompt.train.optimizer import adafactor, train_only
 from jaxprompt.train.parts_step import make_parts_step
 from jaxprompt.train.step import init_state, make_train_step
@@ -49,6 +54,62 @@ def test_a_bank_moves_as_with_the_whole_batch(tiny):
     for one, other in zip(parts_told, whole_told, strict=True):
         assert one.keys() == other.keys()
         np.testing.assert_allclose([*one.values()], [*other.values()], rtol=2e-4)
+
+
+CONFIG = GPT2Config(
+    vocab_size=60, width=16, heads=2, ffn_width=24, layers=2, positions=40
+)
+LENGTH = 5
+"""Soft tokens, of which the decoder folds all but the last."""
+
+
+def decoder_rows(sizes: list[int]) -> Batch:
+    """Puts texts of these sizes behind the prompt, as the data pipeline does."""
+    draw, (soft,) = np.random.default_rng(3), row_ids(Decoder(CONFIG), LENGTH)
+    inputs, targets = np.zeros((len(sizes), max(sizes)), np.int32), []
+    target_inputs = []
+    for row, size in enumerate(sizes):
+        words = draw.integers(4, 60, size + 2)
+        inputs[row, :size] = [soft, *words[: size - 1]]
+        target_inputs.append(words[size - 1 : size + 1])
+        targets.append(words[size:])
+    batch = unpacked_batch(inputs, np.array(targets))
+    members = jnp.arange(len(sizes)) % 2
+    return dataclasses.replace(
+        batch, target_inputs=jnp.array(target_inputs), members=members
+    )
+
+
+def test_a_prompt_that_folds_is_folded_once_and_moves_as_with_the_whole_batch():
+    backbone = Folds(CONFIG)
+    model = backbone.init(jax.random.key(0))
+    rows = np.random.default_rng(7).normal(size=(2, LENGTH, CONFIG.width))
+    bank = Prompt(jnp.asarray(rows, jnp.float32))
+    batch = decoder_rows([9, 8, 4, 4, 3, 2])
+    parts = tuple(
+        jax.tree.map(lambda leaf, span=span: leaf[span], resize(batch, width, 2))
+        for span, width in ((slice(0, 2), 9), (slice(2, 4), 4), (slice(4, 6), 4))
+    )
+    found = []
+    for make, given in ((make_train_step, batch), (make_parts_step, parts)):
+        state, frozen = init_state({"model": model, "prompt": bank}, TX)
+        step, Folds.traces = make(backbone, TX), 0
+        for _ in range(2):
+            state, _ = step(state, frozen, given)
+        found.append(np.asarray(state.trained["prompt"].rows))
+    assert Folds.traces == 2, "to begin, and on the way back: not for each width"
+    np.testing.assert_allclose(found[1], found[0], rtol=2e-5, atol=2e-5)
+    assert np.abs(found[0] - bank.rows).min(axis=(0, 2)).max() > 0
+
+
+class Folds(Decoder):
+    """A decoder that counts how often its fold is traced."""
+
+    traces = 0
+
+    def fold(self, *args, **kwargs):
+        Folds.traces += 1
+        return super().fold(*args, **kwargs)
 
 
 class Counted(T5):

@@ -13,9 +13,6 @@ from jaxprompt.shapes import Batch
 from jaxprompt.sharding import DATA, host_share
 from jaxprompt.train.loop import Positions, Rows
 
-_SAVED = 4
-"""A part of a batch is expected to save this fraction of its full width, or more."""
-
 
 def training_batches(
     job: Job, length: int
@@ -65,12 +62,6 @@ def parts_of_batch(job: Job) -> int:
         if run.data.input_length <= STEP:
             return 0
         asked = part_rows(count, devices=devices, backend=jax.default_backend())
-        # A prompt that folds is folded for each part, and not once a step.
-        folding = (
-            run.num_members * run.prompt.length if job.frozen.backbone.folds else 0
-        )
-        if folding > asked * run.data.input_length // _SAVED:
-            return 0
     return 0 if asked == count else asked
 
 
