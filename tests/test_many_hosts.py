@@ -148,7 +148,11 @@ def test_two_processes_are_one_whatever_happens_to_them(
 
 
 def test_a_job_that_cannot_be_found_out_is_told_what_to_say(tmp_path: Path):
-    flags = ["train", "--distributed", f"--workdir={tmp_path}"]
+    flags = [
+        *("train", "--distributed", f"--workdir={tmp_path}"),
+        f"--gin_file={REPOSITORY}/gin/runs/prompt_tuning.gin",
+        f"--gin_file={REPOSITORY}/gin/recipes/quickstart/mini_sentiment.gin",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "jaxprompt", *flags],
         capture_output=True,
