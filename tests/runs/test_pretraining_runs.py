@@ -229,8 +229,8 @@ def test_pytorch_gives_the_same_logits(made: Path):
     table = backbone.table(params)
     ours = backbone.logits(
         params,
-        Tokens(table[inputs], jnp.ones_like(inputs)),
-        Tokens(table[read], jnp.ones_like(read)),
+        Tokens(table[inputs], np.ones_like(inputs)),
+        Tokens(table[read], np.ones_like(read)),
     )
     np.testing.assert_allclose(ours, wanted, atol=1e-4)
 
