@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,6 +26,14 @@ from jaxprompt.cli import main
 sys.exit(main())
 """
 """Sends itself a signal when it is about to import a module."""
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Hears SIGINT, which what a shell starts in the background ignores, as do children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
