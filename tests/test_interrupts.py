@@ -30,7 +30,7 @@ sys.exit(main())
 
 @pytest.fixture(autouse=True)
 def heard() -> Iterator[None]:
-    """Hears SIGINT, which what a shell starts in the background ignores, as do children."""
+    """Hears SIGINT, which a shell lets all that it starts in the background ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
