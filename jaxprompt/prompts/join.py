@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone, writer_of
+from jaxprompt.models.config import SiteName
 from jaxprompt.models.prefix import Prefix, Prefixes, dropped
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.models.tokens import Tokens
