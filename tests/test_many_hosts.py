@@ -1,6 +1,5 @@
 """Two real processes train as one: the same bytes, stopped, killed and resumed."""
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -12,11 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import CONFIG, make_tiny
+from tiny import save_tiny
 from warm_process import WarmProcess
 
-from jaxprompt.bundled import resolve
-from jaxprompt.models.weights.save import save
 from jaxprompt.sharding import host_share, make_mesh
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -37,10 +34,7 @@ def started() -> Iterator[list[WarmProcess]]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with a random T5 of the nano's vocabulary."""
-    nano = Path(resolve("bundled:nano")) / "spiece.model"
-    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
-    backbone = dataclasses.replace(tiny.backbone, vocabulary=str(nano))
-    save(tmp_path / "model", backbone, tiny.model)
+    save_tiny(tmp_path / "model")
     return tmp_path
 
 

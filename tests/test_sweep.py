@@ -1,18 +1,15 @@
 """A sweep as a user meets it: one recipe in, every arm trained, one table out."""
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import pytest
-from tiny import CONFIG, make_tiny
+from tiny import save_tiny
 
-from jaxprompt.bundled import resolve
 from jaxprompt.command.configure import configure
 from jaxprompt.command.sweep import plan_sweep, sweep
-from jaxprompt.models.weights.save import save
 from jaxprompt.runs import train
 
 RECIPE = """
@@ -56,10 +53,7 @@ def quick_compilation() -> Iterator[None]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random T5 and a task of eight rows."""
     folder = tmp_path_factory.mktemp("made")
-    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
-    vocabulary = str(Path(resolve("bundled:nano")) / "spiece.model")
-    backbone = dataclasses.replace(tiny.backbone, vocabulary=vocabulary)
-    save(folder / "tiny", backbone, tiny.model)
+    save_tiny(folder / "tiny")
     rows = [{"text": f"row {n * n}", "label": n % 2} for n in range(8)]
     (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder

@@ -2,14 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxprompt.bundled import resolve
 from jaxprompt.models.load import with_fingerprint
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.t5.model import T5
+from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.prompt import Prompt, make_prompt, stack
 from jaxprompt.shapes import Batch, Params
 
@@ -62,6 +65,13 @@ def make_tiny(config: T5Config = CONFIG) -> Tiny:
 
     model = jax.tree.map(weights, jax.eval_shape(backbone.init, jax.random.key(0)))
     return Tiny(with_fingerprint(backbone, model), model)
+
+
+def save_tiny(folder: Path) -> None:
+    """Writes a random T5 of the nano's vocabulary, which is quick to compile."""
+    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
+    pieces = str(Path(resolve("bundled:nano")) / "spiece.model")
+    save(folder, dataclasses.replace(tiny.backbone, vocabulary=pieces), tiny.model)
 
 
 def draw_prompt(seed: int, members: int = 1, length: int = LENGTH) -> Prompt:

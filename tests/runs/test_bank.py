@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from amounts import LONG
-from tiny import CONFIG, make_tiny
+from tiny import save_tiny
 
-from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
 from jaxprompt.config import (
     Data,
@@ -24,7 +23,6 @@ from jaxprompt.config import (
     Run,
     TaskGroup,
 )
-from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.runs import (
     evaluate,
@@ -59,11 +57,7 @@ BANK = Run(
 def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder with a random T5 of the nano's vocabulary, quick to compile."""
     folder = tmp_path_factory.mktemp("bank")
-    vocabulary = Path(resolve("bundled:nano")) / "spiece.model"
-    config = dataclasses.replace(CONFIG, vocab_rows=6144)
-    tiny = make_tiny(config)
-    backbone = dataclasses.replace(tiny.backbone, vocabulary=str(vocabulary))
-    save(folder / "model", backbone, tiny.model)
+    save_tiny(folder / "model")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import CONFIG, make_tiny
+from tiny import save_tiny
 
-from jaxprompt.bundled import resolve
 from jaxprompt.config import Data, Evaluation, Model, OwnTask, PromptStart, Run
-from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.runs import train
 from jaxprompt.train.pace import Pace
@@ -21,9 +19,7 @@ from jaxprompt.train.pace import Pace
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Two prompts for a random T5, on rows of 1 to 90 words."""
     monkeypatch.chdir(tmp_path)
-    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
-    nano = Path(resolve("bundled:nano")) / "spiece.model"
-    save("model", dataclasses.replace(tiny.backbone, vocabulary=str(nano)), tiny.model)
+    save_tiny(Path("model"))
     draw = np.random.default_rng(0)
     rows = [
         {"text": "film " * int(draw.integers(1, 91)), "label": row % 2}

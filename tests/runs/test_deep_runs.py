@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import CONFIG, make_tiny
+from tiny import save_tiny
 
 from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
@@ -60,12 +60,7 @@ def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder with a random T5, a random GPT-2 and rows."""
     folder = tmp_path_factory.mktemp("deep")
     spiece = str(Path(resolve("bundled:nano")) / "spiece.model")
-    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
-    save(
-        folder / "t5",
-        dataclasses.replace(tiny.backbone, vocabulary=spiece),
-        tiny.model,
-    )
+    save_tiny(folder / "t5")
     sizes = {"width": 16, "heads": 2, "ffn_width": 24, "layers": 2, "positions": 64}
     pieces = load_vocabulary(spiece, causal=True).vocab_size - 1
     gpt2 = Decoder(GPT2Config(vocab_size=pieces, **sizes), vocabulary=spiece)

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import CONFIG, make_tiny
+from tiny import save_tiny
 
-from jaxprompt.bundled import resolve
 from jaxprompt.config import Data, Evaluation, Model, OwnTask, PromptStart, Run
-from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.runs import train
 from jaxprompt.train.pace import Pace
@@ -22,9 +20,7 @@ pytestmark = pytest.mark.every_device
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A prompt for a random T5, on rows of one to twenty words."""
     monkeypatch.chdir(tmp_path)
-    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
-    nano = Path(resolve("bundled:nano")) / "spiece.model"
-    save("model", dataclasses.replace(tiny.backbone, vocabulary=str(nano)), tiny.model)
+    save_tiny(Path("model"))
     rows = [{"text": "film " * (row % 20 + 1), "label": row % 2} for row in range(32)]
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = OwnTask(

@@ -9,9 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import CONFIG, make_tiny
+from tiny import save_tiny
 
-from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
 from jaxprompt.config import (
     Data,
@@ -73,10 +72,7 @@ def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         jax.eval_shape(bert.init, jax.random.key(0)),
     )
     save(folder / "bert", bert, weights)
-    spiece = str(Path(resolve("bundled:nano")) / "spiece.model")
-    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
-    t5 = dataclasses.replace(tiny.backbone, vocabulary=spiece)
-    save(folder / "t5", t5, tiny.model)
+    save_tiny(folder / "t5")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))

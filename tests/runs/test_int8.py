@@ -1,15 +1,12 @@
 """A run on int8 weights: from the gin name to the page, and back to float32."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
-from tiny import CONFIG, make_tiny
+from tiny import save_tiny
 
-from jaxprompt.bundled import resolve
 from jaxprompt.command.configure import configure
 from jaxprompt.config import Model, Run
-from jaxprompt.models.weights.save import save
 from jaxprompt.runs import evaluate, train
 
 FILES = ["gin/runs/prompt_tuning.gin", "gin/tasks/mini_sentiment.gin"]
@@ -22,10 +19,7 @@ SETTINGS = [
 def test_a_prompt_trains_on_int8_weights_and_is_scored_on_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    vocabulary = Path(resolve("bundled:nano")) / "spiece.model"
-    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
-    backbone = dataclasses.replace(tiny.backbone, vocabulary=str(vocabulary))
-    save(tmp_path / "model", backbone, tiny.model)
+    save_tiny(tmp_path / "model")
     monkeypatch.chdir(tmp_path)
     run, config = configure(FILES, [*SETTINGS, "QUANTISE='int8'"])
     assert run.model.quantise == "int8"

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import CONFIG, make_tiny
+from tiny import save_tiny
 
 from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
-from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, write_prompt
 
 TRAIN = (
@@ -54,10 +53,7 @@ def answers(prompt: Path, row: dict[str, str], *flags: str) -> list[dict[str, An
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("trained")
-    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=6144))
-    nano = Path(resolve("bundled:nano")) / "spiece.model"
-    backbone = dataclasses.replace(tiny.backbone, vocabulary=str(nano))
-    save(folder / "model", backbone, tiny.model)
+    save_tiny(folder / "model")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("mine").mkdir()
