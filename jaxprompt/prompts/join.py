@@ -150,7 +150,8 @@ def folded(backbone: Backbone, params: Params) -> Params:
             "other keys and values do not fold, so take the backbone of `unfolded`"
         )
     found = writer_of(backbone).fold(params["model"], prompt.rows[:, :-1])
-    keys, values = (x.swapaxes(0, 1) for x in found)
+    # In float32, as the gradients of several batches add up in it.
+    keys, values = (x.swapaxes(0, 1).astype(jnp.float32) for x in found)
     deep: dict[SiteName, Deep] = {
         **prompt.deep,
         "decoder": Deep(keys, values, in_front=True),

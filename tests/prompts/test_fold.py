@@ -15,7 +15,7 @@ from jaxprompt.evaluate.decode import beam, greedy, nucleus
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
-from jaxprompt.prompts.join import prompted_logits, row_ids
+from jaxprompt.prompts.join import folded, prompted_logits, row_ids
 from jaxprompt.prompts.prompt import Prompt, empty_prompt
 from jaxprompt.shapes import Batch
 from jaxprompt.train.loss import loss, token_shares
@@ -28,6 +28,13 @@ WHOLE = dataclasses.replace(FOLDED, folds=False)
 END = 3
 TEXT_LENGTHS = [(5, 3), (1, 4), (0, 2), (7, 1)]
 """Tokens of text and of target in each row."""
+
+
+def test_what_a_prompt_folds_to_adds_up_gradients_in_float32():
+    backbone = dataclasses.replace(FOLDED, dtype="bfloat16")
+    params = {"model": backbone.init(jax.random.key(0)), "prompt": bank(2, 5)}
+    prompt = jax.eval_shape(lambda params: folded(backbone, params), params)["prompt"]
+    assert {leaf.dtype for leaf in jax.tree.leaves(prompt)} == {jnp.dtype("float32")}
 
 
 @pytest.fixture(scope="module")
