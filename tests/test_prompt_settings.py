@@ -102,3 +102,21 @@ def test_the_doctor_trains_and_so_takes_them(capsys):
         capsys, "doctor", "--prompt=p.safetensors", "--gin.LEARNING_RATE=0.1"
     )
     assert "changes nothing" not in error
+
+
+@pytest.mark.parametrize("name", ["SHOTS", "Evaluation.shots"])
+def test_a_setting_that_was_renamed_says_its_new_name(name: str, tmp_path: Path):
+    with pytest.raises(ValueError, match=r"is called .*(?i:examples_in_input) now"):
+        configure(FILES, [f"{name}=4"])
+    (tmp_path / "mine.gin").write_text(f"{name} = 4\n")
+    with pytest.raises(ValueError, match=r"mine\.gin: .*(?i:examples_in_input) now"):
+        configure([*FILES, "mine.gin"], [])
+
+
+def test_what_is_stored_with_an_old_name_is_read():
+    run, config = configure(FILES, ["EXAMPLES_IN_INPUT=4"])
+    old = config.replace("EXAMPLES_IN_INPUT", "SHOTS").replace(
+        "Evaluation.examples_in_input", "Evaluation.shots"
+    )
+    assert old != config
+    assert configure([], [], start=old) == (run, config)

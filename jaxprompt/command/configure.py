@@ -14,6 +14,7 @@ from gin import config_parser
 
 from jaxprompt.command.private_gin import private_gin
 from jaxprompt.config import CONFIGURABLES, Run, Sweep
+from jaxprompt.config.renamed import check_renamed, with_new_names
 from jaxprompt.config.run import MOST_SEEDS
 from jaxprompt.field_types import check_value
 from jaxprompt.quoting import cut, quoted, quoted_path, visible
@@ -186,7 +187,7 @@ def _load(files: Sequence[str], settings: Sequence[str], start: str = "") -> Non
     """Reads the start, the files and the settings into gin, which is empty."""
     names: set[str] = set()
     if start:
-        start = _without_macro_scopes(start)
+        start = _without_macro_scopes(with_new_names(start))
         names |= _read(start, "the configuration stored with the prompt")
     for file in files:
         path = _find(file)
@@ -304,14 +305,23 @@ def _check(text: str, where: str, depth: int) -> set[str]:
             case config_parser.IncludeStatement():
                 path = _find(statement.filename)
                 names |= _check(read_utf8(path), str(path), depth + 1)
-            case config_parser.BindingStatement() if not statement.arg_name:
-                names.add(statement.selector)
             case config_parser.BindingStatement():
                 try:
-                    _check_name(statement.selector)
+                    names |= _check_binding(statement)
                 except ValueError as error:
                     raise ValueError(f"{where}: {error}") from error
     return names
+
+
+def _check_binding(statement: config_parser.BindingStatement) -> set[str]:
+    """Checks what a line sets; returns its name if it is a macro's."""
+    selector, field = statement.selector, statement.arg_name
+    if not field:
+        check_renamed(selector)
+        return {selector}
+    _check_name(selector)
+    check_renamed(f"{selector}.{field}")
+    return set()
 
 
 def _set(setting: str, names: Iterable[str]) -> None:
@@ -321,6 +331,7 @@ def _set(setting: str, names: Iterable[str]) -> None:
     asked = f"--gin.{said}"
     if not equals:
         raise ValueError(f"{asked} has no value: write {asked}=VALUE")
+    check_renamed(name)
     if "." not in name and name not in names:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {sorted(names)}"

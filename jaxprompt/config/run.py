@@ -144,10 +144,11 @@ class Run:
                 "weights: set --gin.HEAD=\"'classes'\", or train the 'prompt'"
             )
         in_words = self.head.kind == WORDS
-        if not in_words and (self.evaluation.hand_written or self.evaluation.shots):
+        evaluation = self.evaluation
+        if not in_words and (evaluation.hand_written or evaluation.examples_in_input):
             raise ValueError(
-                f"hand-written texts and shots ask for words, but the head is of "
-                f"{self.head.kind}: leave them out"
+                f"hand-written texts and examples in the input ask for words, but the "
+                f"head is of {self.head.kind}: leave them out"
             )
         if not in_words and (self.evaluation.gold or self.evaluation.method == LOSS):
             raise ValueError(

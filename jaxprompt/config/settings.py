@@ -469,8 +469,8 @@ class Evaluation:
         batch_size: Rows B of a batch.
         hand_written: Text to put before every input of the frozen model: a baseline
             that is scored too, if given.
-        shots: Training examples to put before every input of the frozen model, behind
-            the hand-written text: in-context learning, a baseline likewise.
+        examples_in_input: Training examples to put before every input of the frozen
+            model, behind the hand-written text: in-context learning, a baseline too.
         num_examples: Examples of the split to score, of each objective on its own;
             None for all.
         decode_length: Most target tokens that decoding writes, end-of-sequence
@@ -487,13 +487,14 @@ class Evaluation:
     batch_size: int = 32
     num_examples: int | None = None
     hand_written: str = ""
-    shots: int = 0
+    examples_in_input: int = 0
     decode_length: int | None = None
     gold: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.shots, int) or self.shots < 0:
-            raise ValueError(f"shots {self.shots!r}: a number, 0 for none")
+        shown = self.examples_in_input
+        if not isinstance(shown, int) or shown < 0:
+            raise ValueError(f"examples_in_input {shown!r}: a number, 0 for none")
         if self.decode_length is not None and self.decode_length < 1:
             raise ValueError(
                 f"decode_length {self.decode_length}: use 1 token or more, or None for "

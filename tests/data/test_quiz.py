@@ -169,7 +169,7 @@ def test_the_hand_written_prompt_is_the_originals_to_the_letter(task):
     assert len(set(shots)) == 5
     assert set(shots) <= set(pairs)
     run, _ = configure(["gin/recipes/jaqket/prompt_tuning.gin"], [])
-    assert run.evaluation.shots == 5
+    assert run.evaluation.examples_in_input == 5
     text = words_before(
         task, run.evaluation.hand_written, split="train", shots=5, seed=3
     )

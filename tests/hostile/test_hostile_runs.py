@@ -58,7 +58,7 @@ MISTAKES = {
     "Evaluation.num_examples=0": "num_examples 0: use 1 or more, or None for all",
     "Evaluation.decode_length=0": "decode_length 0",
     "SEED=4294967296": "seed 4294967296, seeds 1: use 0 or more, and none from",
-    "SHOTS=65": "65 shots, but split 'train' of task question has 64 rows",
+    "EXAMPLES_IN_INPUT=65": "65 shots, but split 'train' of task question has 64 rows",
 }
 """Settings -> what is said of them."""
 

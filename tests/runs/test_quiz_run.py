@@ -24,7 +24,7 @@ SHORT = (
     "--gin.BATCH_SIZE=8",
     "--gin.STEPS=2",
     "--gin.EVALUATE_EVERY=2",
-    "--gin.SHOTS=2",
+    "--gin.EXAMPLES_IN_INPUT=2",
     "--gin.LEARNING_RATE=0.01",
 )
 GOLD = {"gold_loss", "gold_mrr", "gold_recall_1", "gold_recall_10", "gold_recall_100"}

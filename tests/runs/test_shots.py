@@ -62,7 +62,7 @@ def test_they_are_scored_as_the_same_words_typed_by_hand(files):
         .hand_written
         for job in (
             make_job(files, hand_written=text),
-            make_job(files, hand_written="so:", shots=2),
+            make_job(files, hand_written="so:", examples_in_input=2),
         )
     )
     assert typed is not None
@@ -71,5 +71,5 @@ def test_they_are_scored_as_the_same_words_typed_by_hand(files):
 
 
 def test_a_negative_number_is_refused():
-    with pytest.raises(ValueError, match="shots -1"):
-        Evaluation(shots=-1)
+    with pytest.raises(ValueError, match="examples_in_input -1"):
+        Evaluation(examples_in_input=-1)

@@ -126,7 +126,12 @@ def test_other_devices_than_the_training_had(trained: Trained, elsewhere: Path):
         (["evaluate", "--prompt=own.safetensors"], "mine/val.csv: no such file"),
         (["doctor", "--prompt=own.safetensors"], "mine/train.jsonl: no such file"),
         (
-            ["evaluate", "--prompt=own.safetensors", "--gin.SHOTS=2", "--split=there"],
+            [
+                "evaluate",
+                "--prompt=own.safetensors",
+                "--gin.EXAMPLES_IN_INPUT=2",
+                "--split=there",
+            ],
             "mine/train.jsonl: no such file",
         ),
         (

@@ -111,3 +111,25 @@ def test_a_run_from_before_a_setting_existed_goes_on_with_its_default(tmp_path: 
         )
     with pytest.raises(ValueError, match=r"PromptStart.length was 3 and is unset"):
         check_workdir(tmp_path, "SEED = 0")
+
+
+def test_a_new_name_counts_by_what_it_sets(tmp_path: Path):
+    claim_workdir(tmp_path, "SEED = 0\nRun.seed = %SEED")
+    release_workdir(tmp_path)
+    (tmp_path / "checkpoints" / "2").mkdir(parents=True)
+    with_macro = "SEED = 0\nRun.seed = %SEED\nDEEP = {}\nPromptStart.deep = %DEEP"
+    check_workdir(tmp_path, with_macro)
+    with pytest.raises(ValueError, match=r"deep was {} and is %DEEP"):
+        check_workdir(tmp_path, with_macro.replace("{}", "{'cross': 2}"))
+
+
+def test_a_run_from_before_a_setting_was_renamed_goes_on(tmp_path: Path):
+    claim_workdir(tmp_path, "SHOTS = 2\nEvaluation.shots = %SHOTS")
+    release_workdir(tmp_path)
+    (tmp_path / "checkpoints" / "2").mkdir(parents=True)
+    renamed = (
+        "EXAMPLES_IN_INPUT = {}\nEvaluation.examples_in_input = %EXAMPLES_IN_INPUT"
+    )
+    check_workdir(tmp_path, renamed.format(2))
+    with pytest.raises(ValueError, match="EXAMPLES_IN_INPUT was 2 and is 3"):
+        check_workdir(tmp_path, renamed.format(3))

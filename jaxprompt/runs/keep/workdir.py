@@ -15,7 +15,9 @@ from jax.experimental import multihost_utils
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.config import CONFIGURABLES
+from jaxprompt.config.renamed import with_new_names
 from jaxprompt.quoting import quoted_path
+from jaxprompt.runs.keep.bindings import read_bindings, resolve_bindings
 from jaxprompt.runs.keep.output import write_json
 from jaxprompt.runs.keep.result_file import read_result_file
 from jaxprompt.utf8 import read_utf8
@@ -76,19 +78,31 @@ def check_workdir(workdir: Path, config: str) -> None:
     there = read_utf8(path)
     if there == config:
         return
-    # A setting that an earlier version did not have is what it does by default.
-    old, new = {**_defaults(), **_bindings(there)}, _bindings(config)
-    changes = [
-        f"{name} was {old.get(name, 'unset')} and is {new.get(name, 'unset')}"
-        for name in sorted({*_bindings(there), *new})
-        if old.get(name) != new.get(name)
-    ]
+    changes = _changes(with_new_names(there), config)
     if not changes:
         return
     raise ValueError(
         f"workdir {workdir} holds a run of another configuration: "
         f"{'; '.join(changes)}. Use another workdir, or the old values to resume it"
     )
+
+
+def _changes(there: str, config: str) -> list[str]:
+    """Says which settings have changed since a run began.
+
+    A setting that an earlier version did not have is what it does by default. A name
+    that it did not have counts by the settings that take their value from it.
+    """
+    before, now = read_bindings(there), read_bindings(config)
+    old, new = {**_defaults(), **before}, now
+    values = {**old, **resolve_bindings(there)}, {**new, **resolve_bindings(config)}
+    return [
+        f"{name} was {old.get(name, 'unset')} and is {new.get(name, 'unset')}"
+        for name in sorted({*before, *now})
+        if old.get(name) != new.get(name)
+        and values[0].get(name) != values[1].get(name)
+        and ("." in name or name in before)
+    ]
 
 
 def _is_claimed(workdir: Path) -> bool:
@@ -255,13 +269,6 @@ def _defaults() -> dict[str, str]:
             if value is not dataclasses.MISSING:
                 found[f"{part.__name__}.{field.name}"] = repr(value)
     return found
-
-
-def _bindings(config: str) -> dict[str, str]:
-    """Reads "name = value" lines; gin breaks long values after a backslash."""
-    joined = config.replace("\\\n", " ")
-    pairs = [line.partition(" = ") for line in joined.splitlines() if " = " in line]
-    return {name: " ".join(value.split()) for name, _, value in pairs}
 
 
 def read_result(workdir: Path) -> dict[str, Any] | None:

@@ -244,7 +244,7 @@ class Job:
             task,
             evaluation.hand_written,
             split=self.run.data.train_split,
-            shots=evaluation.shots,
+            shots=evaluation.examples_in_input,
             seed=self.run.seed,
         )
         if not text:

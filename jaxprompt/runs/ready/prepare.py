@@ -139,8 +139,9 @@ def _load_tasks(
     shifts = run.data.shift_to if splits else ()
     shift_to = tuple(task.load(vocabulary).put_to(kind) for task in shifts)
     # Examples in front of an input are training examples, whatever split is scored.
-    shots = (run.data.train_split,) if splits and run.evaluation.shots else ()
-    check_files(tasks, (*splits, *answered, *shots))
+    shows = splits and run.evaluation.examples_in_input
+    shown = (run.data.train_split,) if shows else ()
+    check_files(tasks, (*splits, *answered, *shown))
     check_files(shift_to, [run.data.shift_split])
     for task in tasks:
         _check_task(task, run, splits, answered)

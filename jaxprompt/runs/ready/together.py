@@ -41,7 +41,8 @@ def score_settings(run: Run, split: str | None) -> dict[str, Any]:
         **answer_settings(run),
         **_fields(run.data, "input_length", "train_split", *splits),
         **_fields(run.data, "shift_to", "shift_split"),
-        **_fields(run.evaluation, "num_examples", "hand_written", "shots", "gold"),
+        **_fields(run.evaluation, "num_examples", "hand_written", "examples_in_input"),
+        **_fields(run.evaluation, "gold"),
     }
 
 
