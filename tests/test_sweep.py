@@ -8,7 +8,7 @@ import jax
 import pytest
 from tiny import save_tiny
 
-from jaxprompt.command.configure import configure
+from jaxprompt.command.configure import configure, configure_seeds
 from jaxprompt.command.sweep import plan_sweep, sweep
 from jaxprompt.runs import train
 
@@ -198,3 +198,14 @@ def test_what_no_run_would_heed_is_refused(recipe: Path):
         plan_sweep(FILES, ["Sweep.tasks=['gin/tasks/rte.gin']"], WORKDIR)
     with pytest.raises(ValueError, match=r"no sweep in gin/runs/prompt_tuning\.gin"):
         plan_sweep(["gin/runs/prompt_tuning.gin"], [], WORKDIR)
+
+
+@pytest.mark.parametrize("trains", ["prompt+head", "head"])
+def test_seeds_of_heads_are_one_bank(trains: str):
+    files = ["gin/recipes/ptuning_v2/sst2.gin"]
+    (run,) = [
+        run for run, _ in configure_seeds(files, [f"TRAINS='{trains}'", "SEEDS=3"])
+    ]
+    assert (run.seeds, run.num_members) == (3, 3)
+    full = configure_seeds(files, ["TRAINS='model+head'", "SEEDS=3"])
+    assert [run.seed for run, _ in full] == [0, 1, 2]

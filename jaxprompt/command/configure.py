@@ -139,11 +139,14 @@ def configure_seeds(
         FileNotFoundError: As `configure`.
         ValueError: As `configure`.
     """
+    from jaxprompt.train.optimizer import MASKS
+
     with private_gin():
         _load(files, settings)
         asked = _bindings("Run")
         first, seeds = asked.get("seed", 0), asked.get("seeds", 1)
-        is_bank = asked.get("trains", "prompt") == "prompt"
+        mask = MASKS.get(asked.get("trains", "prompt"))
+        is_bank = mask is not None and mask["model"]
         # A seed that is no number is told by the run's own checks.
         is_number = {type(first), type(seeds)} <= {int}
         if is_bank or not is_number or not 1 < seeds <= MOST_SEEDS:

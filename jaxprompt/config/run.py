@@ -34,7 +34,8 @@ class Run:
     Attributes:
         trains: "prompt"; "prompt+head"; "head" for the head alone without a prompt, a
             linear probe; "model" for model tuning without a prompt, the baseline, and
-            for pre-training; or "vocabulary" for a SentencePiece model alone.
+            for pre-training; "model+head" for the same with a head, full tuning; or
+            "vocabulary" for a SentencePiece model alone.
         model: The frozen model.
         data: The task.
         prompt: How the prompt starts.
@@ -118,12 +119,12 @@ class Run:
                 "a prompt for a new model of random weights: give the name of a model "
                 "that is there, or train the model first"
             )
-        if self.trains == "model" and self.model.dtype != "float32":
+        if self.tunes_model and self.model.dtype != "float32":
             raise ValueError(
                 f"model tuning with {self.model.dtype} weights loses its small steps: "
                 "use float32"
             )
-        if self.trains == "model" and self.model.quantise != "none":
+        if self.tunes_model and self.model.quantise != "none":
             raise ValueError(
                 f"model tuning with {self.model.quantise} weights, which cannot take "
                 "small steps: use quantise 'none', or train a prompt"
@@ -132,11 +133,11 @@ class Run:
     def _check_head(self) -> None:
         """Raises ValueError unless the head can be what trains, or be left as it is."""
         has_weights = self.head.has_weights
-        if has_weights and self.trains not in ("prompt+head", "head"):
+        if has_weights and "head" not in self.trains:
             raise ValueError(
                 f"trains {self.trains!r}, but the head of {self.head.kind} starts with "
-                "random weights: set --gin.TRAINS=\"'prompt+head'\", or 'head' for it "
-                "alone"
+                "random weights: set --gin.TRAINS=\"'prompt+head'\", 'model+head', or "
+                "'head' for it alone"
             )
         if not has_weights and "head" in self.trains:
             raise ValueError(
@@ -167,6 +168,13 @@ class Run:
         from jaxprompt.train.optimizer import MASKS
 
         return self.trains in MASKS and MASKS[self.trains]["model"]
+
+    @property
+    def tunes_model(self) -> bool:
+        """Whether the model's own weights train, and no prompt."""
+        from jaxprompt.train.optimizer import MASKS
+
+        return self.trains in MASKS and not MASKS[self.trains]["model"]
 
     @property
     def num_members(self) -> int:

@@ -359,8 +359,8 @@ class HeadStart:
         pooling: Which state stands for a text: "token", of an encoder-only model [CLS]
             and of any other the last one; or "mean", of all tokens.
         pooler: What is between that state and the labels: "none"; "frozen", the
-            checkpoint's own pooler as it is; or "trained", a pooler that learns, from
-            the checkpoint's where it has one.
+            checkpoint's own pooler, which trains only where the model does; or
+            "trained", a pooler that learns, from the checkpoint's where it has one.
         dropout: Share of the state's features that are zeroed in training.
         stddev: Standard deviation of new weights.
     """

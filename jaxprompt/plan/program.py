@@ -182,7 +182,7 @@ def _shapes_of_params(run: Run, backbone: Backbone, step: str) -> Params:
 
 def _shapes_of_prompt(run: Run, backbone: Backbone, step: str) -> Trained:
     """Returns what trains in the prompt's place; to predict, what it expands to."""
-    if run.trains == "model":
+    if run.tunes_model:
         return jax.eval_shape(lambda: empty_prompt(backbone.width))
 
     def one(key: jax.Array) -> Trained:

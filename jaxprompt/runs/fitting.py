@@ -205,7 +205,7 @@ def _name_batch(job: Job, state: TrainState, positions: Positions) -> str:
     numbers any more.
     """
     run, data = job.run, job.run.data
-    if run.trains == "model":
+    if run.tunes_model:
         everything = (range(len(job.tasks)), run.seed, positions[0])
         return f"{_name_rows(job, *everything)} of {data.train_split!r}"
     leaves = jax.tree.leaves(jax.tree.map(fetch, state.trained))

@@ -1,5 +1,6 @@
 """Training a prompt, a model or a vocabulary, and what is kept of it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ import jax
 from jaxprompt.config import VOCABULARY, Run
 from jaxprompt.config.answering import describe
 from jaxprompt.data.pretraining.tokenizer import write_vocabulary
+from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack
 from jaxprompt.prompts.trained import unstack_head
-from jaxprompt.runs.fitting import check_training, fit_best
+from jaxprompt.runs.fitting import Best, check_training, fit_best
+from jaxprompt.runs.keep.bindings import with_values
 from jaxprompt.runs.keep.workdir import (
     MODEL,
     PROMPT,
@@ -42,7 +45,8 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     """Trains a prompt, a model or a vocabulary, and scores the best of it.
 
     The workdir then holds prompt.safetensors (of a bank prompts/TASK-SEED.safetensors;
-    where the model trains, the Hugging Face folder model/), report.html, result.json,
+    where the model trains, the Hugging Face folder model/, and with a head also
+    prompt.safetensors, which holds it and no prompt), report.html, result.json,
     operative_config.gin, metrics.jsonl, tensorboard/ and checkpoints/; a vocabulary's
     holds spiece.model. An interrupted run resumes, and a finished one is not run again.
 
@@ -122,6 +126,8 @@ def _train_weights(
         made = _save_prompts(workdir, job, best.params, start, measured, config)
     else:
         made = [_save_model(workdir, job, best.params)]
+        if run.head.has_weights:
+            made.append(_save_head(workdir, job, best, measured, config))
     result = {
         "trains": run.trains,
         **result_of(measured, run.data.task_name),
@@ -132,7 +138,7 @@ def _train_weights(
     if jax.process_index() > 0:  # The pages are the first host's to write.
         return result, made
     text = data.task and data.task.raw_text
-    if text is not None and run.trains == "model":
+    if text is not None and run.tunes_model:
         write_model_card(workdir, job, text, result, config)
     if measured.examples:
         bank = best.params["prompt"]
@@ -194,3 +200,33 @@ def _save_model(workdir: Path, job: Job, params: Params) -> Path:
     if jax.process_index() == 0 and not made.exists():
         save(made, job.frozen.backbone, model)
     return made
+
+
+def _save_head(
+    workdir: Path, job: Job, best: Best, measured: Measured, config: str
+) -> Path:
+    """Writes the head of a tuned model, as a file of this model without a prompt."""
+    file, folder = workdir / PROMPT, str(workdir / MODEL)
+    if jax.process_index() > 0:  # Only the first host has the model's folder.
+        return file
+    values = {"name": folder, "revision": None, "vocabulary": None}
+    run = dataclasses.replace(
+        job.run, model=dataclasses.replace(job.run.model, **values)
+    )
+    named = {f"Model.{name}": value for name, value in values.items()}
+    (member,) = measured.members
+    save_prompt(
+        file,
+        best.params["prompt"],
+        open_backbone(find_checkpoint(folder)),
+        head=job.head.name,
+        weights=best.params["head"],
+        task=member["task"],
+        metric=member["metric"],
+        score=member["score"],
+        step=max(best.steps),
+        seed=run.seed,
+        config=with_values(config, {"Run.trains": "head", **named}),
+        answering=describe(run),
+    )
+    return file

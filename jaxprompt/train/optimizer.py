@@ -22,6 +22,7 @@ MASKS: Mapping[str, Mask] = {
     "prompt+head": {"model": True, "prompt": False, "head": False},
     "head": {"model": True, "prompt": True, "head": False},
     "model": {"model": False, "prompt": True, "head": True},
+    "model+head": {"model": False, "prompt": True, "head": False},
 }
 """What trains -> its mask: read by the optimizer, the step, the checkpoint and the
 report."""
@@ -248,10 +249,11 @@ def train_only(
     """Masks every parameter that `freeze` names: the rest learn by `tx`.
 
     What a member has of its own, as its prompt and its head, is one tree to the
-    optimizer: a norm that gradients are clipped to is that of all of it.
+    optimizer, and so are a model and its head: a norm that gradients are clipped to is
+    that of all of it.
 
     Args:
-        tx: The optimizer of one member's own parts, or of the model.
+        tx: The optimizer of one member's own parts, or of the model and its head.
         freeze: The mask.
 
     Returns:
@@ -261,12 +263,8 @@ def train_only(
         `present`, as `per_member` does.
     """
     trained = {part for part, frozen in freeze.items() if not frozen}
-    chain = []
-    if SHARED in trained:
-        chain.append(optax.masked(tx, _only({SHARED})))
-    if trained - {SHARED}:
-        chain.append(optax.masked(per_member(tx), _only(trained - {SHARED})))
-    return optax.chain(*chain)
+    own = tx if SHARED in trained else per_member(tx)
+    return optax.chain(optax.masked(own, _only(trained)))
 
 
 def _only(parts: Set[str]) -> Callable[[Params], dict[str, bool]]:

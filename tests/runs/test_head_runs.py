@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from jaxprompt.config import (
     PromptStart,
     Run,
 )
+from jaxprompt.config.answering import answering_run
 from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.bert import BertConfig
+from jaxprompt.models.load import load
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.runs import evaluate, export_prompt, predict, train
@@ -233,3 +236,57 @@ def test_heads_that_do_not_fit_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         train(dataclasses.replace(RUN, **changes), Path("refused"))
     assert not Path("refused").exists()
+
+
+FULL = dataclasses.replace(
+    RUN,
+    trains="model+head",
+    prompt=PromptStart(),
+    optimizer=Optimizer(kind="adamw", learning_rate=0.01, weight_decay=0.0),
+)
+
+
+@pytest.fixture(scope="module")
+def tuned() -> dict:
+    return train(FULL, Path("full"))
+
+
+def test_a_model_and_its_head_train_and_answer_from_their_folder(tuned):
+    assert (tuned["score"], tuned["trains"]) == (100.0, "model+head")
+    file = Path("full/prompt.safetensors")
+    prompt, provenance = load_prompt(file)
+    assert (prompt.is_empty, provenance.backbone) == (True, "model")
+    (_, before), (_, after) = load("bert"), load("full/model")
+    for path, leaf in jax.tree.leaves_with_path(before):
+        name = jax.tree_util.keystr(path)
+        other = after
+        for key in path:
+            other = other[key.key]
+        # No word is asked for.
+        assert np.array_equal(leaf, other) == ("fill" in name), name
+    assert np.abs(load_head(file)["bias"]).min() > 0
+    said = answering_run(provenance.answering, "")
+    scored = dataclasses.replace(said.data.task, files=FULL.data.task.files)
+    data = dataclasses.replace(said.data, task=scored)
+    again = evaluate(dataclasses.replace(said, data=data), file)
+    assert (again["score"], again["backbone"]) == (100.0, "model")
+    Path("asked.jsonl").write_text('{"text": "b"}\n{"text": "c"}\n')
+    predict({file: said}, source="asked.jsonl", output="tuned.jsonl")
+    answers = map(json.loads, Path("tuned.jsonl").read_text().splitlines())
+    assert [answer["prediction"] for answer in answers] == ["a yes", "no"]
+
+
+def test_a_killed_full_tuning_resumes_to_the_same_bytes(tuned, tmp_path):
+    del tuned
+    # The paths of a run are in its files, so it is resumed where it was.
+    shutil.copytree("full", tmp_path / "full")
+    shutil.rmtree("full/model")
+    shutil.rmtree("full/checkpoints/40")
+    assert Path("full/checkpoints/20").is_dir()
+    for name in ("result.json", "prompt.safetensors"):
+        Path("full", name).unlink()
+    train(FULL, Path("full"))
+    for name in ("model/model.safetensors", "prompt.safetensors"):
+        assert (
+            Path("full", name).read_bytes() == (tmp_path / "full" / name).read_bytes()
+        )

@@ -79,6 +79,7 @@ class Row:
 
 METHODS: Mapping[str, str] = {
     "model": "model tuning",
+    "model+head": "full tuning",
     "head": "head alone",
     "prompt+head": "prompt and head tuning",
 }
@@ -92,7 +93,7 @@ def method_of(result: Mapping[str, Any]) -> str:
         result: Content of its result.json.
     """
     method = METHODS.get(result.get("trains", ""), "prompt tuning")
-    if result.get("trains") != "model":
+    if result.get("trains") not in ("model", "model+head"):
         return method
     tasks = {member["task"] for member in members_of(result)}
     return method if len(tasks) == 1 else f"multi-task {method}"

@@ -1,6 +1,8 @@
-"""Reads which values a run's gin text gives to which names."""
+"""Which values a run's gin text gives to which names; and other values for them."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 
 def read_bindings(config: str) -> dict[str, str]:
@@ -42,3 +44,24 @@ def resolve_bindings(config: str) -> dict[str, str]:
         for name, value in bindings.items()
         if "." in name
     }
+
+
+def with_values(config: str, values: Mapping[str, Any]) -> str:
+    """Gives other values to names, or to the macros that stand for them.
+
+    Args:
+        config: Gin text; "" stays "".
+        values: Name with a dot in it -> its value, which Python's `repr` writes.
+    """
+    if not config:
+        return ""
+    bindings = read_bindings(config)
+    lines = [
+        f"{_macro_of(bindings.get(name, '')) or name} = {value!r}"
+        for name, value in values.items()
+    ]
+    return "\n".join([config.rstrip("\n"), "", *lines, ""])
+
+
+def _macro_of(value: str) -> str:
+    return value.removeprefix("%") if value.startswith("%") else ""

@@ -48,7 +48,7 @@ class ScoreReport:
         self._job = job
         self._split = split
         self._length = prompt_length
-        if members is None and job.run.trains == "model":
+        if members is None and job.run.tunes_model:
             members = [(place, job.run.seed) for place in range(len(job.tasks))]
         self._members = job.members if members is None else list(members)
         for task in job.tasks:
@@ -76,7 +76,7 @@ class ScoreReport:
                 scalars |= found
             else:
                 scalars |= {f"{name}/{field}": x for field, x in found.items()}
-        if self._job.run.trains == "model":
+        if self._job.run.tunes_model:
             return Validation([mean], scalars)
         return Validation([score.score for score in scores], scalars)
 
@@ -194,7 +194,7 @@ class ScoreReport:
 
     def _places(self, place: int) -> list[int]:
         """Where these stand in the bank; a tuned model answers all tasks itself."""
-        tuned = self._job.run.trains == "model"
+        tuned = self._job.run.tunes_model
         return [0] if tuned else self._numbers(place)
 
     def _score(

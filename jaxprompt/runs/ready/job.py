@@ -161,7 +161,7 @@ class Job:
 
     def start_prompt(self) -> Prompt:
         """Makes the bank that training starts from; empty if no prompt trains."""
-        if self.run.trains == "model":
+        if self.run.tunes_model:
             return self._empty
         if self.run.trains == "head":
             return stack([self._empty for _ in self.members])
@@ -171,7 +171,7 @@ class Job:
 
     def reparametrised(self, start: Prompt) -> Trained:
         """Makes what trains, each member's with a key of its own seed."""
-        if self.run.trains == "model":
+        if self.run.tunes_model:
             return start
         make = REPARAMETRISATIONS[self.run.prompt.reparametrise]
         keys = (jax.random.key(seed) for _, seed in self.members)

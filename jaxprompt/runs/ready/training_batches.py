@@ -55,7 +55,7 @@ def parts_of_batch(job: Job) -> int:
             f"Data.part_rows {asked} for {count} rows on {devices} devices: use a "
             "divisor of the rows that the devices divide, or 0 for whole batches"
         )
-    if not _cuts(job) or run.trains == "model" or run.optimizer.accumulate > 1:
+    if not _cuts(job) or run.tunes_model or run.optimizer.accumulate > 1:
         return 0
     if asked is None:
         # Where all rows have one width, parts win nothing.
@@ -81,7 +81,7 @@ def _whole_batches(
         "pack": data.pack,
         "shard": shard,
     }
-    if run.trains == "model":
+    if run.tunes_model:
         options |= {"seed": run.seed, "start": starts[0]}
         mixed = mixed_batches(job.tasks, data.train_split, lengths, **options)
         return ((batch, (position,)) for batch, position in mixed)
