@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from jaxprompt.command import commands
+from jaxprompt.command.transfer_flags import add_transfer
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -127,6 +128,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_report(subparsers)
     _add_interchange(subparsers)
     _add_hub(subparsers)
+    add_transfer(subparsers)
     for sub in (evaluate, predict, inspect, doctor, submit):
         _add_overwrite(sub)
     return parser

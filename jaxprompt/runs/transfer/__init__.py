@@ -1,0 +1,1 @@
+"""What a user asks about transfer: similarity of prompts, and what it predicts."""

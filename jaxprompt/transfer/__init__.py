@@ -1,0 +1,1 @@
+"""Which prompt helps which task: similarity, retrieval, and how both are judged."""

@@ -1,0 +1,52 @@
+"""What kind of task a task is: the six types of Su et al. 2022."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Bool
+
+CATEGORIES: Mapping[str, tuple[str, ...]] = {
+    "sentiment": (
+        "imdb",
+        "sst2",
+        "laptop",
+        "restaurant",
+        "movierationales",
+        "tweetevalsentiment",
+        "rottentomatoes",
+    ),
+    "inference": ("mnli", "qnli", "snli", "rte", "cb", "wnli", "axb", "axg"),
+    "ethics": ("ethicsdeontology", "ethicsjustice", "deontology", "justice"),
+    "paraphrase": ("qqp", "mrpc"),
+    "question answering": ("squad", "nqopen", "boolq", "multirc", "record"),
+    "summarisation": ("multinews", "samsum"),
+}
+"""Type -> its tasks, in lower case and without signs between the letters.
+
+Source: Su et al. 2022, sec. 3.1 and app. A (arXiv:2111.06719), whose 17 tasks these
+are; rotten_tomatoes is from their repository, and the others of GLUE and SuperGLUE have
+the type that those benchmarks give them.
+"""
+
+
+def category_of(task: str) -> str | None:
+    """Returns the type of a task by its name; None if it is not known.
+
+    A benchmark's prefix and signs between letters do not matter: "glue_sst2_v002" and
+    "SST-2" are one task.
+    """
+    name = task.lower()
+    for part in ("superglue", "super_glue", "glue", "v002", "v102"):
+        name = name.replace(part, "")
+    name = "".join(filter(str.isalnum, name))
+    for category, tasks in CATEGORIES.items():
+        if name in tasks:
+            return category
+    return None
+
+
+def same_type(tasks: Sequence[str]) -> Bool[np.ndarray, "tasks tasks"]:
+    """Says which pairs of different tasks are of one known type."""
+    types = [category_of(task) for task in tasks]
+    alike = [[one is not None and one == other for other in types] for one in types]
+    return np.array(alike, bool) & ~np.eye(len(tasks), dtype=bool)

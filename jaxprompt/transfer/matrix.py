@@ -1,0 +1,141 @@
+"""The matrix of every prompt's score on every task, and its CSV file."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.utf8 import read_utf8
+
+CORNER = r"target\source"
+"""What stands above the names of the tasks, and before those of the prompts."""
+
+RANDOM = "random"
+"""Name of the column of a prompt that was never trained."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreMatrix:
+    """Scores of prompts (sources) on tasks (targets).
+
+    Attributes:
+        targets: Names of the tasks.
+        sources: Names of the prompts; one that is called as a task was trained on it.
+        scores: In the metric's own unit; NaN where nothing was measured.
+    """
+
+    targets: tuple[str, ...]
+    sources: tuple[str, ...]
+    scores: Float[np.ndarray, "targets sources"]
+
+    def own(self) -> Float[np.ndarray, " targets"]:
+        """Returns what each task's own prompt scores; NaN if it is not there."""
+        places = {source.lower(): place for place, source in enumerate(self.sources)}
+        return np.array(
+            [
+                self.scores[row, places[target.lower()]]
+                if target.lower() in places
+                else np.nan
+                for row, target in enumerate(self.targets)
+            ]
+        )
+
+    def relative(self) -> Float[np.ndarray, "targets sources"]:
+        """Returns score / own score, of each task; NaN where the own score is 0.
+
+        Source: Su et al. 2022, sec. 3.2 (arXiv:2111.06719).
+        """
+        own = self.own()[:, None]
+        return np.divide(
+            self.scores, own, out=np.full_like(self.scores, np.nan), where=own != 0
+        )
+
+    def above_chance(
+        self, chance: Float[np.ndarray, " targets"]
+    ) -> Float[np.ndarray, "targets sources"]:
+        """Returns (score - chance) / (own score - chance), of each task.
+
+        The plain ratio flatters every prompt on a task whose majority class is large:
+        on MRPC whoever says "equivalent" always has most of the own prompt's score.
+
+        Args:
+            chance: What each task's majority class scores, in the scores' unit.
+
+        Returns:
+            0 for chance and 1 for the own prompt; NaN where these are equal.
+        """
+        gained = self.scores - chance[:, None]
+        own = (self.own() - chance)[:, None]
+        return np.divide(gained, own, out=np.full_like(gained, np.nan), where=own != 0)
+
+    def among(self, names: Sequence[str]) -> "ScoreMatrix":
+        """Takes the square part of tasks and prompts of these names, in their order.
+
+        Raises:
+            ValueError: If a name is no task or no prompt of it.
+        """
+        rows = [_place(self.targets, name, "task") for name in names]
+        columns = [_place(self.sources, name, "prompt") for name in names]
+        scores = self.scores[np.ix_(rows, columns)]
+        return ScoreMatrix(tuple(names), tuple(names), scores)
+
+    def to_csv(self) -> str:
+        """Writes a row for each task, an empty cell where nothing was measured."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([CORNER, *self.sources])
+        for target, row in zip(self.targets, self.scores.tolist(), strict=True):
+            cells = ["" if np.isnan(score) else repr(score) for score in row]
+            writer.writerow([target, *cells])
+        return text.getvalue()
+
+
+def read_matrix(path: Path) -> ScoreMatrix:
+    """Reads a matrix as `ScoreMatrix.to_csv` writes it.
+
+    Args:
+        path: A .csv file: prompts in the first line, then a line for each task.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no such table.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no matrix at {quoted_path(path)}: check the path")
+    lines = [line for line in csv.reader(io.StringIO(read_utf8(path))) if line]
+    if len(lines) < 2 or len(lines[0]) < 2:
+        raise ValueError(
+            f"{quoted_path(path)} is no matrix of scores: its first line names the "
+            "prompts, and a line for each task follows"
+        )
+    (_, *sources), *rows = lines
+    scores = []
+    for number, row in enumerate(rows, start=2):
+        # The last columns of a line may be left out: nothing was measured.
+        cells = row[1:] + [""] * (len(sources) + 1 - len(row))
+        try:
+            scores.append([float(cell) if cell.strip() else np.nan for cell in cells])
+        except ValueError as error:
+            raise ValueError(f"{quoted_path(path)}, line {number}: {error}") from error
+        if len(cells) != len(sources):
+            raise ValueError(
+                f"{quoted_path(path)}, line {number}: {len(cells)} scores for "
+                f"{len(sources)} prompts"
+            )
+    return ScoreMatrix(
+        tuple(row[0] for row in rows), tuple(sources), np.array(scores, np.float64)
+    )
+
+
+def _place(names: Sequence[str], name: str, what: str) -> int:
+    known = [one.lower() for one in names]
+    if name.lower() not in known:
+        raise ValueError(
+            f"no {what} {quoted(name)} in the matrix, which has {', '.join(names)}"
+        )
+    return known.index(name.lower())

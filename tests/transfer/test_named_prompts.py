@@ -1,0 +1,69 @@
+"""Prompts under names: files and archives, and those that do not go together."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxprompt.prompts.file import write_prompt
+from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.provenance import Provenance
+from jaxprompt.transfer.named import read_named
+
+
+def write(path: Path, task: str, rows: np.ndarray, fingerprint: str = "2:aa") -> Path:
+    path.parent.mkdir(exist_ok=True)
+    provenance = Provenance(
+        backbone=f"model-{fingerprint}",
+        revision=None,
+        fingerprint=fingerprint,
+        length=len(rows),
+        width=rows.shape[1],
+        task=task,
+    )
+    write_prompt(path, make_prompt(rows), provenance)
+    return path
+
+
+def test_names_and_files(tmp_path: Path):
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4) + 1
+    files = [
+        write(tmp_path / "a" / "prompt.safetensors", "sst2", rows),
+        write(tmp_path / "one.safetensors", "mnli", rows + 1),
+        write(tmp_path / "two.safetensors", "mnli", rows + 2),
+    ]
+    archive = tmp_path / "more.npz"
+    np.savez(archive, QQP=rows + 3, MRPC=rows + 4)
+    found = read_named([*files, archive])
+    assert found.names == ("sst2", "one", "two", "QQP", "MRPC")
+    np.testing.assert_array_equal(found.rows[:, 0, 0], [1, 2, 3, 4, 5])
+    assert found.place("qqp") == 3
+    assert found.provenances[1].task == "mnli"
+    assert found.provenances[3] is None
+
+
+def test_refusals(tmp_path: Path):
+    rows = np.ones((3, 4), np.float32)
+    one = write(tmp_path / "one.safetensors", "sst2", rows)
+    longer = write(tmp_path / "longer.safetensors", "mnli", np.ones((5, 4)))
+    other = write(tmp_path / "other.safetensors", "mnli", rows, "2:bb")
+    with pytest.raises(
+        ValueError, match=r"'sst2' and 'mnli' .* \[P, D\] = \[3, 4\] and \[5, 4\]; use"
+    ):
+        read_named([one, longer])
+    with pytest.raises(
+        ValueError, match=r"of model-2:aa \(fingerprint 2:aa\) and model-2:bb \(2:bb\)"
+    ):
+        read_named([one, other])
+    archive = tmp_path / "a.npz"
+    np.savez(archive, sst2=rows)
+    with pytest.raises(ValueError, match=r"two prompts are called 'sst2'"):
+        read_named([one, archive])
+    np.savez(archive, sst2=rows[0])
+    with pytest.raises(ValueError, match=r"'sst2' is float32 \[4\], .* floats \[P, D"):
+        read_named([archive])
+    archive.write_text("no archive")
+    with pytest.raises(ValueError, match=r"a.npz is no NumPy archive of prompts"):
+        read_named([archive])
+    with pytest.raises(FileNotFoundError, match=r"no archive at .*b.npz: check"):
+        read_named([tmp_path / "b.npz"])
