@@ -107,6 +107,11 @@ class Run:
                 f"method {LOSS!r} for a bank of {self.num_members} prompts: score "
                 "them, as with 'greedy', or train them one by one"
             )
+        if self.evaluation.method == LOSS and data.few_rows:
+            raise ValueError(
+                f"method {LOSS!r} with few training rows, which are scored by their "
+                "answers: use 'greedy' or 'rank', or all rows"
+            )
         text = self.data.task and self.data.task.raw_text
         by_loss = self.evaluation.method == LOSS
         if self.trains != VOCABULARY and text is not None and not by_loss:
@@ -184,7 +189,7 @@ class Run:
     @property
     def chosen_on(self) -> str:
         """The split that chooses the best step; empty where no step is validated."""
-        return self.data.validation_split if self.pace.evaluate_every else ""
+        return self.data.choosing_split if self.pace.evaluate_every else ""
 
     @property
     def timed(self) -> str:
@@ -201,6 +206,10 @@ class Run:
             self.model, embeddings="random", remat=Model.remat, dropout=0.0
         )
         data = dataclasses.replace(self.data, cut=True, part_rows=None)
+        if not self.evaluation.examples_in_input:  # Those are of the same few rows.
+            data = dataclasses.replace(
+                data, shots_per_class=0, train_examples=0, balanced=None
+            )
         return dataclasses.replace(
             self,
             model=model,

@@ -12,6 +12,7 @@ from jaxprompt.config.tasks import (
     TaskSettings,
 )
 from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.tasks.few_shot import DEVELOPMENT, FewRows
 from jaxprompt.evaluate.methods import METHODS as EVALUATION_METHODS
 from jaxprompt.evaluate.methods import check_method
 from jaxprompt.models.families import AnyConfig
@@ -142,6 +143,12 @@ class Data:
         train_split: Split to train on.
         validation_split: Split that chooses the prompt.
         test_split: Split of the final score; None takes the validation split.
+        shots_per_class: Few-shot learning: rows of each label to train on, and as many
+            others of the training split, which choose the prompt in the place of the
+            validation split. Each seed has rows of its own. 0 takes the whole split.
+        train_examples: The same by the number of all rows.
+        balanced: Whether these are of all labels in equal shares; None for tasks that
+            have labels.
         pack: Whether a row of a training batch holds as many examples as fit.
         cut: Whether a training batch that is not packed is cut behind its longest
             input, to one of a few widths: the same update in less time. With dropout,
@@ -164,6 +171,9 @@ class Data:
     train_split: str = "train"
     validation_split: str = "validation"
     test_split: str | None = None
+    shots_per_class: int = 0
+    train_examples: int = 0
+    balanced: bool | None = None
     pack: bool = False
     cut: bool = True
     part_rows: int | None = None
@@ -172,6 +182,12 @@ class Data:
 
     def __post_init__(self) -> None:
         Lengths(self.input_length, self.target_length)  # It refuses those below 1.
+        few = self.few_rows  # It refuses numbers that do not go together.
+        if self.balanced is not None and few is None:
+            raise ValueError(
+                f"balanced {self.balanced}, but training takes all rows: give "
+                "--gin.TRAIN_EXAMPLES=32, or leave balanced out"
+            )
         if self.part_rows is not None and self.part_rows < 0:
             raise ValueError(f"part_rows {self.part_rows}: use 0 or more")
         check_tokens("input_length", self.input_length)
@@ -190,9 +206,23 @@ class Data:
             )
 
     @property
+    def few_rows(self) -> FewRows | None:
+        """How many rows training takes; None for all."""
+        if not (self.shots_per_class or self.train_examples):
+            return None
+        return FewRows(self.shots_per_class, self.train_examples, self.balanced)
+
+    @property
+    def choosing_split(self) -> str:
+        """The split that chooses the best step."""
+        return DEVELOPMENT if self.few_rows else self.validation_split
+
+    @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that training reads, each once."""
-        named = (self.train_split, self.validation_split, self.scored_split)
+        """The splits of a task's own that training reads, each once."""
+        named = [self.train_split, self.validation_split, self.scored_split]
+        if self.few_rows:
+            named.remove(self.validation_split)
         return tuple(dict.fromkeys(named))
 
     @property

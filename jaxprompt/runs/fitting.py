@@ -171,9 +171,11 @@ def _bank(members: int) -> str:
 def _inputs(job: Job) -> dict[str, str]:
     """Returns the hash of everything that the run reads, by a name for messages."""
     data = job.run.data
-    splits = (data.train_split, data.validation_split, data.scored_split)
     read = [
-        *((task, of, splits) for task, of in zip(data.tasks, job.tasks, strict=True)),
+        *(
+            (task, of, data.splits)
+            for task, of in zip(data.tasks, job.tasks, strict=True)
+        ),
         *(
             (task, of, (data.shift_split,))
             for task, of in zip(data.shift_to, job.shift_to, strict=True)
@@ -233,7 +235,7 @@ def _name_rows(job: Job, places: Sequence[int], seed: int, position: Position) -
     )
     if run.data.pack:
         return name
-    sizes = [job.tasks[place].num_examples(split) for place in places]
+    sizes = [job.learned(place, seed).num_examples(split) for place in places]
     numbers: dict[int, list[int]] = defaultdict(list)
     for example in examples_of(sizes, position, batch_size=run.batch_size, seed=seed):
         numbers[example.task].append(example.number + 1)

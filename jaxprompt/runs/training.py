@@ -108,14 +108,14 @@ def _train_weights(
     coverage = report_coverage(job)
     reports = {
         name: make_report(job, name, start.length)
-        for name in dict.fromkeys((data.validation_split, split))
+        for name in dict.fromkeys((data.choosing_split, split))
     }
     check_training(job, start)
     for report in reports.values():
         report_limits(report)
     # Only now: a mistake that any of these has found leaves nothing behind.
     claim_workdir(workdir, config)
-    validate = reports[data.validation_split].validate
+    validate = reports[data.choosing_split].validate
     best = fit_best(job, start, tx, validate, workdir)
     start = job.reparametrised(start).expand()
     measured = reports[split].measure(best.params)

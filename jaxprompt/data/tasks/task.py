@@ -395,6 +395,30 @@ class Task:
                 found.update(zip(new, encoded, strict=True))
             yield from (found[number] for number in some)
 
+    def classes(self, split: str) -> Int[np.ndarray, " rows"]:
+        """Returns the number of each row's label, int64; computed once for a split.
+
+        Raises:
+            ValueError: If the task has no labels, or a row has another answer.
+        """
+        if split not in self._classes:
+            labels = self.labels or ()
+            index = {label: number for number, label in enumerate(labels)}
+            targets = [example.targets for example in self.examples(split)]
+            other = next((text for text in targets if text not in index), None)
+            if other is not None:
+                raise ValueError(
+                    f"split {split!r} of task {self.name} has the answer {other!r}, "
+                    f"which is none of its labels {', '.join(labels) or '(none)'}: "
+                    "leave the row out"
+                )
+            self._classes[split] = np.array([index[text] for text in targets], int)
+        return self._classes[split]
+
+    @functools.cached_property
+    def _classes(self) -> dict[str, Int[np.ndarray, " rows"]]:
+        return {}
+
     @functools.cached_property
     def _encoded(self) -> dict[str, dict[int, Pair]]:
         """Of each split, what was tokenised so far: once each, for all epochs."""

@@ -19,7 +19,8 @@ def report_coverage(job: Job) -> dict[str, float]:
     """
     split, lengths = job.run.data.train_split, job.lengths
     found = []
-    for settings, task in zip(job.run.data.tasks, job.tasks, strict=True):
+    for place, settings in enumerate(job.run.data.tasks):
+        task = job.learned(place, job.run.seed)
         share = measure_coverage(task, split, lengths)
         found.append(share)
         looked_at = f"of {share.examples} {split} examples looked at"

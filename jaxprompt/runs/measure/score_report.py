@@ -2,10 +2,11 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxprompt.data.tasks.few_shot import DEVELOPMENT
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
 from jaxprompt.evaluate.gold import make_gold, score_gold
@@ -21,6 +22,20 @@ from jaxprompt.train.loop import Validation
 
 NUM_EXAMPLES = 8
 """Answers that are shown."""
+
+
+class _Scored(NamedTuple):
+    """Rows that some members of one task answer.
+
+    Attributes:
+        rows: The rows.
+        place: Number of the task.
+        members: Numbers of the members.
+    """
+
+    rows: EvaluationSet
+    place: int
+    members: list[int]
 
 
 class ScoreReport:
@@ -54,11 +69,13 @@ class ScoreReport:
         for task in job.tasks:
             job.predict(task)
             job.hand_written_prompt(task)
-        self._rows = [self._tokenise(task, split, prompt_length) for task in job.tasks]
+        self._scored = self._tokenised()
 
     def limits(self) -> list[str]:
         """Says why scores may not mean what they seem to; see `EvaluationSet`."""
-        scored = [*zip(self._labels, self._rows, strict=True)]
+        if self._split == DEVELOPMENT:
+            return list(dict.fromkeys(map(self._tell_few, self._scored)))
+        scored = [(self._labels[of.place], of.rows) for of in self._scored]
         return [
             f"{label}: {sentence}"
             for label, rows in [*scored, *self._shift_rows.items()]
@@ -67,7 +84,7 @@ class ScoreReport:
 
     def validate(self, params: Params) -> Validation:
         """Scores every member for the log; a tuned model has one score, their mean."""
-        scores = self._score(self._rows, params, self._split, leave=False)
+        scores = self._score(self._scored, params, self._split, leave=False)
         mean = float(np.mean([score.score for score in scores]))
         scalars = {"score": mean}
         for name, score in zip(self._names(), scores, strict=True):
@@ -102,7 +119,7 @@ class ScoreReport:
 
     def compare(self, params: Params, place: int = 0) -> Report:
         """Scores a task's members and baselines, behind a bar."""
-        job, task, rows = self._job, self._job.tasks[place], self._rows[place]
+        job, task, rows = self._job, self._job.tasks[place], self._scored[place].rows
         baselines = self._baselines(task)
         places = self._places(place)
         total = (len(places) + len(baselines)) * rows.num_examples
@@ -145,7 +162,7 @@ class ScoreReport:
         report: Report,
     ) -> None:
         """Measures the true answers for the members of a task, and its baselines."""
-        job, task, rows = self._job, self._job.tasks[place], self._rows[place]
+        job, task, rows = self._job, self._job.tasks[place], self._scored[place].rows
         end: Any = task.vocabulary.eos_id
         measure = make_gold(job.frozen.backbone, end, job.frozen.place_batch)
         sets = [(rows, params, self._places(place))]
@@ -198,23 +215,23 @@ class ScoreReport:
         return [0] if tuned else self._numbers(place)
 
     def _score(
-        self, sets: Sequence[EvaluationSet], params: Params, name: str, *, leave: bool
+        self, sets: Sequence[_Scored], params: Params, name: str, *, leave: bool
     ) -> list[Scores]:
-        """Scores each task's members on its set; in the order of the members."""
+        """Scores members on their sets; in the order of the members."""
         scores: dict[int, Scores] = {}
-        places = [self._places(place) for place in range(len(sets))]
-        total = sum(len(p) * r.num_examples for p, r in zip(places, sets, strict=True))
+        tuned = self._job.run.trains == "model"  # It answers all tasks itself.
+        total = sum(len(of.members) * of.rows.num_examples for of in sets)
         with example_bar(total, name, leave=leave) as advance:
-            for place, rows in enumerate(sets):
+            for rows, place, members in sets:
                 predict = self._job.predict(self._job.tasks[place], self._seeds)
                 found = rows.score_members(
                     functools.partial(predict, params),
                     self._job.run.evaluation.batch_size,
-                    places[place],
+                    [0] if tuned else members,
                     advance,
                     pack=self._pack,
                 )
-                scores |= dict(zip(self._numbers(place), found, strict=True))
+                scores |= dict(zip(members, found, strict=True))
         return [scores[m] for m in sorted(scores)]
 
     def _shift(self, params: Params) -> dict[str, dict[int, dict[str, Any]]]:
@@ -222,7 +239,8 @@ class ScoreReport:
         split, found = self._job.run.data.shift_split, {}
         for label, rows in self._shift_rows.items():
             name = f"{label} {split}"
-            scores = self._score([rows] * len(self._rows), params, name, leave=True)
+            sets = [_Scored(rows, of.place, of.members) for of in self._scored]
+            scores = self._score(sets, params, name, leave=True)
             majority = rows.majority().score
             votes = [
                 vote_of(rows, [scores[number] for number in self._numbers(place)])
@@ -251,6 +269,28 @@ class ScoreReport:
             settings.label: self._tokenise(task, data.shift_split, self._length)
             for settings, task in zip(data.shift_to, self._job.shift_to, strict=True)
         }
+
+    def _tokenised(self) -> list[_Scored]:
+        """Tokenises the split of each task; of few-shot learning, each member's own."""
+        job = self._job
+        if self._split != DEVELOPMENT:
+            found = [self._tokenise(x, self._split, self._length) for x in job.tasks]
+            return [_Scored(x, n, self._numbers(n)) for n, x in enumerate(found)]
+        soft_ids = job.frozen.soft_ids(self._length)
+        own = []
+        for number, (place, seed) in enumerate(self._members):
+            task = job.learned(place, seed)
+            rows = EvaluationSet(task, self._split, job.lengths, soft_ids)
+            own.append(_Scored(rows, place, [number]))
+        return own
+
+    def _tell_few(self, scored: _Scored) -> str:
+        count = scored.rows.num_examples
+        return (
+            f"{self._labels[scored.place]}: {count} rows of each seed choose its best "
+            f"step, where a share of right answers has a standard error of up to "
+            f"{50 / count**0.5:.0f} points"
+        )
 
     def _tokenise(self, task: Task, split: str, prompt_length: int) -> EvaluationSet:
         job = self._job
@@ -281,7 +321,7 @@ class ScoreReport:
             "untuned": report.untuned.score,
             "illegal": tuned.illegal,
             "untuned_illegal": report.untuned.illegal,
-            "unwritable": self._rows[place].unwritable,
+            "unwritable": self._scored[place].rows.unwritable,
             **hand_written,
             "metrics": tuned.metrics,
             "backbone": self._job.frozen.backbone.name,

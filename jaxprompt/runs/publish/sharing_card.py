@@ -142,12 +142,24 @@ def _data(run: Run, sources: Sequence[Source]) -> dict[str, str]:
     data = run.data
     return {
         **facts,
-        "splits": f"{data.train_split} to train, "
+        "splits": _train_rows(run)
         + (f"{run.chosen_on} to choose the best step, " if run.chosen_on else "")
         + f"{data.scored_split} for the scores",
         "lengths": f"texts of up to {data.input_length} tokens, answers of up to "
         f"{data.target_length}",
     }
+
+
+def _train_rows(run: Run) -> str:
+    data = run.data
+    if data.few_rows is None:
+        return f"{data.train_split} to train, "
+    each = data.shots_per_class
+    count = f"{each} of each label" if each else f"{data.train_examples}"
+    return (
+        f"few rows of {data.train_split}, drawn by the seed: {count} to train, and as "
+        "many others to choose by; "
+    )
 
 
 def _training(run: Run, result: Mapping[str, Any] | None) -> dict[str, str]:

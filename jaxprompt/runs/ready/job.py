@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxprompt.config import Run
 from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.tasks.few_shot import few_shot_task
 from jaxprompt.data.tasks.shots import words_before
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.choose import (
@@ -65,6 +66,29 @@ class Job:
         first = self.run.seed
         seeds = range(first, first + self.run.seeds)
         return [(number, seed) for number in range(len(self.tasks)) for seed in seeds]
+
+    def learned(self, place: int, seed: int) -> Task:
+        """Returns a task with the rows that a member learns from: all, or few.
+
+        Args:
+            place: Number of the task.
+            seed: Of the member.
+
+        Raises:
+            ValueError: As `data.tasks.few_shot.choose_rows`.
+        """
+        data = self.run.data
+        if data.few_rows is None:
+            return self.tasks[place]
+        if (place, seed) not in self._learned:
+            self._learned[place, seed] = few_shot_task(
+                self.tasks[place], data.train_split, data.few_rows, seed
+            )
+        return self._learned[place, seed]
+
+    @functools.cached_property
+    def _learned(self) -> dict[tuple[int, int], Task]:
+        return {}
 
     @functools.cached_property
     def head(self) -> Head:
@@ -240,6 +264,8 @@ class Job:
         of each and its target, the same ones in every run of the seed.
         """
         evaluation = self.run.evaluation
+        if evaluation.examples_in_input:
+            task = self.learned(self.tasks.index(task), self.run.seed)
         text = words_before(
             task,
             evaluation.hand_written,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import jax
 
 from jaxprompt.config import WORDS, Run
+from jaxprompt.data.tasks.few_shot import choose_rows
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.prompts.deep_start import check_deep
@@ -145,6 +146,9 @@ def _load_tasks(
     check_files(shift_to, [run.data.shift_split])
     for task in tasks:
         _check_task(task, run, splits, answered)
+        if run.data.few_rows and run.data.train_split in splits:
+            for seed in range(run.seed, run.seed + run.seeds):
+                choose_rows(task, run.data.train_split, run.data.few_rows, seed)
     for task in shift_to:
         _check_task(task, run, [run.data.shift_split])
         _check_bridge(tasks, task)
