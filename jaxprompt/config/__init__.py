@@ -19,6 +19,7 @@ from jaxprompt.config.tasks import (
     OwnTags,
     OwnTask,
     QuizTask,
+    SelfSupervisedTask,
     TaskGroup,
     TextTask,
 )
@@ -32,6 +33,7 @@ CONFIGURABLES = (
     OwnTags,
     QuizTask,
     TextTask,
+    SelfSupervisedTask,
     TaskGroup,
     Tokenizer,
     *CONFIGS,
@@ -63,6 +65,7 @@ __all__ = [
     "PromptStart",
     "QuizTask",
     "Run",
+    "SelfSupervisedTask",
     "Sweep",
     "TaskGroup",
     "TextTask",

@@ -7,18 +7,19 @@ from typing import Any, get_type_hints
 
 from jaxprompt.config.run import Run
 from jaxprompt.config.settings import WORDS, Data, Evaluation, HeadStart, Model
+from jaxprompt.config.task_settings import DATA_FIELDS
 from jaxprompt.config.tasks import (
-    DATA_FIELDS,
     OfficialTask,
     OwnTags,
     OwnTask,
     QuizTask,
+    SelfSupervisedTask,
     TextTask,
 )
 from jaxprompt.field_types import check_value
 from jaxprompt.quoting import listed, quoted
 
-_KNOWN = (OfficialTask, OwnTask, OwnTags, QuizTask, TextTask)
+_KNOWN = (OfficialTask, OwnTask, OwnTags, QuizTask, TextTask, SelfSupervisedTask)
 
 _TASKS = {kind.__name__: kind for kind in _KNOWN}
 

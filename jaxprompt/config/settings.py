@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from jaxprompt.config.task_settings import TaskSettings
 from jaxprompt.config.tasks import (
     AnyTask,
     OfficialTask,
     OwnTask,
     TaskGroup,
-    TaskSettings,
 )
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.few_shot import DEVELOPMENT, FewRows

@@ -1,72 +1,18 @@
 """Tasks as settings, and how each is read: a benchmark's, one's own, raw text."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from jaxprompt.bundled import resolve
+from jaxprompt.config.self_supervised import SelfSupervisedTask
+from jaxprompt.config.task_settings import TaskSettings, tell_words
 from jaxprompt.data.official.names import LABEL_WORDS, check_name
 from jaxprompt.data.read.text import Text, read_text
 from jaxprompt.quoting import listed
 
 if TYPE_CHECKING:
     from jaxprompt.data.tasks.task import Task
-
-
-DATA_FIELDS = ("data_dir", "files", "folder", "share")
-"""Settings of tasks that say where data lies, and nothing of how a row is asked."""
-
-
-class TaskSettings:
-    """What can be asked of the settings of any task, whatever its kind."""
-
-    name: str
-
-    @property
-    def label(self) -> str:
-        """What results call it."""
-        return self.name
-
-    @property
-    def tasks(self) -> "tuple[AnyTask, ...]":
-        """The tasks one by one; more than one of a group."""
-        raise NotImplementedError
-
-    @property
-    def place(self) -> str:
-        """Where its data lies, as in "below DATA_DIR superglue"."""
-        raise NotImplementedError
-
-    @property
-    def told(self) -> str:
-        """What a card says of its data and its texts; empty for nothing."""
-        return ""
-
-    @property
-    def input_template(self) -> str:
-        """The template of its inputs; empty where they are written otherwise."""
-        return ""
-
-    @property
-    def input_format(self) -> str:
-        """How its inputs are written, as in "as T5's task rte"; empty if by none."""
-        return ""
-
-    @property
-    def label_words_in_order(self) -> tuple[str, ...]:
-        """The words that stand for the classes; none for free text."""
-        return ()
-
-    @property
-    def leaderboard(self) -> str | None:
-        """The benchmark's name of the task; None if it is of no benchmark."""
-        return None
-
-    @property
-    def raw_text(self) -> "TextTask | None":
-        """The task itself, where it is raw text, which has no answers."""
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +64,7 @@ class OfficialTask(TaskSettings):
         files = f"official files in {self.data_dir}"
         return (
             f"{self.name} from {'TFDS' if self.data_dir is None else files}, texts in "
-            f"T5's format{self._without_name}{_tell_words(self.label_words)}"
+            f"T5's format{self._without_name}{tell_words(self.label_words)}"
         )
 
     @property
@@ -213,7 +159,7 @@ class OwnTask(TaskSettings):
         if self.roles:
             turns = ", ".join(f"{role} {text!r}" for role, text in self.roles.items())
             written = f"by the model's chat template: {turns}"
-        return f"own files, texts written {written}{_tell_words(self.labels)}"
+        return f"own files, texts written {written}{tell_words(self.labels)}"
 
     @property
     def input_template(self) -> str:
@@ -468,11 +414,7 @@ class TaskGroup(TaskSettings):
         )
 
 
-AnyTask: TypeAlias = OfficialTask | OwnTask | OwnTags | QuizTask | TextTask
+AnyTask: TypeAlias = (
+    OfficialTask | OwnTask | OwnTags | QuizTask | TextTask | SelfSupervisedTask
+)
 """The settings of one task of any kind."""
-
-
-def _tell_words(words: Mapping[str, str] | None) -> str:
-    if not words:
-        return ""
-    return f"; label words {json.dumps(dict(words), ensure_ascii=False)}"

@@ -30,7 +30,14 @@ class SplitRows(NamedTuple):
 
 
 class Source:
-    """The rows of a task, read split by split on first use."""
+    """The rows of a task, read split by split on first use.
+
+    Attributes:
+        streams: Whether rows are made as they are asked for, each with its answer, and
+            are not kept.
+    """
+
+    streams = False
 
     def __init__(self, task_name: str, find: Callable[[], Mapping[str, SplitRows]]):
         """Makes a source, and looks for none of its files.
@@ -74,6 +81,11 @@ class Source:
         if split not in self._read:
             self._read[split] = self._rows_of(split).read()
         return self._read[split]
+
+    def notes(self, split: str) -> list[str]:
+        """Says what to know of a split before training; empty for nothing."""
+        del split
+        return []
 
     def place(self, split: str, row: int) -> str:
         """Returns where a row stands, for messages: its file and line if known."""

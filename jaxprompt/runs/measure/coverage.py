@@ -21,6 +21,8 @@ def report_coverage(job: Job) -> dict[str, float]:
     found = []
     for place, settings in enumerate(job.run.data.tasks):
         task = job.learned(place, job.run.seed)
+        for note in task.source.notes(split):
+            say(f"{settings.label}: {note}")
         share = measure_coverage(task, split, lengths)
         found.append(share)
         looked_at = f"of {share.examples} {split} examples looked at"

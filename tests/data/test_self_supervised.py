@@ -1,0 +1,252 @@
+"""Self-supervised tasks: questions that text answers, the same in every process."""
+
+import json
+import subprocess
+import sys
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxprompt.config import SelfSupervisedTask
+from jaxprompt.data.pretraining.forms import MIXES
+from jaxprompt.data.pretraining.option_names import option_names
+from jaxprompt.data.rows.batches import train_batches
+from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.prompts.soft_ids import prefix
+
+DOCUMENTS, SENTENCES = 24, 9
+NUMBERS = "Zero One Two Three Four Five Six Seven Eight Nine".split()
+
+
+def sentence(document: int, number: int) -> str:
+    return f"{NUMBERS[number]} {document} is what this line says."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Documents, half in a .txt file and half in rows; one is there twice."""
+    made = tmp_path_factory.mktemp("text")
+    lines = [
+        " ".join(sentence(d, n) for n in range(SENTENCES)) for d in range(DOCUMENTS)
+    ]
+    half = DOCUMENTS // 2
+    texts = ["A title", "", *lines[:half], lines[0]]
+    (made / "a.txt").write_text("\n".join(texts) + "\n")
+    rows = [json.dumps({"body": text, "id": n}) for n, text in enumerate(lines[half:])]
+    (made / "b.jsonl").write_text("\n".join(rows) + "\n")
+    return made
+
+
+def make(folder: Path, vocabulary: Vocabulary, **settings: Any) -> Task:
+    defaults: dict[str, Any] = {
+        "name": "asked",
+        "inputs": "{first} | {second}",
+        "row_text": "{body}",
+        "validation_share": 0.3,
+    }
+    given = {**defaults, **settings}
+    return SelfSupervisedTask(folder=str(folder), **given).load(vocabulary)
+
+
+def place_of(text: str) -> tuple[int, int]:
+    number, document, *_ = text.split()
+    return int(document), NUMBERS.index(number)
+
+
+SPLITS = ("train", "validation")
+
+
+def test_the_second_sentence_is_what_the_answer_says(folder, vocabulary):
+    task = make(folder, vocabulary)
+    counts = Counter()
+    for split in SPLITS:
+        for inputs, word, *_ in task.examples(split):
+            (d1, n1), (d2, n2) = map(place_of, inputs.split(" | "))
+            expected = "no"
+            if d1 == d2:
+                expected = "yes" if abs(n1 - n2) == 1 else "maybe"
+                assert n1 != n2
+            assert word == expected
+            counts[word] += 1
+    assert sum(counts.values()) == DOCUMENTS * SENTENCES
+    assert all(abs(count - 72) < 25 for count in counts.values())
+
+
+def test_thresholds_share_out_the_answers(folder, vocabulary):
+    task = make(folder, vocabulary, other_below=0.0, same_below=1.0)
+    assert {x.targets for x in task.examples("train")} == {"maybe"}
+    with pytest.raises(ValueError, match=r"other_below 0.5, same_below 0.2: use"):
+        make(folder, vocabulary, other_below=0.5, same_below=0.2)
+
+
+def test_no_document_is_in_both_splits_and_none_meets_itself(folder, vocabulary):
+    task = make(folder, vocabulary, other_below=1.0, same_below=1.0)
+    of_split = {}
+    for split in SPLITS:
+        pairs = [x.inputs.split(" | ") for x in task.examples(split)]
+        documents = [tuple(place_of(text)[0] for text in pair) for pair in pairs]
+        assert all(first != second for first, second in documents)
+        of_split[split] = {number for pair in documents for number in pair}
+    assert not of_split["train"] & of_split["validation"]
+
+
+def test_a_question_is_the_same_in_any_order_and_process(folder, vocabulary):
+    task, again = make(folder, vocabulary), make(folder, vocabulary)
+    numbers = [40, 3, 17]
+    found = task.examples("train", numbers)
+    assert found == [again.examples("train")[number] for number in numbers]
+    assert found != make(folder, vocabulary, seed=1).examples("train", numbers)
+    script = (
+        "import sys\nfrom pathlib import Path\n"
+        "from jaxprompt.data.pretraining import self_supervised as s, forms\n"
+        "from jaxprompt.data.read.documents import Documents\n"
+        "documents = Documents(sys.argv[1], row_text='{body}')\n"
+        "source = s.SelfSupervisedSource('asked', Path(sys.argv[1]), "
+        "lambda: documents, forms.NextSentence(), s.Units(validation_share=0.3), 0, "
+        "lambda row, number: dict(row.fields))\n"
+        "print(source.rows('train')[40]['second'])\n"
+    )
+    command = [sys.executable, "-c", script, str(folder)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == found[0].inputs.split(" | ")[1]
+
+
+@pytest.mark.parametrize("form", ["sentence_choice", "multiple_choice"])
+def test_one_option_is_beside_the_query_and_all_differ(folder, vocabulary, form):
+    task = make(folder, vocabulary, form=form, inputs="{query} | {options}")
+    sizes = Counter()
+    for inputs, name, *_ in task.examples("train"):
+        query, listed = inputs.split(" | ")
+        options = _options(listed)
+        (d, n), places = place_of(query), {k: place_of(v) for k, v in options.items()}
+        assert len(set(options.values())) == len(options)
+        beside = [k for k, (e, m) in places.items() if e == d and abs(n - m) == 1]
+        assert beside == [name]
+        same = sum(e == d for e, _ in places.values()) - 1
+        size = len(options)
+        assert same == MIXES[size].same
+        sizes[size] += 1
+    assert set(sizes) == ({6} if form == "sentence_choice" else set(range(2, 17)))
+
+
+def _options(listed: str) -> dict[str, str]:
+    """Splits "A. one. B. two." into its options."""
+    found, name = {}, ""
+    for word in listed.split():
+        if len(word) == 2 and word[0].isupper() and word[1] == ".":
+            name = word[0]
+            found[name] = []
+        else:
+            found[name].append(word)
+    return {name: " ".join(words) for name, words in found.items()}
+
+
+def test_options_are_cut_to_the_words_of_a_question(folder, vocabulary):
+    task = make(
+        folder,
+        vocabulary,
+        form="sentence_choice",
+        inputs="{query} | {options}",
+        question_words=42,
+    )
+    for example in task.examples("train"):
+        _, listed = example.inputs.split(" | ")
+        options = _options(listed)
+        assert len(set(options.values())) == 6
+        assert {len(text.split()) for text in options.values()} <= {3, 4}
+
+
+def test_long_documents_may_be_asked_about_no_more_than_others(folder, vocabulary):
+    task = make(folder, vocabulary, per_document=2)
+    firsts = [
+        place_of(x.inputs.split(" | ")[0])
+        for split in SPLITS
+        for x in task.examples(split)
+    ]
+    assert Counter(d for d, _ in firsts) == dict.fromkeys(range(DOCUMENTS), 2)
+    assert len({n for _, n in firsts}) > 4  # Not the first two of each.
+
+
+def test_options_are_letters_where_these_are_one_token(vocabulary):
+    assert option_names(vocabulary, 3) == (("A", "B", "C"), [])
+
+
+class _Digits:
+    """A vocabulary that writes digits alone in one token."""
+
+    def encode(self, text: str) -> list[int]:
+        return [1] if text.strip().isdigit() and len(text.strip()) == 1 else [1, 2]
+
+
+def test_options_are_numbers_where_letters_are_several_tokens():
+    digits: Any = _Digits()
+    names, told = option_names(digits, 6)
+    assert names == ("1", "2", "3", "4", "5", "6")
+    assert told == [
+        "options are called by numbers, as A, B, C, D, E, F are not one token each"
+    ]
+    with pytest.raises(ValueError, match=r"12 options: neither A, .* nor 10, 11, 12"):
+        option_names(digits, 12)
+
+
+def test_it_says_what_was_built(folder, vocabulary):
+    task = make(folder, vocabulary)
+    counted, looked_at = task.source.notes("train")
+    assert counted.startswith("25 documents, without 1 that repeat another; train: ")
+    assert f"{task.num_examples('train')} questions" in counted
+    assert "answers other " in looked_at
+    assert "14 words, 14 at most" in looked_at
+    assert task.source.place("train", 0) == "a.txt:3, sentence 1"
+
+
+def test_it_trains_like_any_other_task(folder, vocabulary):
+    task = make(folder, vocabulary)
+    batch, _ = next(
+        train_batches(
+            task, "train", Lengths(24, 4), prefix(32_128, 3), batch_size=4, seed=0
+        )
+    )
+    assert batch.inputs.shape == (4, 27)
+    assert (batch.targets > 0).any(axis=1).all()
+
+
+def test_text_does_not_stay_in_memory(tmp_path: Path, vocabulary):
+    with (tmp_path / "long.txt").open("w") as file:
+        for d in range(2000):
+            text = " ".join(f"{sentence(d, n)[:-1]} {'x' * 400}." for n in range(9))
+            file.write(f"{text}\n")
+    size = (tmp_path / "long.txt").stat().st_size
+    tracemalloc.start()
+    task = make(tmp_path, vocabulary)
+    rows = task.source.rows("train")
+    for number in range(0, len(rows), 97):
+        assert rows[number]["targets"] in ("no", "maybe", "yes")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < size / 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"inputs": "{query} {second}"}, "names query, but a question has first, sec"),
+        ({"labels": {"next": "yes"}}, "give each of other, same, next its word"),
+        ({"form": "cloze"}, "form 'cloze': use one of"),
+        ({"least_words": 40}, "0 sentences that can be asked about: a question needs"),
+        ({"form": "multiple_choice", "options": (1,)}, "numbers from 2 to 16"),
+    ],
+)
+def test_mistakes_are_told(folder, vocabulary, settings, error):
+    with pytest.raises(ValueError, match=error):
+        make(folder, vocabulary, **settings).num_examples("train")
+
+
+def test_a_folder_without_text_is_told(tmp_path: Path, vocabulary):
+    task = make(tmp_path / "nowhere", vocabulary)
+    with pytest.raises(FileNotFoundError, match=r"no \.txt or \.jsonl file .*nowhere"):
+        task.check_split("train")
