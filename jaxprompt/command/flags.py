@@ -305,8 +305,8 @@ def _add_interchange(subparsers: Any) -> None:
     )
     whole = (
         "; stablehlo: the whole prompted model, which runs without jaxprompt; "
-        "peft_prefix: what a decoder-only model makes of the prompt, as PEFT's prefix "
-        "tuning"
+        "peft_prefix: PEFT's prefix tuning, of a deep prompt or of what a decoder-only "
+        "model makes of soft tokens"
     )
     for sub, known in ((take, forms), (give, forms + whole)):
         sub.add_argument("--format", default="google", help=known)

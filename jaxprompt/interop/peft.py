@@ -19,39 +19,41 @@ from jaxprompt.interop.arrays import (
 )
 from jaxprompt.interop.exchange import Given, Taken
 from jaxprompt.interop.folder import new_folder
+from jaxprompt.interop.peft_prefix import (
+    CAUSAL,
+    CONFIG,
+    OF_STATES,
+    SEQUENCES,
+    TENSOR,
+    WEIGHTS,
+    read_prefix,
+)
 from jaxprompt.json_file import read_json_object
 from jaxprompt.models.config import Config
 from jaxprompt.models.load import find_here
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.quoting import quoted, quoted_path
 
-CONFIG, WEIGHTS, PICKLE = (
-    "adapter_config.json",
-    "adapter_model.safetensors",
-    "adapter_model.bin",
-)
-TENSOR = "prompt_embeddings"
+PICKLE = "adapter_model.bin"
 COLUMNS, ROWS = "prefix_task_cols", "prefix_task_rows"
-_TYPE, _MULTITASK = "PROMPT_TUNING", "MULTITASK_PROMPT_TUNING"
-_OF_ROWS = (_TYPE, "P_TUNING", "CPT")
-"""Types whose file holds the rows in front of a text, and nothing else: what trained
-them, an MLP, an LSTM or a change of the rows, is folded in when PEFT saves."""
+_TYPE = "PROMPT_TUNING"
 _OF_KEYS = ("PREFIX_TUNING", "CARTRIDGE")
-"""Types whose file holds keys and values of every layer."""
+"""Types whose file holds keys and values of every layer, whatever else it says."""
 _SECOND = "the rest are PEFT's second prompt, which it neither trains nor reads for T5"
 _SECOND_OF_TASKS = (
     "the rest are PEFT's second prompt, which it trains in front of the decoder's "
     "input, but does not read when it generates"
 )
-_SEQUENCES, _CAUSAL = "SEQ_2_SEQ_LM", "CAUSAL_LM"
 
 
 def read(path: Path) -> Taken:
-    """Reads an adapter's folder.
+    """Reads an adapter's folder, by what it holds, whatever its type is called.
 
-    Of prompt tuning, P-tuning and context-aware prompt tuning it takes the rows as they
-    are; of multitask prompt tuning a prompt for each task: the shared rows times the
-    task's own factors, entry by entry.
+    Rows in front of a text, as of prompt tuning, P-tuning and context-aware prompt
+    tuning, are taken as they are: what trained them is folded in when PEFT saves. Where
+    tasks have factors, each becomes a prompt: the shared rows times its factors, entry
+    by entry. Keys and values of every layer, as of prefix tuning, become those of a
+    deep prompt; see `peft_prefix.read_prefix`.
 
     PEFT gives T5 two prompts by default, [2P, D]: the first P rows are kept, which are
     all that its `generate` reads.
@@ -64,9 +66,9 @@ def read(path: Path) -> Taken:
 
     Raises:
         FileNotFoundError: If the folder or a file is missing.
-        ValueError: If the adapter holds no rows, or more than rows; if it is for
-            another task; if its rows are not as many as its config says; or if the
-            weights are a pickle, which is never read.
+        ValueError: If the adapter holds anything else; if it is for another task; if
+            its sizes are not those that its config says; or if the weights are a
+            pickle, which is never read.
 
     Source: huggingface/peft 0.21, peft_model.py (get_prompt, PeftModelForSeq2SeqLM)
     and tuners/multitask_prompt_tuning/model.py.
@@ -88,48 +90,42 @@ def read(path: Path) -> Taken:
         path / WEIGHTS,
         [{TENSOR}, {TENSOR, COLUMNS, ROWS}],
         f"an adapter of peft_type {quoted(kind)} is more, or other, than the rows in "
-        "front of a text, and a prompt file holds these alone",
+        "front of a text or keys and values, and a prompt file holds these alone",
     )
     rows = check_rows(tensors[TENSOR], f"{path / WEIGHTS}: {TENSOR}")
-    _check_meaning(path, config, rows, of_tasks=len(tensors) > 1)
+    name = str(config.get("base_model_name_or_path") or "")
+    task, of_tasks = config["task_type"], len(tensors) > 1
+    causal = True if task == CAUSAL else False if task == SEQUENCES else None
+    if _holds_keys(config, rows):
+        prompt, notes = read_prefix(path, config, rows)
+        return Taken((prompt,), name, notes, causal)
+    if task in OF_STATES:
+        raise ValueError(
+            f"{path / CONFIG}: task_type {quoted(task)}: only {SEQUENCES}, a prompt of "
+            f"T5's encoder, and {CAUSAL}, can be read here; of encoders, keys and "
+            "values alone"
+        )
     length = _length_of(path, config, rows)
-    of_tasks = [rows]
-    if kind == _MULTITASK:
-        factors = _factors(path / WEIGHTS, tensors, rows)
-        of_tasks = [rows * factor for factor in factors]
+    factors = _factors(path / WEIGHTS, tensors, rows) if of_tasks else [1.0]
     notes = ()
     if len(rows) > length:
-        rest = _SECOND_OF_TASKS if kind == _MULTITASK else _SECOND
+        rest = _SECOND_OF_TASKS if of_tasks else _SECOND
         notes = (f"kept the first {length} of {len(rows)} rows: {rest}",)
-    prompts = tuple(make_prompt(jnp.asarray(task[:length])) for task in of_tasks)
-    name = str(config.get("base_model_name_or_path") or "")
-    return Taken(prompts, name, notes, config["task_type"] == _CAUSAL)
+    prompts = tuple(
+        make_prompt(jnp.asarray((rows * factor)[:length])) for factor in factors
+    )
+    return Taken(prompts, name, notes, causal)
 
 
-def _check_meaning(
-    path: Path, config: Mapping[str, Any], rows: np.ndarray, *, of_tasks: bool
-) -> None:
-    """Raises ValueError unless the tensors are rows, as the config has it."""
-    kind, layers = config.get("peft_type"), config.get("num_layers")
-    width, shape = config.get("token_dim"), list(rows.shape)
+def _holds_keys(config: Mapping[str, Any], rows: np.ndarray) -> bool:
+    """Whether the numbers of a token are keys and values, not a row."""
+    layers, width = config.get("num_layers"), config.get("token_dim")
     is_wide = (
-        isinstance(layers, int)
-        and isinstance(width, int)
+        type(layers) is int
+        and type(width) is int
         and rows.shape[1] == 2 * layers * width
     )
-    if kind in _OF_KEYS or is_wide:
-        raise ValueError(
-            f"{path}: {TENSOR} is {shape}, the keys and values of every layer for each "
-            f"token, as peft_type {quoted(kind)} keeps them: a prompt file holds rows "
-            "of embeddings, which cannot be told from keys and values, so import the "
-            "prompt that they were made from"
-        )
-    if kind not in (*_OF_ROWS, _MULTITASK) or (kind == _MULTITASK) != of_tasks:
-        held = "a prompt of several tasks" if of_tasks else "one prompt"
-        raise ValueError(
-            f"{path}: {CONFIG} says peft_type {quoted(kind)}, but {WEIGHTS} holds "
-            f"{held}: take both from one adapter"
-        )
+    return is_wide or config.get("peft_type") in _OF_KEYS
 
 
 def _length_of(path: Path, config: Mapping[str, Any], rows: np.ndarray) -> int:
@@ -139,7 +135,7 @@ def _length_of(path: Path, config: Mapping[str, Any], rows: np.ndarray) -> int:
         raise ValueError(
             f"{path / CONFIG}: num_virtual_tokens {quoted(length)} is no length"
         )
-    causal = config["task_type"] == _CAUSAL
+    causal = config["task_type"] == CAUSAL
     lengths = (length,) if causal else (length, 2 * length)
     if len(rows) not in lengths or width not in (None, rows.shape[1]):
         raise ValueError(
@@ -204,7 +200,7 @@ def write(path: Path, given: Given) -> tuple[str, ...]:
         "prompt_tuning_init": "RANDOM",
         "prompt_tuning_init_text": None,
         "revision": None if given.backbone else provenance.revision,
-        "task_type": _CAUSAL if causal else _SEQUENCES,
+        "task_type": CAUSAL if causal else SEQUENCES,
         "token_dim": prompt.width,
         "tokenizer_name_or_path": None,
         **_sizes(model),
@@ -242,10 +238,11 @@ def _sizes(model: Config | None) -> dict[str, int]:
 def _read_config(path: Path) -> Mapping[str, Any]:
     """Reads the config; refuses what no prompt file can hold."""
     config = read_json_object(path, "give the folder of an adapter")
-    if config.get("task_type") not in (_SEQUENCES, _CAUSAL):
+    known = (SEQUENCES, CAUSAL, *OF_STATES)
+    if config.get("task_type") not in known:
         raise ValueError(
-            f"{path}: task_type {quoted(config.get('task_type'))}: only {_SEQUENCES}, "
-            f"a prompt of T5's encoder, and {_CAUSAL}, can be read here"
+            f"{path}: task_type {quoted(config.get('task_type'))} is none of "
+            f"{', '.join(known)}"
         )
     if config.get("modules_to_save"):
         raise ValueError(

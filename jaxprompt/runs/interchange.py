@@ -6,6 +6,7 @@ from pathlib import Path
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.forms import find_form
+from jaxprompt.interop.peft_prefix import for_model
 from jaxprompt.models.config import Config
 from jaxprompt.models.families import FAMILIES, PUBLISHED, family_named, family_of
 from jaxprompt.models.families.family import Family
@@ -62,7 +63,9 @@ def import_prompt(
     causal = taken.causal if model is None else model.causal
     family = None if model is None else family_of(model)
     prompts = [
-        Prompt(prompt.rows / _scale_of(form, family, prompt.width))
+        for_model(prompt, model, backbone)
+        if prompt.deep
+        else Prompt(prompt.rows / _scale_of(form, family, prompt.width))
         for prompt in _pick(taken.prompts, row, source)
     ]
     tasks = _task_names(task, len(prompts))
@@ -71,6 +74,7 @@ def import_prompt(
     if (
         family is None
         and causal is not False
+        and not any(prompt.deep for prompt in prompts)
         and any(form in known.scaled_forms for known in FAMILIES)
     ):
         say(
@@ -99,10 +103,7 @@ def import_prompt(
                 f"{output} is a folder: name a file, as prompt.safetensors"
             )
         write_prompt(output, prompt, provenance_of(prompt, tasks[0]))
-        say(
-            f"wrote {output}: {prompt.length} soft tokens of width {prompt.width} for "
-            f"{backbone}"
-        )
+        say(f"wrote {output}: {prompt.told} of width {prompt.width} for {backbone}")
         return
     files = {
         f"{name or f'row-{place}'}.safetensors": (prompt, name)

@@ -6,8 +6,7 @@ import numpy as np
 
 from jaxprompt.config import LOSS, Run
 from jaxprompt.interop.folder import check_replaceable
-from jaxprompt.interop.peft import CONFIG, WEIGHTS
-from jaxprompt.interop.peft_prefix import write_prefix
+from jaxprompt.interop.peft_prefix import CONFIG, WEIGHTS, check_prefix, write_prefix
 from jaxprompt.interop.stablehlo import Answering, file_names, write_program
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import read_params
@@ -93,7 +92,7 @@ def export_prefix(
     overwrite: bool = False,
     another_backbone: bool = False,
 ) -> None:
-    """Writes the prompt of a decoder-only model as prefix tuning of PEFT.
+    """Writes a deep prompt, or one that folds to it, as prefix tuning of PEFT.
 
     Args:
         run: The model; what a prompt's own file says, or a change of it.
@@ -112,13 +111,9 @@ def export_prefix(
     check_replaceable(output, {CONFIG, WEIGHTS})
     checkpoint = find_checkpoint(str(run.model.name), revision=run.model.revision)
     backbone = open_backbone(checkpoint)
-    if not backbone.folds:
-        raise ValueError(
-            f"form peft_prefix for {backbone.name}, which has an encoder: there a "
-            "prompt depends on the text behind it and is no prefix, so use peft"
-        )
+    check_prefix(prompt, backbone)
     check_prompts([provenance], backbone, another_backbone=another_backbone)
-    model = read_params(checkpoint, "float32", None)
+    model = {} if prompt.deep else read_params(checkpoint, "float32", None)
     write_prefix(output, backbone, model, prompt, str(run.model.name))
     say(f"wrote {output}: the prompt of {prompt_file} as a prefix of {backbone.name}")
 

@@ -11,7 +11,8 @@ from tiny import LENGTH, WIDTH, draw_prompt
 
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.forms import find_form
-from jaxprompt.interop.peft import CONFIG, PICKLE, WEIGHTS
+from jaxprompt.interop.peft import PICKLE
+from jaxprompt.interop.peft_prefix import CONFIG, WEIGHTS
 from jaxprompt.prompts.provenance import Provenance
 
 FORM = find_form("peft")
@@ -109,22 +110,16 @@ def test_of_pefts_two_prompts_the_first_is_kept(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"peft_type": "LORA"}, "says peft_type 'LORA', but .* holds one prompt"),
-        ({"peft_type": None}, "says peft_type None, but .* holds one prompt"),
-        (
-            {"peft_type": "MULTITASK_PROMPT_TUNING"},
-            "says peft_type 'MULTITASK_PROMPT_TUNING', but .* holds one prompt",
-        ),
         (
             {"peft_type": "PREFIX_TUNING"},
-            r"is \[3, 16\], the keys and values of every layer for each token, as "
-            r"peft_type 'PREFIX_TUNING' keeps them: .* import the prompt that they",
+            r"is \[3, 16\], but .* num_layers None, .*take both from one",
         ),
         (
             {"peft_type": "P_TUNING", "num_layers": 2, "token_dim": 4},
-            r"is \[3, 16\], the keys and values of every layer",
+            r"is \[3, 16\], but .* num_layers 2, num_attention_heads None, token_dim 4",
         ),
         ({"task_type": "SEQ_CLS"}, "task_type 'SEQ_CLS': only SEQ_2_SEQ_LM"),
+        ({"task_type": "SPEECH"}, "task_type 'SPEECH' is none of SEQ_2_SEQ_LM, CAUSAL"),
         ({"modules_to_save": ["lm_head"]}, r"modules_to_save \['lm_head'\]: a prompt"),
         ({"num_virtual_tokens": "many"}, "num_virtual_tokens 'many' is no length"),
         ({"num_virtual_tokens": 2}, r"is \[3, 16\], but .* num_virtual_tokens 2"),
@@ -183,11 +178,25 @@ def test_each_task_has_its_own_factors(tmp_path):
         ValueError, match=r"cols is \[3, 3, 2\] and prefix_task_rows \[2"
     ):
         FORM.read(write(tmp_path / "adapter", tensors, **kind))
-    tensors["prefix_task_rows"] = factors
-    with pytest.raises(
-        ValueError, match=r"says peft_type 'P_TUNING', but .* several ta"
-    ):
-        FORM.read(write(tmp_path / "adapter", tensors, peft_type="P_TUNING"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["P_TUNING", "MULTITASK_PROMPT_TUNING", "NEWEST", None]
+)
+def test_what_an_adapter_holds_counts_and_not_its_type(tmp_path, kind):
+    folder = write(tmp_path / "adapter", rows(), peft_type=kind)
+    (prompt,) = FORM.read(folder).prompts
+    np.testing.assert_array_equal(prompt.rows[0], rows()["prompt_embeddings"])
+    ones = {
+        "prefix_task_cols": np.ones((2, LENGTH, 1), np.float32),
+        "prefix_task_rows": np.full((2, 1, WIDTH), 2.0, np.float32),
+    }
+    taken = FORM.read(write(folder, {**rows(), **ones}, peft_type=kind))
+    assert len(taken.prompts) == 2
+    np.testing.assert_array_equal(taken.prompts[1].rows, 2 * np.asarray(prompt.rows))
+    keys = {"num_layers": 2, "num_attention_heads": 1, "token_dim": WIDTH // 4}
+    (deep,) = FORM.read(write(folder, rows(), peft_type=kind, **keys)).prompts[0].deep
+    assert deep == "decoder"
 
 
 def test_a_pickle_is_refused_with_a_command_that_converts_it(tmp_path):

@@ -180,8 +180,6 @@ def test_the_folded_prompt_is_prefix_tuning_in_peft(both: Both, tmp_path: Path):
     np.testing.assert_allclose(
         both.our_logits(prompt), both.their_logits(theirs), atol=1e-4
     )
-    # Its keys and values are no rows: they are not taken for a prompt.
-    with pytest.raises(
-        ValueError, match=r"is \[5, 192\], the keys and values of every"
-    ):
-        find_form("peft").read(adapter)
+    # They come back as keys and values: the same model, whose prompt is deep.
+    taken = find_form("peft").read(adapter)
+    assert taken.prompts[0].told == "5 keys and values in each of 3 layers at decoder"
