@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxprompt.models.weights.save import save
     from jaxprompt.prompts.file import load_prompt, save_prompt
     from jaxprompt.prompts.init import init_prompt
-    from jaxprompt.prompts.join import embed, row_ids
+    from jaxprompt.prompts.join import embed
     from jaxprompt.prompts.prompt import Prompt, stack, unstack
     from jaxprompt.prompts.provenance import check_backbone
     from jaxprompt.prompts.soft_ids import prefix
@@ -40,7 +40,7 @@ _HOMES = {
     "models.weights.save": ("save",),
     "prompts.file": ("load_prompt", "save_prompt"),
     "prompts.init": ("init_prompt",),
-    "prompts.join": ("embed", "row_ids"),
+    "prompts.join": ("embed",),
     "prompts.prompt": ("Prompt", "stack", "unstack"),
     "prompts.provenance": ("check_backbone",),
     "prompts.soft_ids": ("prefix",),
@@ -73,7 +73,6 @@ __all__ = [
     "make_train_step",
     "place",
     "prefix",
-    "row_ids",
     "save",
     "save_prompt",
     "stack",

@@ -54,6 +54,9 @@ class Batch:
             None for others.
         target_places: Source token that each target is read at, by a head; -1 where no
             token stands for it. None where the model writes the targets.
+        lead: Ids that stand in front of the source of every example, and that no row
+            holds: soft tokens, and words that never change. A decoder reads them once
+            for all rows, without dropout. It is static: another one compiles anew.
     """
 
     inputs: Int[Array, "B T"]
@@ -66,6 +69,7 @@ class Batch:
     row_numbers: Int[Array, " B"] | None = None
     input_types: Int[Array, "B T"] | None = None
     target_places: Int[Array, "B L"] | None = None
+    lead: tuple[int, ...] = dataclasses.field(default=(), metadata={"static": True})
 
 
 def unpacked_batch(
@@ -105,6 +109,34 @@ def narrow(batch: Batch, inputs: int) -> Batch:
         inputs=batch.inputs[:, :inputs],
         input_segments=batch.input_segments[:, :inputs],
         input_types=None if types is None else types[:, :inputs],
+    )
+
+
+def put_back(batch: Batch, kept: int) -> Batch:
+    """Puts the end of a lead back into the rows that it stands in front of.
+
+    Args:
+        batch: NumPy arrays, one example a row.
+        kept: Tokens of the lead that stay out of the rows.
+    """
+    back = np.array(batch.lead[kept:], np.int32)
+    shape = (len(batch.inputs), len(back))
+
+    def behind(front: Any, values: Any) -> Any:
+        if values is None:
+            return None
+        return np.concatenate([np.broadcast_to(front, shape), values], axis=1)
+
+    places: Any = batch.target_places
+    if places is not None:
+        places = np.where(places < 0, places, places + len(back))
+    return dataclasses.replace(
+        batch,
+        inputs=behind(back, batch.inputs),
+        input_segments=behind(np.int32(1), batch.input_segments),
+        input_types=behind(np.int32(0), batch.input_types),
+        target_places=places,
+        lead=batch.lead[:kept],
     )
 
 

@@ -131,3 +131,14 @@ def to_batch(
 def one_each(examples: Sequence[Example], inputs: int = INPUTS) -> Batch:
     """Gives every example a row of its own."""
     return to_batch([[example] for example in examples], inputs)
+
+
+def take_lead(batch: Batch, count: int) -> Batch:
+    """Moves the tokens that all rows begin with out of the rows, into the lead."""
+    lead = np.asarray(batch.inputs)[0, :count]
+    return dataclasses.replace(
+        batch,
+        inputs=batch.inputs[:, count:],
+        input_segments=batch.input_segments[:, count:],
+        lead=tuple(lead.tolist()),
+    )

@@ -370,11 +370,11 @@ class PromptStart:
 
     @property
     def may_fold(self) -> bool:
-        """Whether a causal model may read the soft tokens once for all rows.
+        """Whether a causal model may read once what stands in front of every row.
 
-        It does not where they would attend to other keys and values.
+        It does not where that would attend to other keys and values.
         """
-        return not (self.length and self.deep)
+        return not self.deep
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,15 +22,16 @@ class Case:
     """A frozen model, a prompt, and rows of its task.
 
     Attributes:
-        backbone: The frozen model's functions, of the run's dtype. It does not fold:
-            every soft token stands in the rows, where the checks find it.
+        backbone: The frozen model's functions, of the run's dtype.
         vocabulary: Its vocabulary.
         prompt: A bank of one.
-        rows: Rows behind the prompt's soft tokens, one example each, as NumPy arrays.
+        rows: Rows behind the prompt's soft tokens, one example each, as NumPy arrays,
+            without a lead: the checks find every soft token there.
         plain: The same rows without soft tokens, of the same shape.
         join: Makes the joined tree {"model": ..., "prompt": ...} of a bank.
         place: Moves a batch to the devices.
-        folded: Of a backbone that folds prompts elsewhere, the same rows as there.
+        folded: The same rows as a decoder gets them elsewhere, with a lead; None where
+            there is none.
     """
 
     backbone: Backbone

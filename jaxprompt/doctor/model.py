@@ -1,6 +1,5 @@
 """Is the frozen model computed right, and is it one that a prompt can steer?"""
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -95,9 +94,7 @@ def check_folding(case: Case) -> Finding:
     if case.folded is None:
         raise ValueError(f"{case.backbone.name} folds no prompts")
     rows = log_probs(case, case.params, case.rows)
-    backbone = dataclasses.replace(case.backbone, folds=True)
-    folding = dataclasses.replace(case, backbone=backbone)
-    gap = _largest_gap(rows, log_probs(folding, case.params, case.folded), case.rows)
+    gap = _largest_gap(rows, log_probs(case, case.params, case.folded), case.rows)
     tolerance = INT8_TOLERANCE if case.is_quantised else TOLERANCE
     if gap <= tolerance:
         says = (
@@ -109,7 +106,7 @@ def check_folding(case: Case) -> Finding:
         "The prompt computed once, as a prefix, gives log-probabilities that are "
         f"{gap:.2g} nats off those of the prompt in every row ({tolerance:g} are "
         "allowed): runs train and answer with the prefix, so their prompts mean "
-        "nothing elsewhere until the model's fold is mended."
+        "nothing elsewhere until the model's keys_values is mended."
     )
     return Finding(FOLDING, "wrong", gap, says)
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import optax
 
-from jaxprompt.data.rows.bank import join_batches
+from jaxprompt.data.rows.row_batches import join_members
 from jaxprompt.doctor.case import Case, mean_loss
 from jaxprompt.doctor.finding import Finding
 from jaxprompt.doctor.prompt import word_norms
@@ -95,7 +95,7 @@ def try_rates(
     scaled = optax.chain(tx, optax.stateless(scale))
     step = make_train_step(case.backbone, scaled, seeds=[seed] * count, z_loss=z_loss)
     state, frozen = init_state(case.join(stack([start] * count)), scaled)
-    batch = case.place(join_batches([case.rows] * count))
+    batch = case.place(join_members([(m, case.rows) for m in range(count)]))
     for _ in range(TRIAL_STEPS):
         state, _ = step(state, frozen, batch)
 

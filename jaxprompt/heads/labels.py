@@ -120,6 +120,12 @@ class Labels:
     def _pooled(self, states: Float[Array, "B T D"], batch: Batch) -> Array:
         if self.pooling == "token" or self.name == "tags":
             return states_at(states, batch)
+        if batch.lead:
+            raise ValueError(
+                f"the mean of all states, of rows without the {len(batch.lead)} tokens "
+                "in front of all of them: lay them out with these, by "
+                "Lengths(folds=False)"
+            )
         same_BLT = batch.target_segments[:, :, None] == batch.input_segments[:, None]
         of_text_BLT = (same_BLT & (batch.input_segments > 0)[:, None]).astype(
             jnp.float32

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from jaxprompt.interop.arrays import safetensors_bytes
 from jaxprompt.interop.folder import new_folder
-from jaxprompt.models.backbone import Backbone, Writer, writer_of
+from jaxprompt.models.backbone import Backbone, Writer
 from jaxprompt.models.config import Config, Site, SiteName
 from jaxprompt.prompts.flat import flatten
 from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt
@@ -145,7 +145,8 @@ def write_prefix(
     if prompt.deep:
         (deep,) = prompt.deep.values()
     else:
-        keys, values = jax.jit(writer_of(backbone).fold)(model, prompt.rows)
+        kept = jax.jit(backbone.keys_values)(model, prompt.rows)
+        keys, values = kept["decoder"]
         deep = make_deep(keys[:, 0], values[:, 0], in_front=True)
     task = CAUSAL if backbone.causal else OF_STATES[0]
     if not backbone.causal and isinstance(backbone, Writer):
@@ -189,7 +190,7 @@ def check_prefix(prompt: Prompt, backbone: Backbone) -> None:
     who = "form peft_prefix"
     if not prompt.deep:
         prompt.soft_rows(alone=who)
-        if not backbone.folds:
+        if not backbone.causal:
             raise ValueError(
                 f"{who} for {backbone.name}, which has an encoder: there a prompt "
                 "depends on the text behind it and is no prefix, so use peft"

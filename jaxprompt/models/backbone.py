@@ -84,11 +84,6 @@ class Backbone(Protocol):
         """Whether it has a decoder only."""
         ...
 
-    @property
-    def folds(self) -> bool:
-        """Whether the soft tokens in front of every row shall become a prefix."""
-        ...
-
     def init(self, key: Key[Array, ""]) -> Params:
         """Draws random weights."""
         ...
@@ -100,7 +95,18 @@ class Backbone(Protocol):
     def keys_values(
         self, params: Params, rows: Float[Array, "M P D"]
     ) -> Mapping[SiteName, KeysValues]:
-        """Returns what each site keeps of soft tokens that nothing stands behind."""
+        """Returns what each site keeps of tokens that nothing stands in front of.
+
+        Args:
+            params: The weights.
+            rows: Embedded tokens of each member, from position 0 on.
+
+        Returns:
+            For a `Prefix` at each site; they can be differentiated.
+
+        Raises:
+            ValueError: If there are more tokens than the model has positions.
+        """
         ...
 
     def states(
@@ -137,12 +143,6 @@ class Writer(Backbone, Protocol):
     A decoder-only model has the same shape: its source is the text in front, and the
     target inputs begin with the last source token.
     """
-
-    def fold(
-        self, params: Params, rows: Float[Array, "M P D"]
-    ) -> tuple[Float[Array, "N M P G K"], Float[Array, "N M P G K"]]:
-        """Turns prompts into a prefix's keys and values, where the backbone `folds`."""
-        ...
 
     # What `encode` returns is the backbone's own: states, or keys and values.
     def encode(

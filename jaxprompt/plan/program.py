@@ -16,9 +16,9 @@ from jaxprompt.models.families import PUBLISHED, make_backbone
 from jaxprompt.models.load import find_checkpoint, is_here
 from jaxprompt.models.quantise import quantise
 from jaxprompt.prompts.deep_start import init_deep
-from jaxprompt.prompts.join import row_ids, unfolded
 from jaxprompt.prompts.prompt import empty_prompt, make_prompt
 from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
+from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.prompts.trained import Trained
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.shapes import Batch, Params
@@ -110,8 +110,15 @@ def lengths(run: Run, config: Config) -> tuple[int, int]:
     Of a decoder alone only a prompt's last token is in the rows.
     """
     soft = run.prompt.length if run.trains_bank else 0
-    in_rows = len(row_ids(_backbone(run, config, None), soft))
+    in_rows = soft - len(_lead(run, config))
     return in_rows + run.data.input_length, run.data.target_length
+
+
+def _lead(run: Run, config: Config) -> tuple[int, ...]:
+    """Returns the soft tokens that a decoder reads once for all rows."""
+    if not (config.causal and run.trains_bank and run.prompt.may_fold):
+        return ()
+    return tuple(prefix(config.vocab_rows, run.prompt.length).tolist()[:-1])
 
 
 def make_program(
@@ -140,21 +147,21 @@ def make_program(
     backbone = _backbone(run, config, mesh)
     params = _place_params(run, _shapes_of_params(run, backbone, step), mesh)
     rows = num_rows(run, step) // split_rows
-    batch = _place_rows(_batch(rows, *lengths(run, config)), mesh)
+    batch = _batch(rows, *lengths(run, config), _lead(run, config))
+    batch = _place_rows(batch, mesh)
     if step == "train":
         return _train(run, backbone, params, batch, mesh)
     return _predict(run, backbone, params, batch)
 
 
 def _backbone(run: Run, config: Config, mesh: jax.sharding.Mesh | None) -> Backbone:
-    backbone = make_backbone(
+    return make_backbone(
         config,
         dtype=run.model.dtype,
         dropout=run.model.dropout,
         remat=run.model.remat,
         mesh=mesh,
     )
-    return backbone if run.prompt.may_fold else unfolded(backbone)
 
 
 def _members(run: Run) -> int:
@@ -199,7 +206,7 @@ def _shapes_of_prompt(run: Run, backbone: Backbone, step: str) -> Trained:
     )
 
 
-def _batch(rows: int, inputs: int, targets: int) -> Batch:
+def _batch(rows: int, inputs: int, targets: int, lead: tuple[int, ...]) -> Batch:
     def ids(*lengths: int) -> Any:
         return jax.ShapeDtypeStruct((rows, *lengths), jnp.int32)
 
@@ -211,6 +218,7 @@ def _batch(rows: int, inputs: int, targets: int) -> Batch:
         target_segments=ids(targets),
         weights=ids(targets).update(dtype=jnp.float32),
         members=ids(),
+        lead=lead,
     )
 
 

@@ -1,11 +1,11 @@
 """The one place in the project where a prompt meets a model: its rows, its keys."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone, writer_of
@@ -13,7 +13,6 @@ from jaxprompt.models.config import SiteName
 from jaxprompt.models.prefix import Prefix, Prefixes, dropped
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.models.tokens import Tokens
-from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.prompt import Deep, Prompt
 from jaxprompt.shapes import Batch, Params
 
@@ -54,31 +53,13 @@ def embed(
     return jnp.where((ids >= num_rows)[..., None], soft, frozen)
 
 
-def row_ids(backbone: Backbone, length: int) -> Int[np.ndarray, " P"]:
-    """Returns the ids that stand for a prompt in a row.
-
-    A backbone that folds prompts makes a prefix of all soft tokens but the last, which
-    are the same for every row of a member. The last one stands in the row, because it
-    predicts the row's first word.
-
-    Args:
-        backbone: The frozen model's functions.
-        length: Prompt length P, in tokens; 0 for no prompt.
-
-    Returns:
-        int32 ids: P of them, or where the backbone folds prompts one (none for P = 0).
-    """
-    in_row = min(length, 1) if backbone.folds else length
-    return soft_ids.prefix(backbone.vocab_rows, in_row)
-
-
 def prompted_embed(
     backbone: Backbone,
     params: Params,
     ids: Int[Array, "B T"],
     members: Int[Array, " B"],
 ) -> Float[Array, "B T D"]:
-    """Embeds ids that may hold soft tokens, those of `row_ids`.
+    """Embeds ids that may hold soft tokens, those of `soft_ids.prefix`.
 
     Args:
         backbone: The frozen model's functions.
@@ -89,9 +70,8 @@ def prompted_embed(
     Returns:
         Embeddings in the dtype of the frozen table.
     """
-    prompt = params["prompt"]
-    in_rows = Prompt(prompt.rows[:, -1:]) if backbone.folds else Prompt(prompt.rows)
-    return embed(backbone.table(params["model"]), in_rows, ids, members)
+    prompt = Prompt(params["prompt"].rows)
+    return embed(backbone.table(params["model"]), prompt, ids, members)
 
 
 def prefixes(
@@ -110,13 +90,12 @@ def prefixes(
         dropout_key: As of `prompted_logits`; for prompts whose own numbers are dropped.
 
     Returns:
-        The prompt's keys and values at each site; and where the backbone folds prompts,
-        those of all soft tokens but the last.
+        The prompt's keys and values at each site, and those of the batch's lead.
 
     Raises:
-        ValueError: If a prompt has both at one site.
+        ValueError: If there are both at one site.
     """
-    prompt = folded(backbone, params)["prompt"]
+    prompt = folded(backbone, params, batch.lead)["prompt"]
     made: Prefixes = {
         site: _prefix(deep, batch.members) for site, deep in prompt.deep.items()
     }
@@ -126,37 +105,44 @@ def prefixes(
     return dropped(made, rates, dropout_key)
 
 
-def folded(backbone: Backbone, params: Params) -> Params:
-    """Replaces soft tokens by what they fold to, which many batches may then read.
+def folded(backbone: Backbone, params: Params, lead: Sequence[int]) -> Params:
+    """Reads a lead once, for many batches of it.
 
     Args:
         backbone: The frozen model's functions.
         params: The joined tree; see `shapes.Params`.
+        lead: Ids that stand in front of every row; see `shapes.Batch.lead`.
 
     Returns:
-        A tree that the functions of this file read as the first: its prompt has its
-        last soft token, and keys and values in front for the others. The same tree,
-        where nothing folds or is folded already.
+        A tree behind which rows without a lead score as rows behind the lead do behind
+        the first: its prompt has the keys and values of the lead, in front. The same
+        tree, where the lead is empty.
 
     Raises:
-        ValueError: If the prompt has other keys and values where it would fold to some.
+        ValueError: If the prompt has other keys and values there.
     """
-    prompt = params["prompt"]
-    if not backbone.folds or prompt.length < 2:
+    if not lead:
         return params
+    prompt = params["prompt"]
     if "decoder" in prompt.deep:
         raise ValueError(
-            f"a prompt of {prompt.told} for {backbone.name}: soft tokens in front of "
-            "other keys and values do not fold, so take the backbone of `unfolded`"
+            f"a prompt of {prompt.told} for {backbone.name}: tokens in front of other "
+            "keys and values are not read once for all rows, so lay rows out with all "
+            "of their tokens, by Lengths(folds=False)"
         )
-    found = writer_of(backbone).fold(params["model"], prompt.rows[:, :-1])
+    # Words are the same for every member.
+    has_soft = max(lead) >= backbone.vocab_rows
+    members = jnp.arange(prompt.members if has_soft else 1)
+    ids = jnp.broadcast_to(jnp.array(lead), (len(members), len(lead)))
+    x = prompted_embed(backbone, params, ids, members)
+    found = backbone.keys_values(params["model"], x)["decoder"]
     # In float32, as the gradients of several batches add up in it.
-    keys, values = (x.swapaxes(0, 1).astype(jnp.float32) for x in found)
+    keys, values = (part.swapaxes(0, 1).astype(jnp.float32) for part in found)
     deep: dict[SiteName, Deep] = {
         **prompt.deep,
         "decoder": Deep(keys, values, in_front=True),
     }
-    return {**params, "prompt": Prompt(prompt.rows[:, -1:], deep)}
+    return {**params, "prompt": dataclasses.replace(prompt, deep=deep)}
 
 
 def _prefix(deep: Deep, members: Int[Array, " B"]) -> Prefix:
@@ -169,12 +155,6 @@ def _prefix(deep: Deep, members: Int[Array, " B"]) -> Prefix:
         layers=deep.layers,
         in_front=deep.in_front,
     )
-
-
-def unfolded(backbone: Backbone) -> Backbone:
-    """Returns a backbone in whose rows every soft token stands."""
-    # One with an encoder never folds.
-    return dataclasses.replace(backbone, folds=False) if backbone.folds else backbone
 
 
 def prompted_encode(

@@ -205,22 +205,20 @@ def _make_case(job: Job, prompt: Prompt) -> Case:
         )
         return next(batches)[0]
 
-    folded = None
-    if job.frozen.backbone.folds and prompt.length:
-        folded = batch(job, prompt.length)
-        folded = _resize(folded, _width(folded))
+    folded = batch(job, prompt.length)
+    folded = _resize(folded, _width(folded))
     unfolded = dataclasses.replace(job, frozen=job.frozen.unfolded())
     behind = batch(unfolded, prompt.length)
     width = _width(behind)
     return Case(
-        backbone=unfolded.frozen.backbone,
+        backbone=job.frozen.backbone,
         vocabulary=task.vocabulary,
         prompt=prompt,
         rows=_resize(behind, width),
         plain=_resize(batch(unfolded, 0), width),
         join=job.frozen.join,
         place=job.frozen.place_batch,
-        folded=folded,
+        folded=folded if folded.lead else None,
     )
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.rows.order import examples_of
 from jaxprompt.data.rows.position import Position
 from jaxprompt.data.tasks.digest import data_hashes
@@ -64,10 +65,12 @@ def check_training(job: Job, start: Prompt) -> None:
     if run.data.pack:  # Only packing tells how many rows there are.
         next(stream)
     lengths = job.training_lengths(start.length)
-    widths = (len(job.frozen.soft_ids(start.length)) + lengths.inputs, lengths.targets)
+    layout = layout_of(job.task, lengths, job.frozen.soft_ids(start.length))
+    widths = layout.width, lengths.targets
     rows = unpacked_batch(
         *(np.zeros((run.batch_size, width), np.int32) for width in widths)
     )
+    rows = dataclasses.replace(rows, lead=layout.lead)
     if job.task.choice is not None:
         rows = dataclasses.replace(
             rows, input_types=rows.inputs, target_places=rows.targets

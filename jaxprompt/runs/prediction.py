@@ -26,6 +26,7 @@ from jaxprompt.runs.ready.prepare import (
     check_has_task,
     check_head,
     check_slots,
+    may_fold,
     mesh_of,
 )
 from jaxprompt.runs.ready.together import answer_settings, check_together
@@ -128,13 +129,10 @@ def predict(
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
     frozen = model.load(mesh)
     prompts = [prompt for prompt, _ in loaded.values()]
-    lengths = {prompt.length for prompt in prompts}
-    # A bank's prefixes have one length; as tokens in rows, prompts have their own.
-    may_fold = [
-        check_slots(task, [prompt.length]) and not (prompt.length and prompt.deep)
-        for task, prompt in zip(tasks, prompts, strict=True)
-    ]
-    if len(lengths) > 1 or not all(may_fold):
+    for task, prompt in zip(tasks, prompts, strict=True):
+        check_slots(task, [prompt.length])
+    has_deep = any(prompt.deep for prompt in prompts)
+    if has_deep or not all(may_fold(run) for run in runs.values()):
         frozen = frozen.unfolded()
     members = [
         Answering(Job(frozen, run, (task,)), prompt, load_head(file))

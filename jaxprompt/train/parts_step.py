@@ -1,5 +1,6 @@
 """The train step of a batch in parts of several widths: less padding, one update."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -25,6 +26,9 @@ from jaxprompt.train.step import (
     updated,
 )
 
+Lead = tuple[int, ...]
+"""What stands in front of the rows of all parts; see `shapes.Batch.lead`."""
+
 Targets = tuple[Float[Array, "B L"], Int[Array, " B"]]
 """The weights of a part's target tokens, and the member that each row is of."""
 
@@ -41,8 +45,9 @@ def make_parts_step(
 
     Each part weighs its tokens by those of the whole batch, so the gradients add up to
     the batch's. The activations of one part are held at a time. What trains is made
-    into what the model reads, and soft tokens are folded, once for all parts: these
-    give the gradient of what they read, which then goes the way back in one piece.
+    into what the model reads, and the lead of the parts is read, once for all of them:
+    these give the gradient of what they read, which then goes the way back in one
+    piece.
 
     Args:
         backbone: The frozen model's functions. Its dropout rate does not apply: its
@@ -56,17 +61,17 @@ def make_parts_step(
         A step like that of `make_train_step`, of a sequence of batches.
     """
 
-    def read_of(trained: Params, frozen: Params) -> Params:
-        params = folded(backbone, expanded({**frozen, **trained}))
+    def read_of(trained: Params, frozen: Params, lead: Lead) -> Params:
+        params = folded(backbone, expanded({**frozen, **trained}), lead)
         return {part: params[part] for part in trained}
 
-    @jax.jit
+    @functools.partial(jax.jit, static_argnames="lead")
     def begin(
-        trained: Params, frozen: Params, targets: Sequence[Targets]
+        trained: Params, frozen: Params, targets: Sequence[Targets], lead: Lead
     ) -> tuple[jax.Array, Params, Sums]:
         members = {**frozen, **trained}["prompt"].members
         totals = [totals_of(weights, rows_of, members) for weights, rows_of in targets]
-        read = read_of(trained, frozen)
+        read = read_of(trained, frozen, lead)
         return sum(totals, jnp.zeros(members)), read, no_gradients(read)
 
     @functools.partial(jax.jit, donate_argnames="sums")
@@ -83,16 +88,19 @@ def make_parts_step(
         )
         return jax.tree.map(jnp.add, sums, found)
 
-    @functools.partial(jax.jit, donate_argnames="state")
+    @functools.partial(jax.jit, donate_argnames="state", static_argnames="lead")
     def end(
         state: TrainState,
         frozen: Params,
         sums: Sums,
         totals_M: jax.Array,
+        lead: Lead,
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         of_read, told = sums
-        # The fold is made again rather than kept: it is one pass over the prompt.
-        _, pull_back = jax.vjp(lambda trained: read_of(trained, frozen), state.trained)
+        # It is read again rather than kept: that is one pass over the lead.
+        _, pull_back = jax.vjp(
+            lambda trained: read_of(trained, frozen, lead), state.trained
+        )
         (grads,) = pull_back(of_read)
         return updated(state, (grads, told), totals_M > 0, tx, freeze)
 
@@ -102,9 +110,12 @@ def make_parts_step(
         # Without the inputs, whose widths differ from batch to batch: `begin` would be
         # compiled for each set of widths.
         targets = [(part.weights, part.members) for part in parts]
-        totals_M, read, sums = begin(state.trained, frozen, targets)
+        # A prompt that does not train is not read here: each part reads the lead.
+        lead = parts[0].lead if "prompt" in state.trained else ()
+        totals_M, read, sums = begin(state.trained, frozen, targets, lead)
         for part in parts:
-            sums = add(sums, read, frozen, part, totals_M)
-        return end(state, frozen, sums, totals_M)
+            rest = dataclasses.replace(part, lead=part.lead[len(lead) :])
+            sums = add(sums, read, frozen, rest, totals_M)
+        return end(state, frozen, sums, totals_M, lead)
 
     return train_step

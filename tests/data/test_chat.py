@@ -3,10 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gguf_files import add_byte_pairs, byte_pairs, finish, start_file
 from tokenizers import Tokenizer
 
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.rows.requests import request_rows
+from jaxprompt.data.tasks.own import file_task
 from jaxprompt.data.vocabulary.chat import (
     ChatTemplate,
     Turn,
@@ -236,3 +241,17 @@ def test_what_cannot_be_learned_is_refused(folder: Path):
         template_of(folder, 3)
     with pytest.raises(ValueError, match=r"has 2,000,000 characters"):
         template_of(folder, "x" * 2_000_000)
+
+
+def test_constant_turns_are_read_once_for_all_rows(folder: Path):
+    settle(folder, CHATML)
+    vocabulary = load_vocabulary(folder, causal=True)
+    roles = {"system": "You help.{slots:2}", "user": "Is it {text}?"}
+    inputs, ending = ask_by_roles(vocabulary, roles)
+    task = file_task("own", files={}, inputs=inputs, target="a", vocabulary=ending)
+    rows = {n: Row("here", {"text": text}) for n, text in enumerate(("", "no", "日"))}
+    soft = np.array([900, 901], np.int32)
+    batch = request_rows(task, rows, Lengths(90, 4), soft)
+    front = vocabulary.encode("<|im_start|>system\nYou help.")
+    behind = vocabulary.encode("<|im_end|>\n<|im_start|>user\nIs it")
+    assert batch.lead == (*front, *soft.tolist(), *behind)

@@ -26,8 +26,8 @@ from jaxprompt.evaluate.score import make_predict
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.t5.model import T5
-from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt, unstack
+from jaxprompt.prompts.soft_ids import prefix
 
 TEXTS = ("", "film 3", "rain on the stove", "", "positive")
 MEMBERS, LENGTH = 3, 4
@@ -76,7 +76,7 @@ def setting(request, tmp_path_factory, spiece: Path, causal_spiece: Path) -> Set
     model = jax.tree.map(weights, jax.eval_shape(backbone.init, jax.random.key(0)))
     drawn = draw.normal(size=(MEMBERS, LENGTH, backbone.width))
     bank = Prompt(jnp.asarray(drawn, jnp.float32))
-    ids = row_ids(backbone, LENGTH)
+    ids = prefix(backbone.vocab_rows, LENGTH)
     rows = EvaluationSet(task, "validation", Lengths(12, 4), ids)
     return Setting(backbone, model, bank, task, rows)
 

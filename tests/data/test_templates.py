@@ -38,7 +38,7 @@ def ids_of(vocabulary, inputs, soft_ids=SOFT, length=40, cut=()):
     batch = batch_of(vocabulary, inputs, soft_ids, length, cut)
     ids = batch.inputs[0][batch.input_segments[0] > 0].tolist()
     if vocabulary.causal:
-        return [*ids, int(batch.target_inputs[0, 0])]
+        return [*batch.lead, *ids, int(batch.target_inputs[0, 0])]
     assert ids[-1] == vocabulary.eos_id
     return ids[:-1]
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import numpy as np
-from tiny import CONFIG, make_tiny
+from tiny import CONFIG, make_tiny, take_lead
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
@@ -66,7 +66,7 @@ def make_causal_case(kind: type[Decoder]) -> Case:
     config = GPT2Config(
         vocab_size=90, width=16, heads=2, ffn_width=32, layers=2, positions=64
     )
-    backbone = kind(config, folds=False)
+    backbone = kind(config)
     model = backbone.init(jax.random.key(0))
     model = jax.tree.map(lambda weights: 10 * weights, model)
     draw = np.random.default_rng(0)
@@ -89,5 +89,5 @@ def make_causal_case(kind: type[Decoder]) -> Case:
         plain=batch(0),
         join=lambda prompt: {"model": model, "prompt": prompt},
         place=jax.device_put,
-        folded=batch(1),
+        folded=take_lead(batch(LENGTH), LENGTH - 1),
     )

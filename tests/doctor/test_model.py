@@ -49,8 +49,8 @@ class Unadapted(T5):
 class Shifted(Decoder):
     """Its prefix has the soft tokens in another order."""
 
-    def fold(self, params: Any, rows: Any) -> Any:
-        return super().fold(params, jnp.roll(rows, 1, axis=1))
+    def keys_values(self, params: Any, rows: Any) -> Any:
+        return super().keys_values(params, jnp.roll(rows, 1, axis=1))
 
 
 def test_a_decoder_alone_has_nothing_wrong():

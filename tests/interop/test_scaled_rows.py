@@ -1,6 +1,5 @@
 """Rows of a model that multiplies its embeddings, behind that where a form wants it."""
 
-import dataclasses
 from pathlib import Path
 
 import jax
@@ -104,7 +103,6 @@ def test_a_prompt_scores_the_same_in_peft_as_rows_and_as_a_prefix(tmp_path, mode
     ids = np.random.default_rng(1).integers(0, 40, (2, 7))
     words = backbone.table(params)[jnp.asarray(ids + 1)]
     x = jnp.concatenate([jnp.tile(ROWS[None], (2, 1, 1)), words], axis=1)
-    backbone = dataclasses.replace(backbone, folds=False)
     ones = jnp.ones(x.shape[:2], jnp.int32)
     found = jax.jit(backbone.logits)(
         params, Tokens(x[:, :0], ones[:, :0]), Tokens(x, ones)

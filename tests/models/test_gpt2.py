@@ -47,9 +47,14 @@ def prompt():
     )
 
 
+def kept(params, prompt, backbone=BACKBONE):
+    """Returns the keys and values of soft tokens that nothing stands in front of."""
+    return backbone.keys_values(params, prompt)["decoder"]
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def folded_logits(backbone, params, prompt, member_of_row, rows):
-    prefix = {"decoder": Prefix(*backbone.fold(params, prompt), member_of_row)}
+    prefix = {"decoder": Prefix(*kept(params, prompt, backbone), member_of_row)}
     return backbone.logits(params, *rows, prefix=prefix)
 
 
@@ -120,7 +125,7 @@ def test_a_prefix_of_no_tokens_is_none(params, rows, prompt):
 
 
 def folded(params, prompt, member_of_row):
-    keys_values = BACKBONE.fold(params, prompt)
+    keys_values = kept(params, prompt)
     return {"decoder": Prefix(*keys_values, jnp.asarray(member_of_row))}
 
 
@@ -132,9 +137,7 @@ def halves(params, rows, prefix):
 
 
 def test_encoding_then_decoding_is_one_pass(params, rows, prompt):
-    prefix = {
-        "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
-    }
+    prefix = {"decoder": Prefix(*kept(params, prompt), jnp.asarray(MEMBER_OF_ROW))}
     found = halves(params, rows.tokens, prefix)
     real = np.asarray(rows.target_segments) > 0
     expected = rows.logits(BACKBONE, params, prefix)
@@ -142,9 +145,7 @@ def test_encoding_then_decoding_is_one_pass(params, rows, prompt):
 
 
 def test_packed_examples_score_as_alone(params, rows, prompt):
-    prefix = {
-        "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
-    }
+    prefix = {"decoder": Prefix(*kept(params, prompt), jnp.asarray(MEMBER_OF_ROW))}
     packed = np.asarray(folded_logits(BACKBONE, params, prompt, MEMBER_OF_ROW,
                                       rows.tokens))  # fmt: skip
     for number in (1, 2):
@@ -163,9 +164,7 @@ def test_step_by_step_is_one_pass_for_rows_taken_in_any_order(params, prompt):
     sources = [[draw.integers(1, VOCAB + 1, size)] for size in (0, 5, 2)]
     targets = [[draw.integers(1, VOCAB + 1, 4)] for _ in range(3)]
     rows = rows_of(params, sources, targets, (5, 4), pad="left")
-    prefix = {
-        "decoder": Prefix(*BACKBONE.fold(params, prompt), jnp.asarray(MEMBER_OF_ROW))
-    }
+    prefix = {"decoder": Prefix(*kept(params, prompt), jnp.asarray(MEMBER_OF_ROW))}
     expected = rows.logits(BACKBONE, params, prefix).reshape(3, 4, -1)
 
     encoded = BACKBONE.encode(params, rows.source, prefix=prefix)
@@ -214,13 +213,13 @@ def test_a_recomputed_or_unrolled_pass_has_the_same_gradient(
 
 def test_too_many_tokens_are_refused_before_any_work(params, rows, prompt):
     source, target = rows.tokens
-    own = Prefix(*BACKBONE.fold(params, prompt), jnp.zeros(3, jnp.int32))
+    own = Prefix(*kept(params, prompt), jnp.zeros(3, jnp.int32))
     wide = Tokens(jnp.tile(source.x, (1, 5, 1)), jnp.tile(source.segments, (1, 5)))
     keys = jnp.zeros((2, 3, 45, 2, 8))
     encoded = Encoded(keys, keys, places_of(wide.segments, own.first_position), own)
     prefix = {"decoder": own}
     message = (
-        rf"4 soft \+ 45 source \+ 7 target tokens = 56, but decoder has {POSITIONS}"
+        rf"4 in front \+ 45 source \+ 7 target = 56 tokens, but decoder has {POSITIONS}"
     )
     with pytest.raises(ValueError, match=message):
         BACKBONE.logits(params, wide, target, prefix=prefix)
@@ -231,7 +230,7 @@ def test_too_many_tokens_are_refused_before_any_work(params, rows, prompt):
     with pytest.raises(ValueError, match=r"4 soft .* 0 target tokens = 49"):
         BACKBONE.encode(params, wide, prefix=prefix)
     with pytest.raises(ValueError, match=r"49 source .* = 49, but decoder has 48"):
-        BACKBONE.fold(params, jnp.zeros((1, 49, TINY.width)))
+        kept(params, jnp.zeros((1, 49, TINY.width)))
 
 
 def test_members_drop_what_they_would_drop_alone(params, rows):

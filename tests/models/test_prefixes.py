@@ -231,11 +231,3 @@ def test_a_prefix_that_does_not_fit_is_refused_before_any_work():
         small.encode({}, source, prefix={"encoder": other})
     with pytest.raises(ValueError, match=r"no site 'cross' for a prefix: use decoder"):
         Decoder(TINY).encode({}, source, prefix={"cross": other})
-
-
-def test_a_decoder_folds_and_an_encoder_does_not():
-    small = T5(PUBLISHED["google-t5/t5-small"])
-    assert (small.folds, small.causal) == (False, False)
-    assert (Decoder(TINY).folds, Decoder(TINY).causal) == (True, True)
-    with pytest.raises(ValueError, match="T5 does not fold prompts"):
-        small.fold({}, jnp.zeros((1, 2, 512)))

@@ -43,7 +43,7 @@ def score(backbone, params, x, segments, prefix=None):
 
 @functools.partial(jax.jit, static_argnums=0)
 def fold(backbone, params, rows, members):
-    return Prefix(*backbone.fold(params, rows), members)
+    return Prefix(*backbone.keys_values(params, rows)["decoder"], members)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_a_folded_prompt_is_the_prompt_in_front_with_its_gradient(model):
     backbone, params = model
 
     def folded(rows):
-        prefix = Prefix(*backbone.fold(params, rows), MEMBERS)
+        prefix = Prefix(*backbone.keys_values(params, rows)["decoder"], MEMBERS)
         found = score(backbone, params, WORDS, ones(2, TEXT), prefix)
         return jnp.square(jnp.maximum(found, -10.0)).mean(), found
 

@@ -19,7 +19,6 @@ from jaxprompt.prompts.join import (
     prefixes,
     prompted_encode,
     prompted_logits,
-    unfolded,
 )
 from jaxprompt.prompts.prompt import (
     Prompt,
@@ -158,11 +157,10 @@ def test_those_of_soft_tokens_are_the_soft_tokens_in_a_decoder(gpt2):
             target_segments=np.ones((2, 1), np.int32),
         )
 
-    whole = unfolded(GPT2)
     soft = np.tile(np.arange(GPT2.vocab_rows, GPT2.vocab_rows + 5), (2, 1))
     in_rows = {"model": gpt2, "prompt": Prompt(jnp.asarray(rows))}
-    expected = logits_of(whole, in_rows, laid_out(soft))
-    keys, values = GPT2.fold(gpt2, jnp.asarray(rows))
+    expected = logits_of(GPT2, in_rows, laid_out(soft))
+    keys, values = GPT2.keys_values(gpt2, jnp.asarray(rows))["decoder"]
     nothing = jnp.zeros((0, 32))
     bank = stack(
         [
@@ -361,11 +359,12 @@ def test_soft_tokens_before_other_keys_and_values_do_not_fold(gpt2):
     deep = {"decoder": draw_deep(GPT2.config, "decoder", 1)}
     params = {"model": gpt2, "prompt": make_prompt(rows, deep)}
     batch = dataclasses.replace(two_rows(), members=np.zeros(2, np.int32))
-    with pytest.raises(ValueError, match=r"3 soft tokens and 4 keys .* `unfolded`"):
-        prompted_logits(GPT2, params, batch)
-    found = logits_of(unfolded(GPT2), params, batch)
+    with_lead = dataclasses.replace(batch, lead=(GPT2.vocab_rows,))
+    with pytest.raises(ValueError, match=r"3 soft tokens and 4 keys .* folds=False"):
+        prompted_logits(GPT2, params, with_lead)
+    found = logits_of(GPT2, params, batch)
     without = {"model": gpt2, "prompt": make_prompt(rows)}
-    assert np.abs(logits_of(unfolded(GPT2), without, batch) - found).max() > 0.1
+    assert np.abs(logits_of(GPT2, without, batch) - found).max() > 0.1
 
 
 def test_prompts_of_other_keys_and_values_make_no_bank(t5):

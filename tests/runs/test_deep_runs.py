@@ -14,6 +14,7 @@ from tiny import save_tiny
 from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
 from jaxprompt.config import Data, Evaluation, Model, OwnTask, PromptStart, Run
+from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
@@ -147,7 +148,7 @@ def test_a_network_behind_soft_tokens_trains_and_is_folded_into_the_file():
     run = dataclasses.replace(
         RUN, model=Model(name="gpt2"), prompt=start, seeds=1, pace=Pace(steps=2)
     )
-    assert not prepare(run).frozen.backbone.folds
+    assert not prepare(run).frozen.folds
     result = train(run, Path("both"))
     prompt, provenance = load_prompt("both/prompt.safetensors")
     begun = load_start("both/prompt.safetensors")
@@ -161,7 +162,7 @@ def test_a_network_behind_soft_tokens_trains_and_is_folded_into_the_file():
 
 
 def test_soft_tokens_fold_where_they_lead_a_template_and_only_as_many_as_it_has():
-    def prepared(inputs: str) -> bool:
+    def lead_of(inputs: str) -> int:
         task = dataclasses.replace(RUN.data.tasks[0], inputs=inputs)
         run = dataclasses.replace(
             RUN,
@@ -169,12 +170,15 @@ def test_soft_tokens_fold_where_they_lead_a_template_and_only_as_many_as_it_has(
             data=dataclasses.replace(RUN.data, task=task),
             prompt=PromptStart(length=3),
         )
-        return prepare(run).frozen.backbone.folds
+        job = prepare(run)
+        layout = layout_of(job.task, job.lengths, job.frozen.soft_ids(3))
+        return sum(number >= job.frozen.backbone.vocab_rows for number in layout.lead)
 
-    assert prepared("{slots:2} {slots:1} text: {text}")
-    assert not prepared("{slots:2} text: {text} {slots:1}")
+    assert lead_of("{slots:2} {slots:1} text: {text}") == 3
+    assert lead_of("{slots:2} text: {text} {slots:1}") == 2
+    assert lead_of("text: {text} {slots:3}") == 0
     with pytest.raises(ValueError, match=r"for 4 soft tokens, .* set --gin.PROMPT_LEN"):
-        prepared("{slots:4} {text}")
+        lead_of("{slots:4} {text}")
 
 
 def test_a_prompt_in_the_middle_of_a_text_trains_and_answers():

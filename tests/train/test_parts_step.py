@@ -13,7 +13,6 @@ from tiny import INPUTS, TARGETS, draw_examples, draw_prompt, one_each
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.t5.model import T5
-from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt, stack
 from jaxprompt.shapes import Batch, resize, unpacked_batch
 from jaxprompt.train.optimizer import adafactor, train_only
@@ -60,12 +59,13 @@ CONFIG = GPT2Config(
     vocab_size=60, width=16, heads=2, ffn_width=24, layers=2, positions=40
 )
 LENGTH = 5
-"""Soft tokens, of which the decoder folds all but the last."""
+"""Soft tokens, of which the decoder reads all but the last once."""
 
 
 def decoder_rows(sizes: list[int]) -> Batch:
     """Puts texts of these sizes behind the prompt, as the data pipeline does."""
-    draw, (soft,) = np.random.default_rng(3), row_ids(Decoder(CONFIG), LENGTH)
+    draw, first = np.random.default_rng(3), Decoder(CONFIG).vocab_rows
+    *lead, soft = range(first, first + LENGTH)
     inputs, targets = np.zeros((len(sizes), max(sizes)), np.int32), []
     target_inputs = []
     for row, size in enumerate(sizes):
@@ -76,7 +76,10 @@ def decoder_rows(sizes: list[int]) -> Batch:
     batch = unpacked_batch(inputs, np.array(targets))
     members = jnp.arange(len(sizes)) % 2
     return dataclasses.replace(
-        batch, target_inputs=jnp.array(target_inputs), members=members
+        batch,
+        target_inputs=jnp.array(target_inputs),
+        members=members,
+        lead=tuple(lead),
     )
 
 
@@ -103,13 +106,13 @@ def test_a_prompt_that_folds_is_folded_once_and_moves_as_with_the_whole_batch():
 
 
 class Folds(Decoder):
-    """A decoder that counts how often its fold is traced."""
+    """A decoder that counts how often it is traced to read a lead."""
 
     traces = 0
 
-    def fold(self, *args, **kwargs):
+    def keys_values(self, *args, **kwargs):
         Folds.traces += 1
-        return super().fold(*args, **kwargs)
+        return super().keys_values(*args, **kwargs)
 
 
 class Counted(T5):

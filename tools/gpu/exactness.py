@@ -1,6 +1,5 @@
 """Checks on a device what must hold on it exactly: logits, folding, resuming."""
 
-import dataclasses
 import functools
 import importlib.util
 import os
@@ -60,9 +59,9 @@ def check_logits(models: Sequence[str]) -> Iterator[Finding]:
                 error <= TOLERANCE,
                 f"{error:.0e} with precision highest, {by_default:.0e} by default",
             )
-        if backbone.folds:
-            plain = dataclasses.replace(backbone, folds=False)
-            error = _largest(exact, _logits(plain, params, pairs, "highest"))
+        if backbone.causal:
+            whole = _logits(backbone, params, pairs, "highest", folds=False)
+            error = _largest(exact, whole)
             yield Check(
                 f"folded logits are the unfolded within {TOLERANCE:.0e}",
                 model,
@@ -81,10 +80,15 @@ def _uneven(backbone: Backbone) -> list[Pair]:
 
 
 def _logits(
-    backbone: Backbone, params: Params, pairs: list[Pair], precision: str | None
+    backbone: Backbone,
+    params: Params,
+    pairs: list[Pair],
+    precision: str | None,
+    *,
+    folds: bool = True,
 ) -> list[np.ndarray]:
     """Scores the targets of each row: [L, V] without padding."""
-    batch = make_batch(backbone, pairs, _PROMPT, extra=2)
+    batch = make_batch(backbone, pairs, _PROMPT, extra=2, folds=folds)
     with jax.default_matmul_precision(precision):
         found = jax.jit(functools.partial(prompted_logits, backbone))(params, batch)
     rows = [row[: len(pair.targets)] for row, pair in zip(found, pairs, strict=True)]

@@ -18,8 +18,8 @@ from jaxprompt.models.config import Config
 from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.weights.checkpoint import shapes_of
 from jaxprompt.parameters import NORM, kind_of
-from jaxprompt.prompts.join import row_ids
 from jaxprompt.prompts.prompt import Prompt, make_prompt
+from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, Params
 
 MODELS: Mapping[str, Config] = MappingProxyType(
@@ -161,7 +161,12 @@ def draw_pairs(config: Config, rows: int, inputs: int, targets: int) -> list[Pai
 
 
 def make_batch(
-    backbone: Backbone, pairs: list[Pair], prompt_length: int, extra: int = 0
+    backbone: Backbone,
+    pairs: list[Pair],
+    prompt_length: int,
+    extra: int = 0,
+    *,
+    folds: bool = True,
 ) -> Batch:
     """Lays pairs out behind a prompt, a row for each, as training does.
 
@@ -170,11 +175,13 @@ def make_batch(
         pairs: Token ids of each row.
         prompt_length: Length P of the prompt.
         extra: Tokens of padding behind the longest inputs and targets.
+        folds: Whether a decoder reads soft tokens once for all rows.
     """
     lengths = Lengths(
         max(len(pair.inputs) for pair in pairs) + extra,
         max(len(pair.targets) for pair in pairs) + extra,
     )
-    soft_ids = row_ids(backbone, prompt_length)
-    layout = Layout(lengths, soft_ids, continues=backbone.causal, end=1)
+    soft_ids, causal = prefix(backbone.vocab_rows, prompt_length), backbone.causal
+    lead = tuple(soft_ids[:-1].tolist()) if causal and folds else ()
+    layout = Layout(lengths, soft_ids, continues=causal, end=1, lead=lead)
     return jax.tree.map(jnp.asarray, layout.padded(pairs))

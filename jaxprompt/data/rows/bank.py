@@ -2,14 +2,19 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.rows.batches import train_batches
-from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.batches import Rows, train_rows
+from jaxprompt.data.rows.layout import (
+    Layout,
+    Lengths,
+    layout_of,
+    with_one_lead,
+    with_sure_lead,
+)
 from jaxprompt.data.rows.position import Position
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.shapes import Batch
@@ -58,42 +63,35 @@ def bank_batches(
     Raises:
         ValueError: As `train_batches`.
     """
+    layouts = with_one_lead(
+        [layout_of(member.task, lengths, soft_ids) for member in members]
+    )
+    if shard[1] > 1:
+        layouts = [with_sure_lead(layout) for layout in layouts]
     streams = [
-        train_batches(
+        train_rows(
             member.task,
             split,
-            lengths,
-            soft_ids,
+            layout,
             batch_size=batch_size,
             seed=member.seed,
             start=start,
             pack=pack,
             shard=shard,
         )
-        for member, start in zip(members, starts, strict=True)
+        for member, layout, start in zip(members, layouts, starts, strict=True)
     ]
-    return _joined(streams)
+    return _joined(streams, layouts[0])
 
 
 def _joined(
-    streams: Sequence[Iterator[tuple[Batch, Position]]],
+    streams: Sequence[Iterator[tuple[Rows, Position]]], layout: Layout
 ) -> Iterator[tuple[Batch, tuple[Position, ...]]]:
+    """Lays out the rows of members 0, 1, ... one below the other."""
     for parts in zip(*streams, strict=True):
         batches, positions = zip(*parts, strict=True)
-        yield join_batches(batches), positions
-
-
-def join_batches(batches: Sequence[Batch]) -> Batch:
-    """Puts the batches of members 0, 1, ... one below the other.
-
-    Args:
-        batches: NumPy arrays, of equal widths; all rows are the first member's.
-
-    Returns:
-        One batch, whose rows name their members.
-    """
-    owned = [
-        dataclasses.replace(batch, members=np.full_like(batch.members, member))
-        for member, batch in enumerate(batches)
-    ]
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *owned)
+        rows = layout.rows([row for batch in batches for row in batch])
+        members: Any = np.repeat(
+            np.arange(len(batches), dtype=np.int32), len(batches[0])
+        )
+        yield dataclasses.replace(rows, members=members), positions

@@ -3,16 +3,20 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.rows.layout import Layout, layout_of
+from jaxprompt.data.rows.layout import Layout, layout_of, with_sure_lead
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.rows.position import START, Position
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.shapes import Batch
+
+Rows: TypeAlias = Sequence[Sequence[Pair]]
+"""The examples of each row of a batch."""
 
 
 def shuffled_rows(count: int, seed: int, epoch: int) -> Int[np.ndarray, " rows"]:
@@ -60,6 +64,34 @@ def train_batches(
         ValueError: If the split is unlabelled, holds too few examples for a batch, or
             a number is out of range.
     """
+    layout = layout_of(task, lengths, soft_ids)
+    if shard[1] > 1:
+        layout = with_sure_lead(layout)
+    found = train_rows(
+        task,
+        split,
+        layout,
+        batch_size=batch_size,
+        seed=seed,
+        start=start,
+        pack=pack,
+        shard=shard,
+    )
+    return ((layout.rows(rows), position) for rows, position in found)
+
+
+def train_rows(
+    task: Task,
+    split: str,
+    layout: Layout,
+    *,
+    batch_size: int,
+    seed: int,
+    start: Position = START,
+    pack: bool = False,
+    shard: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[Rows, Position]]:
+    """Returns what `train_batches` lays out: of each row its examples, prompted."""
     index, count = shard
     if batch_size < 1 or not 0 <= index < count or seed < 0:
         raise ValueError(
@@ -67,7 +99,6 @@ def train_batches(
             "more rows, shards from 0, a seed of 0 or more"
         )
     task.check_labelled(split)
-    layout = layout_of(task, lengths, soft_ids)
     stream = _Stream(task, split, layout, batch_size, seed, index, count)
     stream.check_full(task.num_examples(split) // (batch_size * count))
     return stream.packed(start) if pack else stream.padded(start)
@@ -75,7 +106,7 @@ def train_batches(
 
 @dataclasses.dataclass(frozen=True)
 class _Stream:
-    """The arguments of `train_batches`."""
+    """The arguments of `train_rows`."""
 
     task: Task
     split: str
@@ -85,7 +116,7 @@ class _Stream:
     index: int
     count: int
 
-    def padded(self, start: Position) -> Iterator[tuple[Batch, Position]]:
+    def padded(self, start: Position) -> Iterator[tuple[Rows, Position]]:
         """One example a row: the skipped rows are left out of the order itself."""
         num_batches = self.task.num_examples(self.split) // self.joint_size
         # An epoch that is over is the start of the next one.
@@ -95,8 +126,9 @@ class _Stream:
             if done >= num_batches:
                 epoch, done = epoch + 1, 0
             done += 1
-            rows = itertools.islice(pairs, self.batch_size)
-            yield self.layout.padded(rows), Position(epoch, done)
+            some = itertools.islice(pairs, self.batch_size)
+            rows = [[self.layout.prompted(pair)] for pair in some]
+            yield rows, Position(epoch, done)
 
     def _numbers(self, start: Position, num_batches: int) -> Iterator[int]:
         """Yields the numbers of this host's examples, epoch after epoch."""
@@ -106,7 +138,7 @@ class _Stream:
             first = start.batch if epoch == start.epoch else 0
             yield from batches[first:, self.index].ravel().tolist()
 
-    def packed(self, start: Position) -> Iterator[tuple[Batch, Position]]:
+    def packed(self, start: Position) -> Iterator[tuple[Rows, Position]]:
         """Several examples a row: how many, and so what to skip, shows in packing."""
         mine = slice(self.index * self.batch_size, (self.index + 1) * self.batch_size)
         for epoch in itertools.count(start.epoch):
@@ -116,7 +148,7 @@ class _Stream:
             done = 0
             for done, batch in enumerate(self._full(rows), start=1):
                 if done > first:
-                    yield self.layout.rows(batch[mine]), Position(epoch, done)
+                    yield batch[mine], Position(epoch, done)
             self.check_full(done)
 
     def _full(self, rows: Iterator[list[Pair]]) -> Iterator[Sequence[list[Pair]]]:

@@ -1,12 +1,14 @@
 """Examples -> rows of a batch: cut, behind soft ids, padded or packed."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from jaxprompt.data.rows.lead import common_beginning, made_up_pairs, same_beginning
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.tokens import Pair, soft_place
@@ -26,6 +28,10 @@ class Layout:
         end: Id of end-of-sequence.
         separator: Id behind which an encoder-only model reads a second text, of token
             type 1; None for models without types.
+        lead: Ids that examples begin with, behind which at least one of them follows.
+            Where all examples of a batch begin with them, its rows are without them;
+            where some do not, without those that all begin with. So any ids are right
+            here; the best are those by which every batch has the same lead.
     """
 
     lengths: Lengths
@@ -33,11 +39,12 @@ class Layout:
     continues: bool
     end: int
     separator: int | None = None
+    lead: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
-        """Source tokens T of a row."""
-        return len(self.soft_ids) + self.lengths.inputs
+        """Source tokens T of a row, where the whole lead is left out of it."""
+        return len(self.soft_ids) + self.lengths.inputs - len(self.lead)
 
     def prompted(self, pair: Pair) -> Pair:
         """Cuts an example, then puts the soft ids before it.
@@ -99,8 +106,10 @@ class Layout:
         Returns:
             NumPy arrays of the first member of a bank.
         """
-        count = len(rows)
-        inputs = np.zeros((count, self.width), np.int32)
+        count, lead = len(rows), self._common_lead(rows)
+        left, out = len(self.lead) - len(lead), len(lead)
+        width = self.width + left * max(map(len, rows), default=0)
+        inputs = np.zeros((count, width), np.int32)
         targets = np.zeros((count, self.lengths.targets), np.int32)
         input_segments, target_inputs, target_segments = (
             np.zeros_like(x) for x in (inputs, targets, targets)
@@ -111,9 +120,9 @@ class Layout:
         for b, examples in enumerate(rows):
             t = last = 0
             for segment, pair in enumerate(examples, start=1):
-                size, length = len(pair.inputs), len(pair.targets)
+                size, length = len(pair.inputs) - out, len(pair.targets)
                 read = size - 1 if self.continues else size
-                inputs[b, t : t + read] = pair.inputs[:read]
+                inputs[b, t : t + read] = pair.inputs[out : out + read]
                 input_segments[b, t : t + read] = segment
                 targets[b, last : last + length] = pair.targets
                 target_segments[b, last : last + length] = segment
@@ -125,7 +134,7 @@ class Layout:
                     # The separator itself belongs to the text that it ends.
                     types[b, t + 1 : t + size] = np.minimum(ended, 1)[:-1]
                 if pair.places is not None:
-                    found = np.where(pair.places < 0, -1, pair.places + t)
+                    found = np.where(pair.places < 0, -1, pair.places - out + t)
                     places[b, last : last + length] = found
                 t, last = t + size, last + length
         arrays: dict[str, Any] = {
@@ -137,11 +146,27 @@ class Layout:
             "weights": (target_segments > 0).astype(np.float32),
             "members": np.zeros(count, np.int32),
             "input_types": types,
+            "lead": lead,
         }
         if by_head:
             arrays["weights"] = (places >= 0).astype(np.float32)
             arrays["target_places"] = places
         return Batch(**arrays)
+
+    def _common_lead(self, rows: Sequence[Sequence[Pair]]) -> tuple[int, ...]:
+        """Returns those ids of the lead that all examples begin with.
+
+        What is in no row is no target's input, and no head reads it.
+        """
+        if not self.lead:
+            return ()
+        lead, count = np.array(self.lead, np.int32), len(self.lead)
+        for pair in itertools.chain.from_iterable(rows):
+            ids = pair.inputs[:-1] if self.continues else pair.inputs
+            count = same_beginning(lead[:count], ids)
+            if pair.places is not None and (pair.places >= 0).any():
+                count = min(count, int(pair.places[pair.places >= 0].min()))
+        return self.lead[:count]
 
     def padded(
         self, pairs: Iterable[Pair], numbers: Int[np.ndarray, " rows"] | None = None
@@ -167,7 +192,7 @@ class Layout:
         row: list[Pair] = []
         room = (self.width, self.lengths.targets)
         for number, pair in enumerate(map(self.prompted, pairs)):
-            sizes = (len(pair.inputs), len(pair.targets))
+            sizes = (len(pair.inputs) - len(self.lead), len(pair.targets))
             if row and (
                 number % chunk == 0 or sizes[0] > room[0] or sizes[1] > room[1]
             ):
@@ -183,7 +208,35 @@ def layout_of(task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]) -> 
     """Returns how a task's examples become rows behind soft ids."""
     soft_ids = np.asarray(soft_ids, np.int32)
     continues = task.causal and task.choice is None
-    return Layout(lengths, soft_ids, continues, task.end, task.vocabulary.separator)
+    layout = Layout(lengths, soft_ids, continues, task.end, task.vocabulary.separator)
+    if not (lengths.folds and task.causal):
+        return layout
+    begun = common_beginning(
+        layout.prompted(pair).inputs for pair in made_up_pairs(task)
+    )
+    # Words are never cut as far as this, but by the few tokens that a row may have.
+    is_soft = np.isin(begun, soft_ids)
+    fits = np.cumsum(~is_soft) < lengths.inputs
+    # One token of each example stays in its row, so that even an empty text has one.
+    return dataclasses.replace(layout, lead=begun[: int(fits.sum())][:-1])
+
+
+def with_one_lead(layouts: Sequence[Layout]) -> list[Layout]:
+    """Gives layouts whose rows share batches the lead that all of them have."""
+    lead = common_beginning(layout.lead for layout in layouts)
+    return [dataclasses.replace(layout, lead=lead) for layout in layouts]
+
+
+def with_sure_lead(layout: Layout) -> Layout:
+    """Takes words behind the last soft token out of a lead: only made-up rows had them.
+
+    Where several hosts lay out rows, all must have one lead, though none sees the rows
+    of the others. Words in front of soft tokens are tokenised by themselves, so that
+    every row has them.
+    """
+    is_soft = np.flatnonzero(np.isin(layout.lead, layout.soft_ids))
+    sure = int(is_soft[-1]) + 1 if is_soft.size else 0
+    return dataclasses.replace(layout, lead=layout.lead[:sure])
 
 
 def sample_rows(num_rows: int, limit: int | None) -> Int[np.ndarray, " rows"]:

@@ -13,10 +13,13 @@ class Lengths:
     Attributes:
         inputs: Source tokens of text.
         targets: Target tokens L.
+        folds: Whether rows for a decoder are without the run of tokens in front of all
+            of them, which it then reads once; see `shapes.Batch.lead`.
     """
 
     inputs: int
     targets: int
+    folds: bool = True
 
     def __post_init__(self) -> None:
         if min(self.inputs, self.targets) < 1:

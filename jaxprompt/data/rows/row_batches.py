@@ -11,8 +11,9 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from jaxprompt.data.rows.lead import common_beginning
 from jaxprompt.data.rows.widths import MOST, fitting_width, step_of
-from jaxprompt.shapes import Batch, narrow
+from jaxprompt.shapes import Batch, narrow, put_back
 from jaxprompt.sharding import fetch
 
 Progress = Callable[[int, float], object]
@@ -41,8 +42,11 @@ def join_members(parts: Sequence[tuple[int, Batch]]) -> Batch:
     """Puts rows of several members one below the other, padded to the widest inputs.
 
     Args:
-        parts: (member of the bank, its rows as NumPy arrays).
+        parts: (member of the bank, its rows as NumPy arrays, one example a row). Of
+            several leads, what all of them begin with is the lead.
     """
+    kept = len(common_beginning(rows.lead for _, rows in parts))
+    parts = [(member, put_back(rows, kept)) for member, rows in parts]
     width = max(rows.inputs.shape[1] for _, rows in parts)
     owned = [
         dataclasses.replace(
@@ -155,6 +159,7 @@ def packed_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
         "target_segments": empty,
         "weights": empty.astype(np.float32),
         "members": owners,
+        "lead": rows.lead,
     }
     batch = Batch(**arrays)
     for first in range(0, len(shared), batch_size):

@@ -59,10 +59,11 @@ def cut_to_longest(batch: Batch, soft: int = 0) -> Batch:
 
     Args:
         batch: NumPy arrays, padded at their ends to the full width.
-        soft: Soft tokens that stand in front of every input.
+        soft: Soft tokens in front of every input, those of the batch's lead among them.
     """
     full = batch.inputs.shape[1]
     longest = int(_sizes(batch).max(initial=0))
+    soft = max(soft - len(batch.lead), 0)
     text = full - soft
     width = soft + fitting_width(longest - soft, step_of(text), text)
     return narrow(batch, width)
@@ -74,7 +75,7 @@ def cut_in_parts(batch: Batch, rows: int, soft: int = 0) -> tuple[Batch, ...]:
     Args:
         batch: NumPy arrays, padded at their ends to the full width.
         rows: Rows of a part; they must divide those of the batch.
-        soft: Soft tokens that stand in front of every input.
+        soft: Soft tokens in front of every input, those of the batch's lead among them.
 
     Returns:
         The parts, the longest first. Every row is in one of them.

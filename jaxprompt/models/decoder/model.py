@@ -78,7 +78,6 @@ class Decoder:
         unroll: Compile each layer on its own rather than one loop over layers.
         mesh: Devices over whose data axis activations stay split, layer for layer, and
             logits over the model axis too; None leaves that to the compiler.
-        folds: Whether the soft tokens in front of every row shall become a prefix.
 
     Raises:
         ValueError: If dtype, dropout or remat is none of the above, or the config has
@@ -96,7 +95,6 @@ class Decoder:
     remat: Remat = "none"
     unroll: bool = False
     mesh: jax.sharding.Mesh | None = None
-    folds: bool = True
 
     def __post_init__(self) -> None:
         check_options(self.dtype, self.dropout, self.remat)
@@ -129,35 +127,19 @@ class Decoder:
         """Returns the frozen embedding table, as it is stored."""
         return params["embedding"]
 
-    def fold(
+    def keys_values(
         self, params: Params, rows: Float[Array, "M P D"]
-    ) -> tuple[Float[Array, "N M P G K"], Float[Array, "N M P G K"]]:
-        """Turns prompts into keys and values, by one pass over soft tokens alone.
+    ) -> Mapping[SiteName, KeysValues]:
+        """Returns what the one site keeps of tokens; see `Backbone.keys_values`.
 
-        A prompt in front of every row sees none of the row, so its keys and values are
-        the same in all of them.
-
-        Args:
-            params: The weights.
-            rows: Soft tokens of each member, from position 0 on.
-
-        Returns:
-            Keys and values, for a `Prefix`; they can be differentiated.
-
-        Raises:
-            ValueError: If there are more soft tokens than positions.
+        Tokens in front of every row see none of the row, so their keys and values are
+        the same in all of them: behind these a row scores as behind the tokens.
         """
         # M need not be divisible by the mesh's data axis.
         backbone = dataclasses.replace(self, mesh=None)
         ones = jnp.ones(rows.shape[:2], jnp.int32)
         encoded = backbone.encode(params, Tokens(rows, ones))
-        return encoded.keys, encoded.values
-
-    def keys_values(
-        self, params: Params, rows: Float[Array, "M P D"]
-    ) -> Mapping[SiteName, KeysValues]:
-        """Returns what the one site keeps of soft tokens: what they fold to."""
-        return {"decoder": self.fold(params, rows)}
+        return {"decoder": (encoded.keys, encoded.values)}
 
     def encode(
         self,
@@ -308,9 +290,9 @@ class Decoder:
         total, most = first + source + target, self.config.positions
         if total > most:
             raise ValueError(
-                f"{first} soft + {source} source + {target} target tokens = {total}, "
-                f"but {self.name} has {most} positions: use shorter inputs, targets or "
-                "prompts"
+                f"{first} in front + {source} source + {target} target = {total} "
+                f"tokens, but {self.name} has {most} positions: use shorter inputs, "
+                "targets or prompts"
             )
         return first
 

@@ -100,11 +100,6 @@ class Encoder:
         return False
 
     @property
-    def folds(self) -> bool:
-        """False: in an encoder the text changes what soft tokens become."""
-        return False
-
-    @property
     def width(self) -> int:
         """Model width D."""
         return self.config.width

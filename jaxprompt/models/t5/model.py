@@ -93,11 +93,6 @@ class T5:
         return False
 
     @property
-    def folds(self) -> bool:
-        """False: in an encoder the text changes what soft tokens become."""
-        return False
-
-    @property
     def vocab_rows(self) -> int:
         """Rows V of the embedding table, padded rows included."""
         return self.config.vocab_rows
@@ -135,12 +130,6 @@ class T5:
     def table(self, params: Params) -> Table:
         """Returns the frozen embedding table, as it is stored."""
         return params["embedding"]
-
-    def fold(
-        self, params: Params, rows: Float[Array, "M P D"]
-    ) -> tuple[Float[Array, "N M P G K"], Float[Array, "N M P G K"]]:
-        """Raises ValueError: see `folds`."""
-        raise ValueError("T5 does not fold prompts: leave soft tokens in the source")
 
     def keys_values(
         self, params: Params, rows: Float[Array, "M P D"]

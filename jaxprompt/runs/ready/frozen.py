@@ -16,7 +16,7 @@ from jaxprompt.data.vocabulary.vocabulary import (
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params, storage_note
-from jaxprompt.prompts.join import row_ids, unfolded
+from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.prompts.trained import Trained
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
@@ -39,12 +39,14 @@ class Frozen:
         backbone: The model's functions.
         model: The weights, in their places.
         vocabulary: Turns texts into ids and back.
+        folds: Whether a decoder reads once what stands in front of every row.
     """
 
     mesh: jax.sharding.Mesh
     backbone: Backbone
     model: Params
     vocabulary: Vocabulary
+    folds: bool = True
 
     def join(self, prompt: Trained, head: Params | None = None) -> Params:
         """Makes the joined tree of `shapes.Params`, every leaf in its place.
@@ -58,15 +60,15 @@ class Frozen:
 
     def soft_ids(self, length: int) -> Int[np.ndarray, " ids"]:
         """Returns the ids that stand for a prompt of this length in a row, int32."""
-        return row_ids(self.backbone, length)
+        return prefix(self.backbone.vocab_rows, length)
 
     def place_batch(self, batch: Batch) -> Batch:
         """Moves a batch that every host has whole to the devices."""
         return place_whole_batch(batch, self.mesh)
 
     def unfolded(self) -> "Frozen":
-        """Returns the model with every soft token in the rows, none folded away."""
-        return dataclasses.replace(self, backbone=unfolded(self.backbone))
+        """Returns the model with every token of a text in its row."""
+        return dataclasses.replace(self, folds=False)
 
 
 @dataclasses.dataclass(frozen=True)

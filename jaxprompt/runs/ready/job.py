@@ -153,7 +153,7 @@ class Job:
         choice = self.task.choice
         one = choice is not None and not choice.of_words
         targets = 1 if one else self.run.data.target_length
-        return Lengths(self.run.data.input_length, targets)
+        return Lengths(self.run.data.input_length, targets, self.frozen.folds)
 
     def training_lengths(self, prompt_length: int) -> Lengths:
         """Returns the room of a training row.
@@ -165,8 +165,12 @@ class Job:
         position, and has to be the one that the member gets alone.
         """
         lengths, longest = self.lengths, 0
+        if self.run.tunes_model:
+            # The lead would be read without dropout.
+            lengths = dataclasses.replace(lengths, folds=False)
         if self.run.data.pack:
-            soft = len(self.frozen.soft_ids(prompt_length))
+            folds = lengths.folds and self.frozen.backbone.causal
+            soft = min(prompt_length, 1) if folds else prompt_length
             fit = (soft + lengths.inputs) // (soft + _SHORT_INPUT)
             room = max(fit, 1) if self.run.trains_bank else 1
             return dataclasses.replace(lengths, targets=lengths.targets * room)

@@ -63,32 +63,37 @@ def prepare(
         lengths = [run.prompt.length]
         sites = model.backbone.config.sites
         check_deep(sites, run.prompt.deep_start)
+    for task in tasks:
+        check_slots(task, lengths)
+    has_deep = any(said.sites for said in trained) if trained else run.prompt.deep
     frozen = model.load(mesh)
-    # Soft tokens do not fold where they attend to other keys and values.
-    may_fold = [not (said.length and said.sites) for said in trained]
-    may_fold = may_fold or [run.prompt.may_fold]
-    may_fold += [check_slots(task, lengths) for task in tasks]
-    if not all(may_fold):
+    if has_deep or not may_fold(run):
         frozen = frozen.unfolded()
     return Job(frozen, run, tasks, shift_to)
 
 
-def check_slots(task: Task, lengths: Iterable[int]) -> bool:
+def may_fold(run: Run) -> bool:
+    """Tells whether a decoder may read once what stands in front of every row.
+
+    Not where the mean over the states of all tokens, these too, stands for a text.
+    Neither does it where a prompt has keys and values that these would attend to.
+    """
+    return not (run.head.kind == "classes" and run.head.pooling == "mean")
+
+
+def check_slots(task: Task, lengths: Iterable[int]) -> None:
     """Checks that prompts have the soft tokens that a task's template has places for.
 
     Args:
         task: The task.
         lengths: Soft tokens of each prompt.
 
-    Returns:
-        Whether these may fold: they lead the text.
-
     Raises:
         ValueError: If a prompt has another number of them.
     """
     template = task.template
     if template is None:
-        return True
+        return
     for length in lengths:
         if template.soft_slots not in (0, length):
             raise ValueError(
@@ -96,7 +101,6 @@ def check_slots(task: Task, lengths: Iterable[int]) -> bool:
                 f"tokens, but the prompt has {length}: set "
                 f"--gin.PROMPT_LENGTH={template.soft_slots}, or change the template"
             )
-    return template.is_behind_slots
 
 
 def check_head(run: Run, model: OpenedModel) -> None:

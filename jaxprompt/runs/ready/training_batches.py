@@ -27,7 +27,6 @@ def training_batches(
         A function that raises ValueError, before any batch, for data that does not
         fit. Batches come in parts where `parts_of_batch` says so.
     """
-    soft = len(job.frozen.soft_ids(length))
     rows = parts_of_batch(job)
 
     def stream(starts: Positions) -> Iterator[tuple[Rows, Positions]]:
@@ -35,8 +34,8 @@ def training_batches(
         if not _cuts(job):
             return whole
         if rows:
-            return ((cut_in_parts(batch, rows, soft), seen) for batch, seen in whole)
-        return ((cut_to_longest(batch, soft), seen) for batch, seen in whole)
+            return ((cut_in_parts(batch, rows, length), seen) for batch, seen in whole)
+        return ((cut_to_longest(batch, length), seen) for batch, seen in whole)
 
     return stream
 
