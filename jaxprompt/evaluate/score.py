@@ -177,8 +177,8 @@ def evaluate(
             ...}.
         untuned: The same split without soft tokens, and the frozen model with the
             empty prompt.
-        hand_written: The same split behind the tokens of a text, and the frozen model
-            with a prompt of their embeddings.
+        hand_written: The same split behind a hand-written prompt, and the frozen model
+            as it is for `untuned`.
         members: Which of the bank are scored, in shared batches; two or more also vote.
         batch_size: Rows B of a batch.
         progress: As of `data.rows.row_batches.predict_rows`.

@@ -12,7 +12,7 @@ from jaxprompt.data.pretraining.tokenizer import train_vocabulary, write_vocabul
 from jaxprompt.data.rows.layout import Lengths, layout_of
 from jaxprompt.data.tasks.quiz import quiz_task, read_quiz
 from jaxprompt.data.tasks.quiz_text import exact_match, extract_answer, normalise_answer
-from jaxprompt.data.tasks.shots import training_examples, words_before
+from jaxprompt.data.tasks.shots import asked_by_hand, training_examples
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
@@ -170,13 +170,14 @@ def test_the_hand_written_prompt_is_the_originals_to_the_letter(task):
     assert set(shots) <= set(pairs)
     run, _ = configure(["gin/recipes/jaqket/prompt_tuning.gin"], [])
     assert run.evaluation.examples_in_input == 5
-    text = words_before(
+    asked = asked_by_hand(
         task, run.evaluation.hand_written, split="train", shots=5, seed=3
     )
+    assert asked is not None
     head = "日本語のクイズを出題するので,与えられた質問に対する回答を答えてください."
-    assert text == "[SEP]".join([head, *shots, ""])
-    asked = EvaluationSet(task.asked_in_words, "validation", LENGTHS, SOFT_IDS)
-    assert asked.inputs[0] == ROWS[0][0] + "この答えは"
+    assert asked.before == "[SEP]".join([head, *shots, ""])
+    rows = EvaluationSet(asked, "validation", LENGTHS, SOFT_IDS)
+    assert rows.inputs[0] == ROWS[0][0] + "この答えは"
 
 
 def test_the_answer_is_cut_out_of_what_follows_the_hand_written_prompt(task):

@@ -10,6 +10,8 @@ from byte_vocabulary import byte_vocabulary
 from tiny import CONFIG, LENGTH, draw_prompt, make_tiny
 
 from jaxprompt.config import Data, Evaluation, Model, OwnTask, Run
+from jaxprompt.data.rows.layout import layout_of
+from jaxprompt.data.rows.mixture import NO_PROMPT
 from jaxprompt.models.load import load
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
@@ -64,15 +66,26 @@ def test_it_is_the_same_as_typing_it(files):
     assert report.hand_written.predictions != report.tuned[0].predictions
 
 
-def test_it_is_as_long_as_its_tokens_and_untrained(files):
-    job = make_job(files, "{text}", TEXT)
-    prompt = job.hand_written_prompt(job.task)
-    assert prompt is not None
+def test_its_tokens_stand_in_front_of_a_text_and_count_for_none_of_it(files):
+    job = make_job(files, "{text} and so on, for longer than there is room", TEXT)
+    asked = job.asked_by_hand(job.task)
+    assert asked is not None
     ids = job.task.vocabulary.encode(TEXT)
-    rows = jax.device_get(job.frozen.backbone.table(job.frozen.model))[ids]
-    assert (jax.device_get(prompt.rows[0]) == rows).all()
+    numbers = range(3)
+    for found, alone in zip(
+        *(
+            map(
+                layout_of(task, job.lengths, NO_PROMPT).prompted,
+                task.pairs("validation", numbers),
+            )
+            for task in (asked, job.task)
+        ),
+        strict=True,
+    ):
+        assert len(alone.inputs) == 24
+        assert found.inputs.tolist() == [*ids, *alone.inputs.tolist()]
     plain = make_job(files, "{text}")
-    assert plain.hand_written_prompt(plain.task) is None
+    assert plain.asked_by_hand(plain.task) is None
 
 
 def test_a_text_without_words_is_refused():

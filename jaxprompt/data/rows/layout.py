@@ -208,6 +208,8 @@ def layout_of(task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]) -> 
     """Returns how a task's examples become rows behind soft ids."""
     soft_ids = np.asarray(soft_ids, np.int32)
     continues = task.causal and task.choice is None
+    inputs = lengths.inputs + len(task.before_ids)
+    lengths = dataclasses.replace(lengths, inputs=inputs)
     layout = Layout(lengths, soft_ids, continues, task.end, task.vocabulary.separator)
     if not (lengths.folds and task.causal):
         return layout

@@ -1,4 +1,6 @@
-"""Training examples as text, to be put before an input: in-context learning."""
+"""A task behind words: an instruction, and training examples that are shown."""
+
+import dataclasses
 
 import numpy as np
 
@@ -10,10 +12,10 @@ _SHOT = Template("{inputs} {targets}")
 """An example that is shown, unless its task is put in words."""
 
 
-def words_before(
+def asked_by_hand(
     task: Task, instruction: str, *, split: str, shots: int, seed: int
-) -> str:
-    """Writes what a hand-written prompt puts before an input.
+) -> Task | None:
+    """Puts a hand-written prompt in front of the inputs of a task.
 
     Args:
         task: The task; see `data.tasks.task.Task.in_words`.
@@ -23,7 +25,8 @@ def words_before(
         seed: Of their draw.
 
     Returns:
-        The text; empty without instruction and examples.
+        The task as it is put in words, behind the text; None without instruction and
+        examples.
 
     Raises:
         ValueError: As `training_examples`.
@@ -31,9 +34,12 @@ def words_before(
     parts = [instruction] if instruction else []
     if shots:
         parts += training_examples(task, split, shots, seed)
-    if task.in_words is None:
-        return "\n\n".join(parts)
-    return "".join(part + task.in_words.joint for part in parts)
+    if not parts:
+        return None
+    before = "\n\n".join(parts)
+    if task.in_words is not None:
+        before = "".join(part + task.in_words.joint for part in parts)
+    return dataclasses.replace(task.asked_in_words, before=before)
 
 
 def training_examples(task: Task, split: str, count: int, seed: int) -> list[str]:

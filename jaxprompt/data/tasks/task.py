@@ -122,6 +122,9 @@ class Task:
         targets_are_right: Whether the target of every row is a right answer to it.
         template: How the inputs of own rows are written; None where otherwise.
         choice: The labels that a head chooses from; None where the model writes words.
+        before: Words in front of every input, as an instruction or examples that are
+            shown. They are tokenised by themselves, and do not count as text that may
+            be cut.
     """
 
     name: str
@@ -141,6 +144,7 @@ class Task:
     targets_are_right: bool = True
     template: Template | None = None
     choice: Choice | None = None
+    before: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.:]+", self.name):
@@ -155,7 +159,7 @@ class Task:
             return self.in_words.task
         if self.template is None or self.template.is_plain:
             return self
-        return dataclasses.replace(self, write=self._write_texts, template=None)
+        return dataclasses.replace(self, write=self._write_texts)
 
     def _write_texts(self, rows: Sequence[Features]) -> Sequence[Example]:
         return [example._replace(pieces=()) for example in self.write(rows)]
@@ -352,13 +356,20 @@ class Task:
         encode = self.vocabulary.encode_all
         # Those of pieces are tokenised piece by piece.
         inputs = encode(["" if x.pieces else x.inputs for x in examples])
-        before = len(self.vocabulary.frame.first) if self.vocabulary.frame else 0
+        front = self.before_ids
+        before = len(front)
+        before += len(self.vocabulary.frame.first) if self.vocabulary.frame else 0
         for example, ids in zip(examples, inputs, strict=True):
             cut: tuple[Span, ...] = ()
             if example.pieces:
                 ids, cut = encode_pieces(example.pieces, self.vocabulary.encode)
                 cut = tuple(Span(a + before, b + before) for a, b in cut)
-            yield self._framed(ids), cut
+            yield self._framed([*front, *ids]), cut
+
+    @functools.cached_property
+    def before_ids(self) -> list[int]:
+        """The tokens of the words in front of every input."""
+        return self.vocabulary.encode(self.before) if self.before else []
 
     def _framed(self, ids: Iterable[int]) -> Int[np.ndarray, " T"]:
         """Puts around the ids of a text what the model reads there.

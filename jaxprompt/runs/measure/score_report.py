@@ -68,7 +68,7 @@ class ScoreReport:
         self._members = job.members if members is None else list(members)
         for task in job.tasks:
             job.predict(task)
-            job.hand_written_prompt(task)
+            job.asked_by_hand(task)
         self._scored = self._tokenised()
 
     def limits(self) -> list[str]:
@@ -141,17 +141,12 @@ class ScoreReport:
         """
         job = self._job
         untuned_head = unstack_head(job.start_head(), 1)[0]
-        prompts = (
-            (task, empty_prompt(job.frozen.backbone.width)),
-            (task.asked_in_words, job.hand_written_prompt(task)),
-        )
+        empty = empty_prompt(job.frozen.backbone.width)
+        untuned = job.frozen.join(empty, untuned_head)
         return [
-            (
-                self._tokenise(asked, self._split, prompt.length),
-                job.frozen.join(prompt, untuned_head),
-            )
-            for asked, prompt in prompts
-            if prompt is not None
+            (self._tokenise(asked, self._split, 0), untuned)
+            for asked in (task, job.asked_by_hand(task))
+            if asked is not None
         ]
 
     def _add_gold(

@@ -10,7 +10,7 @@ import numpy as np
 from jaxprompt.config import Run
 from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.tasks.few_shot import few_shot_task
-from jaxprompt.data.tasks.shots import words_before
+from jaxprompt.data.tasks.shots import asked_by_hand
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.choose import (
     Chooser,
@@ -261,33 +261,23 @@ class Job:
             encode=task.vocabulary.encode,
         )
 
-    def hand_written_prompt(self, task: Task) -> Prompt | None:
-        """Makes a prompt of exactly the hand-written tokens; None if there are none.
+    def asked_by_hand(self, task: Task) -> Task | None:
+        """Returns a task behind the run's hand-written prompt; None if it has none.
 
         Examples of the training split, if asked for, stand behind the text: the input
         of each and its target, the same ones in every run of the seed.
         """
-        evaluation = self.run.evaluation
+        evaluation, shown = self.run.evaluation, task
         if evaluation.examples_in_input:
-            task = self.learned(self.tasks.index(task), self.run.seed)
-        text = words_before(
-            task,
+            shown = self.learned(self.tasks.index(task), self.run.seed)
+        asked = asked_by_hand(
+            shown,
             evaluation.hand_written,
             split=self.run.data.train_split,
             shots=evaluation.examples_in_input,
             seed=self.run.seed,
         )
-        if not text:
-            return None
-        encode = task.vocabulary.encode
-        return init_prompt(
-            jax.random.key(self.run.seed),
-            self.frozen.backbone.table(self.frozen.model),
-            length=len(encode(text)),
-            method="text",
-            text=text,
-            encode=encode,
-        )
+        return asked and dataclasses.replace(asked, source=task.source)
 
     def predict(self, task: Task, seeds: Sequence[int] | None = None) -> Predict:
         """Returns the run's way from a task's batch to target ids; compiled once.
