@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jaxprompt.data.official.tasks import load_task
     from jaxprompt.data.rows.batches import train_batches
     from jaxprompt.data.rows.layout import Lengths
+    from jaxprompt.data.rows.sample import Sample
     from jaxprompt.data.tasks.own import file_task
     from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
     from jaxprompt.evaluate.evaluation_set import EvaluationSet
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "data.rows.batches": ("train_batches",),
+    "data.rows.sample": ("Sample",),
     "evaluate.evaluation_set": ("EvaluationSet",),
     "data.tasks.own": ("file_task",),
     "data.rows.layout": ("Lengths",),
@@ -57,6 +59,7 @@ __all__ = [
     "EvaluationSet",
     "Lengths",
     "Prompt",
+    "Sample",
     "__version__",
     "adafactor",
     "check_backbone",

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.command.configure import configure
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.evaluate.loss import LossSet
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import empty_prompt
@@ -53,7 +54,7 @@ def collect_logits(files: Sequence[str], settings: Sequence[str]) -> np.ndarray:
     run, _ = configure(files, settings)
     split = run.data.scored_split
     job = prepare(run, splits=(split,))
-    rows = LossSet(job.task, split, job.lengths, job.frozen.soft_ids(0))
+    rows = LossSet(Sample(job.task, split, job.lengths, job.frozen.soft_ids(0)))
     params = job.frozen.join(empty_prompt(job.frozen.backbone.width))
     logits = jax.jit(prompted_logits, static_argnums=0)
     found = []

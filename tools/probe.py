@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from jaxprompt.command.configure import configure
 from jaxprompt.data.rows.row_batches import predict_rows
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.prompts.prompt import empty_prompt
@@ -34,7 +35,7 @@ ROWS = 5000
 def features(job: Job, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns mean embeddings and mean encoder states, [rows, D] each, and classes."""
     rows = EvaluationSet(
-        job.task, split, job.lengths, job.frozen.soft_ids(0), num_examples=ROWS
+        Sample(job.task, split, job.lengths, job.frozen.soft_ids(0), num_examples=ROWS)
     )
     params = job.frozen.join(empty_prompt(job.frozen.backbone.width))
 

@@ -11,8 +11,6 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxprompt.data.rows.coverage import show_lost
-from jaxprompt.data.rows.layout import layout_of, sample_rows
-from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.rows.row_batches import (
     Progress,
     RowBatch,
@@ -21,7 +19,7 @@ from jaxprompt.data.rows.row_batches import (
     predict_rows,
     sorted_batches,
 )
-from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.vocabulary.writing import come_back
 from jaxprompt.quoting import listed, quoted
 from jaxprompt.shapes import Batch
@@ -56,42 +54,19 @@ class Scores:
 class EvaluationSet:
     """A split, read and tokenised once, that can be scored again and again."""
 
-    def __init__(
-        self,
-        task: Task,
-        split: str,
-        lengths: Lengths,
-        soft_ids: Int[np.ndarray, " P"],
-        *,
-        num_examples: int | None = None,
-    ):
-        """Reads the split.
-
-        Args:
-            task: The task.
-            split: A labelled split.
-            lengths: Longest texts.
-            soft_ids: int32 ids of the prompt [P]; empty for no prompt.
-            num_examples: Rows to score, the same random ones every time; None for
-                all.
-
-        Raises:
-            ValueError: If there is no such split, or it is unlabelled.
-        """
-        task.check_labelled(split)
-        self._task, self._split = task, split
-        numbers = sample_rows(task.num_examples(split), num_examples)
-        self._numbers = numbers.tolist()
-        self._examples = task.examples(split, self._numbers)
-        rows = task.source.rows(split)
-        self._fields = task.fields([rows[number] for number in self._numbers])
-        self._layout = layout_of(task, lengths, soft_ids)
+    def __init__(self, sample: Sample):
+        """Reads the split; its rows are tokenised when they are first scored."""
+        self._sample, self._task, self._split = sample, sample.task, sample.split
+        self._numbers = sample.numbers.tolist()
+        self._examples = self._task.examples(self._split, self._numbers)
+        rows = self._task.source.rows(self._split)
+        self._fields = self._task.fields([rows[number] for number in self._numbers])
 
     @functools.cached_property
     def _rows(self) -> Batch:
         """The rows, tokenised when they are first scored: training need not wait."""
-        numbers = np.array(self._numbers, np.int32)
-        return self._layout.padded(self._task.encode(self._examples), numbers)
+        pairs = self._task.encode(self._examples)
+        return self._sample.layout.padded(pairs, self._sample.numbers)
 
     @property
     def num_examples(self) -> int:

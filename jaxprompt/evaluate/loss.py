@@ -7,9 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Int
 
-from jaxprompt.data.rows.layout import Lengths, layout_of, sample_rows
 from jaxprompt.data.rows.row_batches import (
     Progress,
     RowBatch,
@@ -17,7 +15,7 @@ from jaxprompt.data.rows.row_batches import (
     sorted_batches,
     swap_inputs,
 )
-from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params
@@ -73,34 +71,12 @@ def make_measure(
 class LossSet:
     """A split, tokenised once, whose targets are told to the decoder."""
 
-    def __init__(
-        self,
-        task: Task,
-        split: str,
-        lengths: Lengths,
-        soft_ids: Int[np.ndarray, " P"],
-        *,
-        num_examples: int | None = None,
-    ):
-        """Reads and tokenises the whole split.
-
-        Args:
-            task: The task.
-            split: A labelled split.
-            lengths: Longest texts.
-            soft_ids: int32 ids of the prompt [P]; empty for no prompt.
-            num_examples: Rows to measure, the same random ones every time; None for
-                all.
-
-        Raises:
-            ValueError: If there is no such split, or it is unlabelled.
-        """
-        task.check_labelled(split)
-        count = task.num_examples(split)
-        layout = layout_of(task, lengths, soft_ids)
-        self._split = layout.padded(task.pairs(split, range(count)))
-        chosen = sample_rows(count, num_examples)
-        self._rows = jax.tree.map(lambda x: x[chosen], self._split)
+    def __init__(self, sample: Sample):
+        """Reads and tokenises the whole split, of which the sample is measured."""
+        task, split = sample.task, sample.split
+        every = range(task.num_examples(split))
+        self._split = sample.layout.padded(task.pairs(split, every))
+        self._rows = jax.tree.map(lambda x: x[sample.numbers], self._split)
 
     @property
     def num_examples(self) -> int:

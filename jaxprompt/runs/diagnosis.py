@@ -178,13 +178,7 @@ def _reach(job: Job) -> Finding:
     run = job.run
     if run.evaluation.method == LOSS:
         return skipped(REACH, f"Method {LOSS!r} gives no answers to score.")
-    rows = EvaluationSet(
-        job.task,
-        run.data.validation_split,
-        job.lengths,
-        job.frozen.soft_ids(0),
-        num_examples=run.evaluation.num_examples,
-    )
+    rows = EvaluationSet(job.sample(job.task, run.data.validation_split, 0))
     return check_reach(rows.perfect().score, rows.limits())
 
 
@@ -263,13 +257,8 @@ def _scores(job: Job, case: Case) -> list[Finding]:
     if run.evaluation.method == LOSS:
         reason = f"Method {LOSS!r} gives no answers to score."
         return [skipped(COLLAPSE, reason), skipped(MAJORITY, reason)]
-    sample = EvaluationSet(
-        job.task,
-        run.data.validation_split,
-        job.lengths,
-        job.frozen.soft_ids(case.prompt.length),
-        num_examples=_SAMPLE,
-    )
+    rows = job.sample(job.task, run.data.validation_split, case.prompt.length)
+    sample = EvaluationSet(dataclasses.replace(rows, num_examples=_SAMPLE))
     predict = functools.partial(job.predict(job.task), case.params)
     scores = sample.score(predict, run.evaluation.batch_size)
     return [

@@ -8,6 +8,7 @@ import pytest
 
 from jaxprompt.data.rows.batches import train_batches
 from jaxprompt.data.rows.layout import Layout, Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import file_task
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
@@ -89,7 +90,7 @@ def test_a_cut_input_keeps_what_its_target_follows_on(task):
 
 
 def test_a_split_is_scored_behind_the_same_tokens(task):
-    rows = EvaluationSet(task, "validation", Lengths(8, 4), SOFT)
+    rows = EvaluationSet(Sample(task, "validation", Lengths(8, 4), SOFT))
     (found,) = rows.batches(8)
     separator = task.vocabulary.encode("[SEP]")[0]
     np.testing.assert_array_equal(found.batch.target_inputs[:6, 0], [separator] * 6)

@@ -11,6 +11,7 @@ from official_rows import write_official
 
 from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import LABEL_METRICS, METRICS, file_task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
@@ -33,7 +34,7 @@ def labelled(
         metrics=metrics,
         vocabulary=vocabulary,
     )
-    return EvaluationSet(task, "train", LENGTHS, NO_PROMPT)
+    return EvaluationSet(Sample(task, "train", LENGTHS, NO_PROMPT))
 
 
 @pytest.mark.parametrize(
@@ -65,10 +66,10 @@ def test_a_label_that_no_row_has_is_told(tmp_path: Path, vocabulary):
 
 def test_cb_keeps_the_mean_over_its_three_classes(official: Path, vocabulary):
     task = load_task("cb", vocabulary=vocabulary, data_dir=official)
-    whole = EvaluationSet(task, "validation", LENGTHS, NO_PROMPT)
+    whole = EvaluationSet(Sample(task, "validation", LENGTHS, NO_PROMPT))
     assert (whole.perfect().score, whole.limits()) == (100, [])
     # Of one row SuperGLUE's metric sees one class of three; and so it is said.
-    one = EvaluationSet(task, "validation", LENGTHS, NO_PROMPT, num_examples=1)
+    one = EvaluationSet(Sample(task, "validation", LENGTHS, NO_PROMPT, num_examples=1))
     assert one.perfect().metrics["mean_3class_f1"] == pytest.approx(100 / 3)
     _, said = one.limits()
     assert said == "right answers score mean_3class_f1 33.3, not 100, on split " + (
@@ -105,7 +106,7 @@ def test_one_class_is_scored_as_by_scikit_learn_and_told(
 def test_correlations_are_numbers_whatever_is_predicted(tmp_path, vocabulary):
     write_official("stsb", tmp_path)
     task = load_task("stsb", vocabulary=vocabulary, data_dir=tmp_path)
-    rows = EvaluationSet(task, "validation", LENGTHS, NO_PROMPT)
+    rows = EvaluationSet(Sample(task, "validation", LENGTHS, NO_PROMPT))
     targets = rows.targets
     for texts in (["nan", "inf"], ["1", "1"], ["-inf", "what"], ["", ""]):
         found = rows.score_texts(texts).metrics
@@ -128,7 +129,7 @@ def test_answers_without_words(tmp_path: Path, vocabulary):
         metrics=["squad"],
         vocabulary=vocabulary,
     )
-    rows = EvaluationSet(task, "train", LENGTHS, NO_PROMPT)
+    rows = EvaluationSet(Sample(task, "train", LENGTHS, NO_PROMPT))
     assert rows.perfect().metrics == {"em": 100, "f1": pytest.approx(100)}
     assert rows.score_texts(["rain", "the rain", "stove"]).metrics == {"em": 0, "f1": 0}
     assert rows.limits() == ["empty answers score em 66.7, f1 66.7, not 0, on split "
@@ -146,7 +147,7 @@ def test_answers_too_short_for_a_metric_are_told(tmp_path: Path, vocabulary):
         metrics=["bleu", "rouge"],
         vocabulary=vocabulary,
     )
-    rows = EvaluationSet(task, "train", LENGTHS, NO_PROMPT)
+    rows = EvaluationSet(Sample(task, "train", LENGTHS, NO_PROMPT))
     assert rows.limits() == [
         "right answers score bleu 0.0, rouge2 0.0, not 100, on split 'train'"
     ]
@@ -165,7 +166,7 @@ def test_a_metric_that_is_no_number_is_an_error(tmp_path, vocabulary, monkeypatc
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"a": "rain"}) + "\n")
     task = file_task("own", files=path, inputs="x", target="a", vocabulary=vocabulary)
-    rows = EvaluationSet(task, "train", LENGTHS, NO_PROMPT)
+    rows = EvaluationSet(Sample(task, "train", LENGTHS, NO_PROMPT))
     with pytest.raises(
         ValueError, match="accuracy of task own on split 'train' is nan"
     ):
@@ -184,6 +185,6 @@ def test_rouge_is_the_same_number_every_time(tmp_path: Path, vocabulary):
     path.write_text("".join(json.dumps({"a": word}) + "\n" for word in words))
     options = {"inputs": "x", "target": "a", "metrics": ["rouge"]}
     task = file_task("own", files=path, vocabulary=vocabulary, **options)
-    rows = EvaluationSet(task, "train", LENGTHS, NO_PROMPT)
+    rows = EvaluationSet(Sample(task, "train", LENGTHS, NO_PROMPT))
     first, again = (rows.score_texts(["the rain"] * 4).metrics for _ in range(2))
     assert first == again

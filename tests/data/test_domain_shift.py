@@ -9,6 +9,7 @@ from jaxprompt.command.configure import configure
 from jaxprompt.config import OfficialTask
 from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.rows.batches import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
@@ -75,7 +76,7 @@ def test_the_source_says_the_targets_labels(data_dir, vocabulary, source, target
     assert task.labels == trained.labels == WORDS[source]
     np.testing.assert_array_equal(task.label_ids(32), trained.label_ids(32))
 
-    rows = EvaluationSet(task, "validation", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(task, "validation", LENGTHS, SOFT_IDS))
     assert rows.texts == [WORDS[source][label] for label in TRUTH]
     assert rows.targets == TRUTH.tolist()
     first = {
@@ -88,7 +89,7 @@ def test_the_source_says_the_targets_labels(data_dir, vocabulary, source, target
 @pytest.mark.parametrize(("source", "target"), DIRECTIONS)
 def test_answers_in_the_sources_words_count(data_dir, vocabulary, source, target):
     task = shifted(source, target, data_dir, vocabulary)
-    rows = EvaluationSet(task, "validation", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(task, "validation", LENGTHS, SOFT_IDS))
     no, yes = WORDS[source]
     for answers in (
         [yes, no, yes, yes, no, yes],
@@ -108,7 +109,7 @@ def test_answers_in_the_targets_own_words_are_illegal(
     data_dir, vocabulary, source, target
 ):
     task = shifted(source, target, data_dir, vocabulary)
-    rows = EvaluationSet(task, "validation", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(task, "validation", LENGTHS, SOFT_IDS))
     own = [WORDS[target][label] for label in TRUTH]
     assert rows.score_texts(own).metrics == {"f1": 0, "accuracy": 0}
     assert rows.score_texts(own).illegal == 1
@@ -127,7 +128,7 @@ def test_the_majority_class_answers_in_the_sources_word(
     data_dir, vocabulary, source, target
 ):
     task = shifted(source, target, data_dir, vocabulary)
-    rows = EvaluationSet(task, "validation", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(task, "validation", LENGTHS, SOFT_IDS))
     majority = rows.majority()
     assert majority.predictions == [WORDS[source][1]] * 6
     assert majority.metrics == pytest.approx(

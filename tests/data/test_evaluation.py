@@ -9,6 +9,7 @@ import sklearn.metrics
 
 from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.rows.batches import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import file_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
@@ -36,7 +37,7 @@ def constant_rows(evaluation, ids_BL):
 
 
 def test_metrics_are_sklearns(cb):
-    evaluation = EvaluationSet(cb, "validation", LENGTHS, SOFT_IDS)
+    evaluation = EvaluationSet(Sample(cb, "validation", LENGTHS, SOFT_IDS))
     labels = cb.label_ids(20)
     answers = np.array([0, 2, 2, 1])
     scores = evaluation.score(constant_rows(evaluation, labels[answers]), batch_size=3)
@@ -58,7 +59,7 @@ def test_metrics_are_sklearns(cb):
 
 
 def test_text_that_is_no_label_is_illegal_and_wrong(cb, vocabulary):
-    evaluation = EvaluationSet(cb, "validation", LENGTHS, SOFT_IDS)
+    evaluation = EvaluationSet(Sample(cb, "validation", LENGTHS, SOFT_IDS))
     ids = cb.label_ids(20)[[0, 2, 1, 0]]
     words = [*vocabulary.encode("maybe"), 1]
     ids[1] = 0
@@ -70,7 +71,7 @@ def test_text_that_is_no_label_is_illegal_and_wrong(cb, vocabulary):
 
 
 def test_batches_hold_every_row_and_are_filled_up(cb, vocabulary):
-    evaluation = EvaluationSet(cb, "validation", LENGTHS, SOFT_IDS)
+    evaluation = EvaluationSet(Sample(cb, "validation", LENGTHS, SOFT_IDS))
     batches = list(evaluation.batches(3))
     numbers = np.concatenate([some.numbers for some in batches])
     assert sorted(numbers) == [-1, -1, 0, 1, 2, 3]
@@ -98,7 +99,9 @@ def test_batches_hold_every_row_and_are_filled_up(cb, vocabulary):
 def test_majority_of_the_real_sst2(shared: Path):
     vocabulary = load_vocabulary(shared / "data" / "vocab" / "t5")
     task = load_task("sst2", vocabulary=vocabulary, data_dir=shared / "data")
-    evaluation = EvaluationSet(task, "validation", Lengths(64, 4), prefix(32128, 5))
+    evaluation = EvaluationSet(
+        Sample(task, "validation", Lengths(64, 4), prefix(32128, 5))
+    )
     majority = evaluation.majority()
     assert majority.score == pytest.approx(50.9174, abs=1e-4)
     assert set(majority.predictions) == {"positive"}
@@ -113,10 +116,10 @@ def test_majority_ties_go_to_the_first_label(vocabulary, tmp_path: Path):
     task = file_task(
         "tie", labels={"yes": "yes", "no": "no"}, vocabulary=vocabulary, **options
     )
-    majority = EvaluationSet(task, "train", LENGTHS, SOFT_IDS).majority()
+    majority = EvaluationSet(Sample(task, "train", LENGTHS, SOFT_IDS)).majority()
     assert set(majority.predictions) == {"yes"}
     free = file_task("free", vocabulary=vocabulary, **options)
-    majority = EvaluationSet(free, "train", LENGTHS, SOFT_IDS).majority()
+    majority = EvaluationSet(Sample(free, "train", LENGTHS, SOFT_IDS)).majority()
     assert set(majority.predictions) == {"no"}
     assert majority.score == 50.0
     assert majority.illegal == 0.0
@@ -131,16 +134,16 @@ def test_truth_is_not_truncated(vocabulary, tmp_path: Path):
         target="a",
         vocabulary=vocabulary,
     )
-    evaluation = EvaluationSet(task, "train", Lengths(10, 3), SOFT_IDS)
+    evaluation = EvaluationSet(Sample(task, "train", Lengths(10, 3), SOFT_IDS))
     assert evaluation.targets == evaluation.texts == ["the rain and the stove"]
     assert evaluation.score(lambda batch: batch.targets, 1).score == 0.0
 
 
 def test_num_examples_is_the_same_subset_every_time(official: Path, vocabulary):
     task = load_task("sst2", vocabulary=vocabulary, data_dir=official)
-    whole = EvaluationSet(task, "train", LENGTHS, SOFT_IDS)
+    whole = EvaluationSet(Sample(task, "train", LENGTHS, SOFT_IDS))
     some, again = (
-        EvaluationSet(task, "train", LENGTHS, SOFT_IDS, num_examples=7)
+        EvaluationSet(Sample(task, "train", LENGTHS, SOFT_IDS, num_examples=7))
         for _ in range(2)
     )
     assert (whole.num_examples, some.num_examples) == (20, 7)
@@ -149,19 +152,21 @@ def test_num_examples_is_the_same_subset_every_time(official: Path, vocabulary):
     # Not the head of the file, which may be sorted by label.
     assert (ours != head).any()
     with pytest.raises(ValueError, match="0 examples: use 1 or more, or None"):
-        EvaluationSet(task, "train", LENGTHS, SOFT_IDS, num_examples=0)
+        EvaluationSet(Sample(task, "train", LENGTHS, SOFT_IDS, num_examples=0))
 
 
 def test_splits_that_cannot_be_scored(official: Path, vocabulary):
     task = load_task("sst2", vocabulary=vocabulary, data_dir=official)
     with pytest.raises(ValueError, match="split 'test' of task sst2 has no labels"):
-        EvaluationSet(task, "test", LENGTHS, SOFT_IDS)
+        EvaluationSet(Sample(task, "test", LENGTHS, SOFT_IDS))
     with pytest.raises(ValueError, match="no split 'dev' in task sst2: it has train"):
-        EvaluationSet(task, "dev", LENGTHS, SOFT_IDS)
+        EvaluationSet(Sample(task, "dev", LENGTHS, SOFT_IDS))
 
 
 def test_a_class_that_is_nowhere_needs_no_warning(cb):
-    evaluation = EvaluationSet(cb, "validation", LENGTHS, SOFT_IDS, num_examples=1)
+    evaluation = EvaluationSet(
+        Sample(cb, "validation", LENGTHS, SOFT_IDS, num_examples=1)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert evaluation.majority().metrics["accuracy"] == 100.0

@@ -9,6 +9,7 @@ import pytest
 from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
@@ -146,7 +147,7 @@ def test_cola_is_scored_by_matthews_correlation(tmp_path: Path, vocabulary):
 
 def scorer(task: Task) -> Callable[[list[str]], dict[str, float]]:
     lengths = Lengths(inputs=16, targets=8)
-    rows = EvaluationSet(task, "validation", lengths, np.zeros(0, np.int32))
+    rows = EvaluationSet(Sample(task, "validation", lengths, np.zeros(0, np.int32)))
     return lambda predictions: rows.score_texts(predictions).metrics
 
 

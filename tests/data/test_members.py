@@ -17,6 +17,7 @@ import pytest
 from tiny import CONFIG
 
 from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import file_task
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
@@ -77,7 +78,7 @@ def setting(request, tmp_path_factory, spiece: Path, causal_spiece: Path) -> Set
     drawn = draw.normal(size=(MEMBERS, LENGTH, backbone.width))
     bank = Prompt(jnp.asarray(drawn, jnp.float32))
     ids = prefix(backbone.vocab_rows, LENGTH)
-    rows = EvaluationSet(task, "validation", Lengths(12, 4), ids)
+    rows = EvaluationSet(Sample(task, "validation", Lengths(12, 4), ids))
     return Setting(backbone, model, bank, task, rows)
 
 

@@ -9,6 +9,7 @@ import sklearn.metrics
 
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.batches import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import METRICS, Template, file_task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
@@ -117,7 +118,7 @@ def test_label_metrics_are_sklearns(tmp_path: Path, vocabulary):
         "matthews_corrcoef",
     )
     task = make(path, vocabulary, metrics=names)
-    evaluation = EvaluationSet(task, "train", Lengths(30, 9), prefix(500, 2))
+    evaluation = EvaluationSet(Sample(task, "train", Lengths(30, 9), prefix(500, 2)))
     answers = [0, 0, 0, 1, 1, 1, 0, 1]
     scores = evaluation.score_texts([task.labels[i] for i in answers])
     truth = evaluation.targets
@@ -140,7 +141,7 @@ def test_text_metrics_of_perfect_and_wrong_answers(tmp_path: Path, vocabulary):
     ]
     path = write(tmp_path / "rows.jsonl", rows)
     task = make(path, vocabulary, inputs="{q}", labels=None, metrics=tuple(METRICS))
-    evaluation = EvaluationSet(task, "train", Lengths(30, 30), prefix(500, 2))
+    evaluation = EvaluationSet(Sample(task, "train", Lengths(30, 30), prefix(500, 2)))
     perfect = evaluation.score_texts(evaluation.texts)
     assert all(value == pytest.approx(100) for value in perfect.metrics.values())
     assert {"accuracy", "em", "f1", "rouge1", "bleu"} <= perfect.metrics.keys()

@@ -16,6 +16,7 @@ from jaxprompt.data.official.benchmarks.qa import MRQA
 from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.rows.batches import Lengths, train_batches
 from jaxprompt.data.rows.requests import decode, request_batches
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
@@ -189,7 +190,7 @@ def test_mrqa_from_its_official_file(tmp_path: Path, vocabulary, packed: bool):
         (f"question: What sings ? {kettle}", "a kettle"),
         (f"question: When ? {kettle}", "Friday"),
     ]
-    targets = EvaluationSet(task, "validation", LENGTHS, SOFT_IDS).targets
+    targets = EvaluationSet(Sample(task, "validation", LENGTHS, SOFT_IDS)).targets
     assert targets == [["baker", "Baker"], ["a kettle", "kettle"], ["Friday"]]
 
 
@@ -296,7 +297,7 @@ def store(
 
 
 def test_scores_are_exact_match_and_f1_with_the_nearest_answer(squad: Task):
-    rows = EvaluationSet(squad, "validation", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(squad, "validation", LENGTHS, SOFT_IDS))
     # Wrong; two words of three; the second gold answer, apart from case and points.
     scores = rows.score_texts(["the stove", "on every Friday", "Kettle, SINGS!"])
     assert scores.metrics == {
@@ -339,7 +340,7 @@ def test_a_request_has_a_context_and_a_question(squad: Task):
         {"context": KETTLE, "question": "What sings?"},
     ]
     ((asked, _),) = request_batches(squad, rows, LENGTHS, SOFT_IDS, batch_size=3)
-    evaluation = EvaluationSet(squad, "validation", LENGTHS, SOFT_IDS)
+    evaluation = EvaluationSet(Sample(squad, "validation", LENGTHS, SOFT_IDS))
     ((evaluated, _),) = evaluation.batches(3)
     np.testing.assert_array_equal(asked.inputs, evaluated.inputs)
     with pytest.raises(ValueError, match=r"asked:1: no field 'context': the row has q"):

@@ -10,6 +10,7 @@ from jaxprompt.command.configure import configure
 from jaxprompt.config import QuizTask
 from jaxprompt.data.pretraining.tokenizer import train_vocabulary, write_vocabulary
 from jaxprompt.data.rows.layout import Lengths, layout_of
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.quiz import quiz_task, read_quiz
 from jaxprompt.data.tasks.quiz_text import exact_match, extract_answer, normalise_answer
 from jaxprompt.data.tasks.shots import asked_by_hand, training_examples
@@ -103,7 +104,7 @@ def test_the_separator_can_be_another(folder, vocabulary):
 
 
 def test_any_answer_counts_and_the_score_is_the_normalised_match_alone(task):
-    rows = EvaluationSet(task, "validation", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(task, "validation", LENGTHS, SOFT_IDS))
     # Another of the answers, full-width letters, another case, and a wrong one.
     scores = rows.score_texts(["ジェット", "海王国", "\uff11\uff12 月", "blue flower"])
     assert scores.metrics == {"exact_match": 75.0, "exact_match_raw": 50.0}
@@ -176,19 +177,19 @@ def test_the_hand_written_prompt_is_the_originals_to_the_letter(task):
     assert asked is not None
     head = "日本語のクイズを出題するので,与えられた質問に対する回答を答えてください."
     assert asked.before == "[SEP]".join([head, *shots, ""])
-    rows = EvaluationSet(asked, "validation", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(asked, "validation", LENGTHS, SOFT_IDS))
     assert rows.inputs[0] == ROWS[0][0] + "この答えは"
 
 
 def test_the_answer_is_cut_out_of_what_follows_the_hand_written_prompt(task):
     said = ["ジェット市です.[SEP]次", "海王国。", "知りません", "Red flowerです."]
-    asked = EvaluationSet(task.asked_in_words, "validation", LENGTHS, SOFT_IDS)
+    asked = EvaluationSet(Sample(task.asked_in_words, "validation", LENGTHS, SOFT_IDS))
     assert asked.score_texts(said).metrics == {
         "exact_match": 75.0,
         "exact_match_raw": 50.0,
     }
     # The task itself takes an answer as it stands.
-    plain = EvaluationSet(task, "validation", LENGTHS, SOFT_IDS)
+    plain = EvaluationSet(Sample(task, "validation", LENGTHS, SOFT_IDS))
     assert plain.score_texts(said).score == 25.0
 
 
@@ -235,7 +236,7 @@ def test_the_official_files_are_read_whole(shared, vocabulary):
     task = quiz_task("q", shared / "data" / "aio", vocabulary=vocabulary)
     assert task.num_examples("train") == 22_335
     assert task.num_examples("validation") == 1_000
-    rows = EvaluationSet(task, "validation", LENGTHS, SOFT_IDS, num_examples=20)
+    rows = EvaluationSet(Sample(task, "validation", LENGTHS, SOFT_IDS, num_examples=20))
     assert all(len(answers) == 1 for answers in rows.targets)
     gold = rows.score_texts(rows.texts)
     assert gold.metrics == {"exact_match": 100.0, "exact_match_raw": 100.0}

@@ -9,6 +9,7 @@ import pytest
 from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.rows.batches import Lengths
 from jaxprompt.data.rows.requests import decode, read_jsonl, request_batches
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import file_task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
@@ -40,7 +41,9 @@ def test_the_same_ids_as_in_evaluation(cb, official: Path):
     lines = (official / "superglue" / "CB" / "val.jsonl").read_text().splitlines()
     rows = list(read_jsonl(lines, "val.jsonl"))
     ((ours, _),) = request_batches(cb, rows, LENGTHS, SOFT_IDS, batch_size=4)
-    ((theirs, _),) = EvaluationSet(cb, "validation", LENGTHS, SOFT_IDS).batches(4)
+    ((theirs, _),) = EvaluationSet(Sample(cb, "validation", LENGTHS, SOFT_IDS)).batches(
+        4
+    )
     np.testing.assert_array_equal(ours.inputs, theirs.inputs)
     np.testing.assert_array_equal(ours.input_segments, theirs.input_segments)
 

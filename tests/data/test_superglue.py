@@ -13,6 +13,7 @@ from official_rows import FOLDERS, ROWS, write_jsonl, write_official
 from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.rows.requests import request_batches
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
@@ -44,7 +45,7 @@ def texts(task: Task, split: str) -> list[tuple[str, str]]:
 
 
 def scorer(task: Task, split: str = "validation") -> Callable[[list[str]], Any]:
-    rows = EvaluationSet(task, split, LENGTHS, NO_PROMPT)
+    rows = EvaluationSet(Sample(task, split, LENGTHS, NO_PROMPT))
     return lambda predictions: rows.score_texts(predictions).metrics
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from jaxprompt.data.rows.coverage import measure_coverage
 from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import METRICS, file_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.data.vocabulary.writing import as_written, lost_characters
@@ -66,7 +67,7 @@ ALIKE = ["the  rain", "the\nrain", " the rain", "no\t2 ", "no\uff12", "no²", "t
 @pytest.mark.parametrize("metric", ["accuracy", "sequence_accuracy"])
 def test_right_answers_are_right(metric: str, tmp_path: Path, vocabulary):
     task = make(ALIKE, tmp_path, vocabulary, metrics=[metric])
-    rows = EvaluationSet(task, "train", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(task, "train", LENGTHS, SOFT_IDS))
     assert rows.score_texts(answers(vocabulary, ALIKE)).score == 100
     assert rows.perfect().score == 100
     assert rows.unwritable == 0
@@ -82,7 +83,7 @@ def test_right_answers_are_right(metric: str, tmp_path: Path, vocabulary):
 
 def test_a_line_stays_a_sentence_of_rouge(tmp_path: Path, vocabulary):
     task = make(["the rain\nminds nobody"], tmp_path, vocabulary, metrics=list(METRICS))
-    rows = EvaluationSet(task, "train", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(task, "train", LENGTHS, SOFT_IDS))
     assert all(x == pytest.approx(100) for x in rows.perfect().metrics.values())
     # Either order of the two sentences holds both of them.
     swapped = rows.score_texts(["minds nobody the rain"]).metrics
@@ -93,7 +94,7 @@ def test_a_line_stays_a_sentence_of_rouge(tmp_path: Path, vocabulary):
 def test_targets_that_cannot_be_written_are_told(tmp_path: Path, vocabulary):
     texts = ["the rain", "a { b", "the\nrain", "☂ {}"]
     task = make(texts, tmp_path, vocabulary)
-    rows = EvaluationSet(task, "train", LENGTHS, SOFT_IDS)
+    rows = EvaluationSet(Sample(task, "train", LENGTHS, SOFT_IDS))
     assert rows.perfect().score == 50
     assert rows.score_texts(answers(vocabulary, texts)).score == 50
     assert rows.unwritable == 0.5

@@ -13,6 +13,7 @@ from tiny import CONFIG, Tiny, draw_prompt, make_tiny
 
 from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.rows.row_batches import predict_rows
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import file_task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.evaluate.score import make_predict
@@ -63,7 +64,7 @@ def draw(uniform, task):
     ) -> np.ndarray:
         ids, lengths = prefix(ROWS, 3), Lengths(16, 4)
         rows = EvaluationSet(
-            task, "validation", lengths, ids, num_examples=num_examples
+            Sample(task, "validation", lengths, ids, num_examples=num_examples)
         )
         answer = functools.partial(predict_with(seeds), uniform.join(prompt))
         batches = rows.batches(batch_size, members)
@@ -106,7 +107,7 @@ def test_a_draw_without_a_seed_or_a_number_is_refused(draw, uniform, task):
     bank = draw_prompt(0, members=2)
     with pytest.raises(ValueError, match="a bank of 2 prompts with 1 seeds: give each"):
         draw(bank, members=(0, 1))
-    rows = EvaluationSet(task, "validation", Lengths(16, 4), prefix(ROWS, 3))
+    rows = EvaluationSet(Sample(task, "validation", Lengths(16, 4), prefix(ROWS, 3)))
     batch = next(rows.batches(4)).batch
     assert jnp.issubdtype(batch.row_numbers.dtype, jnp.integer)
     without = dataclasses.replace(jax.tree.map(jnp.asarray, batch), row_numbers=None)

@@ -11,6 +11,7 @@ from byte_vocabulary import byte_vocabulary
 from tiny import CONFIG, WIDTH, Tiny, draw_prompt, make_tiny
 
 from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import file_task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.evaluate.methods import METHODS
@@ -47,7 +48,7 @@ def task(tmp_path_factory):
 
 
 def evaluation_set(task, length, lengths=LENGTHS):
-    return EvaluationSet(task, "validation", lengths, prefix(ROWS, length))
+    return EvaluationSet(Sample(task, "validation", lengths, prefix(ROWS, length)))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,6 +11,7 @@ from tiny import CONFIG, make_tiny
 
 from jaxprompt.data.pretraining.tokenizer import train_vocabulary, write_vocabulary
 from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import file_task
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
@@ -57,7 +58,7 @@ def load(tmp_path_factory) -> Callable[..., Task]:
 
 @pytest.fixture(scope="module")
 def rows(load) -> LossSet:
-    return LossSet(load(causal=False), "validation", LENGTHS, NO_PROMPT)
+    return LossSet(Sample(load(causal=False), "validation", LENGTHS, NO_PROMPT))
 
 
 def whole(rows, **options):
@@ -128,7 +129,7 @@ def test_a_decoder_has_all_of_the_other_rows_input(load):
     params = {"model": model, "prompt": empty_prompt(16)}
     found = measure_loss(
         lambda batch: measure(params, batch),
-        LossSet(task, "validation", LENGTHS, NO_PROMPT),
+        LossSet(Sample(task, "validation", LENGTHS, NO_PROMPT)),
         3,
     )
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import LABEL_METRICS, METRICS, file_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
@@ -52,7 +53,7 @@ def rows_of(path: Path, texts: list[str], metrics, labels=None) -> EvaluationSet
         metrics=tuple(metrics),
         vocabulary=VOCABULARY,
     )
-    return EvaluationSet(task, "train", LENGTHS, SOFT_IDS)
+    return EvaluationSet(Sample(task, "train", LENGTHS, SOFT_IDS))
 
 
 def answer(text: str) -> str:

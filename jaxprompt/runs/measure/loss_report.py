@@ -34,13 +34,7 @@ class LossReport:
         self._split = split
         self._rates = {name: part.rate for name, part in parts.items()}
         self._sets = {
-            name: LossSet(
-                part.task,
-                split,
-                job.lengths,
-                job.frozen.soft_ids(prompt_length),
-                num_examples=job.run.evaluation.num_examples,
-            )
+            name: LossSet(job.sample(part.task, split, prompt_length))
             for name, part in parts.items()
         }
         self._measure = make_measure(job.frozen.backbone, job.frozen.place_batch)

@@ -288,14 +288,7 @@ class ScoreReport:
         )
 
     def _tokenise(self, task: Task, split: str, prompt_length: int) -> EvaluationSet:
-        job = self._job
-        return EvaluationSet(
-            task,
-            split,
-            job.lengths,
-            job.frozen.soft_ids(prompt_length),
-            num_examples=job.run.evaluation.num_examples,
-        )
+        return EvaluationSet(self._job.sample(task, split, prompt_length))
 
     def _result(
         self, place: int, number: int, report: Report, tuned: Scores

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxprompt.config import Run
 from jaxprompt.data.rows.layout import Lengths
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.few_shot import few_shot_task
 from jaxprompt.data.tasks.shots import asked_by_hand
 from jaxprompt.data.tasks.task import Task
@@ -154,6 +155,12 @@ class Job:
         one = choice is not None and not choice.of_words
         targets = 1 if one else self.run.data.target_length
         return Lengths(self.run.data.input_length, targets, self.frozen.folds)
+
+    def sample(self, task: Task, split: str, prompt_length: int) -> Sample:
+        """Returns the rows of a split that the run scores, behind a prompt."""
+        soft_ids = self.frozen.soft_ids(prompt_length)
+        count = self.run.evaluation.num_examples
+        return Sample(task, split, self.lengths, soft_ids, num_examples=count)
 
     def training_lengths(self, prompt_length: int) -> Lengths:
         """Returns the room of a training row.
