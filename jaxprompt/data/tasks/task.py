@@ -363,7 +363,7 @@ class Task:
             cut: tuple[Span, ...] = ()
             if example.pieces:
                 ids, cut = encode_pieces(example.pieces, self.vocabulary.encode)
-                cut = tuple(Span(a + before, b + before) for a, b in cut)
+                cut = tuple(Span(a + before, b + before, of) for a, b, of in cut)
             yield self._framed([*front, *ids]), cut
 
     @functools.cached_property
