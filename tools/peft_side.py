@@ -119,7 +119,7 @@ def ranking(
     model = _peft_model(folder, prompts)
 
     def log_probs(ids: torch.Tensor, label: np.ndarray) -> torch.Tensor:
-        labels = torch.tensor(label).long().expand(len(ids), -1)
+        labels = torch.tensor(label).long().repeat(len(ids), 1)
         mask = (ids > 0).long()
         logits = model(input_ids=ids, attention_mask=mask, labels=labels).logits
         picked = logits.log_softmax(-1).gather(2, labels[..., None])
