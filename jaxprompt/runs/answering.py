@@ -65,7 +65,7 @@ class Answerer:
         self._members, self._job = members, members[0].job
         self._probabilities = probabilities
         capacity = 1 << (len(members) - 1).bit_length()
-        filled = [*members, *members[-1:] * (capacity - len(members))]
+        filled = [*members, *[members[-1]] * (capacity - len(members))]
         longest = max(member.prompt.length for member in members)
         self._params = self._job.frozen.join(
             stack([lengthen(member.prompt, longest) for member in filled]),

@@ -193,21 +193,17 @@ def field_text(row: Row, name: str) -> str:
 def _read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
     # csv itself must see the line ends: a quoted field may hold some.
     reader = csv.reader(read_lines(path, newline=""), strict=True)
-    # csv takes a field of 131,072 characters for an error; a text may be longer.
-    usual = csv.field_size_limit(path.stat().st_size + 1)
-    try:
-        yield from _numbered(path, reader)
-    finally:
-        csv.field_size_limit(usual)
-
-
-def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    size = path.stat().st_size
     while True:
         line = reader.line_num + 1
+        # csv takes a field of 131,072 characters for an error; a text may be longer.
+        usual = csv.field_size_limit(size + 1)
         try:
             cells = next(reader, None)
         except csv.Error as err:
             raise ValueError(f"{path}:{line}: not CSV: {err}") from err
+        finally:
+            csv.field_size_limit(usual)
         if cells is None:
             return
         yield line, cells

@@ -260,7 +260,7 @@ class T5:
                 source: Any = block.apply(
                     weights, encoded.states, method="cross_keys_values"
                 )
-                cross = [Part(*source, cross_mask)]
+                cross = [Part(source[0], source[1], cross_mask)]
             if beside_source is not None and read[1] is not None:
                 cross.insert(0, beside_source.part(read[1]))
             return block.apply(
@@ -347,7 +347,7 @@ class T5:
                 seen = cache.cross_mask
                 cross = [self._unprojected(layer_params, cache.source, seen)]
             else:
-                cross = [Part(*source, cache.cross_mask)]
+                cross = [Part(source[0], source[1], cache.cross_mask)]
             if beside_source is not None:
                 cross.insert(0, beside_source.part(read[1]))
             return block.apply(
