@@ -1,5 +1,6 @@
 """Templates: the text of a row, with places for soft tokens, masks and separators."""
 
+import copy
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,9 @@ from jaxprompt.quoting import listed
 
 _SLOTS = "slots"
 
-MARKS = ("mask", "sep")
+_MASK = "mask"
+
+MARKS = (_MASK, "sep")
 """What stands for text that each vocabulary writes in its own way."""
 
 _COUNT = re.compile(r"[1-9][0-9]{0,5}")
@@ -132,6 +135,40 @@ class Template:
         """Names out of `MARKS` of what stands in it."""
         used = {part.name for part in self._parts if part.number}
         return tuple(name for name in MARKS if name in used)
+
+    @property
+    def has_space_before_mask(self) -> bool:
+        """Whether a space stands before the first mask, which its answer takes."""
+        masks = [
+            part.words for part in self._parts if part.name == _MASK and part.number
+        ]
+        return bool(masks) and masks[0].endswith(" ")
+
+    def without_mask(self) -> "Template":
+        """Returns the template of a model that writes its answer behind the text.
+
+        The mask is left out, and the spaces before it. So are words behind it, if no
+        field and no soft token stands there: they would part the answer from its text.
+        """
+        ends = all(p.name in (None, _MASK) for p in self._parts[self._first_mask + 1 :])
+        parts = []
+        for number, (words, name, count) in enumerate(self._parts):
+            if name == _MASK and count:
+                words, name, count = words.rstrip(" "), None, ""
+            elif ends and number > self._first_mask:
+                continue
+            parts.append(_Part(words, name, count))
+        made = copy.copy(self)
+        made._parts = parts
+        return made
+
+    @property
+    def _first_mask(self) -> int:
+        return next(
+            number
+            for number, part in enumerate(self._parts)
+            if part.name == _MASK and part.number
+        )
 
     def fill(self, row: Row, marks: Mapping[str, str] = MappingProxyType({})) -> str:
         """Returns the text of a row, without soft tokens.
