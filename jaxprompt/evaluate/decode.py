@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jaxprompt.evaluate.draw import NEVER, draw
 from jaxprompt.models.backbone import Backbone, Cache, writer_of
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
@@ -16,8 +17,6 @@ END = 1
 
 End: TypeAlias = int | Sequence[int]
 """Id of end-of-sequence, or several ids that end an answer."""
-
-_NEVER = -1e9
 
 
 def _start(
@@ -95,20 +94,11 @@ def nucleus(
     Source: Holtzman et al. 2020, sec. 3.1 (arXiv:1904.09751).
     """
 
-    def draw(log_probs_BV: jax.Array, index: jax.Array) -> jax.Array:
-        logits_BV = log_probs_BV / temperature
-        sorted_BV = -jnp.sort(-jax.nn.softmax(logits_BV), axis=-1)
-        # The mass before a token: the one that crosses top_p still belongs to it.
-        before_BV = jnp.cumsum(sorted_BV, axis=-1) - sorted_BV
-        least_B1 = jnp.min(
-            sorted_BV, axis=-1, where=before_BV < top_p, initial=2.0, keepdims=True
-        )
-        inside_BV = jax.nn.softmax(logits_BV) >= least_B1
+    def drawn(log_probs_BV: jax.Array, index: jax.Array) -> jax.Array:
         keys_B = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-        kept_BV = jnp.where(inside_BV, logits_BV, _NEVER)
-        return jax.vmap(jax.random.categorical)(keys_B, kept_BV)
+        return draw(log_probs_BV, keys_B, top_p=top_p, temperature=temperature)
 
-    return _extend(backbone, params, batch, draw, length, end)
+    return _extend(backbone, params, batch, drawn, length, end)
 
 
 def _extend(
@@ -205,15 +195,13 @@ def beam(
         candidates_B2L = out_BKL[first_row_B1, parent_B2].at[:, :, index].set(ids_B2)
         ends_B2 = jnp.isin(ids_B2, ends)
 
-        growing_BK, kept_BK = jax.lax.top_k(
-            jnp.where(ends_B2, _NEVER, totals_B2), beams
-        )
+        growing_BK, kept_BK = jax.lax.top_k(jnp.where(ends_B2, NEVER, totals_B2), beams)
         parent_BK = parent_B2[first_row_B1, kept_BK]
         cache = cache.reorder((first_row_B1 * beams + parent_BK).reshape(-1))
 
         # At the length's end a growing sequence counts as it stands.
         counts_B2 = ends_B2 | (index + 1 == length)
-        new_ended_B2 = jnp.where(counts_B2, totals_B2 / penalty(index + 1), _NEVER)
+        new_ended_B2 = jnp.where(counts_B2, totals_B2 / penalty(index + 1), NEVER)
         ended_BK, best_BK = jax.lax.top_k(
             jnp.concatenate([ended_BK, new_ended_B2], axis=1), beams
         )
@@ -228,14 +216,14 @@ def beam(
         )
 
     # All beams start alike: only the first may grow, or they would stay alike.
-    growing_BK = jnp.full((rows, beams), _NEVER).at[:, 0].set(0.0)
+    growing_BK = jnp.full((rows, beams), NEVER).at[:, 0].set(0.0)
     empty_BKL = jnp.zeros((rows, beams, length), jnp.int32)
     start = (
         jnp.zeros((), jnp.int32),
         empty_BKL,
         growing_BK,
         empty_BKL,
-        jnp.full((rows, beams), _NEVER),
+        jnp.full((rows, beams), NEVER),
         cache,
     )
     _, _, _, ended_BKL, ended_BK, _ = jax.lax.while_loop(unfinished, extend, start)
