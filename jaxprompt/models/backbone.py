@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.config import Config, SiteName
 from jaxprompt.models.prefix import KeysValues, Prefixes
 from jaxprompt.models.quantise import Table
+from jaxprompt.models.slots import Slots
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 
@@ -237,6 +238,53 @@ class Writer(Backbone, Protocol):
 
         Returns:
             Unnormalised log probabilities (float32), and the cache for index + 1.
+        """
+        ...
+
+
+@runtime_checkable
+class SlotWriter(Writer, Protocol):
+    """A frozen model whose rows may join and leave a batch between decoding steps."""
+
+    def start_slots(self, rows: int, capacity: int) -> Slots:
+        """Makes rows that hold nothing yet.
+
+        Args:
+            rows: Rows S.
+            capacity: Tokens C that each has room for.
+
+        Raises:
+            ValueError: If the model has fewer positions.
+        """
+        ...
+
+    def extend_slots(self, params: Params, slots: Slots, tokens: Tokens) -> Slots:
+        """Reads more tokens of each row, behind those that it holds.
+
+        Args:
+            params: The weights.
+            slots: Rows with room for the tokens that are not padding.
+            tokens: Embedded tokens, padding behind them.
+        """
+        ...
+
+    def step_slots(
+        self,
+        params: Params,
+        slots: Slots,
+        y: Float[Array, "S D"],
+        active: Bool[Array, " S"],
+    ) -> tuple[Float[Array, "S V"], Slots]:
+        """Reads one token of each row, and scores the next.
+
+        Args:
+            params: The weights.
+            slots: The rows.
+            y: The embedded token.
+            active: Rows that the token is of; the others stay as they are.
+
+        Returns:
+            Unnormalised log probabilities (float32), and the rows with the token.
         """
         ...
 

@@ -68,7 +68,7 @@ class Block(nn.Module):
         *,
         before: Sequence[Part] = (),
         turn: Turn | None = None,
-        past: tuple[Array, Array, Int[Array, ""]] | None = None,
+        past: tuple[Array, Array, Int[Array, "*B"]] | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> tuple[Array, tuple[Array, Array]]:
         """Transforms x, and returns the keys and values of its attention too.
@@ -78,7 +78,8 @@ class Block(nn.Module):
             mask: Added to the scores of x among itself, or of x and `past`.
             before: What stands in front of x: a prefix, the source.
             turn: By how much queries and keys of x turn; None for not at all.
-            past: Keys and values [B, L, G, K] of all steps, and the row to write now.
+            past: Keys and values [B, L, G, K] of all steps, and the place to write now,
+                one for all rows or one for each.
             dropout_key: None for no dropout.
         """
         keys = split_key(dropout_key, 3)

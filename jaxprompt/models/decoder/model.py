@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.decoder.block import Block
@@ -33,6 +33,7 @@ from jaxprompt.models.prefix import (
     layers_below,
 )
 from jaxprompt.models.quantise import Table
+from jaxprompt.models.slots import Slots
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, constrain
@@ -271,6 +272,54 @@ class Decoder:
         )
         logits = self._unembed(params, y)[:, 0]
         return logits, dataclasses.replace(cache, keys=keys, values=values)
+
+    def start_slots(self, rows: int, capacity: int) -> Slots:
+        """Makes empty rows; see `SlotWriter.start_slots`."""
+        if capacity > self.config.positions:
+            raise ValueError(
+                f"slots of {capacity} tokens, but {self.name} has "
+                f"{self.config.positions} positions: take shorter slots"
+            )
+        # No two are one array, or they could not be donated.
+        return Slots(
+            self._no_keys(rows, capacity),
+            self._no_keys(rows, capacity),
+            jnp.zeros(rows, jnp.int32),
+            jnp.zeros(rows, jnp.int32),
+        )
+
+    def extend_slots(self, params: Params, slots: Slots, tokens: Tokens) -> Slots:
+        """Reads more tokens of each row; see `SlotWriter.extend_slots`."""
+        source = Encoded(
+            slots.keys, slots.values, Places(slots.holding(), slots.positions)
+        )
+        steps = jnp.arange(tokens.length, dtype=jnp.int32)
+        places = Places(tokens.segments, slots.next_position[:, None] + steps[None])
+        _, (keys, values) = self._run(params, tokens.x, places, Front(None, source))
+        counts = tokens.segments.sum(axis=1, dtype=jnp.int32)
+        wide = slots.resize(slots.capacity + tokens.length)
+        return wide.append(keys, values, counts).resize(slots.capacity)
+
+    def step_slots(
+        self,
+        params: Params,
+        slots: Slots,
+        y: Float[Array, "S D"],
+        active: Bool[Array, " S"],
+    ) -> tuple[Float[Array, "S V"], Slots]:
+        """Scores the next token of each row; see `SlotWriter.step_slots`."""
+        at = slots.next_position[:, None]
+        y, (keys, values) = self._run(
+            params,
+            y[:, None],
+            Places(jnp.ones_like(at), at),
+            Front(),
+            past=(slots.keys, slots.values),
+            past_places=Places(slots.holding(1), slots.positions),
+            index=slots.filled,
+        )
+        slots = dataclasses.replace(slots, keys=keys, values=values)
+        return self._unembed(params, y)[:, 0], slots.advance(active)
 
     def _no_keys(self, rows: int, length: int) -> Float[Array, "N B L G K"]:
         """Returns zeros in the place of keys or values."""

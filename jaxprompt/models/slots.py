@@ -1,0 +1,115 @@
+"""Rows that hold different prompts and texts, each filled to a length of its own."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+_NEVER_FAR = 2**30
+"""Position of keys that have none: no sliding window leaves them behind."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Slots:
+    """Keys and values of every token that each of S rows has read so far.
+
+    A row is filled from its first column on; what stands behind is not read. All rows
+    have one capacity C, so that one compiled program serves any mixture of them.
+
+    Attributes:
+        keys: Keys, in the dtype that the model computes in.
+        values: Values.
+        filled: Columns of each row that hold a token, int32.
+        placeless: How many of these, the first ones, have no position: the keys and
+            values of a deep prompt. The text behind them begins at position 0.
+    """
+
+    keys: Float[Array, "N S C G K"]
+    values: Float[Array, "N S C G K"]
+    filled: Int[Array, " S"]
+    placeless: Int[Array, " S"]
+
+    @property
+    def capacity(self) -> int:
+        """Columns C of a row."""
+        return self.keys.shape[2]
+
+    @property
+    def next_position(self) -> Int[Array, " S"]:
+        """Position of the next token of each row."""
+        return self.filled - self.placeless
+
+    @property
+    def positions(self) -> Int[Array, "S C"]:
+        """Position of each column; behind the filled ones, that of a token to come."""
+        columns = jnp.arange(self.capacity, dtype=jnp.int32)[None]
+        placeless = self.placeless[:, None]
+        return jnp.where(columns < placeless, _NEVER_FAR, columns - placeless)
+
+    def holding(self, more: int = 0) -> Int[Array, "S C"]:
+        """Returns 1 for each filled column, and for so many behind them, else 0."""
+        columns = jnp.arange(self.capacity, dtype=jnp.int32)[None]
+        return (columns < self.filled[:, None] + more).astype(jnp.int32)
+
+    def resize(self, capacity: int) -> "Slots":
+        """Adds empty columns at the end, or cuts the last ones off."""
+
+        def to_capacity(x: Array) -> Array:
+            missing = max(capacity - self.capacity, 0)
+            widths = [(0, 0), (0, 0), (0, missing), (0, 0), (0, 0)]
+            return jnp.pad(x, widths)[:, :, :capacity]
+
+        return dataclasses.replace(
+            self, keys=to_capacity(self.keys), values=to_capacity(self.values)
+        )
+
+    def append(
+        self,
+        keys: Float[Array, "N S T G K"],
+        values: Float[Array, "N S T G K"],
+        counts: Int[Array, " S"],
+    ) -> "Slots":
+        """Writes tokens behind the filled columns of each row.
+
+        Args:
+            keys: Of T tokens of each row. There must be T columns behind the filled
+                ones.
+            values: Of the same tokens.
+            counts: How many of the T, the first ones, are tokens.
+        """
+
+        def write(old: Array, new: Array) -> Array:
+            update = jax.lax.dynamic_update_slice_in_dim
+            rows = jax.vmap(lambda x, y, at: update(x, y, at, axis=1), (1, 1, 0), 1)
+            return rows(old, new.astype(old.dtype), self.filled)
+
+        return dataclasses.replace(
+            self,
+            keys=write(self.keys, keys),
+            values=write(self.values, values),
+            filled=self.filled + counts,
+        )
+
+    def put(self, slot: Int[Array, ""], row: "Slots") -> "Slots":
+        """Replaces one row, all of its columns, so that nothing of the old one stays.
+
+        Args:
+            slot: Its number.
+            row: A single row of the same capacity.
+        """
+
+        def write(old: Array, new: Array, axis: int) -> Array:
+            return jax.lax.dynamic_update_slice_in_dim(old, new, slot, axis=axis)
+
+        return Slots(
+            write(self.keys, row.keys, 1),
+            write(self.values, row.values, 1),
+            write(self.filled, row.filled, 0),
+            write(self.placeless, row.placeless, 0),
+        )
+
+    def advance(self, active: Bool[Array, " S"]) -> "Slots":
+        """Counts one more column of each active row as filled."""
+        return dataclasses.replace(self, filled=self.filled + active)
