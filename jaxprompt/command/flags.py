@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from jaxprompt.command import commands
+from jaxprompt.command.serve import add_serve
 from jaxprompt.command.transfer_flags import add_transfer
 
 
@@ -125,6 +126,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_distributed(sub)
     text = "Say whether a run fits a TPU slice that is not here, and what it costs."
     _add_plan(add("plan", text, commands.plan))
+    add_serve(subparsers)
     _add_report(subparsers)
     _add_interchange(subparsers)
     _add_hub(subparsers)

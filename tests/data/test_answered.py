@@ -17,11 +17,6 @@ def rows(*fields: dict) -> list[Row]:
     return [Row(f"asked:{line}", row) for line, row in enumerate(fields, start=1)]
 
 
-def check_all(asked: list[Row], suffix: str) -> None:
-    for row in asked:
-        check_writable(row, asked[0], suffix)
-
-
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
 @example([(text, text) for text in STRANGE])
 def test_a_csv_is_read_as_it_was_written(tmp_path_factory, pairs):
@@ -29,7 +24,7 @@ def test_a_csv_is_read_as_it_was_written(tmp_path_factory, pairs):
     pairs = [tuple(t.encode(errors="ignore").decode() for t in p) for p in pairs]
     asked = rows(*({"text": text} for text, _ in pairs))
     answers = [answer for _, answer in pairs]
-    check_all(asked, ".csv")
+    check_writable(asked, ".csv")
     written = write_answers(asked, answers, "prediction", ".csv")
     path = tmp_path_factory.mktemp("csv") / "said.csv"
     path.write_bytes(written.text.encode())
@@ -40,7 +35,7 @@ def test_a_csv_is_read_as_it_was_written(tmp_path_factory, pairs):
 
 def test_a_tsv_has_spaces_for_what_it_cannot_hold(tmp_path: Path):
     asked = rows({"text": 'say "tea"', "n": 3}, {"text": "", "n": True})
-    check_all(asked, ".tsv")
+    check_writable(asked, ".tsv")
     written = write_answers(asked, ["a\tb\nc", "fine"], "said", ".tsv")
     assert written.text == 'text\tn\tsaid\nsay "tea"\t3\ta b c\n\ttrue\tfine\n'
     assert written.changed == 1
@@ -51,7 +46,7 @@ def test_a_tsv_has_spaces_for_what_it_cannot_hold(tmp_path: Path):
 
 def test_json_lines_keep_every_value():
     asked = rows({"a": [1, {"b": None}], "t": "\t\n"})
-    check_all(asked, ".jsonl")
+    check_writable(asked, ".jsonl")
     text, changed = write_answers(asked, ["x\ty"], "said", ".jsonl")
     assert json.loads(text) == {"a": [1, {"b": None}], "t": "\t\n", "said": "x\ty"}
     assert (text.count("\n"), changed) == (1, 0)
@@ -70,4 +65,4 @@ def test_json_lines_keep_every_value():
 )  # fmt: skip
 def test_what_a_table_cannot_hold_is_told(suffix: str, fields: list, message: str):
     with pytest.raises(ValueError, match=message):
-        check_all(rows(*fields), suffix)
+        check_writable(rows(*fields), suffix)

@@ -26,8 +26,8 @@ RAW = {"inputs"}
 """A row with this key alone is text to be used as it is."""
 
 
-def read_requests(source: str) -> Iterator[files.Row]:
-    """Reads rows to predict one after the other, in the memory of one.
+def read_requests(source: str) -> list[files.Row]:
+    """Reads rows to predict.
 
     Args:
         source: A file: .csv and .tsv are read as for training, any other as JSON lines;
@@ -38,22 +38,17 @@ def read_requests(source: str) -> Iterator[files.Row]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a row is malformed, naming its line, or a table has no rows; when
-            it is reached.
+        ValueError: If a row is malformed, naming its line, or a table has no rows.
     """
     if source == "-":
-        return _read_objects(sys.stdin, "standard input")
+        return list(_read_objects(sys.stdin, "standard input"))
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(source):
         raise FileNotFoundError(f"no input file {quoted_path(source)}: check the path")
     if Path(source).suffix in TABLES:
-        return files.stream_rows(Path(source))
-    return _read_lines(source)
-
-
-def _read_lines(source: str) -> Iterator[files.Row]:
+        return files.read_rows(source)
     with Path(source).open(encoding="utf-8") as file:
-        yield from _read_objects(file, source)
+        return list(_read_objects(file, source))
 
 
 def read_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
@@ -141,20 +136,6 @@ def request_rows(
     pairs = task.encode(examples)
     layout = layout_of(task, lengths, soft_ids)
     return layout.padded(pairs, np.fromiter(rows, np.int32))
-
-
-def check_request(task: Task, row: files.Row, number: int) -> None:
-    """Raises ValueError unless a row has what `request_rows` wants of it.
-
-    Args:
-        task: The task.
-        row: The row; {"inputs": text} alone is taken as it is.
-        number: Its number among all.
-    """
-    if row.fields.keys() == RAW:
-        files.field_text(row, "inputs")
-    else:
-        task.read_request(row, number)
 
 
 def _examples(task: Task, rows: Sequence[files.Row]) -> list[Example]:

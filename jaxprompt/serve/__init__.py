@@ -1,0 +1,1 @@
+"""One frozen model that answers behind many prompts, by HTTP."""

@@ -1,0 +1,197 @@
+"""The command `serve`: loads a model and prompts, and answers until it is stopped."""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvicorn
+
+from jaxprompt.config.settings import Model
+from jaxprompt.data.vocabulary.chat import read_chat_template
+from jaxprompt.interrupts import Interrupted
+from jaxprompt.prompts.file import load_prompt
+from jaxprompt.quoting import quoted_path
+from jaxprompt.runs.ready.frozen import open_model
+from jaxprompt.serve.app import Limits, Served, make_app
+from jaxprompt.serve.bank import ENDING, Bank
+from jaxprompt.serve.metrics import Metrics
+from jaxprompt.serve.scheduler import Scheduler
+from jaxprompt.serve.slot_engine import SlotEngine
+from jaxprompt.sharding import make_mesh
+from jaxprompt.terminal import say
+
+KEY, ADMIN_KEY = "JAXPROMPT_KEY", "JAXPROMPT_ADMIN_KEY"
+"""Where keys stand in the environment, if no file is named."""
+
+_WATCHED_EVERY = 1.0
+"""Seconds between two looks at the folder of prompts."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How a model is served.
+
+    Attributes:
+        host: Address to listen at.
+        port: Its port; 0 for any that is free.
+        slots: Answers that are written at once.
+        slot_tokens: Tokens of prompt, text and answer together.
+        queue: Answers that may wait for a slot.
+        limits: What a request may ask for.
+        key_file: File with the clients' key; None for the environment's, or none.
+        admin_key_file: The same of who loads and unloads prompts.
+        another_backbone: Allows prompts of another model.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    slots: int = 8
+    slot_tokens: int = 1024
+    queue: int = 64
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    key_file: Path | None = None
+    admin_key_file: Path | None = None
+    another_backbone: bool = False
+
+
+def serve(
+    settings: Model,
+    prompts: Mapping[str, Path],
+    folder: Path | None,
+    serving: Serving,
+) -> None:
+    """Serves until SIGTERM or SIGINT; then what has begun is answered to its end.
+
+    Args:
+        settings: Which model, and how it is loaded.
+        prompts: Prompt files by name.
+        folder: A folder of prompt files, each by its name; it is watched. None for
+            none.
+        serving: How they are served.
+
+    Raises:
+        ValueError: If anything does not fit.
+        OSError: If a file is missing, or the address is in use.
+    """
+    key = _read_key(serving.key_file, KEY)
+    admin_key = _read_key(serving.admin_key_file, ADMIN_KEY)
+    model = open_model(settings)
+    files = [*prompts.values(), *([] if folder is None else folder.glob(f"*{ENDING}"))]
+    # Bound first: an address that is in use is told before anything takes long.
+    with _listen(serving.host, serving.port) as listening:
+        frozen = model.load(make_mesh())
+        engine = SlotEngine(
+            frozen.backbone,
+            frozen.model,
+            slots=serving.slots,
+            capacity=serving.slot_tokens,
+            prompt_room=max([0, *map(_tokens_of, files)]),
+        )
+        place = frozen.vocabulary.place
+        metrics = Metrics(frozen.backbone.name)
+        bank = Bank(
+            frozen.backbone,
+            engine.read,
+            folder=folder,
+            another_backbone=serving.another_backbone,
+        )
+        for name, file in prompts.items():
+            bank.load_file(name, file)
+        for line in bank.refresh():
+            say(f"jaxprompt: {line}", problem=True)
+        scheduler = Scheduler(engine, frozen.vocabulary, metrics, queue=serving.queue)
+        served = Served(
+            model=settings.name or frozen.backbone.name,
+            fingerprint=frozen.backbone.fingerprint,
+            vocabulary=frozen.vocabulary,
+            table=frozen.backbone.table(frozen.model),
+            template=None if place is None else read_chat_template(place),
+            engine=engine,
+            bare=engine.read(None),
+            bank=bank,
+            scheduler=scheduler,
+            metrics=metrics,
+            limits=serving.limits,
+            key=key,
+            admin_key=admin_key,
+        )
+        scheduler.start()
+        # The command's own way to stop is an exception; uvicorn's lets answers end.
+        with contextlib.suppress(Interrupted):
+            asyncio.run(_answer(served, listening))
+        scheduler.close()
+        scheduler.join(timeout=10)
+        if scheduler.failure is not None:
+            raise scheduler.failure
+
+
+async def _answer(served: Served, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        make_app(served),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(served.limits.seconds) + 1,
+    )
+    server = uvicorn.Server(config)
+    watching = asyncio.create_task(_watch(served, server, listening))
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        watching.cancel()
+
+
+async def _watch(
+    served: Served, server: uvicorn.Server, listening: socket.socket
+) -> None:
+    """Says when the server is ready, then follows the folder of prompts."""
+    scheduler = served.scheduler
+    while not (scheduler.is_ready.is_set() and server.started):
+        if scheduler.failure is not None:
+            server.should_exit = True
+            return
+        await asyncio.sleep(0.02)
+    host, port = listening.getsockname()[:2]
+    where = f"[{host}]" if ":" in host else host
+    count = len(served.bank.prompts)
+    say(f"jaxprompt: ready on http://{where}:{port} with {count} prompts", problem=True)
+    while True:
+        await asyncio.sleep(_WATCHED_EVERY)
+        with contextlib.suppress(RuntimeError):
+            lines = await asyncio.wrap_future(scheduler.call(served.bank.refresh))
+            for line in lines:
+                say(f"jaxprompt: {line}", problem=True)
+
+
+def _tokens_of(file: Path) -> int:
+    try:
+        prompt, _ = load_prompt(file)
+    except (ValueError, OSError):
+        return 0  # It is told where it is loaded.
+    return prompt.length + sum(deep.length for deep in prompt.deep.values())
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise OSError(
+            f"cannot listen at {host}:{port}: {error.strerror or error}: take another "
+            "--port, or --host"
+        ) from error
+
+
+def _read_key(file: Path | None, variable: str) -> str | None:
+    """Reads a key, never from the command line, which every user of a machine sees."""
+    if file is None:
+        return os.environ.get(variable) or None
+    key = file.read_text(encoding="utf-8").strip()
+    if not key:
+        raise ValueError(f"{quoted_path(file)} holds no key: write one into it")
+    return key

@@ -1,0 +1,450 @@
+"""The decoder's side of a server: rows of different prompts, in one compiled step."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxprompt.evaluate.draw import draw
+from jaxprompt.models.backbone import Backbone, SlotWriter
+from jaxprompt.models.slots import Slots
+from jaxprompt.models.tokens import Tokens
+from jaxprompt.prompts import soft_ids
+from jaxprompt.prompts.join import embed
+from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.shapes import Params
+
+TOP = 5
+"""How many of the likeliest tokens are told with each chosen one."""
+
+_FREE = -1
+"""In the place of a token that is not forced."""
+
+_SHORTEST = 16
+"""Tokens of the shortest text that has a compiled program of its own."""
+
+
+class Sampling(NamedTuple):
+    """How the tokens of one answer are chosen.
+
+    Attributes:
+        temperature: 0 for the likeliest token; above, what logits are divided by.
+        top_p: Probability of the nucleus, above 0, up to 1.
+        top_k: How many tokens may be drawn; 0 for no limit.
+        seed: From which the draws follow, from 0 to 2**32 - 1.
+        choice: Number of the answer among those to one question, from 0; each has
+            draws of its own.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int = 0
+    choice: int = 0
+
+
+GREEDY = Sampling()
+"""Always the likeliest token."""
+
+
+class Ready(NamedTuple):
+    """A prompt that was read once, for any number of texts behind it.
+
+    Attributes:
+        front: What its tokens but the last one left, a single row.
+        last: Its last soft token, which stands in a text's row; zeros for none.
+        has_soft: Whether there is one.
+        tokens: Soft tokens and keys in front of a text.
+    """
+
+    front: Slots
+    last: Float[Array, "1 1 D"]
+    has_soft: bool
+    tokens: int
+
+
+class Chosen(NamedTuple):
+    """The next token of each slot.
+
+    Attributes:
+        ids: The tokens.
+        log_probs: Of each, in nats, before temperature and nucleus.
+        top_ids: The `TOP` likeliest tokens.
+        top_log_probs: Of these.
+    """
+
+    ids: Int[np.ndarray, " S"]
+    log_probs: Float[np.ndarray, " S"]
+    top_ids: Int[np.ndarray, "S 5"]
+    top_log_probs: Float[np.ndarray, "S 5"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """What the devices hold between steps, of each slot.
+
+    Attributes:
+        slots: Keys and values.
+        soft: The last soft token of the slot's prompt.
+        ids: The token to read next.
+        drawn: How many tokens were chosen.
+        temperature: As of `Sampling`, and so the others.
+    """
+
+    slots: Slots
+    soft: Float[Array, "S 1 D"]
+    ids: Int[Array, " S"]
+    drawn: Int[Array, " S"]
+    temperature: Float[Array, " S"]
+    top_p: Float[Array, " S"]
+    top_k: Int[Array, " S"]
+    seed: Int[Array, " S"]
+    choice: Int[Array, " S"]
+
+
+class SlotEngine:
+    """Slots for answers, and what is compiled for them. One thread may use it.
+
+    Attributes:
+        slots: How many answers are written at once, S.
+        capacity: Tokens C of a slot: prompt, text and answer.
+        prompt_room: Tokens that a prompt may have until it is made larger.
+        lengths: Texts are read by a program for the next of these lengths.
+        grown: How often `prompt_room` was made larger.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        model: Params,
+        *,
+        slots: int = 8,
+        capacity: int = 1024,
+        prompt_room: int = 16,
+    ):
+        """Makes empty slots; nothing is compiled yet.
+
+        Args:
+            backbone: The frozen model's functions, of a decoder.
+            model: Its weights, in their places.
+            slots: How many answers are written at once.
+            capacity: Tokens of a slot, no more than the model has positions.
+            prompt_room: Tokens of the longest prompt that is expected.
+
+        Raises:
+            ValueError: If the model does not write in slots, or a number is too small.
+        """
+        # A single row is not split over devices.
+        backbone = dataclasses.replace(backbone, mesh=None)
+        if not isinstance(backbone, SlotWriter):
+            raise ValueError(
+                f"{backbone.name} does not write in slots: only decoders do"
+            )
+        if slots < 1 or capacity < 2 * _SHORTEST:
+            raise ValueError(
+                f"{slots} slots of {capacity} tokens: use 1 or more, of "
+                f"{2 * _SHORTEST} or more"
+            )
+        self._backbone, self._model = backbone, model
+        self.slots, self.capacity = slots, capacity
+        self.prompt_room = _power_above(prompt_room)
+        self.lengths = _lengths(self.capacity)
+        self.grown = 0
+        self._state = self._empty()
+        self._fold: Any = jax.jit(functools.partial(_fold, backbone))
+        self._fill: Any = jax.jit(functools.partial(_fill, backbone), donate_argnums=1)
+        self._step: Any = jax.jit(functools.partial(_step, backbone), donate_argnums=1)
+
+    @property
+    def compiled(self) -> int:
+        """How many programs were compiled so far."""
+        programs = (self._fold, self._fill, self._step)
+        return sum(program._cache_size() for program in programs)
+
+    def warm(self) -> None:
+        """Compiles all programs, so that no request waits for one."""
+        ready = self.read(None)
+        for length in self.lengths:
+            self._fill_slot(0, ready, np.zeros(length, np.int32), 0, 0, GREEDY)
+        self.step(np.zeros(self.slots, bool))
+
+    def read(self, prompt: Prompt | None) -> Ready:
+        """Reads a prompt once, for any number of answers.
+
+        Args:
+            prompt: A bank of one; None for no prompt.
+
+        Raises:
+            ValueError: If it does not fit the model or the slots, or only some layers
+                read its keys and values, or through gates.
+        """
+        backbone = self._backbone
+        width = backbone.width
+        if prompt is None:
+            prompt = Prompt(jnp.zeros((1, 0, width)))
+        if prompt.width != width:
+            raise ValueError(
+                f"prompt width {prompt.width} != model width {width}: this prompt was "
+                "made for another model"
+            )
+        deep = prompt.deep.get("decoder")
+        columns = 0 if deep is None else deep.length
+        tokens = prompt.length + columns
+        self._make_room(tokens)
+        rows = np.zeros((1, self.prompt_room, width), np.float32)
+        rows[:, : prompt.length] = prompt.rows
+        last = rows[:, prompt.length - 1 :][:, :1] if prompt.length else rows[:, :1]
+        front = self._fold(
+            self._model,
+            self._behind(prompt),
+            rows,
+            np.int32(max(prompt.length - 1, 0)),
+        )
+        jax.block_until_ready(front)
+        return Ready(front, jnp.asarray(last), prompt.length > 0, tokens)
+
+    def text_ids(self, ready: Ready, ids: list[int], end: int) -> list[int]:
+        """Returns what stands in a text's row: a soft token, then the text.
+
+        A decoder has to start from something: without any token it does so from
+        end-of-sequence.
+        """
+        soft = [self._backbone.vocab_rows] if ready.has_soft else []
+        return [*soft, *ids] or [end]
+
+    def room(self, ready: Ready, ids: list[int]) -> int:
+        """Returns how many tokens an answer behind these may have; below 1 for none."""
+        # The last soft token stands among the ids; the last chosen one is not read.
+        return self.capacity - (ready.tokens - ready.has_soft) - len(ids) + 1
+
+    def fill(self, slot: int, ready: Ready, ids: list[int], how: Sampling) -> None:
+        """Reads a text behind a prompt, in a slot that is free.
+
+        Args:
+            slot: Its number.
+            ready: The prompt.
+            ids: From `text_ids`; there must be room for one more.
+            how: How the answer's tokens are chosen.
+        """
+        if ready.front.capacity < self.prompt_room:  # It was read before the room grew.
+            ready = ready._replace(front=ready.front.resize(self.prompt_room))
+        count = len(ids) - 1
+        length = next(length for length in self.lengths if length >= count)
+        padded = np.zeros(length, np.int32)
+        padded[:count] = ids[:-1]
+        self._fill_slot(slot, ready, padded, count, ids[-1], how)
+
+    def step(
+        self,
+        active: Bool[np.ndarray, " S"],
+        forced: Int[np.ndarray, " S"] | None = None,
+    ) -> Chosen:
+        """Chooses the next token of each active slot; the others' say nothing.
+
+        Args:
+            active: Slots that write.
+            forced: The token that a slot shall write, -1 where it chooses; None where
+                all do.
+        """
+        if forced is None:
+            forced = np.full(self.slots, _FREE, np.int32)
+        return Chosen(*map(np.asarray, self._advance(active, forced)))
+
+    def _advance(
+        self, active: Bool[np.ndarray, " S"], forced: Int[np.ndarray, " S"]
+    ) -> Any:
+        self._state, chosen = self._step(self._model, self._state, active, forced)
+        return chosen
+
+    def _fill_slot(
+        self,
+        slot: int,
+        ready: Ready,
+        padded: Int[np.ndarray, " T"],
+        count: int,
+        last: int,
+        how: Sampling,
+    ) -> None:
+        self._state = self._fill(
+            self._model,
+            self._state,
+            np.int32(slot),
+            ready.front,
+            ready.last,
+            padded[None],
+            np.int32(count),
+            np.int32(last),
+            (
+                np.float32(how.temperature),
+                np.float32(how.top_p),
+                np.int32(how.top_k or self._backbone.vocab_rows),
+                np.uint32(how.seed),
+                np.int32(how.choice),
+            ),
+        )
+
+    def _make_room(self, tokens: int) -> None:
+        if tokens + _SHORTEST > self.capacity:
+            raise ValueError(
+                f"a prompt of {tokens} tokens for slots of {self.capacity}: start with "
+                f"--slot_tokens={tokens + self.capacity} or more"
+            )
+        if tokens > self.prompt_room:
+            self.prompt_room = _power_above(tokens)
+            self.grown += 1
+
+    def _behind(self, prompt: Prompt) -> Slots:
+        """Returns a row with the prompt's own keys and values."""
+        (layers, _, _, heads, width) = self._state.slots.keys.shape
+        shape = (layers, 1, self.prompt_room, heads, width)
+        keys, values = (np.zeros(shape, np.float32) for _ in range(2))
+        columns = placeless = 0
+        others = sorted({*prompt.deep} - {"decoder"})
+        if others:
+            raise ValueError(
+                f"a prompt with keys and values at {others[0]}, but "
+                f"{self._backbone.name} has 'decoder' alone: it was made for another "
+                "model"
+            )
+        if "decoder" in prompt.deep:
+            deep = prompt.deep["decoder"]
+            site = self._backbone.config.sites["decoder"]
+            found = (deep.keys.shape[1], *deep.keys.shape[3:])
+            if found != (site.layers, site.kv_heads, site.head_width):
+                raise ValueError(
+                    f"keys and values of {found} layers, heads and width, but "
+                    f"{self._backbone.name} has {site}: it was made for another model"
+                )
+            if deep.gate is not None or deep.layers is not None:
+                raise ValueError(
+                    f"a prompt of {prompt.told}: keys and values with gates, or for "
+                    "some layers only, are not served; `jaxprompt predict` answers "
+                    "with them"
+                )
+            columns = deep.length
+            placeless = 0 if deep.in_front else columns
+            keys[:, 0, :columns], values[:, 0, :columns] = deep.keys[0], deep.values[0]
+        dtype = self._state.slots.keys.dtype
+        return Slots(
+            jnp.asarray(keys, dtype),
+            jnp.asarray(values, dtype),
+            jnp.array([columns], jnp.int32),
+            jnp.array([placeless], jnp.int32),
+        )
+
+    def _empty(self) -> _State:
+        backbone, count = self._backbone, self.slots
+        return _State(
+            backbone.start_slots(count, self.capacity),
+            jnp.zeros((count, 1, backbone.width), jnp.float32),
+            jnp.zeros(count, jnp.int32),
+            jnp.zeros(count, jnp.int32),
+            jnp.zeros(count),
+            jnp.ones(count),
+            jnp.ones(count, jnp.int32),
+            jnp.zeros(count, jnp.uint32),
+            jnp.zeros(count, jnp.int32),
+        )
+
+
+def _fold(
+    backbone: SlotWriter, model: Params, behind: Slots, rows: Array, count: Array
+) -> Slots:
+    """Reads the soft tokens but the last one, behind a row of keys and values."""
+    length = rows.shape[1]
+    ids = jnp.asarray(soft_ids.prefix(backbone.vocab_rows, length))[None]
+    x = embed(backbone.table(model), Prompt(rows), ids, jnp.zeros(1, jnp.int32))
+    return backbone.extend_slots(model, behind, Tokens(x, _first(length, count)))
+
+
+def _fill(
+    backbone: SlotWriter,
+    model: Params,
+    state: _State,
+    slot: Array,
+    front: Slots,
+    last_soft: Array,
+    ids: Array,
+    count: Array,
+    last: Array,
+    how: tuple[Array, ...],
+) -> _State:
+    """Reads a text but its last token, behind a prompt."""
+    temperature, top_p, top_k, seed, choice = how
+    length = ids.shape[1]
+    one = jnp.zeros(1, jnp.int32)
+    x = embed(backbone.table(model), Prompt(last_soft), ids, one)
+    wide = front.resize(front.capacity + length)
+    row = backbone.extend_slots(model, wide, Tokens(x, _first(length, count)))
+    return _State(
+        state.slots.put(slot, row.resize(state.slots.capacity)),
+        state.soft.at[slot].set(last_soft[0]),
+        state.ids.at[slot].set(last),
+        state.drawn.at[slot].set(0),
+        state.temperature.at[slot].set(temperature),
+        state.top_p.at[slot].set(top_p),
+        state.top_k.at[slot].set(top_k),
+        state.seed.at[slot].set(seed),
+        state.choice.at[slot].set(choice),
+    )
+
+
+def _step(
+    backbone: SlotWriter, model: Params, state: _State, active: Array, forced: Array
+) -> tuple[_State, tuple[Array, ...]]:
+    """Reads a token of each active slot, and chooses the next."""
+    members = jnp.arange(len(active), dtype=jnp.int32)
+    table = backbone.table(model)
+    y = embed(table, Prompt(state.soft), state.ids[:, None], members)[:, 0]
+    logits, slots = backbone.step_slots(model, state.slots, y, active)
+    log_probs = jax.nn.log_softmax(logits)
+    best = jnp.argmax(log_probs, axis=-1).astype(jnp.int32)
+    draws = active & (state.temperature > 0)
+
+    def drawn() -> Array:
+        keys = jax.vmap(_key)(state.seed, state.choice, state.drawn)
+        temperature = jnp.where(draws, state.temperature, 1.0)
+        found = draw(
+            log_probs,
+            keys,
+            top_p=state.top_p[:, None],
+            temperature=temperature[:, None],
+            top_k=state.top_k[:, None],
+        )
+        return jnp.where(draws, found.astype(jnp.int32), best)
+
+    # Most requests draw nothing, and sorting the vocabulary takes its time.
+    ids = jax.lax.cond(draws.any(), drawn, lambda: best)
+    ids = jnp.where(forced == _FREE, ids, forced)
+    ids = jnp.where(active, ids, state.ids)
+    chosen = jnp.take_along_axis(log_probs, ids[:, None] % log_probs.shape[1], axis=1)
+    top_log_probs, top_ids = jax.lax.top_k(log_probs, TOP)
+    state = dataclasses.replace(state, slots=slots, ids=ids, drawn=state.drawn + active)
+    return state, (ids, chosen[:, 0], top_ids, top_log_probs)
+
+
+def _key(seed: Array, choice: Array, index: Array) -> Array:
+    """Makes the key of one token: no other row has a part in it."""
+    of_answer = jax.random.fold_in(jax.random.key(seed), choice)
+    return jax.random.fold_in(of_answer, index)
+
+
+def _first(length: int, count: Array) -> Int[Array, "1 T"]:
+    """Returns the segments of a row whose first `count` tokens are real."""
+    return (jnp.arange(length)[None] < count).astype(jnp.int32)
+
+
+def _lengths(capacity: int) -> tuple[int, ...]:
+    found = [_SHORTEST]
+    while found[-1] * 4 < capacity:
+        found.append(found[-1] * 4)
+    return (*found, capacity)
+
+
+def _power_above(number: int) -> int:
+    return 1 << max(number - 1, _SHORTEST - 1).bit_length()

@@ -1,0 +1,352 @@
+"""The official OpenAI client against a real server; its answers are predict's."""
+
+import concurrent.futures
+import json
+import shutil
+import signal
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import openai
+import pytest
+from served_models import PROMPTS, choice_of, serving, write_model
+
+from jaxprompt.cli import main
+
+TEXTS = ["a good film", "bad", "user system good bad assistant", "日本語 é\n\n"]
+LENGTH = 12
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    write_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    environment = {"JAXPROMPT_KEY": "secret", "JAXPROMPT_ADMIN_KEY": "chief"}
+    flags = ["--bank=bank", "--queue=20", "--max_tokens=100"]
+    with serving(folder, *flags, **environment) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    url = f"{server.url}/v1"
+    with openai.OpenAI(base_url=url, api_key="secret", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def offline(folder):
+    """What `jaxprompt predict` answers: (prompt, text) -> answer."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        rows = "".join(json.dumps({"inputs": text}) + "\n" for text in TEXTS)
+        Path("asked.jsonl").write_text(rows)
+        for name in PROMPTS:
+            flags = ["--input=asked.jsonl", f"--output={name}.jsonl"]
+            assert main(["predict", f"--prompt=bank/{name}.safetensors", *flags]) == 0
+            for line in Path(f"{name}.jsonl").read_text().splitlines():
+                row = json.loads(line)
+                found[name, row["inputs"]] = row["prediction"]
+    return found
+
+
+def complete(client, name, text, **options):
+    options = {"max_tokens": LENGTH, **options}
+    return client.completions.create(model=name, prompt=text, **options)
+
+
+def post(server, path, body, key="secret"):
+    """Sends bytes; returns the status, the answer, and its headers."""
+    request = urllib.request.Request(
+        f"{server.url}{path}",
+        data=body,
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read()), answer.headers
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read()), error.headers
+
+
+def test_answers_are_those_of_predict_alone_and_mixed(client, offline):
+    asked = [(name, text) for name in PROMPTS for text in TEXTS]
+    alone = {one: choice_of(complete(client, *one)).text for one in asked}
+    assert alone == offline
+    with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+        mixed = pool.map(lambda one: choice_of(complete(client, *one)).text, asked)
+        assert dict(zip(asked, mixed, strict=True)) == offline
+
+
+def test_draws_follow_from_the_seed_whoever_shares_the_batch(client):
+    options = {"temperature": 1.0, "top_p": 0.95, "seed": 3, "n": 2}
+
+    def said(name):
+        answer = complete(client, name, "good", **options)
+        return [choice.text for choice in answer.choices]
+
+    alone = {name: said(name) for name in PROMPTS}
+    assert all(first != second for first, second in alone.values())
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert dict(zip(alone, pool.map(said, alone), strict=True)) == alone
+    options["seed"] = 4
+    assert said("short") != alone["short"]
+
+
+def test_a_stream_is_the_answer_in_pieces_and_ends_with_usage(client, offline):
+    events = list(
+        complete(
+            client,
+            "short",
+            TEXTS[2],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    *pieces, last = events
+    assert (
+        "".join(piece.choices[0].text for piece in pieces) == offline["short", TEXTS[2]]
+    )
+    assert [piece.choices[0].finish_reason for piece in pieces][-1] in (
+        "stop",
+        "length",
+    )
+    assert last.choices == []
+    assert last.usage.prompt_tokens_details.soft_tokens == 4
+    assert last.usage.completion_tokens <= LENGTH
+    assert last.usage.total_tokens == (
+        last.usage.prompt_tokens + last.usage.completion_tokens
+    )
+
+
+def test_chat_writes_the_model_s_own_template(client):
+    messages = [{"role": "user", "content": "good"}]
+    options = {"model": "short", "messages": messages, "max_tokens": 8}
+    whole = client.chat.completions.create(**options)
+    text = "<|im_start|>user good<|im_end|><|im_start|>assistant "
+    written = choice_of(complete(client, "short", text, max_tokens=8)).text
+    assert choice_of(whole).message.content == written
+    first, *pieces = client.chat.completions.create(**options, stream=True)
+    assert first.choices[0].delta.role == "assistant"
+    said = [piece.choices[0].delta.content or "" for piece in pieces]
+    assert "".join(said) == written
+    late = [*messages, {"role": "system", "content": "x"}]
+    with pytest.raises(openai.BadRequestError, match="cannot write these messages"):
+        client.chat.completions.create(**{**options, "messages": late})
+
+
+def test_stop_strings_end_an_answer_and_are_not_part_of_it(client, offline):
+    whole = offline["long", TEXTS[0]]
+    stop = whole[2:4]
+    answer = choice_of(complete(client, "long", TEXTS[0], stop=[stop, "never"]))
+    assert (answer.text, answer.finish_reason) == (whole[: whole.index(stop)], "stop")
+    pieces = complete(client, "long", TEXTS[0], stop=stop, stream=True)
+    streamed = "".join(piece.choices[0].text for piece in pieces)
+    assert streamed == whole[: whole.index(stop)]
+
+
+def test_classes_are_ranked_as_predict_ranks_them(server, folder):
+    body = {"model": "short", "input": TEXTS, "labels": ["good", "bad", "assistant"]}
+    status, answer, _ = post(server, "/v1/classify", json.dumps(body).encode())
+    assert status == 200
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        rows = "".join(json.dumps({"inputs": text}) + "\n" for text in TEXTS)
+        Path("ranked.jsonl").write_text(rows)
+        labels = {word: word for word in body["labels"]}
+        flags = ["--gin.METHOD='rank'", f"--gin.OwnTask.labels={labels}"]
+        flags += ["--input=ranked.jsonl", "--output=chosen.jsonl"]
+        assert main(["predict", "--prompt=bank/short.safetensors", *flags]) == 0
+        lines = Path("chosen.jsonl").read_text().splitlines()
+    assert [one["label"] for one in answer["data"]] == [
+        json.loads(line)["prediction"] for line in lines
+    ]
+    for one in answer["data"]:
+        assert sum(one["probabilities"].values()) == pytest.approx(1)
+        assert max(one["probabilities"], key=one["probabilities"].get) == one["label"]
+    unlabelled = json.dumps({"model": "short", "input": "good"}).encode()
+    status, answer, _ = post(server, "/v1/classify", unlabelled)
+    assert (status, answer["error"]["param"]) == (400, "labels")
+
+
+def test_log_probabilities_come_with_the_tokens(client):
+    answer = choice_of(complete(client, "short", "good", logprobs=2, max_tokens=3))
+    assert len(answer.logprobs.token_logprobs) == 3
+    assert all(value <= 0 for value in answer.logprobs.token_logprobs)
+    messages = [{"role": "user", "content": "good"}]
+    chat = client.chat.completions.create(
+        model="short", messages=messages, max_tokens=2, logprobs=True, top_logprobs=3
+    )
+    assert [len(one.top_logprobs) for one in choice_of(chat).logprobs.content] == [3, 3]
+
+
+def test_cards_say_what_each_prompt_is(client, server):
+    cards = {card.id: card for card in client.models.list()}
+    assert set(cards) == {"model", *PROMPTS}
+    assert cards["deep"].metadata["kind"] == "deep"
+    assert cards["long"].metadata["tokens"] == 9
+    assert cards["long"].parent == "model"
+    one = client.models.retrieve("short")
+    assert one.metadata["task"] == "reviews"
+    assert one.metadata["fingerprint"] == cards["model"].metadata["fingerprint"]
+    assert choice_of(complete(client, "model:short", "bad")).text == (
+        choice_of(complete(client, "short", "bad")).text
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"temprature": 1}, "unknown field 'temprature'"),
+        ({"max_tokens": 0}, "max_tokens is 0: it must be a whole number from 1"),
+        ({"max_tokens": 101}, "max_tokens 101: behind this text there is room for"),
+        (
+            {"temperature": "hot"},
+            "temperature is 'hot': it must be a number",
+        ),
+        ({"stop": ["a"] * 5}, "it must be a text, or up to 4"),
+        ({"prompt": None}, "prompt must be a text, or 1 to 16"),
+        ({"prompt": "good " * 300}, "leave no room for an answer in 256"),
+        ({"n": True}, "n is True: it must be a whole number from 1 to 16"),
+    ],
+)
+def test_what_is_wrong_in_a_request_is_told_by_its_name(server, change, told):
+    body = {"model": "short", "prompt": "good", **change}
+    status, answer, _ = post(server, "/v1/completions", json.dumps(body).encode())
+    assert status == 400
+    assert told in answer["error"]["message"]
+    assert answer["error"]["type"] == "invalid_request_error"
+    assert answer["error"]["param"] == next(iter(change))
+
+
+def test_an_unknown_prompt_is_not_found(client):
+    with pytest.raises(openai.NotFoundError, match="there are model, deep, long, one"):
+        complete(client, "../bank/short", "good")
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b'{"model": 1, "model": 2}'])
+def test_what_is_no_json_object_is_refused(server, body):
+    status, answer, _ = post(server, "/v1/completions", body)
+    assert (status, answer["error"]["code"]) == (400, None)
+
+
+def test_a_large_body_is_refused(server):
+    body = json.dumps({"model": "short", "prompt": "x" * 2**20}).encode()
+    assert post(server, "/v1/completions", body)[0] == 413
+
+
+def test_the_key_guards_all_but_health(server):
+    with urllib.request.urlopen(f"{server.url}/health") as answer:
+        assert json.loads(answer.read()) == {"status": "ok"}
+    for path in ("/ready", "/metrics", "/v1/models", "/v1/info", "/nothing"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{server.url}{path}")
+    body = b'{"model": "short", "prompt": "good"}'
+    assert post(server, "/v1/completions", body, key="secreT")[0] == 401
+
+
+def test_prompts_are_loaded_and_unloaded_by_who_has_the_admin_key(
+    server, client, folder
+):
+    body = b'{"prompt_name": "short"}'
+    assert post(server, "/v1/unload_prompt", body)[0] == 403
+    assert post(server, "/v1/unload_prompt", body, key="chief")[0] == 200
+    time.sleep(1.3)  # The folder is looked at: what was unloaded stays out.
+    with pytest.raises(openai.NotFoundError):
+        complete(client, "short", "good")
+    status, card, _ = post(server, "/v1/load_prompt", body, key="chief")
+    assert (status, card["metadata"]["tokens"]) == (200, 4)
+    outside = folder / "bank" / "linked.safetensors"
+    outside.symlink_to(folder / "bank" / "short.safetensors")
+    for name in ("../bank/short", "nothing", "linked", ".hidden", "a/b"):
+        body = json.dumps({"prompt_name": name}).encode()
+        assert post(server, "/v1/load_prompt", body, key="chief")[0] in (400, 404)
+    outside.unlink()
+
+
+def test_the_folder_is_followed(server, client, folder):
+    bank = folder / "bank"
+    shutil.copy(bank / "short.safetensors", bank / "new.safetensors")
+    wait_for(lambda: "new" in {card.id for card in client.models.list()})
+    expected = choice_of(complete(client, "short", "good")).text
+    assert choice_of(complete(client, "new", "good")).text == expected
+    (bank / "new.safetensors").write_bytes(b"damaged")
+    wait_for(lambda: any("did not load new" in line for line in server.lines))
+    assert choice_of(complete(client, "new", "good")).text == expected
+    (bank / "new.safetensors").unlink()
+    wait_for(lambda: "new" not in {card.id for card in client.models.list()})
+
+
+def test_too_many_requests_are_told_to_come_again(server):
+    body = {"model": "short", "prompt": ["good"] * 12, "n": 2, "max_tokens": 1}
+    status, answer, headers = post(server, "/v1/completions", json.dumps(body).encode())
+    assert (status, answer["error"]["type"]) == (429, "rate_limit_error")
+    assert headers["Retry-After"] == "1"
+
+
+def test_who_goes_away_frees_the_slot(server, client):
+    options = {"stream": True, "max_tokens": 100, "logprobs": 0}
+    for _ in range(9):  # Three slots; a seed that never ends an answer early.
+        stream = complete(client, "long", "good", **options)
+        next(iter(stream))
+        stream.close()
+    wait_for(lambda: metric(server, "num_requests_running") == 0)
+    assert choice_of(complete(client, "long", "good")).text
+
+
+def test_metrics_have_the_names_of_vllm_and_no_text(server, client):
+    before = metric(server, "compiles_total")
+    complete(client, "deep", "a text that nobody logs")
+    text = metrics_of(server)
+    assert 'jaxprompt:generation_tokens_total{model_name="model",prompt="deep"}' in text
+    assert "jaxprompt:time_to_first_token_seconds_bucket" in text
+    assert metric(server, "compiles_total") == before
+    assert "nobody logs" not in text + "".join(server.lines)
+
+
+def test_a_stopped_server_answers_what_has_begun_and_a_killed_one_starts_again(folder):
+    flags = ["--bank=bank", "--max_tokens=200"]
+    with serving(folder, *flags) as server:
+        url = f"{server.url}/v1"
+        with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+            names = {card.id for card in client.models.list()}
+            stream = iter(complete(client, "long", "a", max_tokens=200, stream=True))
+            next(stream)
+            server.process.send_signal(signal.SIGTERM)
+            *_, last = stream
+            assert last.choices[0].finish_reason in ("stop", "length")
+        assert server.process.wait(timeout=30) == 0
+    with serving(folder, *flags) as server:
+        server.stop(signal.SIGKILL)
+    with serving(folder, *flags) as server:
+        url = f"{server.url}/v1"
+        with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+            assert {card.id for card in client.models.list()} == names
+
+
+def wait_for(condition) -> None:
+    end = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def metrics_of(server) -> str:
+    headers = {"Authorization": "Bearer secret"}
+    request = urllib.request.Request(f"{server.url}/metrics", headers=headers)
+    with urllib.request.urlopen(request) as answer:
+        return answer.read().decode()
+
+
+def metric(server, name: str) -> float:
+    lines = metrics_of(server).splitlines()
+    (line,) = [x for x in lines if x.startswith(f"jaxprompt:{name}{{")]
+    return float(line.split()[-1])
