@@ -11,7 +11,7 @@ QUICKSTART := build/quickstart
 
 QUICKSTART_REAL := build/quickstart-real
 
-.PHONY: setup quickstart quickstart-real test test-long check
+.PHONY: setup quickstart quickstart-real test test-long bench check
 
 setup: $(INSTALLED)
 
@@ -75,6 +75,13 @@ test-long: setup
 	TRY_MORE=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		--durations=40 -m ''
 	$(BIN)/python tools/fault_table.py --times 20
+
+# Every benchmark against PEFT, as one page: give the folder of SuperGLUE's official files
+# as DATA and one with T5's own vocabulary as VOCABULARY. Wants EXTRAS=dev,parity.
+bench: setup
+	@test -n '$(DATA)' -a -n '$(VOCABULARY)' || { echo 'which data? make bench \
+		EXTRAS=dev,parity DATA=superglue VOCABULARY=t5'; exit 1; }
+	$(BIN)/python tools/bench.py --data='$(DATA)' --vocabulary='$(VOCABULARY)'
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import jax
 
@@ -25,18 +26,31 @@ def write_atomically(path: Path, content: bytes, *, every_host: bool = False) ->
             looked for.
 
     Raises:
+        FileNotFoundError: If the folder does not exist, on the host that writes.
+    """
+    if every_host or jax.process_index() == 0:
+        with open_atomically(path) as file:
+            file.write(content)
+
+
+@contextlib.contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file that is at its place, whole, when the body of the `with` is done.
+
+    Args:
+        path: Where to write; an existing file is replaced.
+
+    Raises:
         FileNotFoundError: If the folder does not exist.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"no folder {quoted_path(path.parent)} for {path.name}: make it"
         )
-    if not every_host and jax.process_index() > 0:
-        return
     temporary = _name_beside(path)
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -1,6 +1,8 @@
 """Text files in UTF-8: any other encoding is told, and how to convert it."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 class NotUtf8(ValueError):
@@ -11,9 +13,9 @@ class NotUtf8(ValueError):
         reason: What is wrong, and the command that converts the file.
     """
 
-    def __init__(self, err: UnicodeDecodeError):
+    def __init__(self, err: UnicodeDecodeError, line: int = 1):
         utf_16 = err.object[:2] in (b"\xff\xfe", b"\xfe\xff")
-        self.line = err.object[: err.start].count(b"\n") + 1
+        self.line = err.object[: err.start].count(b"\n") + line
         self.reason = (
             f"byte 0x{err.object[err.start]:02x} is not UTF-8: convert the file, for "
             f"example with iconv -f {'UTF-16' if utf_16 else 'WINDOWS-1252'} -t UTF-8"
@@ -34,6 +36,19 @@ def decode_utf8(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as err:
         raise NotUtf8(err) from err
+
+
+def utf8_lines(file: BinaryIO) -> Iterator[str]:
+    """Decodes a file that should be UTF-8, line by line, ends as they are.
+
+    Raises:
+        NotUtf8: At the first line that is in another encoding.
+    """
+    for number, line in enumerate(file, start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as err:
+            raise NotUtf8(err, number) from err
 
 
 def read_utf8(path: Path) -> str:

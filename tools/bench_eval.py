@@ -2,9 +2,10 @@
 
 Both decode the same rows greedily with the same random T5 1.1 small and the same
 prompts, in float32, each in a process of its own, and take the same number of steps a
-row. Needs the extra `parity`.
+row; or both score two labels. Needs the extra `parity`.
 
     python tools/bench_eval.py --data=superglue --vocabulary=t5
+    python tools/bench_eval.py --data=superglue --vocabulary=t5 --method=rank
 
 Three cases: a validation set with one prompt; with five prompts, as for an ensemble;
 and rows of eight tasks, each with its own prompt. PEFT has one prompt at a time: it
@@ -33,6 +34,8 @@ ENSEMBLE = 5
 FLOOR = "matmul"
 LENGTH = 2
 """Target tokens, decoded by both: a label word and the end."""
+LABELS = np.array([[1176, 1], [6136, 1]])
+"""Tokens of two labels of that length."""
 
 
 def read_rows(flags: argparse.Namespace, name: str, count: int) -> Batch:
@@ -66,11 +69,19 @@ def make_cases(
     }
 
 
+def agreement(ours: np.ndarray, theirs: np.ndarray) -> str:
+    """Says how far what both found is the same: ids, or log probabilities."""
+    if ours.dtype.kind == "f":
+        return f"log probabilities differ by {np.abs(ours - theirs).max():.1e} at most"
+    return f"the same ids in {np.mean(ours == theirs):.1%} of places"
+
+
 def main() -> None:
     """Runs the three cases and prints a table for each."""
     parser = argparse.ArgumentParser(description="Time scoring here and in PEFT.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path, required=True)
+    parser.add_argument("--method", choices=("decode", "rank"), default="decode")
     parser.add_argument("--task", default="rte")
     parser.add_argument("--examples", type=int, default=128, help="of a case")
     parser.add_argument("--input_length", type=int, default=512)
@@ -85,9 +96,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "t5"
         save_random(folder)
+        how = ("ranking", LABELS) if flags.method == "rank" else ("scoring", LENGTH)
         with (
-            Side("our_side:scoring", folder, prompts, LENGTH) as ours,
-            Side("peft_side:scoring", folder, prompts, LENGTH) as theirs,
+            Side(f"our_side:{how[0]}", folder, prompts, how[1]) as ours,
+            Side(f"peft_side:{how[0]}", folder, prompts, how[1]) as theirs,
             Side("our_side:matmul_rate", *largest) as floor,
         ):
             for name, (rows, members) in cases.items():
@@ -98,8 +110,9 @@ def main() -> None:
                 answers = alternate(sides, rounds)
                 rate = statistics.median(x.value for x in answers.pop(FLOOR))
                 sizes = np.count_nonzero(rows.inputs, axis=1) + flags.prompt_length
-                work = np.mean([forward_flops(1, size, LENGTH) for size in sizes])
-                ids = [answers[who][0].value for who in (OURS, THEIRS)]
+                targets = LABELS.size if flags.method == "rank" else LENGTH
+                work = np.mean([forward_flops(1, size, targets) for size in sizes])
+                same = agreement(*(answers[who][0].value for who in (OURS, THEIRS)))
                 speeds = {
                     who: [len(members) / answer.seconds for answer in found]
                     for who, found in answers.items()
@@ -107,9 +120,8 @@ def main() -> None:
                 unit = f"{name}, examples a second"
                 print(comparison(speeds, unit, less_is_better=False))
                 print(
-                    f"the same ids in {np.mean(ids[0] == ids[1]):.1%} of places. "
-                    f"Floor: {rate / work:.1f} examples a second without padding, at "
-                    f"{rate / 1e9:.0f} GFLOP/s\n"
+                    f"{same}. Floor: {rate / work:.1f} examples a second without "
+                    f"padding, at {rate / 1e9:.0f} GFLOP/s\n"
                 )
 
 

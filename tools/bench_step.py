@@ -39,20 +39,40 @@ MODELS = {
     "gpt2": small_decoder.GPT2,
     "smollm2": small_decoder.SMOLLM2,
 }
+SHAPES = {
+    "t5": {"batch_size": 8, "input_length": 128, "target_length": 8},
+    "decoder": {"batch_size": 16, "input_length": 30, "target_length": 10},
+    "data": {"batch_size": 32, "input_length": 512, "target_length": 8},
+}
+"""Rows and lengths where no flag says others."""
+
 FLOOR = "matmul"
 KEEPING = "memory kept"
 PACKED = "packed"
 WARMUPS = 2
 
 
+def fixed_shape(flags: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, Batch]:
+    """Draws rows of a model's usual size, or of what flags say: text, targets, batch.
+
+    Fills in the flags that were not given.
+    """
+    causal = flags.model != "t5"
+    for name, default in SHAPES["decoder" if causal else "t5"].items():
+        if getattr(flags, name) is None:
+            setattr(flags, name, default)
+    rng = np.random.default_rng(0)
+    shapes = [(flags.batch_size, n) for n in (flags.input_length, flags.target_length)]
+    inputs, targets = (rng.integers(3, 32000, s).astype(np.int32) for s in shapes)
+    model = MODELS[flags.model]
+    return inputs, targets, model.prompted_batch(inputs, targets, flags.prompt_length)
+
+
 def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
     """Times one shape, and says how near the step is to the machine's matmul rate."""
     model = MODELS[flags.model]
     model.save_random(folder)
-    rng = np.random.default_rng(0)
-    shapes = [(flags.batch_size, n) for n in (flags.input_length, flags.target_length)]
-    inputs, targets = (rng.integers(3, 32000, s).astype(np.int32) for s in shapes)
-    batch = model.prompted_batch(inputs, targets, flags.prompt_length)
+    inputs, targets, batch = fixed_shape(flags)
     prompts = model.draw_prompts(1, flags.prompt_length)
     config = small_t5.SMALL if flags.model == "t5" else model.config
     largest = (batch.inputs.size, config.width, config.ffn_width)
@@ -106,6 +126,9 @@ def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
     from jaxprompt.data.rows.row_batches import padding_share
     from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
+    for name, default in SHAPES["data"].items():
+        if getattr(flags, name) is None:
+            setattr(flags, name, default)
     small_t5.save_random(folder)
     vocabulary = load_vocabulary(flags.vocabulary)
     task = load_task(flags.task, vocabulary=vocabulary, data_dir=flags.data)
@@ -217,15 +240,6 @@ def main() -> None:
         parser.error("--data and --vocabulary go together")
     if flags.data is not None and flags.model != "t5":
         parser.error("--data is for --model=t5")
-    causal = flags.model != "t5"
-    shape = {
-        "batch_size": 16 if causal else 8 if flags.data is None else 32,
-        "input_length": 30 if causal else 128 if flags.data is None else 512,
-        "target_length": 10 if causal else 8,
-    }
-    for name, default in shape.items():
-        if getattr(flags, name) is None:
-            setattr(flags, name, default)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / flags.model
         (bench_fixed if flags.data is None else bench_lengths)(folder, flags)

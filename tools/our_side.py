@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -106,15 +106,42 @@ def scoring(
         length: Target tokens L to decode.
     """
     _without_ynnpack()
-    from jaxprompt.data.rows.row_batches import predict_rows, sorted_batches
     from jaxprompt.evaluate.decode import greedy
+
+    return _pass_over_rows(folder, prompts, functools.partial(greedy, length=length))
+
+
+def ranking(
+    folder: Path, prompts: np.ndarray, label_ids: np.ndarray
+) -> Callable[[Batch, np.ndarray, int], np.ndarray]:
+    """Makes a pass over rows: (rows, member, batch size) -> log probs [rows, C].
+
+    Args:
+        folder: Of the model.
+        prompts: Prompts of all members, [M, P, D].
+        label_ids: Tokens of each label, [C, L].
+    """
+    _without_ynnpack()
+    from jaxprompt.evaluate.rank import rank_labels
+
+    def rank(backbone: Any, params: Any, batch: Batch) -> jax.Array:
+        return rank_labels(backbone, params, batch, jnp.asarray(label_ids))[:, 0]
+
+    return _pass_over_rows(folder, prompts, rank)
+
+
+def _pass_over_rows(
+    folder: Path, prompts: np.ndarray, answer: Callable[..., jax.Array]
+) -> Callable[[Batch, np.ndarray, int], np.ndarray]:
+    """Makes it of what answers (backbone, params, batch), which it compiles."""
+    from jaxprompt.data.rows.row_batches import predict_rows, sorted_batches
 
     backbone, model = load(folder)
     params = {"model": model, "prompt": Prompt(jnp.asarray(prompts))}
-    decode = jax.jit(functools.partial(greedy, backbone, length=length))
+    compiled = jax.jit(functools.partial(answer, backbone))
 
     def predict(batch: Batch) -> np.ndarray:
-        return np.asarray(decode(params, batch))
+        return np.asarray(compiled(params, batch))
 
     def score(rows: Batch, members: np.ndarray, batch_size: int) -> np.ndarray:
         soft = np.tile(prefix(backbone.vocab_rows, prompts.shape[1]), (len(members), 1))

@@ -89,10 +89,56 @@ def scoring(
         length: Target tokens L to decode.
     """
     model = _peft_model(folder, prompts)
+
+    def decode(ids: torch.Tensor) -> torch.Tensor:
+        out = model.generate(
+            input_ids=ids,
+            attention_mask=(ids > 0).long(),
+            max_new_tokens=length,
+            min_new_tokens=length,
+            num_beams=1,
+            do_sample=False,
+        )
+        return out[:, 1:]  # Without the start token.
+
+    return _pass_over_rows(model, decode)
+
+
+def ranking(
+    folder: Path, prompts: np.ndarray, label_ids: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+    """Makes the same pass for labels: -> the log probability of each, [rows, C].
+
+    A forward pass for each label, as a PEFT model takes a text with its labels.
+
+    Args:
+        folder: From `small_t5`.
+        prompts: Prompts of all members, [M, P, D].
+        label_ids: Tokens of each label, [C, L].
+    """
+    model = _peft_model(folder, prompts)
+
+    def log_probs(ids: torch.Tensor, label: np.ndarray) -> torch.Tensor:
+        labels = torch.tensor(label).long().repeat(len(ids), 1)
+        mask = (ids > 0).long()
+        logits = model(input_ids=ids, attention_mask=mask, labels=labels).logits
+        picked = logits.log_softmax(-1).gather(2, labels[..., None])
+        return picked[..., 0].sum(dim=1)
+
+    return _pass_over_rows(
+        model,
+        lambda ids: torch.stack([log_probs(ids, label) for label in label_ids], dim=1),
+    )
+
+
+def _pass_over_rows(
+    model: Any, answer: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+    """Makes it of what answers a batch of ids."""
     model.eval()
 
     def score(text: np.ndarray, members: np.ndarray, batch_size: int) -> np.ndarray:
-        found = np.zeros((len(text), length), np.int64)
+        found: list[tuple[np.ndarray, np.ndarray]] = []
         for member in np.unique(members):
             model.set_adapter(_adapter(member))
             (own,) = np.nonzero(members == member)
@@ -101,16 +147,9 @@ def scoring(
                 width = int((text[rows] > 0).sum(axis=1).max())
                 ids = torch.tensor(text[rows, :width]).long()
                 with torch.no_grad():
-                    out = model.generate(
-                        input_ids=ids,
-                        attention_mask=(ids > 0).long(),
-                        max_new_tokens=length,
-                        min_new_tokens=length,
-                        num_beams=1,
-                        do_sample=False,
-                    )
-                found[rows] = out[:, 1:].numpy()  # Without the start token.
-        return found
+                    found.append((rows, answer(ids).numpy()))
+        order = np.concatenate([rows for rows, _ in found])
+        return np.concatenate([answers for _, answers in found])[np.argsort(order)]
 
     return score
 

@@ -61,11 +61,11 @@ def forward_flops(rows: int, source: int, target: int) -> float:
     width, inner = SMALL.width, SMALL.heads * SMALL.head_width
     ffn = (3 if SMALL.gated else 2) * width * SMALL.ffn_width
     encoder = source * (4 * width * inner + ffn) + 2 * source**2 * inner
-    decoder = (
-        target * (6 * width * inner + ffn)
-        + 2 * source * width * inner
-        + 2 * target * (target + source) * inner
-    )
+    # A source is projected to keys and values, or read by queries that are.
+    projected = 2 * source * width * inner + 2 * target * source * inner
+    read = 2 * target * width * inner + 2 * target * source * SMALL.heads * width
+    decoder = target * (6 * width * inner + ffn) + 2 * target**2 * inner
+    decoder += min(projected, read)
     head = target * width * SMALL.vocab_rows
     layers = SMALL.encoder_layers * encoder + SMALL.decoder_layers * decoder
     return 2.0 * rows * (layers + head)

@@ -1,7 +1,7 @@
 """What can be asked of the settings of any task."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class TaskSettings:
         return None
 
 
-def tell_words(words: Mapping[str, str] | None) -> str:
+def tell_words(words: Mapping[str, str | Sequence[str]] | None) -> str:
     """Says which words stand for the labels; nothing where these are their own."""
     if not words:
         return ""

@@ -107,12 +107,16 @@ class OwnTask(TaskSettings):
         inputs: Template over the fields of a row, as "review: {text}", and for soft
             tokens that stand in it, "{slots:20}".
         target: The field, or template, of the answer.
-        labels: From the field's value to the label word; None for free text.
+        labels: From the field's value to the label word, or to several, of which
+            training writes the first; None for free text.
         share: Share of the rows in each split, of one file.
         seed: Of that split.
         metrics: Names of t5's metrics.
         cut: Fields of `inputs` in the order in which they are shortened where a text
             is too long; empty for the end of the text.
+        word_score: What a label with several words has: the "sum" of their
+            probabilities, or the "mean".
+        single_token: Whether each label word has to be one token.
         roles: Instead of `inputs`: role -> what it says, as "system" -> "{slots:20}"
             and "user" -> "{text}", written by the model's own chat template; the
             answer is the assistant's turn.
@@ -122,11 +126,13 @@ class OwnTask(TaskSettings):
     files: str | Mapping[str, str] = field(default_factory=dict)
     inputs: str = ""
     target: str = ""
-    labels: Mapping[str, str] | None = None
+    labels: Mapping[str, str | Sequence[str]] | None = None
     share: Mapping[str, float] | None = None
     seed: int = 0
     metrics: Sequence[str] = ("accuracy",)
     cut: Sequence[str] = ()
+    word_score: Literal["sum", "mean"] = "sum"
+    single_token: bool = False
     roles: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
@@ -139,7 +145,8 @@ class OwnTask(TaskSettings):
     @property
     def label_words_in_order(self) -> tuple[str, ...]:
         """The words that stand for the classes; none for free text."""
-        return tuple((self.labels or {}).values())
+        words = (self.labels or {}).values()
+        return tuple(word if isinstance(word, str) else word[0] for word in words)
 
     @property
     def tasks(self) -> "tuple[AnyTask, ...]":
@@ -184,6 +191,8 @@ class OwnTask(TaskSettings):
             seed=self.seed,
             metrics=tuple(self.metrics),
             cut=tuple(self.cut),
+            word_score=self.word_score,
+            single_token=self.single_token,
             vocabulary=vocabulary,
         )
 

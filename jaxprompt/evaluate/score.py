@@ -17,6 +17,7 @@ from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
 from jaxprompt.evaluate.methods import check_method
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.evaluate.vote import majority_vote
+from jaxprompt.heads.head import class_scores
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 
@@ -75,13 +76,18 @@ def make_predict(
         temperature=temperature,
     )
     if method == "rank":
-        all_ids = task.label_ids(length)
-        label_ids = jnp.asarray(all_ids[:, : np.count_nonzero(all_ids, axis=1).max()])
+        label_ids, word_ids = (
+            jnp.asarray(found[:, : np.count_nonzero(found, axis=1).max()])
+            for found in (task.label_ids(length), task.word_ids(length))
+        )
+        assert task.words is not None
+        counts, score = [len(words) for words in task.words.words], task.words.score
 
         def ids(params: Params, batch: Batch, examples: int) -> jax.Array:
-            scores_BEC = rank_labels(
-                backbone, params, batch, label_ids, examples=examples
+            scores_BEW = rank_labels(
+                backbone, params, batch, word_ids, examples=examples
             )
+            scores_BEC = class_scores(scores_BEW, counts, score)
             return label_ids[jnp.argmax(scores_BEC, axis=-1)]
 
     else:

@@ -1,11 +1,15 @@
 """What a head must offer: its own weights, and what its answers lose."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxprompt.data.tasks.verbalizer import Score
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 
@@ -37,6 +41,29 @@ def losses_of(logits: Float[Array, "B L C"], targets: Int[Array, "B L"]) -> Loss
     target_BL = target_BL1[..., 0]
     hits_BL = target_BL >= jax.lax.stop_gradient(logits.max(axis=-1))
     return Losses(log_z_BL - target_BL, log_z_BL, hits_BL)
+
+
+def class_scores(
+    words: Float[Array, "*B W"], counts: Sequence[int], score: Score
+) -> Float[Array, "*B C"]:
+    """Adds up the probabilities of the words of each class, or takes their mean.
+
+    Args:
+        words: Unnormalised log probabilities of all words, class by class.
+        counts: Number of words of each class.
+        score: "sum" or "mean".
+
+    Returns:
+        Those of the classes; the same array if each has one word.
+    """
+    if max(counts) == 1:
+        return words
+    ends = np.cumsum([0, *counts])
+    found = []
+    for count, start, stop in zip(counts, ends[:-1], ends[1:], strict=True):
+        total = jax.nn.logsumexp(words[..., start:stop], axis=-1)
+        found.append(total - (math.log(count) if score == "mean" else 0.0))
+    return jnp.stack(found, axis=-1)
 
 
 class Head(Protocol):

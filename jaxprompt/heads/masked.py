@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxprompt.heads.head import Losses, losses_of
+from jaxprompt.data.tasks.verbalizer import Score
+from jaxprompt.heads.head import Losses, class_scores, losses_of
 from jaxprompt.heads.labels import states_at
 from jaxprompt.models.backbone import Backbone, Filler
 from jaxprompt.prompts.join import prompted_states
@@ -18,13 +19,16 @@ class Masked:
     """The label words, scored by the checkpoint's masked-LM head at a text's mask.
 
     Attributes:
-        ids: Id of each label word, in class order.
+        ids: Ids of the words of each label, in class order.
+        score: What a label with several words has, the "sum" of their probabilities or
+            the "mean".
         name: What prompt files call it.
 
     Source: Schick and Schuetze 2021, eq. 2 (arXiv:2001.07676).
     """
 
-    ids: tuple[int, ...]
+    ids: tuple[tuple[int, ...], ...]
+    score: Score = "sum"
     name: str = "mask"
 
     def init(self, key: jax.Array, backbone: Backbone, model: Params) -> Params:
@@ -53,7 +57,8 @@ class Masked:
         assert isinstance(backbone, Filler)
         states = prompted_states(backbone, params, batch, dropout_key=dropout_key)
         logits = backbone.fill(params["model"], states_at(states, batch))
-        return logits[..., jnp.array(self.ids)]
+        words = logits[..., jnp.array([n for ids in self.ids for n in ids])]
+        return class_scores(words, [len(ids) for ids in self.ids], self.score)
 
     def losses(
         self,

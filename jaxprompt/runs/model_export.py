@@ -64,6 +64,12 @@ def export_model(
     check_replaceable(output, file_names(backbone))
     label_ids = None
     if evaluation.method == "rank":
+        said = job.task.words
+        if said is not None and len(said.flat) > len(said.labels):
+            raise ValueError(
+                f"form stablehlo chooses from one word of each label, but task "
+                f"{job.task.name} has several of some: give one each"
+            )
         label_ids = job.task.label_ids(data.target_length)
         # Behind the longest label there is nothing to score.
         label_ids = label_ids[:, : np.count_nonzero(label_ids, axis=1).max()]

@@ -1,24 +1,21 @@
 """Answering rows that have no labels: with a prompt file, or each row with its own."""
 
-import collections
-import functools
+import contextlib
 import io
+import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.atomic import open_atomically
 from jaxprompt.config import LOSS, WORDS, Run
 from jaxprompt.data.read.answered import TABLES, check_writable, write_answers
 from jaxprompt.data.read.files import Row
-from jaxprompt.data.rows.requests import read_requests, request_rows
-from jaxprompt.data.rows.row_batches import join_members, predict_rows, sorted_batches
-from jaxprompt.evaluate.score import Predict
+from jaxprompt.data.rows.requests import check_request, read_requests
+from jaxprompt.data.tasks.task import Task
 from jaxprompt.prompts.file import load_head, load_prompt
-from jaxprompt.prompts.prompt import Prompt, lengthen, stack
-from jaxprompt.prompts.trained import join_heads
 from jaxprompt.report.text.bar import example_bar
+from jaxprompt.runs.answering import PROBABILITIES, Answerer, Answering
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.frozen import open_model
 from jaxprompt.runs.ready.job import Job
@@ -31,7 +28,6 @@ from jaxprompt.runs.ready.prepare import (
 )
 from jaxprompt.runs.ready.together import answer_settings, check_together
 from jaxprompt.runs.ready.trained_on import check_prompts
-from jaxprompt.shapes import Batch, Params
 from jaxprompt.strict_json import as_json, printable_json
 from jaxprompt.terminal import say
 
@@ -41,29 +37,8 @@ PROMPT_FIELD = "prompt"
 ANSWER_FIELD = "prediction"
 """Where its answer stands, unless told otherwise."""
 
-PROBABILITIES = "probabilities"
-"""Where it stands how likely each label is, if that is asked for."""
-
-
-class Answering(NamedTuple):
-    """A prompt that answers rows.
-
-    Attributes:
-        job: Its run and its task, on the model that all share.
-        prompt: The prompt.
-        head: The weights of its head; {} for words.
-    """
-
-    job: Job
-    prompt: Prompt
-    head: Params
-
-
-class _Answers(NamedTuple):
-    """The answer of each row, and what stands beside it."""
-
-    texts: list[str]
-    more: list[dict[str, Any]] | None
+BLOCK = 4096
+"""Rows that are in memory at once: read, answered and written together."""
 
 
 def predict(
@@ -80,7 +55,9 @@ def predict(
     """Answers rows: each comes back, in order, with its answer added.
 
     Rows that want different prompts share batches, and one compiled program, unless
-    they are ranked by label words that differ.
+    they are ranked by label words that differ. A file is read twice, first to check
+    every row before the model is loaded; it is never in memory whole, and neither are
+    the answers. Rows of standard input are checked and answered block by block.
 
     Args:
         runs: Prompt files, and of each its model, task and method: what the file says,
@@ -101,7 +78,8 @@ def predict(
         another_backbone: Allows a model that the prompts were not trained on.
 
     Raises:
-        ValueError: If a row or anything else does not fit, before any device work.
+        ValueError: If a row or anything else does not fit, before any device work;
+            behind the first block of standard input, when the row is reached.
         FileNotFoundError: If a file is missing.
     """
     target = None if output == "-" else Path(output)
@@ -109,13 +87,16 @@ def predict(
     _check_runs(runs)
     if prompt_field is None and len(runs) > 1:
         prompt_field = PROMPT_FIELD
-    rows = read_requests(source)
-    _check_answer_field(rows, answer_field)
     suffix = "" if target is None else target.suffix
     if probabilities:
-        _check_probabilities(runs, rows, suffix)
-    check_writable(rows, suffix)
-    owners = _owners(rows, list(runs), prompt_field)
+        _check_probabilities(runs, suffix)
+    asked = _Asked(
+        source,
+        prompts=[file.stem for file in runs],
+        prompt_field=prompt_field,
+        answer_fields=[answer_field, *([PROBABILITIES] if probabilities else [])],
+        suffix=suffix,
+    )
     loaded = {file: load_prompt(file) for file in runs}
     first = next(iter(runs.values()))
     mesh = mesh_of(first, trains=False)
@@ -127,6 +108,7 @@ def predict(
     ]
     trained = [provenance for _, provenance in loaded.values()]
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
+    count = asked.check(tasks)
     frozen = model.load(mesh)
     prompts = [prompt for prompt, _ in loaded.values()]
     for task, prompt in zip(tasks, prompts, strict=True):
@@ -138,76 +120,153 @@ def predict(
         Answering(Job(frozen, run, (task,)), prompt, load_head(file))
         for (file, run), task, prompt in zip(runs.items(), tasks, prompts, strict=True)
     ]
-    asked = [_without(row, prompt_field) for row in rows]
-    answers = _answer(members, asked, owners, probabilities=probabilities)
-    written = write_answers(rows, answers.texts, answer_field, suffix, answers.more)
+    answer = Answerer(members, probabilities=probabilities)
+    written = changed = 0
+    with _open(target) as write, example_bar(count, "predict") as advance:
+        for block in asked.blocks(tasks):
+            numbered = {
+                written + place: asked.own(row) for place, row in enumerate(block)
+            }
+            answered = answer(numbered, [asked.owner(row) for row in block], advance)
+            content = write_answers(
+                block,
+                answered.texts,
+                answer_field,
+                suffix,
+                answered.more,
+                header=not written,
+            )
+            write(content.text)
+            written, changed = written + len(block), changed + content.changed
+        if not written:
+            write(write_answers([], [], answer_field, suffix).text)
     if target is None:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")  # Whatever the terminal's is.
-        sys.stdout.write(printable_json(written.text))
         return
-    write_atomically(target, written.text.encode())
-    say(f"wrote {len(rows)} answers to {target}")
-    if written.changed:
+    say(f"wrote {written} answers to {target}")
+    if changed:
         say(
-            f"{written.changed} answers held a tab or a line end, which a .tsv cannot: "
+            f"{changed} answers held a tab or a line end, which a .tsv cannot: "
             "there they are spaces, and a .csv or a .jsonl keeps them"
         )
 
 
-def _answer(
-    members: Sequence[Answering],
-    rows: Sequence[Row],
-    owners: Sequence[int],
-    *,
-    probabilities: bool = False,
-) -> _Answers:
-    """Answers each row behind its member's prompt, in order."""
-    job = members[0].job
-    longest = max(member.prompt.length for member in members)
-    params = job.frozen.join(
-        stack([lengthen(member.prompt, longest) for member in members]),
-        join_heads([member.head for member in members]),
-    )
-    numbers_of: dict[int, list[int]] = collections.defaultdict(list)
-    for number, owner in enumerate(owners):
-        numbers_of[owner].append(number)
-    # Only ranking needs a program of its own, for each set of label words.
-    shared: dict[Predict, list[int]] = collections.defaultdict(list)
-    seeds = [member.job.run.seed for member in members]
-    for owner in numbers_of:
-        shared[job.predict(members[owner].job.task, seeds)].append(owner)
-    texts = [""] * len(rows)
-    more: list[dict[str, Any]] = [{}] * len(rows)
-    features = {
-        owner: _tokenise(members[owner], {number: rows[number] for number in numbers})
-        for owner, numbers in numbers_of.items()
-    }
-    with example_bar(len(rows), "predict") as advance:
-        for answer, together in shared.items():
-            joined = join_members([(owner, features[owner]) for owner in together])
-            numbers = [n for owner in together for n in numbers_of[owner]]
-            size, count = job.run.evaluation.batch_size, len(numbers)
-            batches = sorted_batches(joined, size)
-            ids = predict_rows(
-                functools.partial(answer, params), batches, count, advance
+@contextlib.contextmanager
+def _open(target: Path | None) -> Iterator[Callable[[str], object]]:
+    """Opens what answers are written to: a file, whole at the end, or the terminal."""
+    if target is not None:
+        with open_atomically(target) as file:
+            yield lambda text: file.write(text.encode())
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # Whatever the terminal's is.
+
+    def show(text: str) -> None:
+        sys.stdout.write(printable_json(text))
+        sys.stdout.flush()
+
+    yield show
+
+
+class _Asked:
+    """The rows that are to be answered: read in blocks, each row checked once.
+
+    Args:
+        source: As of `predict`.
+        prompts: The prompts' names.
+        prompt_field: The field in which a row names its own; None for none.
+        answer_fields: Fields that an answer adds.
+        suffix: Ending of the file that the answers go to.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a row of the first block does not fit these; names file and line.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        prompts: Sequence[str],
+        prompt_field: str | None,
+        answer_fields: Sequence[str],
+        suffix: str,
+    ):
+        self._source, self._suffix = source, suffix
+        self._prompt_field, self._answer_fields = prompt_field, answer_fields
+        self._places = {name: place for place, name in enumerate(prompts)}
+        self._rest = read_requests(source)
+        self._block = list(itertools.islice(self._rest, BLOCK))
+        if not self._block and source != "-" and Path(source).suffix in TABLES:
+            raise ValueError(f"{source}: no rows: the file is empty")
+        for row in self._block:
+            self._check_fields(row)
+
+    def check(self, tasks: Sequence[Task]) -> int | None:
+        """Checks the first block, and all others of a file.
+
+        Args:
+            tasks: Of each prompt.
+
+        Returns:
+            How many rows there are; None where only reading them would tell.
+
+        Raises:
+            ValueError: If a row does not fit; names file and line.
+        """
+        for number, row in enumerate(self._block):
+            check_request(tasks[self.owner(row)], self.own(row), number)
+        count = len(self._block)
+        if count < BLOCK:
+            return count
+        if self._source == "-":
+            return None
+        for row in self._rest:
+            self._check_fields(row)
+            check_request(tasks[self.owner(row)], self.own(row), count)
+            count += 1
+        self._rest = itertools.islice(read_requests(self._source), BLOCK, None)
+        return count
+
+    def blocks(self, tasks: Sequence[Task]) -> Iterator[list[Row]]:
+        """Yields the rows in order; those of standard input are checked meanwhile."""
+        block, done = self._block, 0
+        while block:
+            yield block
+            done += len(block)
+            block = list(itertools.islice(self._rest, BLOCK))
+            if self._source != "-":
+                continue
+            for number, row in enumerate(block, start=done):
+                self._check_fields(row)
+                check_request(tasks[self.owner(row)], self.own(row), number)
+
+    def owner(self, row: Row) -> int:
+        """Returns the number of the row's prompt."""
+        if self._prompt_field is None:
+            return 0
+        name = row.fields.get(self._prompt_field)
+        if not isinstance(name, str) or name not in self._places:
+            raise ValueError(
+                f"{row.where}: {self._prompt_field} is {as_json(name)}: each row names "
+                f"its prompt, one of {', '.join(self._places)}; --prompt_field says "
+                "where"
             )
-            task = members[together[0]].job.task
-            for number, text in zip(numbers, task.decode(ids), strict=True):
-                texts[number] = text
-            if probabilities:
-                measure = functools.partial(job.probabilities, params)
-                found = predict_rows(measure, sorted_batches(joined, size), count)
-                for number, chosen, likely in zip(numbers, ids, found, strict=True):
-                    more[number] = {PROBABILITIES: task.likelihoods(chosen, likely)}
-    return _Answers(texts, more if probabilities else None)
+        return self._places[name]
 
+    def own(self, row: Row) -> Row:
+        """Returns a row as its task sees it: without the name of its prompt."""
+        kept = {k: value for k, value in row.fields.items() if k != self._prompt_field}
+        return row._replace(fields=kept)
 
-def _tokenise(member: Answering, rows: Mapping[int, Row]) -> Batch:
-    """Tokenises a member's rows, by their numbers, behind its soft tokens."""
-    job = member.job
-    soft_ids = job.frozen.soft_ids(member.prompt.length)
-    return request_rows(job.task, rows, job.lengths, soft_ids)
+    def _check_fields(self, row: Row) -> None:
+        for field in self._answer_fields:
+            if field in row.fields:
+                raise ValueError(
+                    f"{row.where}: it has a field {field!r} already, which the answer "
+                    "would replace: name another for the answer by --answer_field"
+                )
+        check_writable(row, self._block[0], self._suffix)
+        self.owner(row)
 
 
 def _check_runs(runs: Mapping[Path, Run]) -> None:
@@ -230,34 +289,7 @@ def _check_runs(runs: Mapping[Path, Run]) -> None:
     check_together({file: answer_settings(run) for file, run in runs.items()})
 
 
-def _owners(
-    rows: Sequence[Row], files: list[Path], prompt_field: str | None
-) -> list[int]:
-    """Returns the number of each row's prompt."""
-    if prompt_field is None:
-        return [0] * len(rows)
-    places = {file.stem: place for place, file in enumerate(files)}
-    owners = []
-    for row in rows:
-        name = row.fields.get(prompt_field)
-        if not isinstance(name, str) or name not in places:
-            raise ValueError(
-                f"{row.where}: {prompt_field} is {as_json(name)}: each row names its "
-                f"prompt, one of {', '.join(places)}; --prompt_field says where"
-            )
-        owners.append(places[name])
-    return owners
-
-
-def _without(row: Row, field: str | None) -> Row:
-    """Returns a row as its task sees it: without the name of its prompt."""
-    kept = {name: value for name, value in row.fields.items() if name != field}
-    return row._replace(fields=kept)
-
-
-def _check_probabilities(
-    runs: Mapping[Path, Run], rows: Sequence[Row], suffix: str
-) -> None:
+def _check_probabilities(runs: Mapping[Path, Run], suffix: str) -> None:
     """Raises ValueError where there are no probabilities, or no room for them."""
     for file, run in runs.items():
         if run.head.kind == WORDS:
@@ -270,13 +302,3 @@ def _check_probabilities(
             f"--probabilities are no cell of a {suffix}: write a .jsonl, or leave it "
             "out"
         )
-    _check_answer_field(rows, PROBABILITIES)
-
-
-def _check_answer_field(rows: Sequence[Row], field: str) -> None:
-    for row in rows:
-        if field in row.fields:
-            raise ValueError(
-                f"{row.where}: it has a field {field!r} already, which the answer "
-                "would replace: name another for the answer by --answer_field"
-            )

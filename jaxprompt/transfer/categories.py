@@ -36,7 +36,7 @@ def category_of(task: str) -> str | None:
     "SST-2" are one task.
     """
     name = task.lower()
-    for part in ("superglue", "super_glue", "glue", "v002", "v102"):
+    for part in ("superglue", "super_glue", "glue", "pairs", "v002", "v102"):
         name = name.replace(part, "")
     name = "".join(filter(str.isalnum, name))
     for category, tasks in CATEGORIES.items():

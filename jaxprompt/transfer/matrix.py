@@ -25,25 +25,26 @@ class ScoreMatrix:
 
     Attributes:
         targets: Names of the tasks.
-        sources: Names of the prompts; one that is called as a task was trained on it.
+        sources: Names of the prompts.
         scores: In the metric's own unit; NaN where nothing was measured.
+        trained_on: Of each prompt the task that it was trained on, several of which
+            may be of one task; empty where each is called as its task.
     """
 
     targets: tuple[str, ...]
     sources: tuple[str, ...]
     scores: Float[np.ndarray, "targets sources"]
+    trained_on: tuple[str, ...] = ()
 
     def own(self) -> Float[np.ndarray, " targets"]:
-        """Returns what each task's own prompt scores; NaN if it is not there."""
-        places = {source.lower(): place for place, source in enumerate(self.sources)}
-        return np.array(
-            [
-                self.scores[row, places[target.lower()]]
-                if target.lower() in places
-                else np.nan
-                for row, target in enumerate(self.targets)
-            ]
-        )
+        """Returns what each task's own prompts score in the mean; NaN without one."""
+        tasks = [name.lower() for name in self.trained_on or self.sources]
+        found = np.full(len(self.targets), np.nan)
+        for row, target in enumerate(self.targets):
+            own = [place for place, task in enumerate(tasks) if task == target.lower()]
+            if own:
+                found[row] = self.scores[row, own].mean()
+        return found
 
     def relative(self) -> Float[np.ndarray, "targets sources"]:
         """Returns score / own score, of each task; NaN where the own score is 0.

@@ -1,14 +1,16 @@
-"""Prompts under names, as one array: a folder's files, or an archive of arrays."""
+"""Prompts under names: those of files, or of an archive of arrays."""
 
 import dataclasses
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.prompt import Prompt, make_prompt
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.quoting import quoted, quoted_path
 
@@ -18,25 +20,43 @@ ARCHIVE = ".npz"
 
 @dataclasses.dataclass(frozen=True)
 class NamedPrompts:
-    """Soft tokens of several prompts of one length, for one model.
+    """Several prompts of one form, for one model.
 
     Attributes:
         names: What each is called.
-        rows: Their soft tokens, [number of prompts, P, D].
+        prompts: Each a bank of one.
         provenances: Where each comes from; None of an archive, which does not say.
+        files: The file of each.
     """
 
     names: tuple[str, ...]
-    rows: Float[np.ndarray, "prompts P D"]
+    prompts: tuple[Prompt, ...]
     provenances: tuple[Provenance | None, ...]
+    files: tuple[Path, ...]
 
-    def place(self, name: str) -> int:
-        """Returns the number of the prompt of this name, in any case of letters."""
-        return [known.lower() for known in self.names].index(name.lower())
+    @property
+    def rows(self) -> Float[np.ndarray, "prompts P D"]:
+        """Their soft tokens.
+
+        Raises:
+            ValueError: If one has none, or keys and values besides.
+        """
+        return np.stack(
+            [prompt.soft_rows(alone="a similarity") for prompt in self.prompts]
+        )
+
+    def take(self, places: Sequence[int]) -> "NamedPrompts":
+        """Takes some of them, by their numbers."""
+        return NamedPrompts(
+            tuple(self.names[place] for place in places),
+            tuple(self.prompts[place] for place in places),
+            tuple(self.provenances[place] for place in places),
+            tuple(self.files[place] for place in places),
+        )
 
 
 def read_named(files: Sequence[Path]) -> NamedPrompts:
-    """Reads prompts that are to be compared.
+    """Reads prompts that belong together.
 
     A prompt file is called by its task; where prompts share a task, by the file's name
     without its ending, and where that is shared too, by its whole path.
@@ -49,31 +69,78 @@ def read_named(files: Sequence[Path]) -> NamedPrompts:
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is no such file, if prompts differ in length, width or
-            model, if two share a name, or if one has no soft tokens or more than them.
+        ValueError: If a file is no such file, if prompts differ in length, width, keys
+            and values or model, or if two share a name.
     """
-    rows: list[np.ndarray] = []
     names: list[str] = []
+    prompts: list[Prompt] = []
     provenances: list[Provenance | None] = []
+    sources: list[Path] = []
     told = _names([file for file in files if file.suffix != ARCHIVE])
     for file in files:
         if file.suffix == ARCHIVE:
-            for name, array in _read_archive(file).items():
-                names.append(name)
-                rows.append(array)
-                provenances.append(None)
+            arrays = _read_archive(file)
+            names += arrays
+            prompts += [make_prompt(jnp.asarray(rows)) for rows in arrays.values()]
+            provenances += [None] * len(arrays)
+            sources += [file] * len(arrays)
             continue
         prompt, provenance = load_prompt(file)
         names.append(told[file])
-        rows.append(prompt.soft_rows(alone=f"a comparison of {quoted_path(file)}"))
+        prompts.append(prompt)
         provenances.append(provenance)
+        sources.append(file)
+    if not prompts:
+        raise ValueError("no prompts: name two or more")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
             f"two prompts are called {quoted(twice[0])}: leave one of them out"
         )
-    _check_alike(names, rows, provenances)
-    return NamedPrompts(tuple(names), np.stack(rows), tuple(provenances))
+    found = NamedPrompts(
+        tuple(names), tuple(prompts), tuple(provenances), tuple(sources)
+    )
+    check_alike(found, found)
+    return found
+
+
+def check_alike(one: NamedPrompts, others: NamedPrompts) -> None:
+    """Checks that prompts can be compared with the first of others, and mixed.
+
+    Args:
+        one: Whose first prompt they are held against.
+        others: These prompts.
+
+    Raises:
+        ValueError: If one differs in length, width, keys and values or model.
+    """
+    first, said = one.prompts[0], one.provenances[0]
+    for name, prompt, provenance in zip(
+        others.names, others.prompts, others.provenances, strict=True
+    ):
+        pair = f"prompts {quoted(one.names[0])} and {quoted(name)} do not go together"
+        if prompt.width != first.width:
+            raise ValueError(
+                f"{pair}: they are {first.width} and {prompt.width} wide, so they are "
+                "of different models; use prompts of one model"
+            )
+        if said and provenance and _differ(said, provenance):
+            raise ValueError(
+                f"{pair}: they are of {said.backbone} (fingerprint "
+                f"{said.fingerprint[:12]}) and {provenance.backbone} "
+                f"({provenance.fingerprint[:12]}); use prompts of one model"
+            )
+        if prompt.told != first.told:
+            raise ValueError(
+                f"{pair}: they are {first.told}, and {prompt.told}; use prompts of one "
+                "length"
+            )
+
+
+def _differ(one: Provenance, other: Provenance) -> bool:
+    """Whether two prompts are of different weights, as far as both say."""
+    known = bool(one.fingerprint and other.fingerprint)
+    return known and one.fingerprint != other.fingerprint
 
 
 def _names(files: Sequence[Path]) -> dict[Path, str]:
@@ -113,29 +180,3 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
     if not found:
         raise ValueError(f"{quoted_path(path)} holds no prompt")
     return found
-
-
-def _check_alike(
-    names: Sequence[str],
-    rows: Sequence[np.ndarray],
-    provenances: Sequence[Provenance | None],
-) -> None:
-    """Raises ValueError unless all are of one length, one width and one model."""
-    if not rows:
-        raise ValueError("no prompts to compare: name two or more")
-    for name, array, provenance in zip(names, rows, provenances, strict=True):
-        pair = f"{quoted(names[0])} and {quoted(name)} cannot be compared"
-        if array.shape != rows[0].shape:
-            raise ValueError(
-                f"{pair}: they are [P, D] = {list(rows[0].shape)} and "
-                f"{list(array.shape)}; use prompts of one length, for one model"
-            )
-        first = provenances[0]
-        if not first or not provenance or not first.fingerprint:
-            continue
-        if provenance.fingerprint and provenance.fingerprint != first.fingerprint:
-            raise ValueError(
-                f"{pair}: they are of {first.backbone} (fingerprint "
-                f"{first.fingerprint[:12]}) and {provenance.backbone} "
-                f"({provenance.fingerprint[:12]}); use prompts of one model"
-            )

@@ -72,14 +72,7 @@ def similarities(
             is zero, which has no cosine.
     """
     kept = keep_rows(rows, mask)
-    zero = np.argwhere(~kept.any(axis=-1))
-    if len(zero):
-        prompt, place = zero[0].tolist()
-        place = int(np.flatnonzero(mask)[place]) if mask is not None else place
-        raise ValueError(
-            f"row {place} of prompt {prompt} is zero, which is like nothing: leave it "
-            "out by the mask of rows"
-        )
+    check_rows(kept, mask)
     count = len(kept)
     found = {name: np.zeros((count, count)) for name in SIMILARITIES}
     for i in range(count):
@@ -105,6 +98,20 @@ def keep_rows(
             f"{rows.shape[1]}: keep 1 or more of them"
         )
     return rows[:, mask].astype(np.float64)
+
+
+def check_rows(
+    kept: Float[np.ndarray, "prompts kept D"], mask: Bool[np.ndarray, " P"] | None
+) -> None:
+    """Raises ValueError where a row that counts is zero, which has no cosine."""
+    zero = np.argwhere(~kept.any(axis=-1))
+    if len(zero):
+        prompt, place = zero[0].tolist()
+        place = place if mask is None else int(np.flatnonzero(mask)[place])
+        raise ValueError(
+            f"row {place} of prompt {prompt} is zero, which is like nothing: leave it "
+            "out by the mask of rows"
+        )
 
 
 def _cosine(one: np.ndarray, other: np.ndarray) -> float:

@@ -17,6 +17,11 @@ def rows(*fields: dict) -> list[Row]:
     return [Row(f"asked:{line}", row) for line, row in enumerate(fields, start=1)]
 
 
+def check_all(asked: list[Row], suffix: str) -> None:
+    for row in asked:
+        check_writable(row, asked[0], suffix)
+
+
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
 @example([(text, text) for text in STRANGE])
 def test_a_csv_is_read_as_it_was_written(tmp_path_factory, pairs):
@@ -24,7 +29,7 @@ def test_a_csv_is_read_as_it_was_written(tmp_path_factory, pairs):
     pairs = [tuple(t.encode(errors="ignore").decode() for t in p) for p in pairs]
     asked = rows(*({"text": text} for text, _ in pairs))
     answers = [answer for _, answer in pairs]
-    check_writable(asked, ".csv")
+    check_all(asked, ".csv")
     written = write_answers(asked, answers, "prediction", ".csv")
     path = tmp_path_factory.mktemp("csv") / "said.csv"
     path.write_bytes(written.text.encode())
@@ -35,7 +40,7 @@ def test_a_csv_is_read_as_it_was_written(tmp_path_factory, pairs):
 
 def test_a_tsv_has_spaces_for_what_it_cannot_hold(tmp_path: Path):
     asked = rows({"text": 'say "tea"', "n": 3}, {"text": "", "n": True})
-    check_writable(asked, ".tsv")
+    check_all(asked, ".tsv")
     written = write_answers(asked, ["a\tb\nc", "fine"], "said", ".tsv")
     assert written.text == 'text\tn\tsaid\nsay "tea"\t3\ta b c\n\ttrue\tfine\n'
     assert written.changed == 1
@@ -46,7 +51,7 @@ def test_a_tsv_has_spaces_for_what_it_cannot_hold(tmp_path: Path):
 
 def test_json_lines_keep_every_value():
     asked = rows({"a": [1, {"b": None}], "t": "\t\n"})
-    check_writable(asked, ".jsonl")
+    check_all(asked, ".jsonl")
     text, changed = write_answers(asked, ["x\ty"], "said", ".jsonl")
     assert json.loads(text) == {"a": [1, {"b": None}], "t": "\t\n", "said": "x\ty"}
     assert (text.count("\n"), changed) == (1, 0)
@@ -65,4 +70,4 @@ def test_json_lines_keep_every_value():
 )  # fmt: skip
 def test_what_a_table_cannot_hold_is_told(suffix: str, fields: list, message: str):
     with pytest.raises(ValueError, match=message):
-        check_writable(rows(*fields), suffix)
+        check_all(rows(*fields), suffix)

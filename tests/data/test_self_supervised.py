@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byte_vocabulary import byte_vocabulary
 
 from jaxprompt.config import SelfSupervisedTask
 from jaxprompt.data.pretraining.forms import MIXES
@@ -25,6 +26,12 @@ NUMBERS = "Zero One Two Three Four Five Six Seven Eight Nine".split()
 
 def sentence(document: int, number: int) -> str:
     return f"{NUMBERS[number]} {document} is what this line says."
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    """A vocabulary in which every letter is one token."""
+    return byte_vocabulary()
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,31 @@ def test_fields_are_cut_in_their_order_and_nothing_else_is(nano):
     assert short == [*plain[: 3 + heads - 2], *plain[3 + heads :]]
 
 
+def test_fields_of_one_place_are_cut_in_proportion(nano):
+    words = {name: nano.encode(text) for name, text in ROW.items()}
+    template, cut = "{h} {mask} {p}", ["h+p"]
+    row = Row("here:1", {**ROW, "mask": "or"})
+    task = file_task(
+        "own", files={}, inputs=template, target="a", vocabulary=nano, cut=cut
+    )
+
+    def kept(length):
+        rows = request_rows(task, {0: row}, Lengths(length, 4), SOFT[:0])
+        ids = rows.inputs[0][rows.input_segments[0] > 0].tolist()
+        ids = [*ids, int(rows.target_inputs[0, 0])] if nano.causal else ids[:-1]
+        middle = ids.index(nano.encode("or")[0])
+        assert ids[:middle] == words["h"][:middle]
+        return middle, len(ids) - middle - 1
+
+    whole = kept(40)
+    assert whole == (len(words["h"]), len(words["p"]))
+    end = 0 if nano.causal else 1
+    for room in range(4, sum(whole)):
+        first, second = kept(room + 1 + end)
+        assert first + second == room
+        assert abs(first - room * whole[0] / sum(whole)) < 1
+
+
 def test_a_mask_is_the_vocabularys_own():
     path = Path(resolve("bundled:nano")) / "spiece.model"
     nano = load_vocabulary(path)

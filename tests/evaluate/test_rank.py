@@ -1,12 +1,25 @@
 """Ranking gives each label the log-probability that teacher forcing gives it."""
 
+import dataclasses
 import functools
 
 import jax
 import numpy as np
-from tiny import Example, draw_examples, draw_prompt, one_each, to_batch
+import pytest
+from byte_vocabulary import byte_vocabulary
+from tiny import (
+    CONFIG,
+    Example,
+    draw_examples,
+    draw_prompt,
+    make_tiny,
+    one_each,
+    to_batch,
+)
 
+from jaxprompt.data.tasks.own import file_task
 from jaxprompt.evaluate.rank import rank_labels
+from jaxprompt.evaluate.score import make_predict
 from jaxprompt.prompts.join import prompted_logits
 
 LABELS = np.array([[5, 1, 0, 0], [9, 9, 1, 0], [3, 7, 20, 1]], np.int32)
@@ -48,3 +61,30 @@ def test_packed_examples_score_as_they_do_alone(tiny):
     found = [scores[0, 0], scores[0, 1], scores[2, 0], scores[1, 1], scores[1, 0]]
     np.testing.assert_allclose(np.stack(found), alone, atol=1e-5)
     assert np.abs(alone[0] - alone[3]).max() > 0.01
+
+
+@pytest.mark.parametrize("score", ["sum", "mean"])
+def test_a_class_is_chosen_by_all_of_its_words(score):
+    tiny = make_tiny(dataclasses.replace(CONFIG, vocab_rows=264))
+    letters = [chr(97 + number) for number in range(13)]
+    labels = {"0": letters[:-1], "1": letters[-1]}
+    task = file_task(
+        "own",
+        files={},
+        inputs="{text}",
+        target="label",
+        labels=labels,
+        vocabulary=byte_vocabulary(),
+        word_score=score,
+    )
+    batch = one_each(draw_examples(0, 12))
+    params = tiny.join(draw_prompt(0))
+    words = task.word_ids(2)
+    scores = np.asarray(rank_labels(tiny.backbone, params, batch, words))[:, 0]
+    probabilities = np.exp(scores)
+    combined = {"sum": np.sum, "mean": np.mean}[score](probabilities[:, :-1], axis=1)
+    expected = np.where(combined > probabilities[:, -1], letters[0], letters[-1])
+    predict = make_predict(tiny.backbone, task, method="rank", length=2)
+    assert task.decode(np.asarray(predict(params, batch))) == expected.tolist()
+    if score == "sum":  # Twelve words are likelier than one.
+        assert set(expected) == {letters[0]}

@@ -176,7 +176,7 @@ def test_words_at_a_place_score_as_those_of_pytorch(pair):
         batch, input_types=jnp.asarray(TYPES), target_places=jnp.array([[2], [4]])
     )
     params = {"model": pair.params, "prompt": empty_prompt(16)}
-    found = Masked((6, 10)).scores(pair.backbone, params, batch)
+    found = Masked(((6,), (10,))).scores(pair.backbone, params, batch)
     for row, place in enumerate((2, 4)):
         np.testing.assert_allclose(
             found[row, 0], expected[row, place, [5, 9]].numpy(), atol=1e-5

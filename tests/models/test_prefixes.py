@@ -63,8 +63,9 @@ def test_keys_of_a_source_are_the_source_in_front(example, encoded):
     backbone, params = example.backbone, example.params
     front = jax.random.normal(jax.random.key(7, impl="rbg"), (2, FRONT, 32))
     front = Encoded(front, jnp.ones((2, FRONT), jnp.int32))
-    cache = backbone.start_cache(params, front, 1)
-    prefix = {"cross": Prefix(cache.cross_keys, cache.cross_values, EACH_ROWS_OWN)}
+    # A cache for many tokens has the keys and values of the source.
+    keys, values = backbone.start_cache(params, front, 64).source
+    prefix = {"cross": Prefix(keys, values, EACH_ROWS_OWN)}
     found = decode(backbone, params, (encoded, example.target), prefix)
     both = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), front, encoded)
     expected = decode(backbone, params, (both, example.target), None)

@@ -1,6 +1,7 @@
 """`jaxprompt predict` on tables, and on rows with a user's own column names."""
 
 import dataclasses
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,34 @@ def test_tables_are_answered_as_json_lines_are(capsys: pytest.CaptureFixture[str
     predict("--prompt=one.safetensors", "--input=asked.tsv", "--output=said.tsv")
     (row,) = read_rows("said.tsv")
     assert row.fields == {**expected[1], "id": "7"}
+
+
+def test_rows_are_answered_in_blocks_as_they_are_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    texts = [*TEXTS, "a dull one", "rain"]
+    write_jsonl(*({"text": text} for text in texts))
+    one = ["--prompt=one.safetensors", "--input=asked.jsonl"]
+    predict(*one, "--output=said.csv")
+    together = Path("said.csv").read_bytes()
+    monkeypatch.setattr("jaxprompt.runs.prediction.BLOCK", 2)
+    predict(*one, "--output=blocks.csv")
+    assert Path("blocks.csv").read_bytes() == together
+
+    # Every row of a file is checked before the first is answered.
+    with Path("asked.jsonl").open("a") as file:
+        file.write('{"title": "no text"}\n')
+    capsys.readouterr()
+    assert main(["predict", *one]) == 1
+    said = capsys.readouterr()
+    assert (said.out, "asked.jsonl:6: " in said.err) == ("", True)
+    # Of a stream, the rows before it are answered.
+    stream = io.TextIOWrapper(io.BytesIO(Path("asked.jsonl").read_bytes()))
+    monkeypatch.setattr("sys.stdin", stream)
+    assert main(["predict", one[0], "--input=-"]) == 1
+    said = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in said.out.splitlines()] == texts[:4]
+    assert "standard input:6: " in said.err
 
 
 def test_a_column_may_be_called_prompt():

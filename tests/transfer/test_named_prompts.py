@@ -37,7 +37,7 @@ def test_names_and_files(tmp_path: Path):
     found = read_named([*files, archive])
     assert found.names == ("sst2", "one", "two", "QQP", "MRPC")
     np.testing.assert_array_equal(found.rows[:, 0, 0], [1, 2, 3, 4, 5])
-    assert found.place("qqp") == 3
+    assert found.take([3, 0]).files == (archive, files[0])
     assert found.provenances[1].task == "mnli"
     assert found.provenances[3] is None
 
@@ -48,9 +48,12 @@ def test_refusals(tmp_path: Path):
     longer = write(tmp_path / "longer.safetensors", "mnli", np.ones((5, 4)))
     other = write(tmp_path / "other.safetensors", "mnli", rows, "2:bb")
     with pytest.raises(
-        ValueError, match=r"'sst2' and 'mnli' .* \[P, D\] = \[3, 4\] and \[5, 4\]; use"
+        ValueError, match=r"'sst2' and 'mnli' do not .* are 3 soft .*, and 5 soft"
     ):
         read_named([one, longer])
+    wider = write(tmp_path / "wider.safetensors", "mnli", np.ones((3, 6)))
+    with pytest.raises(ValueError, match=r"they are 4 and 6 wide, so .* one model"):
+        read_named([one, wider])
     with pytest.raises(
         ValueError, match=r"of model-2:aa \(fingerprint 2:aa\) and model-2:bb \(2:bb\)"
     ):

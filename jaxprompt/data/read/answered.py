@@ -28,41 +28,38 @@ class Written(NamedTuple):
     changed: int = 0
 
 
-def check_writable(rows: Sequence[Row], suffix: str) -> None:
-    """Checks that a file can hold rows, before there are any answers.
+def check_writable(row: Row, first: Row, suffix: str) -> None:
+    """Checks that a file can hold a row, before there is an answer.
 
     Args:
-        rows: The rows.
+        row: The row.
+        first: The file's first row.
         suffix: The file's ending; only those of `TABLES` cannot hold every row.
 
     Raises:
-        ValueError: If a row has other fields than the first, or a value that is no
+        ValueError: If the row has other fields than the first, or a value that is no
             cell: a list, an object, null, or in a .tsv a text with a tab or a line end.
     """
-    if suffix not in TABLES or not rows:
+    if suffix not in TABLES:
         return
-    first = rows[0].fields
-    for row in rows:
-        if list(row.fields) != list(first):
+    if list(row.fields) != list(first.fields):
+        raise ValueError(
+            f"{row.where}: the fields are {listed(row.fields)}, but those of "
+            f"{first.where} are {listed(first.fields)}: a {suffix} has the same "
+            "columns everywhere, so write a .jsonl"
+        )
+    for name in row.fields:
+        text = field_text(row, name)
+        if suffix == ".tsv" and text.translate(_NO_CELL) != text:
             raise ValueError(
-                f"{row.where}: the fields are {listed(row.fields)}, but those of "
-                f"{rows[0].where} are {listed(first)}: a {suffix} has the same "
-                "columns everywhere, so write a .jsonl"
+                f"{row.where}: field {name!r} holds a tab or a line end, which a "
+                ".tsv cannot: write a .csv or a .jsonl"
             )
-        for name in row.fields:
-            text = field_text(row, name)
-            if suffix == ".tsv" and text.translate(_NO_CELL) != text:
-                raise ValueError(
-                    f"{row.where}: field {name!r} holds a tab or a line end, which a "
-                    ".tsv cannot: write a .csv or a .jsonl"
-                )
-    if suffix == ".tsv":
-        for name in first:
-            if name.translate(_NO_CELL) != name:
-                raise ValueError(
-                    f"{rows[0].where}: the field {name!r} has a tab or a line end in "
-                    "its name, which a .tsv cannot: write a .csv or a .jsonl"
-                )
+        if suffix == ".tsv" and name.translate(_NO_CELL) != name:
+            raise ValueError(
+                f"{first.where}: the field {name!r} has a tab or a line end in "
+                "its name, which a .tsv cannot: write a .csv or a .jsonl"
+            )
 
 
 def write_answers(
@@ -71,6 +68,8 @@ def write_answers(
     field: str,
     suffix: str,
     more: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    header: bool = True,
 ) -> Written:
     """Writes each row with its answer behind its own fields.
 
@@ -81,6 +80,7 @@ def write_answers(
         suffix: The file's ending: .csv and .tsv are tables, as
             `data.read.files.read_rows` reads them; any other is one JSON object a line.
         more: Fields behind the answer of each row, for JSON lines; None for none.
+        header: Whether the rows are the first ones, so that a table's names come first.
     """
     if suffix not in TABLES:
         lines = (
@@ -91,16 +91,16 @@ def write_answers(
             )
         )
         return Written("".join(lines))
-    header = [*(rows[0].fields if rows else ()), field]
+    names = [[*(rows[0].fields if rows else ()), field]] if header else []
     own = [[field_text(row, name) for name in row.fields] for row in rows]
     if suffix == ".csv":
         text = io.StringIO(newline="")
         # Not "\n", or a lone carriage return within a text would stand unquoted.
         table = csv.writer(text, lineterminator="\r\n")
-        table.writerow(header)
+        table.writerows(names)
         table.writerows([*row, said] for row, said in zip(own, answers, strict=True))
         return Written(text.getvalue())
     cells = [answer.translate(_NO_CELL) for answer in answers]
     changed = sum(cell != answer for cell, answer in zip(cells, answers, strict=True))
-    lines = [header, *([*row, cell] for row, cell in zip(own, cells, strict=True))]
+    lines = [*names, *([*row, cell] for row, cell in zip(own, cells, strict=True))]
     return Written("".join("\t".join(line) + "\n" for line in lines), changed)

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from jaxprompt.data.read.files import check_exists, split_lines
+from jaxprompt.data.read.files import check_exists, read_lines
 from jaxprompt.quoting import quoted
-from jaxprompt.utf8 import read_utf8
 
 Scheme: TypeAlias = Literal["bio", "iob1"]
 """How tags begin a span: always with "B-"; or as CoNLL-2003 has it, only where the span
@@ -66,7 +65,7 @@ def read_columns(
         words.clear()
         tags.clear()
 
-    for number, line in enumerate(split_lines(read_utf8(path)), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         line = line.rstrip("\n")
         if not line.strip() or line.startswith(tuple(boundaries)):
             end()

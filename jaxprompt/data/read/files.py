@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jaxprompt.quoting import listed, quoted_path
 from jaxprompt.strict_json import NotJson, as_json, parse_json
-from jaxprompt.utf8 import NotUtf8, decode_utf8, read_utf8
+from jaxprompt.utf8 import NotUtf8, utf8_lines
 
 
 class Row(NamedTuple):
@@ -48,15 +48,26 @@ def read_rows(path: str | Path, *, skip_short: bool = False) -> list[Row]:
     path = Path(path)
     check_extension(path)
     check_exists(path)
-    if path.suffix == ".jsonl":
-        rows = list(read_jsonl(split_lines(read_utf8(path)), path))
-    elif path.suffix == ".csv":
-        rows = list(_read_csv(path))
-    else:
-        rows = list(_read_tsv(path, skip_short))
+    rows = list(stream_rows(path, skip_short=skip_short))
     if not rows:
         raise ValueError(f"{path}: no rows: the file is empty")
     return rows
+
+
+def stream_rows(path: Path, *, skip_short: bool = False) -> Iterator[Row]:
+    """Reads the rows one after the other, in the memory of one; see `read_rows`.
+
+    Args:
+        path: A file that is there, with one of the three extensions.
+        skip_short: As for `read_rows`.
+    """
+    if path.suffix == ".jsonl":
+        return read_jsonl(read_lines(path), path)
+    if path.suffix == ".csv":
+        return _with_header(path, _read_csv(path))
+    lines = (line.rstrip("\n") for line in read_lines(path))
+    cells = ((n, line.split("\t") if line else []) for n, line in enumerate(lines, 1))
+    return _with_header(path, cells, skip_short)
 
 
 def check_extension(path: Path) -> None:
@@ -74,17 +85,8 @@ def check_exists(path: Path) -> None:
         raise FileNotFoundError(f"{quoted_path(path)}: no such file")
 
 
-def split_lines(text: str) -> Iterable[str]:
-    """Splits a text at line feeds and carriage returns, and at nothing else.
-
-    A carriage return ends a line too, as it does for TFDS. A JSON text may hold all
-    other line ends of Unicode, such as U+2028.
-    """
-    return io.StringIO(text, newline=None)
-
-
-def stream_lines(stream: io.TextIOWrapper, where: str) -> Iterable[str]:
-    """Reads a stream of UTF-8 to its end, whatever encoding it was opened with.
+def stream_lines(stream: io.TextIOWrapper, where: str) -> Iterator[str]:
+    """Reads a stream of UTF-8 line by line, whatever encoding it was opened with.
 
     Args:
         stream: Of which nothing was read.
@@ -94,9 +96,37 @@ def stream_lines(stream: io.TextIOWrapper, where: str) -> Iterable[str]:
         ValueError: If it is not UTF-8; names the line.
     """
     try:
-        return split_lines(decode_utf8(bytes(stream.buffer.read())))
+        for text in utf8_lines(stream.buffer):
+            yield from _split_lines(text)
     except NotUtf8 as err:
         raise ValueError(f"{where}: not UTF-8: line {err.line}: {err.reason}") from err
+
+
+def read_lines(path: Path, *, newline: str | None = None) -> Iterator[str]:
+    """Reads a text file line by line.
+
+    Args:
+        path: The file; UTF-8, with or without a byte-order mark.
+        newline: "" keeps line ends as they are; None makes each a line feed.
+
+    Raises:
+        ValueError: If it is not UTF-8; names the line.
+    """
+    try:
+        with path.open("rb") as file:
+            for text in utf8_lines(file):
+                yield from _split_lines(text, newline)
+    except NotUtf8 as err:
+        raise ValueError(f"{path}:{err.line}: {err.reason}") from err
+
+
+def _split_lines(text: str, newline: str | None = None) -> Iterable[str]:
+    """Splits a text at line feeds and carriage returns, and at nothing else.
+
+    A carriage return ends a line too, as it does for TFDS. A JSON text may hold all
+    other line ends of Unicode, such as U+2028.
+    """
+    return io.StringIO(text, newline=newline)
 
 
 def read_jsonl(lines: Iterable[str], where: str | Path) -> Iterator[Row]:
@@ -160,32 +190,20 @@ def field_text(row: Row, name: str) -> str:
     return str(value)
 
 
-def _read_tsv(path: Path, skip_short: bool) -> Iterator[Row]:
-    lines = (line.rstrip("\n") for line in split_lines(read_utf8(path)))
-    cells = ((n, line.split("\t") if line else []) for n, line in enumerate(lines, 1))
-    return _with_header(path, cells, skip_short)
-
-
-def _read_csv(path: Path) -> Iterator[Row]:
-    text = read_utf8(path)
+def _read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
     # csv itself must see the line ends: a quoted field may hold some.
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    # csv takes a field of 131,072 characters for an error; a text may be longer.
-    usual = csv.field_size_limit(len(text) + 1)
-    try:
-        numbered = list(_numbered(path, reader))
-    finally:
-        csv.field_size_limit(usual)
-    return _with_header(path, iter(numbered))
-
-
-def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(read_lines(path, newline=""), strict=True)
+    size = path.stat().st_size
     while True:
         line = reader.line_num + 1
+        # csv takes a field of 131,072 characters for an error; a text may be longer.
+        usual = csv.field_size_limit(size + 1)
         try:
             cells = next(reader, None)
         except csv.Error as err:
             raise ValueError(f"{path}:{line}: not CSV: {err}") from err
+        finally:
+            csv.field_size_limit(usual)
         if cells is None:
             return
         yield line, cells

@@ -1,5 +1,6 @@
 """Templates: the text of a row, with places for soft tokens, masks and separators."""
 
+import copy
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,9 @@ from jaxprompt.quoting import listed
 
 _SLOTS = "slots"
 
-MARKS = ("mask", "sep")
+_MASK = "mask"
+
+MARKS = (_MASK, "sep")
 """What stands for text that each vocabulary writes in its own way."""
 
 _COUNT = re.compile(r"[1-9][0-9]{0,5}")
@@ -24,11 +27,14 @@ class Piece(NamedTuple):
         text: The words; "" for soft tokens.
         slots: How many soft tokens stand here; 0 for words.
         cut: Place in the order of truncation, from 0; None for what is never cut.
+        balanced: Whether it is shortened together with all of this place, each in
+            proportion to its length.
     """
 
     text: str
     slots: int = 0
     cut: int | None = None
+    balanced: bool = False
 
 
 class _Part(NamedTuple):
@@ -54,8 +60,11 @@ class Template:
         Args:
             text: The template.
             cut: Fields in the order in which they are shortened where a text is too
-                long, each from its end. Without it the text is cut at its end, and
-                where soft tokens stand in it, its fields are, the last one first.
+                long, each from its end. "premise+hypothesis" shortens both at once, in
+                proportion to their lengths. Fields that are not named are left whole
+                while there is anything else to cut. Without it the text is cut at its
+                end, and where soft tokens stand in it, its fields are, the last one
+                first.
 
         Raises:
             ValueError: If braces do not match, or name no field, or `cut` names one
@@ -77,15 +86,18 @@ class Template:
                     )
             self._parts.append(_Part(words, name, count or ""))
         self.text = text
-        unknown = [name for name in cut if name not in self.fields]
-        if unknown or len({*cut}) < len(cut):
+        groups = [tuple(names.split("+")) for names in cut]
+        named = [name for names in groups for name in names]
+        unknown = [name for name in named if name not in self.fields]
+        if unknown or len({*named}) < len(named):
             raise ValueError(
                 f"the order of truncation is {listed(cut)}, but template {text!r} has "
                 f"the fields {listed(self.fields)}: name some of them, each once"
             )
-        self._cut = tuple(cut)
         if not cut and not self.is_behind_slots:
-            self._cut = tuple(reversed(self.fields))
+            groups = [(name,) for name in reversed(self.fields)]
+        self._cut = tuple(groups)
+        self._place = {name: n for n, names in enumerate(groups) for name in names}
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -124,6 +136,40 @@ class Template:
         used = {part.name for part in self._parts if part.number}
         return tuple(name for name in MARKS if name in used)
 
+    @property
+    def has_space_before_mask(self) -> bool:
+        """Whether a space stands before the first mask, which its answer takes."""
+        masks = [
+            part.words for part in self._parts if part.name == _MASK and part.number
+        ]
+        return bool(masks) and masks[0].endswith(" ")
+
+    def without_mask(self) -> "Template":
+        """Returns the template of a model that writes its answer behind the text.
+
+        The mask is left out, and the spaces before it. So are words behind it, if no
+        field and no soft token stands there: they would part the answer from its text.
+        """
+        ends = all(p.name in (None, _MASK) for p in self._parts[self._first_mask + 1 :])
+        parts = []
+        for number, (words, name, count) in enumerate(self._parts):
+            if name == _MASK and count:
+                words, name, count = words.rstrip(" "), None, ""
+            elif ends and number > self._first_mask:
+                continue
+            parts.append(_Part(words, name, count))
+        made = copy.copy(self)
+        made._parts = parts
+        return made
+
+    @property
+    def _first_mask(self) -> int:
+        return next(
+            number
+            for number, part in enumerate(self._parts)
+            if part.name == _MASK and part.number
+        )
+
     def fill(self, row: Row, marks: Mapping[str, str] = MappingProxyType({})) -> str:
         """Returns the text of a row, without soft tokens.
 
@@ -161,6 +207,7 @@ class Template:
             elif count:
                 found.append(Piece(marks[str(name)] * int(count)))
             elif name is not None:
-                place = self._cut.index(name) if name in self._cut else None
-                found.append(Piece(texts[name], cut=place))
+                place = self._place.get(name)
+                balanced = place is not None and len(self._cut[place]) > 1
+                found.append(Piece(texts[name], cut=place, balanced=balanced))
         return found

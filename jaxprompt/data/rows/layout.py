@@ -11,7 +11,7 @@ from jaxtyping import Int
 from jaxprompt.data.rows.lead import common_beginning, made_up_pairs, same_beginning
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.task import Task
-from jaxprompt.data.vocabulary.tokens import Pair, soft_place
+from jaxprompt.data.vocabulary.tokens import Pair, Span, soft_place
 from jaxprompt.shapes import Batch
 
 
@@ -273,12 +273,39 @@ def kept_tokens(pair: Pair, length: int) -> Int[np.ndarray, " T"]:
         return _cut(everything, length)
     kept = np.ones(len(inputs), bool)
     last = int(np.flatnonzero(inputs >= 0)[-1])
-    for start, stop in (*pair.cut, (0, last)):
-        places = np.flatnonzero(kept[start:stop] & (inputs[start:stop] >= 0)) + start
-        gone = places[max(len(places) - over, 0) :]
-        kept[gone] = False
-        over -= len(gone)
+    for spans in _together((*pair.cut, Span(0, last))):
+        found = [
+            np.flatnonzero(kept[a:b] & (inputs[a:b] >= 0)) + a for a, b, _ in spans
+        ]
+        sizes = [len(places) for places in found]
+        left = _in_proportion(max(sum(sizes) - over, 0), sizes)
+        for places, count in zip(found, left, strict=True):
+            kept[places[count:]] = False
+        over -= sum(sizes) - sum(left)
     return everything[kept]
+
+
+def _together(spans: Iterable[Span]) -> list[list[Span]]:
+    """Groups spans that are shortened at once."""
+    groups: list[list[Span]] = []
+    for span in spans:
+        if span.joined:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return groups
+
+
+def _in_proportion(total: int, sizes: Sequence[int]) -> list[int]:
+    """Shares a total out by sizes, of which it is no more than the sum."""
+    whole = max(sum(sizes), 1)
+    shares = [total * size // whole for size in sizes]
+    rest = total - sum(shares)
+    # What rounding leaves goes to those that lost most by it.
+    lost = sorted(range(len(sizes)), key=lambda n: -(total * sizes[n] % whole))
+    for number in lost[:rest]:
+        shares[number] += 1
+    return shares
 
 
 def _cut(ids: Int[np.ndarray, " T"], length: int) -> Int[np.ndarray, " T"]:

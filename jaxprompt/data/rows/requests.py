@@ -26,8 +26,8 @@ RAW = {"inputs"}
 """A row with this key alone is text to be used as it is."""
 
 
-def read_requests(source: str) -> list[files.Row]:
-    """Reads rows to predict.
+def read_requests(source: str) -> Iterator[files.Row]:
+    """Reads rows to predict one after the other, in the memory of one.
 
     Args:
         source: A file: .csv and .tsv are read as for training, any other as JSON lines;
@@ -38,17 +38,22 @@ def read_requests(source: str) -> list[files.Row]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a row is malformed, naming its line, or a table has no rows.
+        ValueError: If a row is malformed, naming its line, or a table has no rows; when
+            it is reached.
     """
     if source == "-":
-        return list(_read_objects(sys.stdin, "standard input"))
+        return _read_objects(sys.stdin, "standard input")
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(source):
         raise FileNotFoundError(f"no input file {quoted_path(source)}: check the path")
     if Path(source).suffix in TABLES:
-        return files.read_rows(source)
+        return files.stream_rows(Path(source))
+    return _read_lines(source)
+
+
+def _read_lines(source: str) -> Iterator[files.Row]:
     with Path(source).open(encoding="utf-8") as file:
-        return list(_read_objects(file, source))
+        yield from _read_objects(file, source)
 
 
 def read_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
@@ -136,6 +141,20 @@ def request_rows(
     pairs = task.encode(examples)
     layout = layout_of(task, lengths, soft_ids)
     return layout.padded(pairs, np.fromiter(rows, np.int32))
+
+
+def check_request(task: Task, row: files.Row, number: int) -> None:
+    """Raises ValueError unless a row has what `request_rows` wants of it.
+
+    Args:
+        task: The task.
+        row: The row; {"inputs": text} alone is taken as it is.
+        number: Its number among all.
+    """
+    if row.fields.keys() == RAW:
+        files.field_text(row, "inputs")
+    else:
+        task.read_request(row, number)
 
 
 def _examples(task: Task, rows: Sequence[files.Row]) -> list[Example]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from jaxprompt.data.tasks.verbalizer import Score
+
 
 class Choice(NamedTuple):
     """Labels that a head chooses from; as target ids they are numbers from 1.
@@ -14,13 +16,15 @@ class Choice(NamedTuple):
             answer is then the labels of all words, with spaces between.
         mask: Id of the vocabulary's mask, where the model itself scores the label words
             in its place; None where a layer is trained for them.
-        word_ids: Then the id of each label word; else empty.
+        word_ids: Then the ids of the words of each label; else empty.
+        word_score: Then what a label with several words has; see `Verbalizer.score`.
     """
 
     labels: tuple[str, ...]
     of_words: bool = False
     mask: int | None = None
-    word_ids: tuple[int, ...] = ()
+    word_ids: tuple[tuple[int, ...], ...] = ()
+    word_score: Score = "sum"
 
     @property
     def kind(self) -> str:

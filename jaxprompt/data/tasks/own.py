@@ -24,6 +24,7 @@ from jaxprompt.data.tasks.task import (
     text_itself,
     texts_as_they_are,
 )
+from jaxprompt.data.tasks.verbalizer import Score, make_verbalizer, words_of
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.data.vocabulary.writing import as_written, mask_of
 from jaxprompt.quoting import listed, quoted
@@ -36,11 +37,13 @@ def file_task(
     inputs: str,
     target: str,
     vocabulary: Vocabulary,
-    labels: Mapping[str, str] | None = None,
+    labels: Mapping[str, str | Sequence[str]] | None = None,
     share: Mapping[str, float] | None = None,
     seed: int = 0,
     metrics: Sequence[str] = ("accuracy",),
     cut: Sequence[str] = (),
+    word_score: Score = "sum",
+    single_token: bool = False,
 ) -> Task:
     """Makes a task of one's own files.
 
@@ -63,8 +66,9 @@ def file_task(
             "{slots:20}" for soft tokens; see `data.read.template.Template`.
         target: A field's name, or a template, of the target.
         vocabulary: The backbone's vocabulary.
-        labels: The target as in the file -> label word; JSON's true and false are
-            "true" and "false". Without it the target itself is the target text.
+        labels: The target as in the file -> label word, or several, of which the first
+            is what training writes; JSON's true and false are "true" and "false".
+            Without it the target itself is the target text.
         share: Split -> share of the rows, 1 in sum. A row's split depends on its
             number and the seed alone, so rows that are added move no others.
         seed: Seed of that division.
@@ -73,6 +77,13 @@ def file_task(
             answer with every token right is right; see `writing.as_written`.
         cut: Fields of the input text in the order in which they are shortened where it
             is too long; see `data.read.template.Template`.
+        word_score: What a label with several words has, the "sum" of their
+            probabilities or the "mean".
+        single_token: Whether each label word has to be one token.
+
+    A mask in the template stands for the answer. T5 answers with its sentinel and then
+    the word, as in its pre-training. A decoder-only model has no mask: it writes the
+    answer behind the text, with the space that stands before the mask.
 
     Returns:
         The task. A split's file is looked for, and its rows are validated, when the
@@ -88,13 +99,26 @@ def file_task(
             f"template {target!r} of a target has soft tokens or marks: an answer has "
             "none, so leave them out"
         )
+    at_mask = "mask" in template.marks
+    writes_behind = at_mask and vocabulary.causal
+    space = " " if writes_behind and template.has_space_before_mask else ""
+    if writes_behind:
+        template = template.without_mask()
+    verbalizer, spaced = None, {}
+    if labels is not None:
+        spaced = {str(k): _spaced(words_of(w), space) for k, w in labels.items()}
+        verbalizer = make_verbalizer(spaced, word_score)
+        if single_token:
+            verbalizer.check_single(vocabulary, name)
     row_format = _RowFormat(
         template,
         answer,
         {name: _MARKS[name](vocabulary) for name in template.marks},
-        None if labels is None else {str(k): word for k, word in labels.items()},
+        None if labels is None else {key: words[0] for key, words in spaced.items()},
+        space,
     )
-    words = None if labels is None else tuple(dict.fromkeys(labels.values()))
+    words = None if verbalizer is None else verbalizer.labels
+    reads_sentinel = at_mask and not vocabulary.causal and vocabulary.frame is None
     return Task(
         name=name,
         source=Source(name, _finder(files, row_format, share, seed)),
@@ -106,7 +130,14 @@ def file_task(
         metrics=tuple(_metric_fns(metrics, words, vocabulary)),
         start_words=words or (),
         template=template,
+        verbalizer=verbalizer,
+        opening=mask_of(vocabulary) if reads_sentinel else "",
     )
+
+
+def _spaced(words: Sequence[str], space: str) -> tuple[str, ...]:
+    """Puts a space before words that do not begin with one."""
+    return tuple(word if word.startswith(" ") else space + word for word in words)
 
 
 def separator_of(vocabulary: Vocabulary) -> str:
@@ -139,6 +170,8 @@ class _RowFormat:
     target: Template
     marks: Mapping[str, str]
     labels: Mapping[str, str] | None
+    space: str = ""
+    """What stands before an answer in free text."""
 
     def read_request(self, row: Row, number: int) -> Features:
         text = self.inputs.fill(row, self.marks)
@@ -172,7 +205,7 @@ class _RowFormat:
     def _target(self, row: Row) -> str:
         value = self.target.fill(row)
         if self.labels is None:
-            return value
+            return self.space + value
         if value not in self.labels:
             raise ValueError(
                 f"{row.where}: label {quoted(value)} is not one of "

@@ -23,7 +23,7 @@ def encode_pieces(
         shortened where there is no room, in this order.
     """
     ids: list[int] = []
-    spans: list[tuple[int, Span]] = []
+    spans: list[tuple[int, bool, Span]] = []
     soft = 0
     for words, slots in _runs(pieces):
         text = "".join(piece.text for piece in words)
@@ -33,15 +33,21 @@ def encode_pieces(
         for piece in words:
             first, before = before, before + piece.text
             if piece.cut is not None:
-                ends = (len(encode(first)), len(encode(before)))
                 # Where two pieces share a token, it stays with the first.
-                ends = (start + min(end, len(ids) - start) for end in ends)
-                spans.append((piece.cut, Span(*ends)))
+                begin, end = (
+                    start + min(len(encode(text)), len(ids) - start)
+                    for text in (first, before)
+                )
+                spans.append((piece.cut, piece.balanced, Span(begin, end)))
         ids += [soft_place(soft + number) for number in range(slots)]
         soft += slots
     # Of a field that stands twice, the last is cut first.
-    ordered = sorted(spans, key=lambda found: (found[0], -found[1].start))
-    return ids, tuple(span for _, span in ordered)
+    spans.sort(key=lambda found: (found[0], -found[2].start))
+    places = [place for place, _, _ in spans]
+    return ids, tuple(
+        span._replace(joined=balanced and place in places[:number])
+        for number, (place, balanced, span) in enumerate(spans)
+    )
 
 
 def _runs(pieces: Sequence[Piece]) -> Iterator[tuple[list[Piece], int]]:

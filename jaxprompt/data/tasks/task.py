@@ -16,9 +16,11 @@ from jaxprompt.data.read.template import Piece, Template
 from jaxprompt.data.tasks.choice import Choice
 from jaxprompt.data.tasks.metrics import Metric
 from jaxprompt.data.tasks.pieces import encode_pieces
+from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.data.vocabulary.tokens import Pair, Span
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode
 from jaxprompt.data.vocabulary.writing import as_written, mask_of
+from jaxprompt.quoting import listed
 
 _AHEAD = 1024
 """Examples that are tokenised in one call: the first batch waits for no whole split."""
@@ -125,6 +127,9 @@ class Task:
         before: Words in front of every input, as an instruction or examples that are
             shown. They are tokenised by themselves, and do not count as text that may
             be cut.
+        verbalizer: The words of each label, the first of which is the label itself;
+            None where each label is its only word.
+        opening: What every answer begins with: the sentinel that stands in the text.
     """
 
     name: str
@@ -145,6 +150,8 @@ class Task:
     template: Template | None = None
     choice: Choice | None = None
     before: str = ""
+    verbalizer: Verbalizer | None = None
+    opening: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.:]+", self.name):
@@ -286,15 +293,33 @@ class Task:
                 f"a head of mask for task {self.name}, whose texts have no mask: put "
                 "{mask:1} into its inputs"
             )
-        ids = [self.vocabulary.encode(word) for word in labels]
-        for word, tokens in zip(labels, ids, strict=True):
+        verbalizer = self.words
+        if verbalizer is None:
+            raise ValueError(f"task {self.name} has no label words for its mask")
+        space = " " if self.template.has_space_before_mask else ""
+        of_word: dict[str, int] = {}
+        for word in verbalizer.flat:
+            tokens = self.vocabulary.encode(space + word.removeprefix(" "))
             if len(tokens) != 1:
                 raise ValueError(
                     f"label word {word!r} of task {self.name} is {len(tokens)} tokens, "
                     "but a mask stands for one: use a word of one token"
                 )
+            of_word[word] = tokens[0]
+        if len({*of_word.values()}) < len(of_word):
+            raise ValueError(
+                f"label words {listed(of_word)} of task {self.name} are not told apart "
+                "by the vocabulary: use other words"
+            )
         (mask,) = self.vocabulary.encode(mask_of(self.vocabulary))
-        return Choice(labels, mask=mask, word_ids=tuple(n for (n,) in ids))
+        return Choice(
+            labels,
+            mask=mask,
+            word_ids=tuple(
+                tuple(of_word[w] for w in words) for words in verbalizer.words
+            ),
+            word_score=verbalizer.score,
+        )
 
     def encode(self, examples: Sequence[Example]) -> list[Pair]:
         """Tokenises examples."""
@@ -304,8 +329,9 @@ class Task:
             return self._encode_classes(self.choice, examples)
         encode = self.vocabulary.encode_all
         targets = encode([example.targets for example in examples])
+        opening = self._opening_ids
         return [
-            Pair(inputs, np.array([*ids, self.end], np.int32), cut)
+            Pair(inputs, np.array([*opening, *ids, self.end], np.int32), cut)
             for (inputs, cut), ids in zip(self._read(examples), targets, strict=True)
         ]
 
@@ -363,7 +389,7 @@ class Task:
             cut: tuple[Span, ...] = ()
             if example.pieces:
                 ids, cut = encode_pieces(example.pieces, self.vocabulary.encode)
-                cut = tuple(Span(a + before, b + before) for a, b in cut)
+                cut = tuple(Span(a + before, b + before, of) for a, b, of in cut)
             yield self._framed([*front, *ids]), cut
 
     @functools.cached_property
@@ -442,8 +468,8 @@ class Task:
     def decode(self, ids: Int[np.ndarray, "B L"]) -> list[str]:
         """Turns target ids into texts.
 
-        The ids of a label word give this word, even where the vocabulary lacks a
-        piece of it and would write it otherwise.
+        The ids of a label word give the label, even where the vocabulary lacks a piece
+        of it and would write it otherwise.
 
         Args:
             ids: Target ids; what follows the first end-of-sequence does not count.
@@ -453,10 +479,21 @@ class Task:
         """
         if self.choice is not None:
             return [self.choice.decode(row) for row in ids.tolist()]
-        labels = self.labels or ()
-        written = decode(self.vocabulary, [self._with_end(word) for word in labels])
-        words = dict(zip(written, labels, strict=True))
-        return [words.get(text, text) for text in decode(self.vocabulary, ids)]
+        opening, said = self._opening_ids, self.words
+        answers: list[list[int]] = [
+            row[len(opening) :] if row[: len(opening)] == opening else row
+            for row in ids.tolist()
+        ]
+        texts = decode(self.vocabulary, answers)
+        if said is None:
+            return texts
+        written = decode(
+            self.vocabulary,
+            [self._with_end(word)[len(opening) :] for word in said.flat],
+        )
+        labels = [said.labels[number] for number in said.classes]
+        label_of = dict(zip(written, labels, strict=True))
+        return [label_of.get(text, text) for text in texts]
 
     def likelihoods(
         self, ids: Int[np.ndarray, " L"], probabilities: Float[np.ndarray, "L C"]
@@ -504,10 +541,27 @@ class Task:
             ValueError: If the task has no labels, one does not fit, or the vocabulary
                 does not tell two apart.
         """
-        if self.labels is None:
+        words = self.words
+        firsts = [] if words is None else words.flat
+        rows = self.word_ids(length)
+        return rows[[firsts.index(label) for label in self.labels or ()]]
+
+    def word_ids(self, length: int) -> np.ndarray:
+        """Tokenises the words of all labels, in the order of `Verbalizer.flat`.
+
+        Args:
+            length: Target length L in tokens.
+
+        Returns:
+            int32 [words, L]: each word, end-of-sequence, then 0.
+
+        Raises:
+            ValueError: As `label_ids`.
+        """
+        if self.words is None:
             raise ValueError(f"task {self.name} is free text: it has no label words")
-        rows = np.zeros((len(self.labels), length), np.int32)
-        for row, label in zip(rows, self.labels, strict=True):
+        rows = np.zeros((len(self.words.flat), length), np.int32)
+        for row, label in zip(rows, self.words.flat, strict=True):
             ids = self._with_end(label)
             if len(ids) > length:
                 raise ValueError(
@@ -518,13 +572,25 @@ class Task:
         written = {*decode(self.vocabulary, rows)}
         if min(len(written), len(np.unique(rows, axis=0))) < len(rows):
             raise ValueError(
-                f"labels {', '.join(self.labels)} of task {self.name} are not told "
+                f"labels {', '.join(self.words.flat)} of task {self.name} are not told "
                 "apart by the vocabulary: use other label words"
             )
         return rows
 
+    @property
+    def words(self) -> Verbalizer | None:
+        """The words of each label; None for free text."""
+        if self.verbalizer is None and self.labels is not None:
+            return Verbalizer(tuple((label,) for label in self.labels))
+        return self.verbalizer
+
     def _with_end(self, text: str) -> list[int]:
-        return [*self.vocabulary.encode(text), self.end]
+        return [*self._opening_ids, *self.vocabulary.encode(text), self.end]
+
+    @functools.cached_property
+    def _opening_ids(self) -> list[int]:
+        """The tokens that every answer begins with; none without an opening."""
+        return self.vocabulary.encode(self.opening) if self.opening else []
 
 
 def class_index(labels: Sequence[str]) -> Compare:

@@ -7,10 +7,18 @@ from jaxtyping import Int
 
 
 class Span(NamedTuple):
-    """Ids from `start` up to `stop`, which is left out."""
+    """Ids from `start` up to `stop`, which is left out.
+
+    Attributes:
+        start: Index of the first.
+        stop: Index behind the last.
+        joined: Whether they are shortened together with the span before this one, each
+            in proportion to its length.
+    """
 
     start: int
     stop: int
+    joined: bool = False
 
 
 class Pair(NamedTuple):

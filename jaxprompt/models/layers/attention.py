@@ -9,16 +9,24 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxprompt.models.layers.dense import affine
+from jaxprompt.models.layers.dense import affine, project, split_columns
 from jaxprompt.models.layers.dropout import drop
 from jaxprompt.models.layers.kinds import NormKind
 from jaxprompt.models.layers.norms import Norm
 from jaxprompt.models.layers.turn import Turn, rotate
+from jaxprompt.models.quantise import Int8Matrix
 
 LONG = 2048
 """Queries of a row that attend all at once; more do so in chunks."""
 
 _CHUNK = 512
+
+
+class Through(NamedTuple):
+    """The matrices of each head through which states are attended to; see `Part`."""
+
+    keys: Float[Array, "H D K"] | Int8Matrix
+    values: Float[Array, "H D K"] | Int8Matrix
 
 
 class Part(NamedTuple):
@@ -35,6 +43,11 @@ class Part(NamedTuple):
         gate: For a part that is read by a softmax of its own: what each head reads of
             it counts tanh(gate) times; without the axis B where all rows have the same.
             None where one softmax is over this part and the others.
+        through: Where `keys` and `values` are states [B, S, 1, D] that were never
+            projected, the matrices that would do it. Queries go through those of the
+            keys instead, and what is mixed goes through those of the values. It is
+            less work where there are fewer queries than head features K, and nothing
+            of S * H * K is kept.
     """
 
     keys: Float[Array, "*B S G K"]
@@ -43,6 +56,7 @@ class Part(NamedTuple):
     bias: Float[Array, "*B H T S"] | None = None
     used: Bool[Array, ""] | None = None
     gate: Float[Array, "*B H"] | None = None
+    through: Through | None = None
 
 
 def attend(
@@ -185,7 +199,7 @@ def _mix_parts(
     mixed, start = [], 0
     for part in parts:
         end = start + part.keys.shape[-3]
-        mixed.append(_mix(weights_BHTS[..., start:end], part.values))
+        mixed.append(_mix(weights_BHTS[..., start:end], part))
         start = end
     return sum(mixed[1:], mixed[0])
 
@@ -193,6 +207,10 @@ def _mix_parts(
 def _scores(
     queries: Array, part: Part, scale: float, cap: float | None
 ) -> Float[Array, "B H T S"]:
+    if part.through is not None:
+        queries = jax.vmap(lambda x, matrix: project(x, matrix.T), (2, 0), 2)(
+            queries, part.through.keys
+        )
     rows, length, heads, width = queries.shape
     others, groups = part.keys.shape[-3:-1]
     shared = heads // groups
@@ -213,7 +231,8 @@ def _scores(
     return scores_BHTS if part.mask is None else scores_BHTS + part.mask[:, None]
 
 
-def _mix(weights: Float[Array, "B H T S"], values: Array) -> Float[Array, "B T H K"]:
+def _mix(weights: Float[Array, "B H T S"], part: Part) -> Float[Array, "B T H K"]:
+    values = part.values
     rows, heads, length, others = weights.shape
     groups, width = values.shape[-2:]
     shared = heads // groups
@@ -221,7 +240,10 @@ def _mix(weights: Float[Array, "B H T S"], values: Array) -> Float[Array, "B T H
     product = "bgns,sgk->bngk" if values.ndim == 3 else "bgns,bsgk->bngk"
     mixed_BNGK = jnp.einsum(product, weights_BGNS, values)
     split = mixed_BNGK.reshape(rows, shared, length, groups, width)
-    return jnp.moveaxis(split, 1, 3).reshape(rows, length, heads, width)
+    mixed = jnp.moveaxis(split, 1, 3).reshape(rows, length, heads, width)
+    if part.through is None:
+        return mixed
+    return jax.vmap(project, in_axes=(2, 0), out_axes=2)(mixed, part.through.values)
 
 
 class Attention(nn.Module):
@@ -285,6 +307,19 @@ class Attention(nn.Module):
         keys = self._normed(affine(x, self.key, self.key_bias), self.key_norm)
         values = self._split(affine(x, self.value, self.value_bias))
         return keys if turn is None else rotate(keys, turn), values
+
+    def unprojected(
+        self, states: Float[Array, "B S D"], mask: Float[Array, "B T S"]
+    ) -> Part:
+        """Returns states to attend to without their keys and values; see `Part`.
+
+        For attention whose keys and values have no bias, norm or turn.
+        """
+        heads = self.kv_heads
+        through = Through(
+            split_columns(self.key, heads), split_columns(self.value, heads)
+        )
+        return Part(states[:, :, None], states[:, :, None], mask, through=through)
 
     def __call__(
         self,

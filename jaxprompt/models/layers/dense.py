@@ -1,5 +1,6 @@
 """Products of tokens with a matrix, which may be int8."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -20,6 +21,17 @@ def project(
     else:
         product = tokens_ND @ matrix.astype(x.dtype)
     return product.reshape(*x.shape[:-1], -1)
+
+
+def split_columns(
+    matrix: Float[Array, "D F"] | Int8Matrix, heads: int
+) -> Float[Array, "H D K"] | Int8Matrix:
+    """Splits a matrix into one for each head, by its columns F = H * K."""
+
+    def split(leaf: Array) -> Array:
+        return jnp.moveaxis(leaf.reshape(len(leaf), heads, -1), 1, 0)
+
+    return jax.tree.map(split, matrix)
 
 
 def affine(

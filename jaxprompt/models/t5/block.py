@@ -68,6 +68,12 @@ class Block(nn.Module):
         """Projects the encoder's output for the part that `__call__` takes of it."""
         return self.cross.keys_values(encoded)
 
+    def cross_states(
+        self, encoded: Float[Array, "B T D"], mask: Float[Array, "B L T"]
+    ) -> Part:
+        """Returns that part without projecting: for a few target tokens L."""
+        return self.cross.unprojected(encoded, mask)
+
     def __call__(
         self,
         x: Float[Array, "B T D"],

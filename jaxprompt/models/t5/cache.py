@@ -32,26 +32,30 @@ class Cache:
     Attributes:
         keys: Keys of the target tokens so far; rows from the next index on are unread.
         values: Values of the target tokens so far.
-        cross_keys: Keys of the source tokens.
-        cross_values: Values of the source tokens.
+        source: The encoder's output, where the cache is for a few tokens; otherwise
+            the keys and the values of it in every layer.
         cross_mask: Added to the scores of the source tokens, float32.
         prefix: What the target attends to besides.
     """
 
     keys: Float[Array, "N B L H K"]
     values: Float[Array, "N B L H K"]
-    cross_keys: Float[Array, "N B T H K"]
-    cross_values: Float[Array, "N B T H K"]
+    source: (
+        Float[Array, "B T D"]
+        | tuple[Float[Array, "N B T H K"], Float[Array, "N B T H K"]]
+    )
     cross_mask: Float[Array, "B 1 T"]
     prefix: Prefixes
 
     def take(self, rows: Int[Array, " R"]) -> "Cache":
         """Gathers rows of the batch: repeats them for beams, or picks some."""
+        source = self.source
         return Cache(
             self.keys[:, rows],
             self.values[:, rows],
-            self.cross_keys[:, rows],
-            self.cross_values[:, rows],
+            (source[0][:, rows], source[1][:, rows])
+            if isinstance(source, tuple)
+            else source[rows],
             self.cross_mask[rows],
             {site: prefix.take(rows) for site, prefix in self.prefix.items()},
         )

@@ -142,8 +142,7 @@ class T5:
         # M need not be divisible by the mesh's data axis.
         encoder = dataclasses.replace(self, mesh=None)
         states, kept = encoder._encode(params, source, keep=True)
-        cache = encoder.start_cache(params, Encoded(states, source.segments, {}), 1)
-        return {"encoder": kept, "cross": (cache.cross_keys, cache.cross_values)}
+        return {"encoder": kept, "cross": self._cross_keys_values(params, states)}
 
     def encode(
         self,
@@ -251,12 +250,17 @@ class T5:
         before = self._reader(stack, own, segments, bidirectional=False)
         block = self._block("decoder")
 
+        few = self._are_few(target.length)
+
         def layer(y: Array, layer_params: Params, read: Any, key: Array | None) -> Any:
             weights = {"params": layer_params}
-            source: Any = block.apply(
-                weights, encoded.states, method="cross_keys_values"
-            )
-            cross = [Part(source[0], source[1], cross_mask)]
+            if few:
+                cross = [self._unprojected(layer_params, encoded.states, cross_mask)]
+            else:
+                source: Any = block.apply(
+                    weights, encoded.states, method="cross_keys_values"
+                )
+                cross = [Part(source[0], source[1], cross_mask)]
             if beside_source is not None and read[1] is not None:
                 cross.insert(0, beside_source.part(read[1]))
             return block.apply(
@@ -274,22 +278,46 @@ class T5:
         return self._unembed(params, y)
 
     def start_cache(self, params: Params, encoded: Encoded, length: int) -> Cache:
-        """Projects the source once; see `Backbone.start_cache`."""
+        """Projects the source once, or never; see `Backbone.start_cache`."""
+        source = encoded.states
+        if not self._are_few(length):
+            source = self._cross_keys_values(params, source)
+        segments = encoded.segments
+        mask = segment_mask(jnp.ones_like(segments[:, :1]), segments)
+        config = self.config
+        layers, rows = config.decoder_layers, len(segments)
+        shape = (layers, rows, length, config.heads, config.head_width)
+        empty = jnp.zeros(shape, self.dtype)
+        return Cache(empty, empty, source, mask, encoded.prefix)
+
+    def _are_few(self, length: int) -> bool:
+        """Whether so few target tokens read a source that it is not projected.
+
+        A token that reads states rather than keys and values costs about twice the
+        products of a state's projection, divided by the head width.
+        """
+        return 2 * length <= self.config.head_width
+
+    def _unprojected(
+        self, layer_params: Params, states: Float[Array, "B T D"], mask: Array
+    ) -> Part:
+        weights = {"params": layer_params}
+        part: Any = self._block("decoder").apply(
+            weights, states, mask, method="cross_states"
+        )
+        return part
+
+    def _cross_keys_values(
+        self, params: Params, states: Float[Array, "B T D"]
+    ) -> KeysValues:
+        """Projects the encoder's output in every layer, for cross-attention."""
         block = self._block("decoder")
 
         def project(carry: None, layer_params: Params) -> tuple[None, Any]:
             weights = {"params": layer_params}
-            return carry, block.apply(
-                weights, encoded.states, method="cross_keys_values"
-            )
+            return carry, block.apply(weights, states, method="cross_keys_values")
 
-        _, (keys, values) = jax.lax.scan(project, None, params["decoder"]["layers"])
-        segments = encoded.segments
-        mask = segment_mask(jnp.ones_like(segments[:, :1]), segments)
-        config = self.config
-        shape = (len(keys), len(segments), length, config.heads, config.head_width)
-        empty = jnp.zeros(shape, self.dtype)
-        return Cache(empty, empty, keys, values, mask, encoded.prefix)
+        return jax.lax.scan(project, None, params["decoder"]["layers"])[1]
 
     def decode_step(
         self,
@@ -303,8 +331,8 @@ class T5:
         rows = jnp.arange(cache.keys.shape[2])
         index = jnp.asarray(index, rows.dtype)
         bias = self._bias(stack, index[None], rows, bidirectional=False)
-        seen = (rows <= index).astype(rows.dtype)[None, :]
-        mask = segment_mask(jnp.ones_like(seen[:, :1]), seen)
+        past = (rows <= index).astype(rows.dtype)[None, :]
+        mask = segment_mask(jnp.ones_like(past[:, :1]), past)
         mask = jnp.broadcast_to(mask, (len(y), *mask.shape[1:]))
         own, beside_source = cache.prefix.get("decoder"), cache.prefix.get("cross")
         prefix_bias = None
@@ -314,8 +342,12 @@ class T5:
         block = self._block("decoder")
 
         def step(y: Array, layer: Any) -> Any:
-            layer_params, keys, values, source_keys, source_values, *read = layer
-            cross = [Part(source_keys, source_values, cache.cross_mask)]
+            layer_params, keys, values, source, *read = layer
+            if source is None:
+                seen = cache.cross_mask
+                cross = [self._unprojected(layer_params, cache.source, seen)]
+            else:
+                cross = [Part(source[0], source[1], cache.cross_mask)]
             if beside_source is not None:
                 cross.insert(0, beside_source.part(read[1]))
             return block.apply(
@@ -332,8 +364,7 @@ class T5:
             stack["layers"],
             cache.keys,
             cache.values,
-            cache.cross_keys,
-            cache.cross_values,
+            cache.source if isinstance(cache.source, tuple) else None,
             self._by_layer(own),
             self._by_layer(beside_source),
         )

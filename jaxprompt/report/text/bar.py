@@ -10,12 +10,12 @@ from jaxprompt.quoting import visible
 
 @contextlib.contextmanager
 def example_bar(
-    total: int, description: str, *, leave: bool = True
+    total: int | None, description: str, *, leave: bool = True
 ) -> Iterator[Callable[[int, float], None]]:
     """Draws a bar on standard error while its block runs.
 
     Args:
-        total: Examples to come.
+        total: Examples to come; None where that is not known.
         description: Text before the bar.
         leave: Whether the full bar stays on the screen.
 

@@ -1,5 +1,6 @@
 """What a run measures by its answers: for its curves, its result and its examples."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -271,11 +272,10 @@ class ScoreReport:
         if self._split != DEVELOPMENT:
             found = [self._tokenise(x, self._split, self._length) for x in job.tasks]
             return [_Scored(x, n, self._numbers(n)) for n, x in enumerate(found)]
-        soft_ids = job.frozen.soft_ids(self._length)
         own = []
         for number, (place, seed) in enumerate(self._members):
-            task = job.learned(place, seed)
-            rows = EvaluationSet(task, self._split, job.lengths, soft_ids)
+            few = job.sample(job.learned(place, seed), self._split, self._length)
+            rows = EvaluationSet(dataclasses.replace(few, num_examples=None))
             own.append(_Scored(rows, place, [number]))
         return own
 

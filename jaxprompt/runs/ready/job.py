@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.few_shot import few_shot_task
 from jaxprompt.data.tasks.shots import asked_by_hand
 from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.tasks.verbalizer import Score
 from jaxprompt.evaluate.choose import (
     Chooser,
     Probabilities,
@@ -105,9 +107,13 @@ class Job:
     @functools.cached_property
     def _chooser(self) -> Chooser:
         start = self.run.head
-        words = {task.choice.word_ids for task in self.tasks if task.choice is not None}
+        words: set[tuple[Any, Score]] = {
+            (task.choice.word_ids, task.choice.word_score)
+            for task in self.tasks
+            if task.choice is not None
+        }
         if start.kind == "mask" and len(words) == 1:
-            return Masked(words.pop())
+            return Masked(*words.pop())
         if start.kind == "mask":
             raise ValueError(
                 "a bank of prompts for tasks of different label words at a mask: start "
@@ -298,7 +304,7 @@ class Job:
         if task.choice is not None:
             return self._choose
         # Only ranking depends on the task: it chooses from its label words.
-        words = task.labels if self.run.evaluation.method == "rank" else None
+        words = task.words if self.run.evaluation.method == "rank" else None
         key = (words, tuple(seeds))
         if key not in self._compiled:
             self._compiled[key] = self._compile(task, seeds)
