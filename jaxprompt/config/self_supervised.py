@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jaxprompt.data.pretraining.forms import Form
     from jaxprompt.data.tasks.task import Task
 
-FORMS = ("next_sentence", "sentence_choice", "multiple_choice")
+FORMS = ("next_sentence", "sentence_choice", "multiple_choice", "pseudo_labels")
 """What may be asked of text; see `data.pretraining.forms`."""
 
 _WORDS = {"other": "no", "same": "maybe", "next": "yes"}
@@ -27,14 +27,17 @@ class SelfSupervisedTask(TaskSettings):
         form: "next_sentence": is {second} beside {first} ("next"), apart in the same
             document ("same") or of another ("other")? "sentence_choice": which of six
             {options} is beside the {query}? "multiple_choice": the same of 2 to 16.
-        folder: Folder of .txt and .jsonl files, or one such file.
+            "pseudo_labels": what did a classifier say of a text? See
+            `data.pretraining.pseudo_labels`.
+        folder: Folder of .txt and .jsonl files, or one such file. Of "pseudo_labels":
+            the .jsonl file of `jaxprompt predict --probabilities`.
         documents: What of a .txt file is a document, "line" or "file".
         row_text: Template of the text of a .jsonl file's row, each a document.
         inputs: Template over the form's fields, as of `OwnTask`.
         cut: As of `OwnTask`.
         labels: Label of "next_sentence" -> its word; empty for "no", "maybe" and "yes".
-        leading_space: Whether the names of options, as answers, begin with a space, as
-            a decoder writes them behind a word.
+            Of "pseudo_labels": label of the classifier -> its word.
+        thresholds: Of "pseudo_labels": label -> probability above which a row is kept.
         options: Of "multiple_choice": numbers of options, each as likely.
         question_words: Most words of a question with options; 0 for the paper's own.
         other_below: Of "next_sentence": share of questions with label "other".
@@ -49,16 +52,16 @@ class SelfSupervisedTask(TaskSettings):
     """
 
     name: str = ""
-    form: Literal["next_sentence", "sentence_choice", "multiple_choice"] = (
-        "next_sentence"
-    )
+    form: Literal[
+        "next_sentence", "sentence_choice", "multiple_choice", "pseudo_labels"
+    ] = "next_sentence"
     folder: str = ""
     documents: Literal["line", "file"] = "line"
     row_text: str = "{text}"
     inputs: str = ""
     cut: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    leading_space: bool = False
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     options: Sequence[int] = tuple(range(2, 17))
     question_words: int = 0
     other_below: float = 1 / 3
@@ -81,7 +84,17 @@ class SelfSupervisedTask(TaskSettings):
                 f"SelfSupervisedTask.documents {self.documents!r}: use one of "
                 "['line', 'file']"
             )
-        if self.labels and self.form != "next_sentence":
+        if self.thresholds and self.form != "pseudo_labels":
+            raise ValueError(
+                f"thresholds {dict(self.thresholds)} of form {self.form!r}, which no "
+                "classifier labels: leave them out"
+            )
+        if self.form == "pseudo_labels" and not self.labels:
+            raise ValueError(
+                "form 'pseudo_labels' without labels: give each label of the "
+                "classifier its word, as {'negative': 'bad', 'positive': 'good'}"
+            )
+        if self.labels and self.form in ("sentence_choice", "multiple_choice"):
             raise ValueError(
                 f"labels {dict(self.labels)} of form {self.form!r}, whose answers are "
                 "the names of its options: leave them out"
@@ -96,7 +109,7 @@ class SelfSupervisedTask(TaskSettings):
     @property
     def label_words_in_order(self) -> tuple[str, ...]:
         """The words that stand for the classes; none where options have names."""
-        if self.form != "next_sentence":
+        if self.form in ("sentence_choice", "multiple_choice"):
             return ()
         return tuple((self.labels or _WORDS).values())
 
@@ -131,6 +144,19 @@ class SelfSupervisedTask(TaskSettings):
             self_supervised_task,
         )
 
+        if self.form == "pseudo_labels":
+            from jaxprompt.data.pretraining.pseudo_labels import pseudo_label_task
+
+            return pseudo_label_task(
+                self.name,
+                self.folder,
+                inputs=self.inputs,
+                labels=dict(self.labels),
+                vocabulary=vocabulary,
+                least=dict(self.thresholds),
+                validation_share=self.validation_share,
+                cut=tuple(self.cut),
+            )
         form, labels, told = self._form(vocabulary)
         return self_supervised_task(
             self.name,
@@ -169,7 +195,7 @@ class SelfSupervisedTask(TaskSettings):
         mixes = {6: SIX}
         if self.form == "multiple_choice":
             mixes = {number: MIXES[number] for number in sorted({*self.options})}
-        space = " " * self.leading_space
+        space = " " if vocabulary.causal else ""  # A decoder goes on from a word.
         names, told = option_names(vocabulary, max(mixes), space)
         selection = Selection(mixes, names, self.question_words)
         return selection, {name: f"{space}{name}" for name in names}, told

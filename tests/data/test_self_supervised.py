@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from byte_vocabulary import byte_vocabulary
 
+from jaxprompt.bundled import resolve
 from jaxprompt.config import SelfSupervisedTask
 from jaxprompt.data.pretraining.forms import MIXES
 from jaxprompt.data.pretraining.option_names import option_names
 from jaxprompt.data.rows.batches import train_batches
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.task import Task
-from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary, load_vocabulary
 from jaxprompt.prompts.soft_ids import prefix
 
 DOCUMENTS, SENTENCES = 24, 9
@@ -257,3 +258,55 @@ def test_a_folder_without_text_is_told(tmp_path: Path, vocabulary):
     task = make(tmp_path / "nowhere", vocabulary)
     with pytest.raises(FileNotFoundError, match=r"no \.txt or \.jsonl file .*nowhere"):
         task.check_split("train")
+
+
+def labelled(folder: Path, rows: list[tuple[str, str, float]]) -> Path:
+    lines = [
+        {"text": text, "prediction": label, "probabilities": {label: share}}
+        for text, label, share in rows
+    ]
+    path = folder / "labelled.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_texts_are_kept_of_which_the_classifier_was_sure(tmp_path: Path, vocabulary):
+    rows = [(f"text {n}", "up" if n % 2 else "down", n / 100) for n in range(100)]
+    path = labelled(tmp_path, [*rows, rows[-1]])
+    task = make(
+        path,
+        vocabulary,
+        form="pseudo_labels",
+        inputs="{text}",
+        labels={"down": "bad", "up": "good"},
+        thresholds={"down": 0.5},
+    )
+    found = [x[:2] for split in SPLITS for x in task.examples(split)]
+    expected = [
+        (text, "good" if label == "up" else "bad")
+        for text, label, share in rows
+        if label == "up" or share > 0.5
+    ]
+    assert sorted(found) == sorted(expected)
+    assert len(task.examples("validation")) > 10
+    (note,) = task.source.notes("train")
+    assert "down 24 of 50, up 50 of 51; without 1 that repeat another" in note
+
+
+def test_rows_without_probabilities_are_told(tmp_path: Path, vocabulary):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "prediction": "up"}\n')
+    task = make(
+        path, vocabulary, form="pseudo_labels", inputs="{text}", labels={"up": "good"}
+    )
+    with pytest.raises(ValueError, match=r"rows.jsonl:1: .* predict --probabilities"):
+        task.num_examples("train")
+
+
+def test_behind_a_decoders_text_an_answer_has_the_space_before_the_mask(folder):
+    path = Path(resolve("bundled:nano")) / "spiece.model"
+    decoder = load_vocabulary(path, causal=True)
+    task = make(folder, decoder, inputs="{first} {second} Next ? {mask:1}")
+    example = task.examples("train", [0])[0]
+    assert example.inputs.endswith("Next ?")
+    assert example.targets in (" no", " maybe", " yes")

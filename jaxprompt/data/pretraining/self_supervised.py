@@ -383,8 +383,11 @@ def self_supervised_task(
             f"question has {', '.join(form.fields)}"
         )
 
+    # As the task writes them: behind a decoder's text they begin with a space.
+    words = dict(zip(labels, task.labels or (), strict=True))
+
     def to_row(row: Row, number: int) -> Features:
-        word = labels[str(row.fields[ANSWER])]
+        word = words[str(row.fields[ANSWER])]
         return {**task.read_request(row, number), "targets": word}
 
     read = functools.partial(Documents, folder, whole=documents, row_text=row_text)
