@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from jaxprompt.config import VOCABULARY, Run
+from jaxprompt.config import LOSS, VOCABULARY, Run
 from jaxprompt.config.answering import describe
 from jaxprompt.data.pretraining.tokenizer import write_vocabulary
 from jaxprompt.models.load import find_checkpoint, open_backbone
@@ -28,6 +28,7 @@ from jaxprompt.runs.keep.workdir import (
     write_result,
     writing,
 )
+from jaxprompt.runs.measure.chance import chance_notes
 from jaxprompt.runs.measure.coverage import report_coverage, report_limits
 from jaxprompt.runs.measure.measured import Measured, result_of
 from jaxprompt.runs.measure.results import make_report, result_table
@@ -82,6 +83,9 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
         release_workdir(workdir)
     files = ", ".join(map(str, made))
     say_lines(result_table(result))
+    if run.trains_bank and result["metric"] != LOSS:
+        for note in chance_notes(result):
+            say(note)
     say(f"wrote {files} and {record}")
     return result
 

@@ -20,6 +20,7 @@ from jaxprompt.report.pages.page import Example, PromptFacts, write_page
 from jaxprompt.report.plots.curves import make_panels, read_curves, write_png
 from jaxprompt.report.reading.prompt import findings, read_prompt
 from jaxprompt.runs.keep.workdir import METRICS, MODEL, PAGE, PROMPT, PROMPTS
+from jaxprompt.runs.measure.chance import chance_notes
 from jaxprompt.runs.ready.job import Job
 
 NEIGHBOURS = 5
@@ -157,6 +158,9 @@ def _facts(job: Job, prompt: Prompt, result: Mapping[str, Any]) -> dict[str, obj
         steps += ", each member's own" * (prompt.members > 1)
     else:
         steps += ", the last: no step was validated"
+    chance = chance_notes(result) if run.trains_bank else []
+    if chance:
+        facts["chance"] = "; ".join(chance)
     versions = installed_versions().items()
     return {
         **facts,
