@@ -1,22 +1,49 @@
 """The ids of a checkpoint, one higher here: id 0 is padding, whatever it was there."""
 
 import dataclasses
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
+
+from jaxprompt.models.config import check_config
 
 _ROW_MULTIPLE = 128
 
 
+@dataclasses.dataclass(frozen=True)
 class ShiftedIds:
-    """What configs have whose `vocab_size` counts the checkpoint's own ids.
+    """Sizes of a model with one stack of layers, whose ids are the checkpoint's own.
 
-    These stand one higher here, from 1 to `vocab_size`.
+    Attributes:
+        vocab_size: Ids of the checkpoint's own vocabulary; 0 until `for_vocabulary`
+            has set it. Here they stand one higher, from 1 to `vocab_size`: id 0 is
+            padding.
+        width: Model width D.
+        heads: Attention heads H.
+        ffn_width: Feed-forward width F.
+        layers: Layers N.
+
+    Raises:
+        ValueError: If a size is no positive integer, or the activation is unknown.
     """
 
-    # What `dataclasses.replace` asks for.
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
     family: ClassVar[str]
+    """What errors call it."""
+
     vocab_size: int
+    width: int
+    heads: int
+    ffn_width: int
+    layers: int
+
+    def __post_init__(self) -> None:
+        check_config(self.family, self, vocabulary="vocab_size")
+
+    def check_heads(self) -> None:
+        """Raises ValueError unless the heads divide the width among them."""
+        if self.width % self.heads:
+            raise ValueError(
+                f"{self.family} width {self.width} is not divisible by {self.heads} "
+                "heads"
+            )
 
     @property
     def vocab_rows(self) -> int:

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Literal, NamedTuple
 
-from jaxprompt.models.config import Site, SiteName, check_config
+from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.layers.kinds import NormKind
 from jaxprompt.models.layers.rotary import Divided, Rotary, Scaling
 from jaxprompt.models.shifted_ids import ShiftedIds
@@ -74,13 +74,6 @@ class DecoderConfig(ShiftedIds, abc.ABC):
     says by `switches` how they compute.
 
     Attributes:
-        vocab_size: Ids of the checkpoint's own vocabulary; 0 until `for_vocabulary`
-            has set it. Here they stand one higher, from 1 to `vocab_size`: id 0 is
-            padding.
-        width: Model width D.
-        heads: Attention heads H.
-        ffn_width: Feed-forward width F.
-        layers: Layers N.
         positions: Tokens that a sequence can have, soft ones included.
         activation: What feed-forward layers apply in the middle.
         norm_epsilon: Added to the variance in every norm.
@@ -90,27 +83,17 @@ class DecoderConfig(ShiftedIds, abc.ABC):
             config.json alone.
 
     Raises:
-        ValueError: If a size is no positive integer, or the activation is unknown.
+        ValueError: As `ShiftedIds`.
     """
 
     causal: ClassVar[bool] = True
     encoder_only: ClassVar[bool] = False
-    family: ClassVar[str]
-    """What errors call it."""
 
-    vocab_size: int
-    width: int
-    heads: int
-    ffn_width: int
-    layers: int
     positions: int
     activation: str
     norm_epsilon: float
     bos_token_id: int | None = None
     eos_token_id: int | tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        check_config(self.family, self, vocabulary="vocab_size")
 
     @property
     @abc.abstractmethod

@@ -4,24 +4,17 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-from jaxprompt.models.config import Site, SiteName, check_config
+from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.shifted_ids import ShiftedIds
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderConfig(ShiftedIds):
-    """The sizes and switches that tell one encoder from another.
+    """The sizes and switches that tell one encoder from another; see `ShiftedIds`.
 
     A family has a class of its own, which names it and adds what its models differ in.
 
     Attributes:
-        vocab_size: Ids of the checkpoint's own vocabulary; 0 until `for_vocabulary`
-            has set it. Here they stand one higher, from 1 to `vocab_size`: id 0 is
-            padding.
-        width: Model width D.
-        heads: Attention heads H.
-        ffn_width: Feed-forward width F.
-        layers: Layers N.
         positions: Rows of the table of positions.
         types: Rows of the table of token types.
         activation: A name in `feed_forward.ACTIVATIONS`.
@@ -32,20 +25,12 @@ class EncoderConfig(ShiftedIds):
         pad_token_id: Padding among the checkpoint's own ids.
 
     Raises:
-        ValueError: If a size is no positive integer, the activation is unknown, or the
-            heads do not divide the width.
+        ValueError: As `ShiftedIds`; or if the heads do not divide the width.
     """
 
     causal: ClassVar[bool] = False
     encoder_only: ClassVar[bool] = True
-    family: ClassVar[str]
-    """What errors call it."""
 
-    vocab_size: int
-    width: int
-    heads: int
-    ffn_width: int
-    layers: int
     positions: int = 512
     types: int = 2
     activation: str = "gelu"
@@ -55,12 +40,8 @@ class EncoderConfig(ShiftedIds):
     pad_token_id: int | None = 0
 
     def __post_init__(self) -> None:
-        check_config(self.family, self, vocabulary="vocab_size")
-        if self.width % self.heads:
-            raise ValueError(
-                f"{self.family} width {self.width} is not divisible by {self.heads} "
-                "heads"
-            )
+        super().__post_init__()
+        self.check_heads()
 
     @property
     def first_position(self) -> int:

@@ -60,11 +60,7 @@ class GPT2Config(DecoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width % self.heads:
-            raise ValueError(
-                f"{self.family} width {self.width} is not divisible by {self.heads} "
-                "heads"
-            )
+        self.check_heads()
 
     @property
     def switches(self) -> Switches:
