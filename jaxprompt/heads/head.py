@@ -1,5 +1,6 @@
 """What a head must offer: its own weights, and what its answers lose."""
 
+import abc
 import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -109,3 +110,37 @@ class Head(Protocol):
                 dropout without it.
         """
         ...
+
+
+class Scorer(abc.ABC):
+    """A head that scores the labels of a task; target ids are their numbers, from 1."""
+
+    @abc.abstractmethod
+    def scores(
+        self,
+        backbone: Backbone,
+        params: Params,
+        batch: Batch,
+        *,
+        dropout_key: jax.Array | None = None,
+    ) -> Float[Array, "B L C"]:
+        """Scores every label for each target's place; float32.
+
+        Args:
+            backbone: The frozen model's functions.
+            params: The joined tree, with a `Prompt`.
+            batch: Rows to answer, which say their targets' places.
+            dropout_key: Typed PRNG key, or M of them; no dropout without it.
+        """
+
+    def losses(
+        self,
+        backbone: Backbone,
+        params: Params,
+        batch: Batch,
+        *,
+        dropout_key: jax.Array | None = None,
+    ) -> Losses:
+        """Scores the true labels; see `Head.losses`."""
+        scores_BLC = self.scores(backbone, params, batch, dropout_key=dropout_key)
+        return losses_of(scores_BLC, jnp.maximum(batch.targets - 1, 0))

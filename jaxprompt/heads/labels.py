@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxprompt.heads.head import Losses, losses_of
+from jaxprompt.heads.head import Scorer
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.prompts.join import prompted_states
@@ -22,7 +22,7 @@ as it is in the file; or a pooler that trains, from the file's where there is on
 
 
 @dataclasses.dataclass(frozen=True)
-class Labels:
+class Labels(Scorer):
     """A linear layer over states, one for each member of a bank.
 
     Its weights are "weight" [M, D, C] and "bias" [M, C]; with a pooler that trains, in
@@ -104,18 +104,6 @@ class Labels:
             pooled_BLD = jnp.tanh(_affine(pooled_BLD, layer, batch.members))
         pooled_BLD = drop(pooled_BLD, self.dropout, keys[1], shared=False)
         return _affine(pooled_BLD, head, batch.members)
-
-    def losses(
-        self,
-        backbone: Backbone,
-        params: Params,
-        batch: Batch,
-        *,
-        dropout_key: jax.Array | None = None,
-    ) -> Losses:
-        """Scores the true labels; target ids are their numbers, from 1."""
-        scores_BLC = self.scores(backbone, params, batch, dropout_key=dropout_key)
-        return losses_of(scores_BLC, jnp.maximum(batch.targets - 1, 0))
 
     def _pooled(self, states: Float[Array, "B T D"], batch: Batch) -> Array:
         if self.pooling == "token" or self.name == "tags":

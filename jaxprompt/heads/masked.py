@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxprompt.data.tasks.verbalizer import Score
-from jaxprompt.heads.head import Losses, class_scores, losses_of
+from jaxprompt.heads.head import Scorer, class_scores
 from jaxprompt.heads.labels import states_at
 from jaxprompt.models.backbone import Backbone, Filler
 from jaxprompt.prompts.join import prompted_states
@@ -15,7 +15,7 @@ from jaxprompt.shapes import Batch, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Masked:
+class Masked(Scorer):
     """The label words, scored by the checkpoint's masked-LM head at a text's mask.
 
     Attributes:
@@ -59,15 +59,3 @@ class Masked:
         logits = backbone.fill(params["model"], states_at(states, batch))
         words = logits[..., jnp.array([n for ids in self.ids for n in ids])]
         return class_scores(words, [len(ids) for ids in self.ids], self.score)
-
-    def losses(
-        self,
-        backbone: Backbone,
-        params: Params,
-        batch: Batch,
-        *,
-        dropout_key: jax.Array | None = None,
-    ) -> Losses:
-        """Scores the true labels; target ids are their numbers, from 1."""
-        scores_BLC = self.scores(backbone, params, batch, dropout_key=dropout_key)
-        return losses_of(scores_BLC, jnp.maximum(batch.targets - 1, 0))
