@@ -62,6 +62,15 @@ def train(flags: argparse.Namespace) -> None:
     runs.train(run, Path(flags.workdir), config=config)
 
 
+def show(flags: argparse.Namespace) -> None:
+    """Shows what the model will read."""
+    from jaxprompt import runs
+    from jaxprompt.command.configure import configure
+
+    run, _ = configure(flags.gin_file, flags.settings)
+    runs.show(run, rows=flags.rows)
+
+
 def evaluate(flags: argparse.Namespace) -> None:
     """Scores a prompt, or the vote of several."""
     from jaxprompt import runs

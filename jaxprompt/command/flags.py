@@ -29,6 +29,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--workdir", required=True, metavar="DIR", help="folder of the run"
     )
 
+    text = "Show a few rows as the model will read them, before anything trains."
+    show = add("show", text, commands.show)
+    show.add_argument(
+        "--rows", type=int, default=3, metavar="N", help="rows of each task"
+    )
+
     evaluate = add("evaluate", "Score a prompt file on its task.", commands.evaluate)
     evaluate.add_argument("--split", help="split to score, instead of its validation")
     evaluate.add_argument(

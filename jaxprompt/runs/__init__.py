@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jaxprompt.runs.keep.prompt_files import find_prompts
     from jaxprompt.runs.prediction import predict
     from jaxprompt.runs.sharing import find_shared, pull, push
+    from jaxprompt.runs.showing import show
     from jaxprompt.runs.submission import submit
     from jaxprompt.runs.training import train
 
@@ -32,6 +33,7 @@ _HOME_OF = {
     "predict": "prediction",
     "pull": "sharing",
     "push": "sharing",
+    "show": "showing",
     "submit": "submission",
     "train": "training",
 }
@@ -49,6 +51,7 @@ __all__ = [
     "predict",
     "pull",
     "push",
+    "show",
     "submit",
     "train",
 ]

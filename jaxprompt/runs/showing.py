@@ -1,0 +1,102 @@
+"""Showing what a model will read before anything trains: a few encoded rows."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxprompt.config import Run
+from jaxprompt.data.rows.layout import Layout, kept_tokens, layout_of
+from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.tasks.few_shot import few_shot_task
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.vocabulary.tokens import Pair
+from jaxprompt.prompts.soft_ids import prefix
+from jaxprompt.quoting import quoted
+from jaxprompt.runs.ready.frozen import open_model
+from jaxprompt.runs.ready.prepare import check_has_task, check_head, check_slots
+from jaxprompt.terminal import say_lines
+
+
+def show(run: Run, *, rows: int = 3) -> str:
+    """Prints rows of each task's training split as the model will read them.
+
+    Args:
+        run: Model, task, prompt length and text lengths; no weights are read.
+        rows: How many of each task, from the first on.
+
+    Returns:
+        What was printed: of each row its place, its text with the soft tokens in their
+        places, what is cut of it, its token ids, and its answer.
+
+    Raises:
+        ValueError: If something of the run does not fit.
+        FileNotFoundError: If a file is missing.
+    """
+    check_has_task(run)
+    model = open_model(run.model)
+    check_head(run, model)
+    length = run.prompt.length if "prompt" in run.trains else 0
+    soft_ids = prefix(model.checkpoint.config.vocab_rows, length)
+    lines: list[str] = []
+    for settings in run.data.tasks:
+        task = settings.load(model.vocabulary).put_to(run.head.kind)
+        check_slots(task, [length] if length else [])
+        split, few = run.data.train_split, run.data.few_rows
+        task.check_split(split)
+        if few is not None:
+            task = few_shot_task(task, split, few, run.seed)
+        lines += [f"{settings.label}: {note}" for note in task.source.notes(split)]
+        lengths = Lengths(run.data.input_length, run.data.target_length)
+        layout = layout_of(task, lengths, soft_ids)
+        numbers = range(min(rows, task.num_examples(split)))
+        for number, pair in zip(numbers, task.pairs(split, numbers), strict=True):
+            lines.append(f"{settings.label}, {task.source.place(split, number)}")
+            lines += [f"  {line}" for line in _tell(task, layout, pair)]
+    text = "\n".join(lines)
+    say_lines(text)
+    return text
+
+
+def _tell(task: Task, layout: Layout, pair: Pair) -> Iterator[str]:
+    """Yields the lines of a row."""
+    read = layout.prompted(pair).inputs
+    kept = kept_tokens(pair, layout.lengths.inputs)
+    gone = np.delete(pair.inputs, kept)
+    yield f"reads {_marked(task, layout, read)}"
+    text = int((pair.inputs >= 0).sum())
+    room = layout.lengths.inputs
+    if gone.size:
+        yield (
+            f"cut {gone.size} of {text} tokens, for which there is room for {room}: "
+            f"{quoted(task.vocabulary.decode(gone.tolist()))}"
+        )
+    else:
+        yield f"whole: {text} tokens, with room for {room}"
+    yield f"ids {' '.join(map(str, read.tolist()))}"
+    targets = pair.targets[: layout.lengths.targets]
+    ids = " ".join(map(str, targets.tolist()))
+    yield f"answers {quoted(_answer(task, targets))}, ids {ids}"
+
+
+def _answer(task: Task, targets: Int[np.ndarray, " L"]) -> str:
+    if task.choice is not None:
+        return task.choice.decode(targets.tolist())
+    return task.vocabulary.decode(targets.tolist())
+
+
+def _marked(task: Task, layout: Layout, ids: Int[np.ndarray, " T"]) -> str:
+    """Writes ids as text, and in the place of soft tokens which of them stand there."""
+    soft = dict(zip(layout.soft_ids.tolist(), range(len(layout.soft_ids)), strict=True))
+    parts, start = [], 0
+    is_soft = [number in soft for number in ids.tolist()]
+    for stop in range(1, len(ids) + 1):
+        if stop < len(ids) and is_soft[stop] == is_soft[start]:
+            continue
+        run = ids[start:stop].tolist()
+        if is_soft[start]:
+            parts.append(f"[soft tokens {soft[run[0]]} to {soft[run[-1]]}]")
+        else:
+            parts.append(quoted(task.vocabulary.decode(run)))
+        start = stop
+    return " ".join(parts)

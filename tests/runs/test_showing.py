@@ -1,0 +1,65 @@
+"""`jaxprompt show`: rows with soft tokens, truncation and ids, before training."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jaxprompt.bundled import resolve
+from jaxprompt.cli import main
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+
+RUN = [
+    "--gin_file=gin/runs/prompt_tuning.gin",
+    "--gin.MODEL='bundled:nano'",
+    "--gin.TASK=@OwnTask()",
+    "--gin.OwnTask.name='films'",
+    "--gin.OwnTask.files={'train': 'rows.jsonl'}",
+    "--gin.OwnTask.inputs='{slots:1} {text} {slots:2} It was {mask:1} .'",
+    "--gin.OwnTask.target='label'",
+    "--gin.OwnTask.labels={'0': 'bad', '1': 'good'}",
+    "--gin.TARGET_LENGTH=4",
+    "--gin.PROMPT_LENGTH=3",
+]
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"text": "a quiet film about rain", "label": n % 2} for n in range(5)]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_three_rows_are_shown_with_slots_cut_text_and_ids(capsys):
+    assert main(["show", *RUN, "--gin.INPUT_LENGTH=8"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    nano = load_vocabulary(Path(resolve("bundled:nano")) / "spiece.model")
+    assert [line for line in lines if not line.startswith(" ")] == [
+        f"films, rows.jsonl:{number}" for number in (1, 2, 3)
+    ]
+    reads, cut, ids, answers = (line.strip() for line in lines[1:5])
+    assert reads.startswith("reads [soft tokens 0 to 0] ")
+    assert " [soft tokens 1 to 2] " in reads
+    assert "<extra_id_0>" in reads
+    assert cut.startswith("cut ")
+    assert "with room for 8" in cut or "room for 8: " in cut
+    assert cut.endswith("rain'")
+    numbers = list(map(int, ids.removeprefix("ids ").split()))
+    assert len(numbers) == 3 + 8
+    assert [n - 6144 for n in numbers if n >= 6144] == [0, 1, 2]
+    (sentinel,) = nano.encode("<extra_id_0>")
+    expected = [sentinel, *nano.encode("bad"), nano.eos_id]
+    assert answers.endswith(f", ids {' '.join(map(str, expected))}")
+
+
+def test_a_row_that_fits_is_whole(capsys):
+    assert main(["show", *RUN, "--gin.INPUT_LENGTH=64", "--rows=1"]) == 0
+    said = capsys.readouterr().out
+    assert "with room for 64" in said
+    assert "cut" not in said
+    assert said.count("films, ") == 1
+
+
+def test_a_prompt_of_another_length_is_told(capsys):
+    assert main(["show", *RUN, "--gin.PROMPT_LENGTH=5"]) == 1
+    assert "places for 3 soft tokens, but the prompt has 5" in capsys.readouterr().err
