@@ -12,6 +12,7 @@ from jaxprompt.config import (
     OwnTask,
     QuizTask,
     Run,
+    SelfSupervisedTask,
     TaskGroup,
     TextTask,
 )
@@ -36,8 +37,8 @@ def test_every_file_builds_a_run(file: str):
     assert isinstance(run, Run)
     has_tasks = "Sweep.tasks" in (REPOSITORY / file).read_text()
     if "/tasks/" in file or ("/recipes/" in file and not has_tasks):
-        kinds = OfficialTask | OwnTask | OwnTags | QuizTask | TextTask | TaskGroup
-        assert isinstance(run.data.task, kinds)
+        kinds = (OfficialTask, OwnTask, OwnTags, QuizTask, TextTask, TaskGroup)
+        assert isinstance(run.data.task, (*kinds, SelfSupervisedTask))
         assert run.data.task.name
     if "/models/" in file:
         assert run.model.name
