@@ -1,19 +1,15 @@
 """What each command of the command line asks of runs/, sweep, plan and configure."""
 
 import argparse
-import dataclasses
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxprompt.quoting import cut, quoted_path, visible
+from jaxprompt.command.prompt_run import DEFAULTS, configured, read_run, run_of_prompt
+from jaxprompt.quoting import quoted_path
 
 if TYPE_CHECKING:
     from jaxprompt.config import Run
-    from jaxprompt.prompts.provenance import Provenance
-
-DEFAULTS = "gin/runs/prompt_tuning.gin"
 
 # What a command needs is imported when it runs, so that --help does not wait for JAX.
 
@@ -83,11 +79,11 @@ def evaluate(flags: argparse.Namespace) -> None:
     }
     if flags.ensemble:
         files = runs.find_prompts(flags.prompt)
-        of_files = {file: _configured(flags, file)[0] for file in files}
+        of_files = {file: configured(flags, file)[0] for file in files}
         runs.evaluate_ensemble(of_files, **options)
         return
     (file,) = flags.prompt
-    run = _run_of_prompt(flags, file)
+    run = run_of_prompt(flags, file)
     runs.evaluate(run, Path(file), **options)
 
 
@@ -96,7 +92,7 @@ def predict(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
 
     files = runs.find_prompts(flags.prompt)
-    run_of = {file: _run_of_prompt(flags, file) for file in files}
+    run_of = {file: run_of_prompt(flags, file) for file in files}
     runs.predict(
         run_of,
         source=flags.input,
@@ -113,7 +109,7 @@ def inspect(flags: argparse.Namespace) -> None:
     """Reads a prompt."""
     from jaxprompt import runs
 
-    run = _run_of_prompt(flags, flags.prompt)
+    run = run_of_prompt(flags, flags.prompt)
     runs.inspect(
         run,
         Path(flags.prompt),
@@ -135,7 +131,7 @@ def doctor(flags: argparse.Namespace) -> int:
     if flags.prompt is None:
         run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
     else:
-        run = _run_of_prompt(flags, flags.prompt, trains=True)
+        run = run_of_prompt(flags, flags.prompt, trains=True)
     found = runs.diagnose(
         run,
         None if flags.prompt is None else Path(flags.prompt),
@@ -150,7 +146,7 @@ def submit(flags: argparse.Namespace) -> None:
     """Writes a leaderboard's file."""
     from jaxprompt import runs
 
-    run = _run_of_prompt(flags, flags.prompt)
+    run = run_of_prompt(flags, flags.prompt)
     runs.submit(
         run,
         Path(flags.prompt),
@@ -234,7 +230,7 @@ def _export_model(flags: argparse.Namespace) -> None:
             "prompt's run: change them by --gin.MODEL and --gin.DTYPE"
         )
     (file,) = flags.source
-    run = _run_of_prompt(flags, file)
+    run = run_of_prompt(flags, file)
     from jaxprompt.runs.model_export import export_model, export_prefix
 
     give = export_model if flags.format == "stablehlo" else export_prefix
@@ -257,7 +253,7 @@ def push(flags: argparse.Namespace) -> None:
         _, provenance = load_prompt(file)
         of_files[file] = None  # A prompt saved by plain Python brings no configuration.
         if provenance.config:
-            of_files[file] = _read_run(file, provenance)
+            of_files[file] = read_run(file, provenance)
     runs.push(
         of_files,
         flags.repo,
@@ -277,88 +273,3 @@ def pull(flags: argparse.Namespace) -> None:
         revision=flags.revision,
         overwrite=flags.overwrite,
     )
-
-
-def _run_of_prompt(
-    flags: argparse.Namespace, file: str | Path, *, trains: bool = False
-) -> "Run":
-    """Takes the run of a prompt alone, though it may have been trained in a bank."""
-    run, provenance = _configured(flags, file, trains=trains)
-    if provenance.task in [task.label for task in run.data.tasks]:
-        return run.of_member(provenance.task, run.seed)
-    return run
-
-
-def _configured(
-    flags: argparse.Namespace, file: str | Path, *, trains: bool = False
-) -> tuple["Run", "Provenance"]:
-    """Takes the run from the prompt's own file, changed by this command's flags.
-
-    Unless the command trains, a flag that changes nothing but training is refused.
-    """
-    from jaxprompt.prompts.file import load_prompt
-
-    _, provenance = load_prompt(file)
-    # A prompt saved by plain Python may bring nothing: the defaults stand in.
-    brings = provenance.config or provenance.answering
-    files = flags.gin_file or ([] if brings else [DEFAULTS])
-
-    run = _read_run(file, provenance, files, flags.settings)
-    if not run.trains_bank:
-        raise ValueError(
-            f"{file} is a prompt, but its configuration trains {run.trains!r}: the "
-            "file is damaged, or set --gin.TRAINS=\"'prompt'\""
-        )
-    for place, setting in enumerate([] if trains else flags.settings):
-        others = [*flags.settings[:place], *flags.settings[place + 1 :]]
-        try:
-            without = _read_run(file, provenance, files, others)
-        except ValueError:
-            continue  # The others need it.
-        if run != without and _used_alike(run, without, provenance):
-            raise ValueError(
-                f"--gin.{cut(visible(setting), most=100)} changes nothing: {file} is "
-                "trained, and keeps its seed and what only training reads: leave it out"
-            )
-    return _of_prompt(run, provenance), provenance
-
-
-def _read_run(
-    file: str | Path,
-    provenance: "Provenance",
-    files: Sequence[str] = (),
-    settings: Sequence[str] = (),
-) -> "Run":
-    """Reads what a prompt's file says of its run, then gin files, then settings.
-
-    Without its configuration, what it says of answering does.
-    """
-    from jaxprompt.config.answering import answering_gin, answering_run
-
-    where, said = f"{file}: its header", provenance.answering
-    if said and not (provenance.config or files or settings):
-        return answering_run(said, where)
-    from jaxprompt.command.configure import configure
-
-    start = provenance.config
-    if said and not start:
-        start = answering_gin(said, where)
-    try:
-        run, _ = configure(files, settings, start=start)
-    except ValueError as error:
-        if files or settings:
-            raise
-        raise ValueError(f"{file}: its configuration: {error}") from error
-    return run
-
-
-def _of_prompt(run: "Run", provenance: "Provenance") -> "Run":
-    """Makes the run that of one prompt, with the seed that it was trained with."""
-    seed = run.seed if provenance.seed is None else provenance.seed
-    return dataclasses.replace(run, seed=seed, seeds=1)
-
-
-def _used_alike(one: "Run", other: "Run", provenance: "Provenance") -> bool:
-    """Whether two runs do the same with a trained prompt."""
-    runs = [_of_prompt(run, provenance).without_training() for run in (one, other)]
-    return runs[0] == runs[1]
