@@ -1,0 +1,114 @@
+"""The page of a matrix of transfer: heatmap, scores, and prompts in a plane."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxprompt.atomic import write_atomically
+from jaxprompt.report.plots.heatmap import by_type, heatmap_svg
+from jaxprompt.report.plots.plane import neighbour_plane, plane_svg, principal_plane
+from jaxprompt.report.text.html import render
+from jaxprompt.transfer.categories import category_of
+from jaxprompt.transfer.matrix import ScoreMatrix
+from jaxprompt.transfer.named import NamedPrompts
+
+Cells = tuple[list[str], list[list[Any]]]
+
+_FEWEST = 4
+"""Prompts that make a plane worth a look, and t-SNE possible."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixFacts:
+    """What the page shows.
+
+    Attributes:
+        matrix: The scores.
+        above_chance: (score - chance) / (own score - chance).
+        metrics: Metric of each task.
+        examples: Rows of each task.
+        chance: What each task's majority class scores.
+        prompts: The prompts.
+    """
+
+    matrix: ScoreMatrix
+    above_chance: Float[np.ndarray, "targets sources"]
+    metrics: Sequence[str]
+    examples: Sequence[int]
+    chance: Sequence[float]
+    prompts: NamedPrompts
+
+
+def write_transfer_page(path: Path, facts: MatrixFacts) -> None:
+    """Writes the page, atomically. Equal arguments give equal bytes."""
+    matrix = facts.matrix
+    html = render(
+        "transfer.html.j2",
+        heatmap=heatmap_svg(matrix),
+        scores=_cells(facts, matrix.scores),
+        relative=_cells(facts, 100 * matrix.relative()),
+        above_chance=_cells(facts, 100 * facts.above_chance),
+        planes=_planes(facts.prompts),
+        prompts=_prompt_cells(facts.prompts),
+    )
+    write_atomically(path, html)
+
+
+def _cells(facts: MatrixFacts, values: Float[np.ndarray, "targets sources"]) -> Cells:
+    """Lays a matrix out, tasks and prompts ordered by type."""
+    matrix = facts.matrix
+    rows, columns = by_type(matrix)
+    header = ["task", "type", "metric", "rows", "chance"]
+    header += [matrix.sources[column] for column in columns]
+    lines = [
+        [
+            matrix.targets[row],
+            category_of(matrix.targets[row]),
+            facts.metrics[row],
+            facts.examples[row],
+            float(facts.chance[row]),
+            *(None if np.isnan(x) else float(x) for x in values[row, columns]),
+        ]
+        for row in rows
+    ]
+    return header, lines
+
+
+def _planes(prompts: NamedPrompts) -> list[str]:
+    if len(prompts.names) < _FEWEST or any(one.deep for one in prompts.prompts):
+        return []
+    rows = prompts.rows
+    tasks = [
+        said.task if said else name
+        for said, name in zip(prompts.provenances, prompts.names, strict=True)
+    ]
+    points, kept = principal_plane(rows)
+    return [
+        plane_svg(
+            points,
+            prompts.names,
+            tasks,
+            name="principal",
+            title=f"Two principal components ({kept:.0%} of the variance)",
+        ),
+        plane_svg(
+            neighbour_plane(rows),
+            prompts.names,
+            tasks,
+            name="neighbours",
+            title="t-SNE (neighbours, no distances)",
+        ),
+    ]
+
+
+def _prompt_cells(prompts: NamedPrompts) -> Cells:
+    fields = ("task", "score", "step", "seed", "init", "backbone", "fingerprint")
+    lines = [
+        [name, *(getattr(said, field) if said else None for field in fields)]
+        for name, said in zip(prompts.names, prompts.provenances, strict=True)
+    ]
+    return ["prompt", *fields], lines
