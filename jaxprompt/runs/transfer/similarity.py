@@ -13,11 +13,13 @@ from jaxprompt.json_file import read_json_object
 from jaxprompt.quoting import quoted
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
+from jaxprompt.runs.transfer.neurons import neurons_of
 from jaxprompt.terminal import say, say_lines
 from jaxprompt.transfer.categories import same_type
 from jaxprompt.transfer.correlation import VARIANTS, spearman
 from jaxprompt.transfer.matrix import read_matrix
 from jaxprompt.transfer.named import read_named
+from jaxprompt.transfer.neurons import overlap
 from jaxprompt.transfer.similarity import Pairs, similarities
 
 SAME, OTHER = "same type", "other type"
@@ -28,6 +30,8 @@ def compare(
     *,
     rows: str = ":",
     scores: Path | None = None,
+    neurons: bool = False,
+    another_backbone: bool = False,
     expected: Path | None = None,
     output: Path | None = None,
     overwrite: bool = False,
@@ -39,6 +43,9 @@ def compare(
         rows: Which soft tokens count, as "1:" for all but the first.
         scores: A matrix of transfer, as `transfer.matrix.read_matrix` reads it; None
             leaves the correlations out.
+        neurons: Whether the overlap of activated neurons is measured too, which reads
+            the prompts' model.
+        another_backbone: Allows a model that they were not trained on.
         expected: A file as `output`, or a part of one: what was found before, or
             published. It is printed beside what is found.
         output: Where to write all of it as JSON.
@@ -46,8 +53,9 @@ def compare(
 
     Returns:
         "pairs": of each two prompts the similarities; "means": similarity -> mean over
-        pairs of the same type and of other types; "spearman": similarity -> variant ->
-        value and interval.
+        pairs of the same type and of other types; with scores, "spearman": similarity
+        -> variant -> value and interval, and "transfer": the mean relative score on
+        other tasks of the same type and of others.
 
     Raises:
         ValueError: If prompts cannot be compared, or a file is not what it should be.
@@ -66,6 +74,8 @@ def compare(
         fix = "give the output of such a comparison"
         known = read_json_object(expected, fix, undefined=True)
     found = similarities(prompts.rows, mask)
+    if neurons:
+        found |= overlap(neurons_of(prompts, another_backbone=another_backbone))
     result: dict[str, Any] = {
         "prompts": list(prompts.names),
         "rows": rows,
@@ -76,6 +86,7 @@ def compare(
     _print_pairs(prompts.names, result, int(mask.sum()))
     if matrix is not None:
         relative = matrix.relative()
+        result["transfer"] = _transfer_means(prompts.names, relative)
         result["spearman"] = {
             name: {
                 variant: dataclasses.asdict(spearman(values, relative, variant))
@@ -84,6 +95,11 @@ def compare(
             for name, values in found.items()
         }
         _print_correlations(result["spearman"])
+        told = ", ".join(
+            f"{group} {'-' if mean is None else f'{100 * mean:.1f}'}"
+            for group, mean in result["transfer"].items()
+        )
+        say(f"relative transfer x 100 to other tasks: {told}")
     if known is not None:
         _print_beside(result, known)
     if output is not None:
@@ -134,6 +150,18 @@ def _means(names: Sequence[str], found: Mapping[str, Pairs]) -> dict[str, Any]:
             for group, here in groups.items()
         }
         for name, values in found.items()
+    }
+
+
+def _transfer_means(names: Sequence[str], relative: Pairs) -> dict[str, float | None]:
+    """Takes the mean relative score on other tasks of the same type and of others."""
+    alike, others = same_type(names), ~np.eye(len(names), dtype=bool)
+    groups = {SAME: alike, OTHER: others & ~alike}
+    return {
+        group: float(np.nanmean(relative[here]))
+        if np.isfinite(relative[here]).any()
+        else None
+        for group, here in groups.items()
     }
 
 
