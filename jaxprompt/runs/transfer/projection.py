@@ -1,0 +1,304 @@
+"""Mapping prompts of one model to another: from shared words, or by a network."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxprompt.config import Run
+from jaxprompt.config.answering import describe
+from jaxprompt.config.settings import Model
+from jaxprompt.data.rows.bank import Member, bank_batches
+from jaxprompt.data.rows.position import Position
+from jaxprompt.interop.folder import new_folder
+from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
+from jaxprompt.prompts.file import save_prompt
+from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.provenance import refuse_head
+from jaxprompt.quoting import listed, quoted
+from jaxprompt.report.text.table import table
+from jaxprompt.runs.keep.bindings import with_values
+from jaxprompt.runs.ready.frozen import Frozen, OpenedModel, open_model
+from jaxprompt.runs.ready.job import Job
+from jaxprompt.runs.ready.prepare import (
+    check_files,
+    check_has_task,
+    check_head,
+    mesh_of,
+)
+from jaxprompt.runs.ready.together import answer_settings, check_together
+from jaxprompt.shapes import Batch
+from jaxprompt.terminal import say, say_lines
+from jaxprompt.transfer.categories import category_of
+from jaxprompt.transfer.fitting import Fitted, fit_distance, fit_tasks
+from jaxprompt.transfer.named import NamedPrompts, read_named
+from jaxprompt.transfer.projector import FORMS, Projector
+from jaxprompt.transfer.shared_words import linear_map, relative_map, shared_words
+
+WITHOUT_TRAINING = ("linear", "relative")
+"""Maps from the words that both models know."""
+
+Rows = Float[np.ndarray, "prompts P D"]
+
+
+def project_prompts(
+    runs: Mapping[Path, Run],
+    to: str,
+    output: Path,
+    *,
+    by: str = "linear",
+    towards: Sequence[Path] = (),
+    train_on: Sequence[str] = (),
+    steps: int = 500,
+    learning_rate: float = 5e-3,
+    hidden_width: int = 768,
+) -> list[Path]:
+    """Writes prompts for another model, made of those of one.
+
+    Both models stay as they are, and so do the prompts that are given.
+
+    Args:
+        runs: Prompt files of the first model, and the run of each.
+        to: Name or folder of the other model.
+        output: The folder to make, of a file for each prompt.
+        by: One of `WITHOUT_TRAINING`, or of `transfer.projector.FORMS`.
+        towards: Prompts of the other model: a network is trained on the distance to
+            those of the same tasks. Without them, it is trained on the tasks.
+        train_on: Tasks of the prompts that a network is trained on; empty for all.
+        steps: Of its training.
+        learning_rate: Of its training.
+        hidden_width: Of a network with a hidden layer.
+
+    Returns:
+        The files.
+
+    Raises:
+        ValueError: If anything does not fit, before any device work.
+        FileNotFoundError: If a file is missing.
+    """
+    if by not in (*WITHOUT_TRAINING, *FORMS):
+        known = ", ".join((*WITHOUT_TRAINING, *FORMS))
+        raise ValueError(f"unknown map {by!r}: use one of {known}")
+    if steps < 1:
+        raise ValueError(f"{steps} steps: a network trains for 1 or more")
+    prompts = read_named(list(runs))
+    known = [one for one in prompts.provenances if one is not None]
+    for said in known:
+        refuse_head(said, "a map to another model")
+    tasks = [said.task for said in known]
+    chosen = _chosen(tasks, train_on)
+    model = open_model(Model(name=to))
+    own = [_with_model(run, to) for run in runs.values()]
+    if by in WITHOUT_TRAINING:
+        source = open_model(Model(name=known[0].backbone, revision=known[0].revision))
+        rows = _from_words(prompts.rows, source, model, by)
+        chosen = []
+    else:
+        projector = Projector(
+            by,
+            prompts.rows.shape[1],
+            prompts.rows.shape[2],
+            model.backbone.width,
+            hidden_width=hidden_width,
+        )
+        say(f"{by}: {projector.size:,} weights, trained on {listed(chosen)}")
+        places = [place for place, task in enumerate(tasks) if task in chosen]
+        sources = jnp.asarray(prompts.rows[places])
+        if towards:
+            targets = _pairs(read_named(towards), prompts.take(places), model)
+            fitted = fit_distance(
+                projector, sources, targets, steps=steps, learning_rate=learning_rate
+            )
+        else:
+            fitted = _fit_tasks(
+                projector,
+                model,
+                [own[place] for place in places],
+                sources,
+                steps=steps,
+                learning_rate=learning_rate,
+            )
+        say(f"loss {fitted.losses[0]:.4f} at first, {fitted.losses[-1]:.4f} at last")
+        made = jax.jit(projector.apply)(fitted.params, jnp.asarray(prompts.rows))
+        rows = np.asarray(made)
+    files = _write(output, prompts, own, rows, model, by)
+    _print(prompts.names, tasks, chosen, rows)
+    say(f"wrote {output}: {len(files)} prompts for {to}")
+    return files
+
+
+def _chosen(tasks: Sequence[str], train_on: Sequence[str]) -> list[str]:
+    unknown = [task for task in train_on if task not in tasks]
+    if unknown:
+        raise ValueError(
+            f"no prompt of task {quoted(unknown[0])} to train on: there are those of "
+            f"{listed(tasks)}"
+        )
+    return list(train_on or dict.fromkeys(tasks))
+
+
+def _with_model(run: Run, name: str) -> Run:
+    model = dataclasses.replace(run.model, name=name, revision=None, vocabulary=None)
+    return dataclasses.replace(run, model=model)
+
+
+def _from_words(rows: Rows, source: OpenedModel, target: OpenedModel, by: str) -> Rows:
+    """Maps prompts by the words that both models know."""
+    ours, theirs = _table(source.checkpoint), _table(target.checkpoint)
+    shared = shared_words(source.vocabulary, target.vocabulary, len(ours))
+    known = ours[shared.source_ids], theirs[shared.target_ids]
+    say(
+        f"{len(shared.words)} words are one token of {source.checkpoint.name} and of "
+        f"{target.checkpoint.name}"
+    )
+    if by == "relative":
+        return relative_map(rows, *known).astype(np.float32)
+    if len(shared.words) < ours.shape[1]:
+        say(
+            f"that is fewer than the {ours.shape[1]} dimensions of the first: the map "
+            "is the smallest that fits",
+            problem=True,
+        )
+    matrix = linear_map(*known)
+    left = np.linalg.norm(known[0] @ matrix - known[1]) / np.linalg.norm(known[1])
+    say(f"least squares leave {left:.0%} of the words' length unexplained")
+    return (rows @ matrix).astype(np.float32)
+
+
+def _table(checkpoint: Checkpoint) -> Float[np.ndarray, "V D"]:
+    return np.concatenate([np.float32(part) for part in read_table(checkpoint)])
+
+
+def _pairs(
+    known: NamedPrompts, prompts: NamedPrompts, model: OpenedModel
+) -> Float[jax.Array, "M P E"]:
+    """Finds the other model's prompt of each prompt's task."""
+    of_task: dict[str, int] = {}
+    for place, said in enumerate(known.provenances):
+        if said is not None:
+            of_task.setdefault(said.task, place)
+    if known.prompts[0].width != model.backbone.width:
+        raise ValueError(
+            f"prompts to come close to are {known.prompts[0].width} wide, but "
+            f"{model.checkpoint.name} is {model.backbone.width}: name its own"
+        )
+    places = []
+    for said in prompts.provenances:
+        assert said is not None
+        if said.task not in of_task:
+            raise ValueError(
+                f"no prompt of {quoted(said.task)} among those to come close to, which "
+                f"are of {listed(of_task)}: name its prompt, or leave it out by "
+                "--train_on"
+            )
+        places.append(of_task[said.task])
+    rows = known.take(places).rows
+    if rows.shape[1] != prompts.rows.shape[1]:
+        raise ValueError(
+            f"prompts of {prompts.rows.shape[1]} soft tokens to come close to others "
+            f"of {rows.shape[1]}: use prompts of one length"
+        )
+    return jnp.asarray(rows)
+
+
+def _fit_tasks(
+    projector: Projector,
+    model: OpenedModel,
+    runs: Sequence[Run],
+    sources: Float[jax.Array, "M P D"],
+    *,
+    steps: int,
+    learning_rate: float,
+) -> Fitted:
+    """Trains a network by the tasks of its prompts, through the other model."""
+    first = runs[0]
+    for run in runs:
+        check_has_task(run)
+    labels = [Path(run.data.tasks[0].label) for run in runs]
+    check_together(dict(zip(labels, map(answer_settings, runs), strict=True)))
+    mesh = mesh_of(first, trains=False)
+    check_head(first, model)
+    tasks = [
+        run.data.tasks[0].load(model.vocabulary).put_to(run.head.kind) for run in runs
+    ]
+    split = first.data.train_split
+    check_files(tasks, [split])
+    frozen = model.load(mesh).unfolded()
+    job = Job(frozen, first, tuple(tasks))
+    stream = bank_batches(
+        [Member(task, first.seed) for task in tasks],
+        split,
+        job.lengths,
+        frozen.soft_ids(projector.length),
+        [Position()] * len(tasks),
+        batch_size=first.batch_size,
+    )
+    return fit_tasks(
+        projector,
+        frozen.backbone,
+        frozen.model,
+        sources,
+        _placed(frozen, stream, steps),
+        head=job.head,
+        learning_rate=learning_rate,
+    )
+
+
+def _placed(
+    frozen: Frozen, stream: Iterator[tuple[Batch, object]], steps: int
+) -> Iterator[Batch]:
+    for _, (batch, _position) in zip(range(steps), stream, strict=False):
+        yield frozen.place_batch(batch)
+
+
+def _write(
+    output: Path,
+    prompts: NamedPrompts,
+    runs: Sequence[Run],
+    rows: Rows,
+    model: OpenedModel,
+    by: str,
+) -> list[Path]:
+    names = [f"{name.replace('/', '-')}.safetensors" for name in prompts.names]
+    with new_folder(output, names) as folder:
+        for file, one, said, run in zip(
+            names, rows, prompts.provenances, runs, strict=True
+        ):
+            assert said is not None
+            values = {"Model.name": model.checkpoint.name}
+            config = with_values(said.config, values) if said.config else ""
+            save_prompt(
+                folder / file,
+                make_prompt(jnp.asarray(one)),
+                model.backbone,
+                head=said.head,
+                task=said.task,
+                metric=said.metric,
+                seed=said.seed,
+                init=f"map:{by}",
+                source=f"mapped by {by} from a prompt of {said.backbone}",
+                config=config,
+                answering=describe(run),
+            )
+    return [output / name for name in names]
+
+
+def _print(
+    names: Sequence[str], tasks: Sequence[str], chosen: Sequence[str], rows: Rows
+) -> None:
+    """Says of each prompt whether the map was trained on its task, or on its type."""
+    types = {category_of(task) for task in chosen} - {None}
+    lines = []
+    for name, task, one in zip(names, tasks, rows, strict=True):
+        kind = "same type" if category_of(task) in types else "other type"
+        if not chosen:
+            kind = "no training"
+        elif task in chosen:
+            kind = "trained on"
+        length = float(np.linalg.norm(one, axis=-1).mean())
+        lines.append([name, category_of(task), kind, f"{length:.3f}"])
+    say_lines(table(["prompt", "type", "the map was", "mean norm"], lines))
