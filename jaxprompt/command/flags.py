@@ -136,7 +136,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_report(subparsers)
     _add_interchange(subparsers)
     _add_hub(subparsers)
-    add_transfer(subparsers)
+    add_transfer(subparsers, _add_gin)
     for sub in (evaluate, predict, inspect, doctor, submit):
         _add_overwrite(sub)
     return parser

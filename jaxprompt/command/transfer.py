@@ -3,7 +3,32 @@
 import argparse
 from pathlib import Path
 
+from jaxprompt.command.prompt_run import read_run, run_of_prompt
+
 # What a command needs is imported when it runs, so that --help does not wait for JAX.
+
+
+def matrix(flags: argparse.Namespace) -> None:
+    """Scores every prompt on every task."""
+    from jaxprompt import runs
+    from jaxprompt.prompts.file import load_prompt
+    from jaxprompt.runs.transfer.matrix import score_matrix
+
+    files = runs.find_prompts(flags.prompts)
+    of_files = {file: run_of_prompt(flags, file) for file in files}
+    _, provenance = load_prompt(files[0])
+    others = [
+        read_run(files[0], provenance, [*flags.gin_file, task], flags.settings)
+        for task in flags.tasks
+    ]
+    score_matrix(
+        of_files,
+        others,
+        output=Path(flags.output),
+        random=not flags.without_random,
+        split=flags.split,
+        another_backbone=flags.another_backbone,
+    )
 
 
 def start(flags: argparse.Namespace) -> None:
@@ -28,10 +53,55 @@ def similarity(flags: argparse.Namespace) -> None:
         runs.find_prompts(flags.prompts),
         rows=flags.rows,
         scores=_path(flags.scores),
+        neurons=flags.neurons,
+        another_backbone=flags.another_backbone,
         expected=_path(flags.expected),
         output=_path(flags.output),
         overwrite=flags.overwrite,
     )
+
+
+def neurons(flags: argparse.Namespace) -> None:
+    """Scores a prompt with some neurons switched off."""
+    from jaxprompt.runs.transfer.neurons import score_without
+
+    score_without(
+        run_of_prompt(flags, flags.prompt),
+        Path(flags.prompt),
+        share=flags.share,
+        split=flags.split,
+        output=_path(flags.output),
+        overwrite=flags.overwrite,
+        another_backbone=flags.another_backbone,
+    )
+
+
+def project(flags: argparse.Namespace) -> None:
+    """Maps prompts to another model."""
+    from jaxprompt import runs
+    from jaxprompt.runs.transfer.projection import project_prompts
+
+    of_files = {
+        file: run_of_prompt(flags, file) for file in runs.find_prompts(flags.prompts)
+    }
+    project_prompts(
+        of_files,
+        flags.to,
+        Path(flags.output),
+        by=flags.by,
+        towards=runs.find_prompts(flags.towards),
+        train_on=flags.train_on,
+        steps=flags.steps,
+        learning_rate=flags.learning_rate,
+        hidden_width=flags.hidden_width,
+    )
+
+
+def rows(flags: argparse.Namespace) -> None:
+    """Reads a published data set."""
+    from jaxprompt.runs.transfer.rows import write_rows
+
+    write_rows(flags.name, Path(flags.folder), Path(flags.output))
 
 
 def index(flags: argparse.Namespace) -> None:

@@ -1,21 +1,71 @@
 """The flags of the commands about transfer, and which command they start."""
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from jaxprompt.command import transfer
 
+AddGin = Callable[[argparse.ArgumentParser], None]
+"""Adds the flags of gin files to a command."""
 
-def add_transfer(subparsers: Any) -> None:
-    """Adds the commands about transfer to the parser of all commands."""
+
+def add_transfer(subparsers: Any, add_gin: AddGin) -> None:
+    """Adds the commands about transfer to the parser of all commands.
+
+    Args:
+        subparsers: Of the parser.
+        add_gin: Adds the flags of gin files.
+    """
     text = "Ask which prompt helps which task, and what predicts it."
     parser = subparsers.add_parser("transfer", help=text, description=text)
     topics = parser.add_subparsers(required=True, metavar="TOPIC")
+    _add_matrix(topics, add_gin)
     _add_start(topics)
+    _add_neurons(topics, add_gin)
+    _add_project(topics, add_gin)
     _add_similarity(topics)
     _add_index(topics)
+    _add_rows(topics)
     _add_nearest(subparsers)
     _add_mixes(subparsers)
+
+
+def _add_matrix(topics: Any, add_gin: AddGin) -> None:
+    text = "Score every prompt on every task."
+    command = topics.add_parser("matrix", help=text, description=text)
+    command.set_defaults(command=transfer.matrix)
+    add_gin(command)
+    command.add_argument(
+        "prompts",
+        nargs="+",
+        metavar="PROMPT",
+        help="a prompt.safetensors, or a folder of them; its task is scored too",
+    )
+    command.add_argument(
+        "--tasks",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="gin files of further tasks, as gin/tasks/sst2.gin",
+    )
+    command.add_argument("--split", help="split to score, instead of each validation")
+    command.add_argument(
+        "--without_random",
+        action="store_true",
+        help="leave out the column of a prompt that was never trained",
+    )
+    command.add_argument(
+        "--another_backbone",
+        action="store_true",
+        help="allow a model that the prompts were not trained on",
+    )
+    command.add_argument(
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="folder of the matrix; what it holds already is not scored again",
+    )
 
 
 def _add_start(topics: Any) -> None:
@@ -67,6 +117,17 @@ def _add_similarity(topics: Any) -> None:
         "correlation of each similarity with relative transfer",
     )
     command.add_argument(
+        "--neurons",
+        action="store_true",
+        help="also measure how far the neurons that prompts switch on are the same: "
+        "reads their model",
+    )
+    command.add_argument(
+        "--another_backbone",
+        action="store_true",
+        help="allow a model that the prompts were not trained on",
+    )
+    command.add_argument(
         "--expected",
         metavar="FILE",
         help="an output of this command, or a part of it: print it beside what is "
@@ -76,6 +137,74 @@ def _add_similarity(topics: Any) -> None:
         "--output", metavar="FILE", help="also write all of it, as JSON"
     )
     _add_overwrite(command)
+
+
+def _add_neurons(topics: Any, add_gin: AddGin) -> None:
+    text = "Switch off the neurons that a prompt switches on most, and score it again."
+    command = topics.add_parser("neurons", help=text, description=text)
+    command.set_defaults(command=transfer.neurons)
+    add_gin(command)
+    command.add_argument(
+        "--prompt", required=True, metavar="FILE", help="a prompt.safetensors"
+    )
+    command.add_argument(
+        "--share",
+        type=float,
+        default=0.2,
+        help="share of all neurons to switch off (default: %(default)s)",
+    )
+    command.add_argument("--split", help="split to score, instead of its validation")
+    command.add_argument(
+        "--another_backbone",
+        action="store_true",
+        help="allow a model that the prompt was not trained on",
+    )
+    command.add_argument("--output", metavar="FILE", help="also write it, as JSON")
+    _add_overwrite(command)
+
+
+def _add_project(topics: Any, add_gin: AddGin) -> None:
+    text = "Map prompts of one model to prompts of another."
+    command = topics.add_parser("project", help=text, description=text)
+    command.set_defaults(command=transfer.project)
+    add_gin(command)
+    command.add_argument(
+        "prompts",
+        nargs="+",
+        metavar="PROMPT",
+        help="prompt files of the first model, or folders of them",
+    )
+    command.add_argument(
+        "--to", required=True, metavar="MODEL", help="the other model's name or folder"
+    )
+    command.add_argument(
+        "--by",
+        default="linear",
+        help="linear or relative, from words that both models know; per_token, layer "
+        "or flat, a network that is trained (default: %(default)s)",
+    )
+    command.add_argument(
+        "--towards",
+        nargs="+",
+        default=[],
+        metavar="PROMPT",
+        help="prompts of the other model: a network is trained on the distance to "
+        "those of the same tasks; without them, on the tasks themselves",
+    )
+    command.add_argument(
+        "--train_on",
+        nargs="+",
+        default=[],
+        metavar="TASK",
+        help="tasks of the prompts that a network is trained on; the others are only "
+        "mapped (default: all)",
+    )
+    command.add_argument("--steps", type=int, default=500, metavar="N")
+    command.add_argument("--learning_rate", type=float, default=5e-3, metavar="RATE")
+    command.add_argument("--hidden_width", type=int, default=768, metavar="H")
+    command.add_argument(
+        "--output", required=True, metavar="DIR", help="folder of the mapped prompts"
+    )
 
 
 def _add_index(topics: Any) -> None:
@@ -92,6 +221,22 @@ def _add_index(topics: Any) -> None:
         "--output", required=True, metavar="FILE", help="the index, as bank.json"
     )
     _add_overwrite(command)
+
+
+def _add_rows(topics: Any) -> None:
+    text = "Read a published data set, and write its rows as JSON lines."
+    command = topics.add_parser("rows", help=text, description=text)
+    command.set_defaults(command=transfer.rows)
+    command.add_argument(
+        "name", metavar="NAME", help="of the data set, as imdb, snli, samsum"
+    )
+    command.add_argument("folder", metavar="FOLDER", help="of its released files")
+    command.add_argument(
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="folder to make, of a .jsonl for each split",
+    )
 
 
 def _add_nearest(subparsers: Any) -> None:

@@ -1,0 +1,279 @@
+"""A matrix of transfer: each cell is an evaluation of its own, and is scored once."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import save_tiny
+
+from jaxprompt.cli import main
+from jaxprompt.config import Data, Evaluation, HeadStart, Model, OwnTask, Run
+from jaxprompt.config.answering import describe
+from jaxprompt.heads.head import class_scores
+from jaxprompt.models.encoder.model import Encoder
+from jaxprompt.models.families.bert import BertConfig
+from jaxprompt.models.load import find_checkpoint, open_backbone
+from jaxprompt.models.weights.save import save
+from jaxprompt.prompts.file import load_prompt, save_prompt
+from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.runs import evaluate
+from jaxprompt.runs.transfer.matrix import KNOWN, score_matrix
+from jaxprompt.runs.transfer.neurons import score_without
+from jaxprompt.runs.transfer.projection import project_prompts
+from jaxprompt.runs.transfer.similarity import compare
+from jaxprompt.transfer.answering import label_words, pad_labels, score_classes
+from jaxprompt.transfer.matrix import RANDOM, read_matrix
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
+
+
+def task(name: str, labels: dict[str, str], inputs: str) -> OwnTask:
+    return OwnTask(
+        name=name,
+        files={"train": f"{name}.jsonl", "validation": f"{name}.jsonl"},
+        inputs=inputs,
+        target="label",
+        labels=labels,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder with two random BERTs, a random T5 and the rows of three tasks."""
+    folder = tmp_path_factory.mktemp("matrix")
+    (folder / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
+    sizes = {"heads": 2, "ffn_width": 24, "layers": 2, "positions": 32}
+    draw = np.random.default_rng(0)
+    for name, width in (("bert", 16), ("bert2", 24)):
+        wide = {**sizes, "width": width}
+        config = BertConfig(vocab_size=len(WORDS), **wide, fills=True)
+        bert = Encoder(config, vocabulary=str(folder / "vocab.txt"))
+        weights = jax.tree.map(
+            lambda leaf: jnp.asarray(draw.normal(0.0, 0.5, leaf.shape), leaf.dtype),
+            jax.eval_shape(bert.init, jax.random.key(0)),
+        )
+        save(folder / name, bert, weights)
+    save_tiny(folder / "t5")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, classes in {"sst2": 2, "mnli": 3, "imdb": 2}.items():
+            rows = [
+                {"text": text, "label": str(n % classes)}
+                for n, text in enumerate("abcdefgh")
+            ]
+            Path(f"{name}.jsonl").write_text(
+                "".join(json.dumps(r) + "\n" for r in rows)
+            )
+        yield
+
+
+def run_of(settings: OwnTask, model: str) -> Run:
+    in_mask = model != "t5"
+    return Run(
+        model=Model(name=model),
+        data=Data(task=settings, input_length=8, target_length=3),
+        head=HeadStart(kind="mask" if in_mask else "words"),
+        evaluation=Evaluation(batch_size=8, method="greedy" if in_mask else "rank"),
+        batch_size=8,
+    )
+
+
+def runs_of(model: str) -> list[Run]:
+    text = "{text} {mask:1}" if model != "t5" else "{text}"
+    labels = {str(n): word for n, word in enumerate("gha")}
+    two = {name: labels[name] for name in "01"}
+    words = {"0": "good", "1": "a bad", "2": "it"} if model == "t5" else labels
+    return [
+        run_of(task("sst2", two, text), model),
+        run_of(task("mnli", words, text), model),
+        run_of(task("imdb", two, text), model),
+    ]
+
+
+def write_prompts(model: str, runs: list[Run]) -> list[Path]:
+    backbone = open_backbone(find_checkpoint(model))
+    draw, files = np.random.default_rng(1), []
+    for run in runs:
+        label = run.data.tasks[0].label
+        file = Path(f"{model}-{label}.safetensors")
+        rows = jnp.asarray(draw.normal(0.0, 3.0, (2, backbone.width)))
+        save_prompt(
+            file,
+            make_prompt(rows),
+            backbone,
+            task=label,
+            head=run.head.kind,
+            seed=0,
+            answering=describe(run),
+        )
+        files.append(file)
+    return files
+
+
+@pytest.mark.parametrize("model", ["bert", "t5"])
+def test_cells_are_evaluations_and_are_scored_once(model: str, tmp_path: Path, caplog):
+    runs = runs_of(model)
+    files = write_prompts(model, runs)
+    own = dict(zip(files, runs, strict=True))
+    two = dict(list(own.items())[:2])
+    # An option of JAX of its own, and no default: other tests would see it.
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        matrix = score_matrix(two, output=tmp_path / "m")
+    lines = [line for line in caplog.messages if line.startswith("Compiling ")]
+    compiled = [line for line in lines if "compiled" in line.split(" with ")[0]]
+    assert len(compiled) == 1  # For both tasks, whose label words differ in number.
+    assert matrix.targets == ("sst2", "mnli")
+    assert matrix.sources == ("sst2", "mnli", RANDOM)
+    for row, column in ((0, 0), (1, 0)):
+        found = evaluate(runs[row], files[column])
+        assert matrix.scores[row, column] == pytest.approx(found["score"])
+    kept = read_matrix(tmp_path / "m" / "matrix.csv")
+    np.testing.assert_array_equal(kept.scores, matrix.scores)
+    page = (tmp_path / "m" / "report.html").read_text()
+    assert "Above chance" in page
+    assert "<svg" in page
+    assert (tmp_path / "m" / "heatmap.png").read_bytes()[:4] == b"\x89PNG"
+
+    # What is known stays as it is written, and only a row and a column are new.
+    known = json.loads((tmp_path / "m" / KNOWN).read_text())
+    for scores in known.values():
+        scores["scores"] = dict.fromkeys(scores["scores"], -1.0)
+    (tmp_path / "m" / KNOWN).write_text(json.dumps(known))
+    more = score_matrix(own, output=tmp_path / "m", random=False)
+    np.testing.assert_array_equal(more.scores[:2, :2], -1)
+    assert (more.scores[2] >= 0).all()
+    assert (more.scores[:2, 2] >= 0).all()
+
+
+def test_classes_of_several_words_score_as_they_do_alone():
+    words = np.log([[0.1, 0.3, 0.35, 0.25]]).astype(np.float32)
+    counts = [2, 1, 1]
+    for score in ("sum", "mean"):
+        own = label_words([5, 6, 7, 8], counts, score)
+        other = label_words([5, 6, 7, 8, 9], [1] * 5, "sum")
+        padded, _ = pad_labels([own, other])
+        found = np.asarray(score_classes(jnp.pad(words, ((0, 0), (0, 1))), padded))
+        alone = class_scores(jnp.asarray(words), counts, score)
+        np.testing.assert_allclose(found[:, :3], alone, rtol=1e-6)
+        assert np.isneginf(found[:, 3:]).all()
+
+
+def test_refusals_and_the_command(tmp_path: Path, capsys):
+    runs = runs_of("bert")
+    files = write_prompts("bert", runs)
+    other = dataclasses.replace(
+        runs[1], evaluation=dataclasses.replace(runs[1].evaluation, method="beam")
+    )
+    with pytest.raises(ValueError, match=r"do not run together: Evaluation.method"):
+        score_matrix({files[0]: runs[0], files[1]: other}, output=tmp_path / "m")
+    renamed = dataclasses.replace(runs[1].data.task, name="sst2")
+    same = dataclasses.replace(
+        runs[1], data=dataclasses.replace(runs[1].data, task=renamed)
+    )
+    with pytest.raises(ValueError, match=r"two tasks are called 'sst2' and are not"):
+        score_matrix({files[0]: runs[0]}, [same], output=tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+    asked = f"--gin.OwnTask.files={runs[0].data.task.files!r}"
+    output = tmp_path / "one"
+    command = ["transfer", "matrix", str(files[0]), f"--output={output}", asked]
+    assert main(command) == 0
+    assert f"wrote {output}: matrix.csv" in capsys.readouterr().out
+    (output / KNOWN).write_text('{"a": 1}')
+    assert main(command) == 1
+    assert "holds no scores of a matrix: remove it" in capsys.readouterr().err
+
+
+def test_a_head_goes_with_its_task(tmp_path: Path):
+    settings: Any = dataclasses.replace(runs_of("bert")[0].data.task, inputs="{text}")
+    run = dataclasses.replace(
+        run_of(settings, "bert"),
+        trains="prompt+head",
+        head=HeadStart(kind="classes", pooler="none"),
+    )
+    backbone = open_backbone(find_checkpoint("bert"))
+    draw, files = np.random.default_rng(2), []
+    for name in ("sst2", "imdb"):
+        file = tmp_path / f"{name}.safetensors"
+        weights = {
+            "weight": jnp.asarray(draw.normal(size=(1, 16, 2)), jnp.float32),
+            "bias": jnp.zeros((1, 2)),
+        }
+        rows = jnp.asarray(draw.normal(0.0, 3.0, (2, 16)))
+        save_prompt(
+            *(file, make_prompt(rows), backbone),
+            weights=weights,
+            task=name,
+            head="classes",
+        )
+        files.append(file)
+    other: Any = dataclasses.replace(settings, name="imdb")
+    imdb = dataclasses.replace(run, data=dataclasses.replace(run.data, task=other))
+    matrix = score_matrix(
+        dict(zip(files, [run, imdb], strict=True)), output=tmp_path / "m"
+    )
+    assert matrix.scores[1, 1] == pytest.approx(evaluate(imdb, files[1])["score"])
+    third: Any = dataclasses.replace(settings, name="mnli")
+    mnli = dataclasses.replace(run, data=dataclasses.replace(run.data, task=third))
+    with pytest.raises(ValueError, match=r"'mnli' is answered by a head of classes"):
+        score_matrix({files[0]: run}, [mnli], output=tmp_path / "n")
+    assert not (tmp_path / "n").exists()
+
+
+def test_prompts_are_mapped_to_another_model(tmp_path: Path, capsys):
+    runs, others = runs_of("bert"), runs_of("bert2")
+    files, theirs = write_prompts("bert", runs), write_prompts("bert2", others)
+    own = dict(zip(files, runs, strict=True))
+    ways: dict[str, dict[str, Any]] = {
+        "linear": {},
+        "relative": {},
+        "flat": {"towards": theirs, "train_on": ["sst2"]},
+        "per_token": {"train_on": ["sst2", "imdb"]},
+    }
+    for by, options in ways.items():
+        training = {"steps": 3, "hidden_width": 4} | options
+        made = project_prompts(own, "bert2", tmp_path / by, by=by, **training)
+        assert [file.stem for file in made] == ["sst2", "mnli", "imdb"]
+        for file in made:
+            prompt, said = load_prompt(file)
+            assert prompt.rows.shape == (1, 2, 24)
+            known = load_prompt(theirs[0])[1]
+            assert said.fingerprint == known.fingerprint
+            assert said.source == f"mapped by {by} from a prompt of bert"
+    told = capsys.readouterr().out
+    assert "8 words are one token of bert and of bert2" in told
+    assert "trained on sst2, imdb" in told
+    assert "other type" in told  # mnli, which is neither's.
+    assert evaluate(others[1], tmp_path / "per_token/mnli.safetensors")["score"] >= 0
+
+    for options, message in {
+        "by=best": r"unknown map 'best': use one of linear, relative, per_token, ",
+        "train_on=qqp": r"no prompt of task 'qqp' to train on: .* sst2, mnli, imdb",
+    }.items():
+        name, value = options.split("=")
+        given = {name: [value] if name == "train_on" else value}
+        with pytest.raises(ValueError, match=message):
+            project_prompts(own, "bert2", tmp_path / "no", **given)
+    with pytest.raises(ValueError, match=r"are 16 wide, but bert2 is 24: name its own"):
+        project_prompts(own, "bert2", tmp_path / "no", by="flat", towards=files)
+
+
+def test_neurons_of_prompts_are_compared_and_switched_off(tmp_path: Path):
+    runs = runs_of("bert")
+    files = write_prompts("bert", runs)
+    found = compare(files, neurons=True)
+    assert {"C_concat", "ON"} <= {*found["means"]}
+    assert all(0 <= pair["ON"] <= 1 for pair in found["pairs"])
+    output = tmp_path / "off.json"
+    scores = score_without(runs[0], files[0], share=0.5, output=output)
+    assert scores["whole"] == pytest.approx(evaluate(runs[0], files[0])["score"])
+    assert json.loads(output.read_text()) == scores
+    with pytest.raises(ValueError, match=r"share 2 of the neurons"):
+        score_without(runs[0], files[0], share=2)
