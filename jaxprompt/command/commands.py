@@ -22,7 +22,7 @@ def check(flags: argparse.Namespace) -> None:
         ValueError: If a name is misspelt, text is not gin, or there are several
             prompts and no ensemble.
     """
-    given = vars(flags).get("prompt") or vars(flags).get("prompts") or []
+    given = vars(flags).get("prompt") or []
     prompts = [given] if isinstance(given, str) else given
     if flags.command is evaluate and len(prompts) > 1 and not flags.ensemble:
         raise ValueError(

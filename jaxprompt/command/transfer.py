@@ -14,7 +14,7 @@ def matrix(flags: argparse.Namespace) -> None:
     from jaxprompt.prompts.file import load_prompt
     from jaxprompt.runs.transfer.matrix import score_matrix
 
-    files = runs.find_prompts(flags.prompts)
+    files = runs.find_prompts(flags.prompt)
     of_files = {file: run_of_prompt(flags, file) for file in files}
     _, provenance = load_prompt(files[0])
     others = [
@@ -50,7 +50,7 @@ def similarity(flags: argparse.Namespace) -> None:
     from jaxprompt.runs.transfer.similarity import compare
 
     compare(
-        runs.find_prompts(flags.prompts),
+        runs.find_prompts(flags.prompt),
         rows=flags.rows,
         scores=_path(flags.scores),
         neurons=flags.neurons,
@@ -82,7 +82,7 @@ def project(flags: argparse.Namespace) -> None:
     from jaxprompt.runs.transfer.projection import project_prompts
 
     of_files = {
-        file: run_of_prompt(flags, file) for file in runs.find_prompts(flags.prompts)
+        file: run_of_prompt(flags, file) for file in runs.find_prompts(flags.prompt)
     }
     project_prompts(
         of_files,
@@ -109,7 +109,7 @@ def index(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
     from jaxprompt.runs.transfer.bank_index import index_bank
 
-    files = runs.find_prompts(flags.prompts)
+    files = runs.find_prompts(flags.prompt)
     index_bank(files, Path(flags.output), overwrite=flags.overwrite)
 
 
@@ -137,7 +137,7 @@ def mix(flags: argparse.Namespace) -> None:
     from jaxprompt.runs.transfer.retrieval import mix_prompts
 
     mix_prompts(
-        runs.find_prompts(flags.prompts),
+        runs.find_prompts(flags.prompt),
         Path(flags.output),
         weights=None if flags.weights is None else _numbers(flags.weights),
         overwrite=flags.overwrite,

@@ -37,7 +37,7 @@ def _add_matrix(topics: Any, add_gin: AddGin) -> None:
     command.set_defaults(command=transfer.matrix)
     add_gin(command)
     command.add_argument(
-        "prompts",
+        "prompt",
         nargs="+",
         metavar="PROMPT",
         help="a prompt.safetensors, or a folder of them; its task is scored too",
@@ -98,7 +98,7 @@ def _add_similarity(topics: Any) -> None:
     command = topics.add_parser("similarity", help=text, description=text)
     command.set_defaults(command=transfer.similarity)
     command.add_argument(
-        "prompts",
+        "prompt",
         nargs="+",
         metavar="PROMPT",
         help="a prompt.safetensors, a folder of them, or an .npz of arrays [P, D]",
@@ -169,7 +169,7 @@ def _add_project(topics: Any, add_gin: AddGin) -> None:
     command.set_defaults(command=transfer.project)
     add_gin(command)
     command.add_argument(
-        "prompts",
+        "prompt",
         nargs="+",
         metavar="PROMPT",
         help="prompt files of the first model, or folders of them",
@@ -212,7 +212,7 @@ def _add_index(topics: Any) -> None:
     command = topics.add_parser("index", help=text, description=text)
     command.set_defaults(command=transfer.index)
     command.add_argument(
-        "prompts",
+        "prompt",
         nargs="+",
         metavar="PROMPT",
         help="a prompt.safetensors, or a folder of them",
@@ -291,7 +291,7 @@ def _add_mixes(subparsers: Any) -> None:
     )
     for command in (average, mix):
         command.add_argument(
-            "prompts",
+            "prompt",
             nargs="+",
             metavar="PROMPT",
             help="prompt files, folders of them, or a bank's index",
