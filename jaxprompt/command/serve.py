@@ -72,8 +72,8 @@ def serve(flags: argparse.Namespace) -> None:
     from jaxprompt.startup import NotInstalled
 
     try:
-        from jaxprompt.serve.app import Limits
         from jaxprompt.serve.bank import read_named
+        from jaxprompt.serve.served import Limits
         from jaxprompt.serve.server import Serving
         from jaxprompt.serve.server import serve as run
     except ModuleNotFoundError as error:

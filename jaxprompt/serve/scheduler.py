@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.serve.engine import FREE, Engine, Ready, Sampling
 from jaxprompt.serve.metrics import Metrics
-from jaxprompt.serve.slot_engine import Ready, Sampling, SlotEngine
 from jaxprompt.serve.writing import Writing
 
 
@@ -56,7 +56,7 @@ class Asked:
     Attributes:
         name: The prompt's, for metrics.
         ready: The prompt.
-        ids: What stands in the text's row; see `SlotEngine.text_ids`.
+        ids: What stands in the text's row; see `Engine.text_ids`.
         most: Tokens that it may have.
         how: How they are chosen.
         tell: Told of each piece, on the engine's thread; must return at once.
@@ -86,7 +86,6 @@ class _Running:
 
     asked: Asked
     writing: Writing
-    started: float
     told: float | None = None
 
 
@@ -100,7 +99,7 @@ class Scheduler(threading.Thread):
 
     def __init__(
         self,
-        engine: SlotEngine,
+        engine: Engine,
         vocabulary: Vocabulary,
         metrics: Metrics,
         *,
@@ -186,6 +185,11 @@ class Scheduler(threading.Thread):
         with self._changed:
             while not (self._waiting or self._running or self._calls or self._closing):
                 self._changed.wait()
+            if self._waiting and not self._running and self._engine.delay:
+                self._changed.wait_for(
+                    lambda: len(self._waiting) >= self._engine.slots,
+                    timeout=self._engine.delay,
+                )
             self._metrics.load(len(self._running), len(self._waiting))
             return not self._closing
 
@@ -220,22 +224,27 @@ class Scheduler(threading.Thread):
                 del self._running[slot]
 
     def _admit(self) -> None:
-        for slot in range(self._engine.slots):
-            if slot in self._running:
+        """Fills free slots with what waits longest, of what the engine takes."""
+        busy = bool(self._running)
+        free = [x for x in range(self._engine.slots) if x not in self._running]
+        with self._changed:
+            waiting = list(self._waiting)
+        for asked in waiting:
+            if not free:
+                return
+            if not self._engine.takes(asked.ids, busy=busy):
                 continue
-            with self._changed:
-                if not self._waiting:
-                    return
-                asked = self._waiting.popleft()
-            started = time.monotonic()
-            self._engine.fill(slot, asked.ready, asked.ids, asked.how)
+            slot, started = free.pop(0), time.monotonic()
             writing = Writing(self._vocabulary, asked.most, asked.stops)
-            self._running[slot] = _Running(asked, writing, started)
+            self._running[slot] = _Running(asked, writing)
+            with self._changed:
+                self._waiting.remove(asked)
+            self._engine.fill(slot, asked.ready, asked.ids, asked.how)
             self._metrics.admitted(asked.name, len(asked.ids), started - asked.arrived)
 
     def _step(self) -> None:
         count = self._engine.slots
-        active, forced = np.zeros(count, bool), np.full(count, -1, np.int32)
+        active, forced = np.zeros(count, bool), np.full(count, FREE, np.int32)
         for slot, row in self._running.items():
             active[slot] = True
             if row.asked.forced:

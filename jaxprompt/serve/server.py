@@ -15,11 +15,14 @@ from jaxprompt.data.vocabulary.chat import read_chat_template
 from jaxprompt.interrupts import Interrupted
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.quoting import quoted_path
-from jaxprompt.runs.ready.frozen import open_model
-from jaxprompt.serve.app import Limits, Served, make_app
+from jaxprompt.runs.ready.frozen import Frozen, open_model
+from jaxprompt.serve.app import make_app
 from jaxprompt.serve.bank import ENDING, Bank
+from jaxprompt.serve.batch_engine import BatchEngine
+from jaxprompt.serve.engine import Engine
 from jaxprompt.serve.metrics import Metrics
 from jaxprompt.serve.scheduler import Scheduler
+from jaxprompt.serve.served import Limits, Served
 from jaxprompt.serve.slot_engine import SlotEngine
 from jaxprompt.sharding import make_mesh
 from jaxprompt.terminal import say
@@ -84,13 +87,7 @@ def serve(
     # Bound first: an address that is in use is told before anything takes long.
     with _listen(serving.host, serving.port) as listening:
         frozen = model.load(make_mesh())
-        engine = SlotEngine(
-            frozen.backbone,
-            frozen.model,
-            slots=serving.slots,
-            capacity=serving.slot_tokens,
-            prompt_room=max([0, *map(_tokens_of, files)]),
-        )
+        engine = _engine_of(frozen, serving, max([0, *map(_tokens_of, files)]))
         place = frozen.vocabulary.place
         metrics = Metrics(frozen.backbone.name)
         bank = Bank(
@@ -127,6 +124,18 @@ def serve(
         scheduler.join(timeout=10)
         if scheduler.failure is not None:
             raise scheduler.failure
+
+
+def _engine_of(frozen: Frozen, serving: Serving, prompt_room: int) -> Engine:
+    sizes = {
+        "slots": serving.slots,
+        "capacity": serving.slot_tokens,
+        "prompt_room": prompt_room,
+    }
+    if frozen.backbone.causal:
+        return SlotEngine(frozen.backbone, frozen.model, **sizes)
+    most = serving.limits.tokens
+    return BatchEngine(frozen.backbone, frozen.model, **sizes, answer=most)
 
 
 async def _answer(served: Served, listening: socket.socket) -> None:

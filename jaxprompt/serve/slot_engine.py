@@ -9,78 +9,36 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxprompt.evaluate.draw import draw
 from jaxprompt.models.backbone import Backbone, SlotWriter
 from jaxprompt.models.slots import Slots
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.join import embed
 from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.serve.engine import (
+    FREE,
+    SHORTEST,
+    Choices,
+    Chosen,
+    Ready,
+    Sampling,
+    choose,
+    lengths_up_to,
+    room_for,
+)
 from jaxprompt.shapes import Params
 
-TOP = 5
-"""How many of the likeliest tokens are told with each chosen one."""
 
-_FREE = -1
-"""In the place of a token that is not forced."""
-
-_SHORTEST = 16
-"""Tokens of the shortest text that has a compiled program of its own."""
-
-
-class Sampling(NamedTuple):
-    """How the tokens of one answer are chosen.
+class _Front(NamedTuple):
+    """A prompt that was read once.
 
     Attributes:
-        temperature: 0 for the likeliest token; above, what logits are divided by.
-        top_p: Probability of the nucleus, above 0, up to 1.
-        top_k: How many tokens may be drawn; 0 for no limit.
-        seed: From which the draws follow, from 0 to 2**32 - 1.
-        choice: Number of the answer among those to one question, from 0; each has
-            draws of its own.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    seed: int = 0
-    choice: int = 0
-
-
-GREEDY = Sampling()
-"""Always the likeliest token."""
-
-
-class Ready(NamedTuple):
-    """A prompt that was read once, for any number of texts behind it.
-
-    Attributes:
-        front: What its tokens but the last one left, a single row.
+        slots: What its tokens but the last one left, a single row.
         last: Its last soft token, which stands in a text's row; zeros for none.
-        has_soft: Whether there is one.
-        tokens: Soft tokens and keys in front of a text.
     """
 
-    front: Slots
+    slots: Slots
     last: Float[Array, "1 1 D"]
-    has_soft: bool
-    tokens: int
-
-
-class Chosen(NamedTuple):
-    """The next token of each slot.
-
-    Attributes:
-        ids: The tokens.
-        log_probs: Of each, in nats, before temperature and nucleus.
-        top_ids: The `TOP` likeliest tokens.
-        top_log_probs: Of these.
-    """
-
-    ids: Int[np.ndarray, " S"]
-    log_probs: Float[np.ndarray, " S"]
-    top_ids: Int[np.ndarray, "S 5"]
-    top_log_probs: Float[np.ndarray, "S 5"]
 
 
 @jax.tree_util.register_dataclass
@@ -92,31 +50,21 @@ class _State:
         slots: Keys and values.
         soft: The last soft token of the slot's prompt.
         ids: The token to read next.
-        drawn: How many tokens were chosen.
-        temperature: As of `Sampling`, and so the others.
     """
 
     slots: Slots
     soft: Float[Array, "S 1 D"]
     ids: Int[Array, " S"]
-    drawn: Int[Array, " S"]
-    temperature: Float[Array, " S"]
-    top_p: Float[Array, " S"]
-    top_k: Int[Array, " S"]
-    seed: Int[Array, " S"]
-    choice: Int[Array, " S"]
 
 
 class SlotEngine:
-    """Slots for answers, and what is compiled for them. One thread may use it.
+    """An `Engine` of a decoder: rows join and leave between any two steps.
 
     Attributes:
-        slots: How many answers are written at once, S.
-        capacity: Tokens C of a slot: prompt, text and answer.
-        prompt_room: Tokens that a prompt may have until it is made larger.
-        lengths: Texts are read by a program for the next of these lengths.
         grown: How often `prompt_room` was made larger.
     """
+
+    delay = 0.0
 
     def __init__(
         self,
@@ -145,16 +93,17 @@ class SlotEngine:
             raise ValueError(
                 f"{backbone.name} does not write in slots: only decoders do"
             )
-        if slots < 1 or capacity < 2 * _SHORTEST:
+        if slots < 1 or capacity < 2 * SHORTEST:
             raise ValueError(
                 f"{slots} slots of {capacity} tokens: use 1 or more, of "
-                f"{2 * _SHORTEST} or more"
+                f"{2 * SHORTEST} or more"
             )
         self._backbone, self._model = backbone, model
         self.slots, self.capacity = slots, capacity
-        self.prompt_room = _power_above(prompt_room)
-        self.lengths = _lengths(self.capacity)
+        self.prompt_room = room_for(prompt_room)
+        self.lengths = lengths_up_to(self.capacity)
         self.grown = 0
+        self._choices = Choices(slots, backbone.vocab_rows)
         self._state = self._empty()
         self._fold: Any = jax.jit(functools.partial(_fold, backbone))
         self._fill: Any = jax.jit(functools.partial(_fill, backbone), donate_argnums=1)
@@ -170,7 +119,7 @@ class SlotEngine:
         """Compiles all programs, so that no request waits for one."""
         ready = self.read(None)
         for length in self.lengths:
-            self._fill_slot(0, ready, np.zeros(length, np.int32), 0, 0, GREEDY)
+            self._fill_slot(0, ready, np.zeros(length, np.int32), 0, 0)
         self.step(np.zeros(self.slots, bool))
 
     def read(self, prompt: Prompt | None) -> Ready:
@@ -206,7 +155,8 @@ class SlotEngine:
             np.int32(max(prompt.length - 1, 0)),
         )
         jax.block_until_ready(front)
-        return Ready(front, jnp.asarray(last), prompt.length > 0, tokens)
+        held = _Front(front, jnp.asarray(last))
+        return Ready(held, tokens, min(prompt.length, 1))
 
     def text_ids(self, ready: Ready, ids: list[int], end: int) -> list[int]:
         """Returns what stands in a text's row: a soft token, then the text.
@@ -214,52 +164,42 @@ class SlotEngine:
         A decoder has to start from something: without any token it does so from
         end-of-sequence.
         """
-        soft = [self._backbone.vocab_rows] if ready.has_soft else []
+        soft = [self._backbone.vocab_rows] * ready.in_row
         return [*soft, *ids] or [end]
 
     def room(self, ready: Ready, ids: list[int]) -> int:
         """Returns how many tokens an answer behind these may have; below 1 for none."""
         # The last soft token stands among the ids; the last chosen one is not read.
-        return self.capacity - (ready.tokens - ready.has_soft) - len(ids) + 1
+        return self.capacity - (ready.tokens - ready.in_row) - len(ids) + 1
+
+    def takes(self, ids: list[int], *, busy: bool) -> bool:
+        """Always: rows join between any two steps."""
+        del ids, busy
+        return True
 
     def fill(self, slot: int, ready: Ready, ids: list[int], how: Sampling) -> None:
-        """Reads a text behind a prompt, in a slot that is free.
-
-        Args:
-            slot: Its number.
-            ready: The prompt.
-            ids: From `text_ids`; there must be room for one more.
-            how: How the answer's tokens are chosen.
-        """
-        if ready.front.capacity < self.prompt_room:  # It was read before the room grew.
-            ready = ready._replace(front=ready.front.resize(self.prompt_room))
+        """Reads a text but its last token; see `Engine.fill`."""
         count = len(ids) - 1
         length = next(length for length in self.lengths if length >= count)
         padded = np.zeros(length, np.int32)
         padded[:count] = ids[:-1]
-        self._fill_slot(slot, ready, padded, count, ids[-1], how)
+        self._fill_slot(slot, ready, padded, count, ids[-1])
+        self._choices.start(slot, how)
 
     def step(
         self,
         active: Bool[np.ndarray, " S"],
         forced: Int[np.ndarray, " S"] | None = None,
     ) -> Chosen:
-        """Chooses the next token of each active slot; the others' say nothing.
-
-        Args:
-            active: Slots that write.
-            forced: The token that a slot shall write, -1 where it chooses; None where
-                all do.
-        """
+        """Chooses the next token of each active slot; see `Engine.step`."""
         if forced is None:
-            forced = np.full(self.slots, _FREE, np.int32)
-        return Chosen(*map(np.asarray, self._advance(active, forced)))
-
-    def _advance(
-        self, active: Bool[np.ndarray, " S"], forced: Int[np.ndarray, " S"]
-    ) -> Any:
-        self._state, chosen = self._step(self._model, self._state, active, forced)
-        return chosen
+            forced = np.full(self.slots, FREE, np.int32)
+        choices = self._choices.arrays
+        self._state, chosen = self._step(
+            self._model, self._state, active, forced, choices
+        )
+        self._choices.count(active)
+        return Chosen(*map(np.asarray, chosen))
 
     def _fill_slot(
         self,
@@ -268,34 +208,29 @@ class SlotEngine:
         padded: Int[np.ndarray, " T"],
         count: int,
         last: int,
-        how: Sampling,
     ) -> None:
+        front: _Front = ready.held
+        slots = front.slots
+        if slots.capacity < self.prompt_room:  # It was read before the room grew.
+            slots = slots.resize(self.prompt_room)
         self._state = self._fill(
             self._model,
             self._state,
             np.int32(slot),
-            ready.front,
-            ready.last,
+            front._replace(slots=slots),
             padded[None],
             np.int32(count),
             np.int32(last),
-            (
-                np.float32(how.temperature),
-                np.float32(how.top_p),
-                np.int32(how.top_k or self._backbone.vocab_rows),
-                np.uint32(how.seed),
-                np.int32(how.choice),
-            ),
         )
 
     def _make_room(self, tokens: int) -> None:
-        if tokens + _SHORTEST > self.capacity:
+        if tokens + SHORTEST > self.capacity:
             raise ValueError(
                 f"a prompt of {tokens} tokens for slots of {self.capacity}: start with "
                 f"--slot_tokens={tokens + self.capacity} or more"
             )
         if tokens > self.prompt_room:
-            self.prompt_room = _power_above(tokens)
+            self.prompt_room = room_for(tokens)
             self.grown += 1
 
     def _behind(self, prompt: Prompt) -> Slots:
@@ -343,12 +278,6 @@ class SlotEngine:
             backbone.start_slots(count, self.capacity),
             jnp.zeros((count, 1, backbone.width), jnp.float32),
             jnp.zeros(count, jnp.int32),
-            jnp.zeros(count, jnp.int32),
-            jnp.zeros(count),
-            jnp.ones(count),
-            jnp.ones(count, jnp.int32),
-            jnp.zeros(count, jnp.uint32),
-            jnp.zeros(count, jnp.int32),
         )
 
 
@@ -367,84 +296,41 @@ def _fill(
     model: Params,
     state: _State,
     slot: Array,
-    front: Slots,
-    last_soft: Array,
+    front: _Front,
     ids: Array,
     count: Array,
     last: Array,
-    how: tuple[Array, ...],
 ) -> _State:
     """Reads a text but its last token, behind a prompt."""
-    temperature, top_p, top_k, seed, choice = how
     length = ids.shape[1]
     one = jnp.zeros(1, jnp.int32)
-    x = embed(backbone.table(model), Prompt(last_soft), ids, one)
-    wide = front.resize(front.capacity + length)
+    x = embed(backbone.table(model), Prompt(front.last), ids, one)
+    wide = front.slots.resize(front.slots.capacity + length)
     row = backbone.extend_slots(model, wide, Tokens(x, _first(length, count)))
     return _State(
         state.slots.put(slot, row.resize(state.slots.capacity)),
-        state.soft.at[slot].set(last_soft[0]),
+        state.soft.at[slot].set(front.last[0]),
         state.ids.at[slot].set(last),
-        state.drawn.at[slot].set(0),
-        state.temperature.at[slot].set(temperature),
-        state.top_p.at[slot].set(top_p),
-        state.top_k.at[slot].set(top_k),
-        state.seed.at[slot].set(seed),
-        state.choice.at[slot].set(choice),
     )
 
 
 def _step(
-    backbone: SlotWriter, model: Params, state: _State, active: Array, forced: Array
+    backbone: SlotWriter,
+    model: Params,
+    state: _State,
+    active: Array,
+    forced: Array,
+    choices: tuple[Array, ...],
 ) -> tuple[_State, tuple[Array, ...]]:
     """Reads a token of each active slot, and chooses the next."""
     members = jnp.arange(len(active), dtype=jnp.int32)
     table = backbone.table(model)
     y = embed(table, Prompt(state.soft), state.ids[:, None], members)[:, 0]
     logits, slots = backbone.step_slots(model, state.slots, y, active)
-    log_probs = jax.nn.log_softmax(logits)
-    best = jnp.argmax(log_probs, axis=-1).astype(jnp.int32)
-    draws = active & (state.temperature > 0)
-
-    def drawn() -> Array:
-        keys = jax.vmap(_key)(state.seed, state.choice, state.drawn)
-        temperature = jnp.where(draws, state.temperature, 1.0)
-        found = draw(
-            log_probs,
-            keys,
-            top_p=state.top_p[:, None],
-            temperature=temperature[:, None],
-            top_k=state.top_k[:, None],
-        )
-        return jnp.where(draws, found.astype(jnp.int32), best)
-
-    # Most requests draw nothing, and sorting the vocabulary takes its time.
-    ids = jax.lax.cond(draws.any(), drawn, lambda: best)
-    ids = jnp.where(forced == _FREE, ids, forced)
-    ids = jnp.where(active, ids, state.ids)
-    chosen = jnp.take_along_axis(log_probs, ids[:, None] % log_probs.shape[1], axis=1)
-    top_log_probs, top_ids = jax.lax.top_k(log_probs, TOP)
-    state = dataclasses.replace(state, slots=slots, ids=ids, drawn=state.drawn + active)
-    return state, (ids, chosen[:, 0], top_ids, top_log_probs)
-
-
-def _key(seed: Array, choice: Array, index: Array) -> Array:
-    """Makes the key of one token: no other row has a part in it."""
-    of_answer = jax.random.fold_in(jax.random.key(seed), choice)
-    return jax.random.fold_in(of_answer, index)
+    chosen = choose(logits, state.ids, active, forced, choices)
+    return dataclasses.replace(state, slots=slots, ids=chosen[0]), chosen
 
 
 def _first(length: int, count: Array) -> Int[Array, "1 T"]:
     """Returns the segments of a row whose first `count` tokens are real."""
     return (jnp.arange(length)[None] < count).astype(jnp.int32)
-
-
-def _lengths(capacity: int) -> tuple[int, ...]:
-    found = [_SHORTEST]
-    while found[-1] * 4 < capacity:
-        found.append(found[-1] * 4)
-    return (*found, capacity)
-
-
-def _power_above(number: int) -> int:
-    return 1 << max(number - 1, _SHORTEST - 1).bit_length()

@@ -177,6 +177,23 @@ def test_classes_are_ranked_as_predict_ranks_them(server, folder):
     assert (status, answer["error"]["param"]) == (400, "labels")
 
 
+def test_several_prompts_vote_on_one_answer(server, client, offline):
+    for text in TEXTS:
+        said = [offline[name, text] for name in PROMPTS]
+        answer = choice_of(complete(client, "+".join(PROMPTS), text))
+        assert sum(answer.votes.values()) == len(PROMPTS)
+        assert answer.votes[answer.text] == max(map(said.count, said))
+    body = {"model": "one+short+long", "input": "good", "labels": ["good", "bad"]}
+    status, answer, _ = post(server, "/v1/classify", json.dumps(body).encode())
+    (one,) = answer["data"]
+    assert (status, sum(one["votes"].values())) == (200, 3)
+    assert one["votes"][one["label"]] == max(one["votes"].values())
+    with pytest.raises(openai.BadRequestError, match="3 prompts vote on one answer"):
+        complete(client, "one+short+long", "good", stream=True)
+    with pytest.raises(openai.NotFoundError, match="no model or prompt 'nobody'"):
+        complete(client, "one+nobody", "good")
+
+
 def test_log_probabilities_come_with_the_tokens(client):
     answer = choice_of(complete(client, "short", "good", logprobs=2, max_tokens=3))
     assert len(answer.logprobs.token_logprobs) == 3
@@ -312,24 +329,20 @@ def test_metrics_have_the_names_of_vllm_and_no_text(server, client):
     assert "nobody logs" not in text + "".join(server.lines)
 
 
-def test_a_stopped_server_answers_what_has_begun_and_a_killed_one_starts_again(folder):
+def test_a_killed_server_starts_again_and_a_stopped_one_answers_what_has_begun(folder):
     flags = ["--bank=bank", "--max_tokens=200"]
+    with serving(folder, *flags) as server:
+        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
     with serving(folder, *flags) as server:
         url = f"{server.url}/v1"
         with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
-            names = {card.id for card in client.models.list()}
+            assert {card.id for card in client.models.list()} == {"model", *PROMPTS}
             stream = iter(complete(client, "long", "a", max_tokens=200, stream=True))
             next(stream)
             server.process.send_signal(signal.SIGTERM)
             *_, last = stream
             assert last.choices[0].finish_reason in ("stop", "length")
         assert server.process.wait(timeout=30) == 0
-    with serving(folder, *flags) as server:
-        server.stop(signal.SIGKILL)
-    with serving(folder, *flags) as server:
-        url = f"{server.url}/v1"
-        with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
-            assert {card.id for card in client.models.list()} == names
 
 
 def wait_for(condition) -> None:

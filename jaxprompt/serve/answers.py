@@ -1,0 +1,180 @@
+"""The answers to the questions of one request: asked of the scheduler, awaited."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
+
+from jaxprompt.serve.engine import GREEDY, Ready, Sampling
+from jaxprompt.serve.requests import Options, Refused
+from jaxprompt.serve.scheduler import Asked, Full, Piece, Token
+from jaxprompt.serve.served import Served
+
+
+class Question(NamedTuple):
+    """A text behind a prompt."""
+
+    name: str
+    ready: Ready
+    ids: list[int]
+    tokens: int
+
+
+class Whole(NamedTuple):
+    """An answer that has ended."""
+
+    text: str
+    tokens: list[Token]
+    finish: str
+
+
+class Answers:
+    """The answers to the questions of one request, as they come."""
+
+    def __init__(self, served: Served, questions: list[Question]):
+        self._served = served
+        self._pieces: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._deadline = time.monotonic() + served.limits.seconds
+        self._asked: list[Asked] = []
+        self.questions, self.written = questions, 0
+
+    def ask(self, options: Options) -> None:
+        """Asks each question as often as wanted; its answers stand together.
+
+        Raises:
+            Refused: If there is no room for an answer.
+        """
+        for question in self.questions:
+            room = room_of(self._served, question)
+            most = options.most or room
+            if most > room:
+                raise Refused(
+                    f"max_tokens {most}: behind this text there is room for {room}",
+                    field="max_tokens",
+                )
+            for choice in range(options.choices):
+                how = options.how._replace(choice=choice)
+                self._add(question, most, how, options.stops)
+
+    def ask_forced(self, ids: list[int], field: str) -> None:
+        """Asks how likely an answer is behind each question; these stand together."""
+        for question in self.questions:
+            room = room_of(self._served, question)
+            if len(ids) > room:
+                raise Refused(
+                    f"{field} holds {len(ids)} tokens: behind this text there is room "
+                    f"for {room}",
+                    field=field,
+                )
+            self._add(question, len(ids), GREEDY, (), ids)
+
+    def _add(
+        self,
+        question: Question,
+        most: int,
+        how: Sampling,
+        stops: Sequence[str],
+        forced: Sequence[int] = (),
+    ) -> None:
+        number = len(self._asked)
+
+        def tell(piece: Piece) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop is closed.
+                self._loop.call_soon_threadsafe(
+                    self._pieces.put_nowait, (number, piece)
+                )
+
+        self._asked.append(
+            Asked(
+                question.name,
+                question.ready,
+                question.ids,
+                most,
+                how,
+                tell,
+                stops,
+                forced,
+                self._deadline,
+            )
+        )
+
+    @property
+    def count(self) -> int:
+        """How many answers there are."""
+        return len(self._asked)
+
+    async def start(self) -> None:
+        """Lets the answers wait for slots."""
+        try:
+            self._served.scheduler.submit(*self._asked)
+        except Full as error:
+            raise Refused(
+                "too many requests wait: ask again later",
+                status=429,
+                kind="rate_limit_error",
+                code="rate_limit_exceeded",
+                headers={"Retry-After": "1"},
+            ) from error
+        except RuntimeError as error:
+            raise engine_failed() from error
+
+    def cancel(self) -> None:
+        """Frees the slots of what nobody waits for any more."""
+        for asked in self._asked:
+            asked.cancelled = True
+
+    async def pieces(self) -> AsyncIterator[tuple[int, Piece]]:
+        """Yields (number of the answer, piece) until all have ended.
+
+        Raises:
+            Refused: If one ends before its time.
+        """
+        left = self.count
+        while left:
+            number, piece = await self._pieces.get()
+            if piece.finish == "deadline":
+                raise Refused(
+                    f"no answer within {self._served.limits.seconds:g} s",
+                    status=504,
+                    kind="timeout_error",
+                )
+            if piece.finish == "failed":
+                raise engine_failed()
+            self.written += piece.token is not None
+            left -= piece.finish is not None
+            yield number, piece
+
+    async def whole(self) -> list[Whole]:
+        """Waits for all answers."""
+        texts, finish = [""] * self.count, [""] * self.count
+        tokens: list[list[Token]] = [[] for _ in range(self.count)]
+        async for number, piece in self.pieces():
+            texts[number] += piece.text
+            if piece.token is not None:
+                tokens[number].append(piece.token)
+            finish[number] = piece.finish or ""
+        return [Whole(*parts) for parts in zip(texts, tokens, finish, strict=True)]
+
+    def usage(self) -> dict[str, Any]:
+        """Counts tokens. Soft ones are not the client's: they stand apart."""
+        read = sum(question.tokens for question in self.questions)
+        soft = sum(question.ready.tokens for question in self.questions)
+        return {
+            "prompt_tokens": read,
+            "completion_tokens": self.written,
+            "total_tokens": read + self.written,
+            "prompt_tokens_details": {"cached_tokens": 0, "soft_tokens": soft},
+        }
+
+
+def room_of(served: Served, question: Question) -> int:
+    """Returns how many tokens an answer may have."""
+    room = served.engine.room(question.ready, question.ids)
+    return min(room, served.limits.tokens)
+
+
+def engine_failed() -> Refused:
+    """Returns what is told where the engine does not run."""
+    return Refused("the engine failed", status=500, kind="server_error")

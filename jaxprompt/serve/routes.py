@@ -1,0 +1,428 @@
+"""What each route answers."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+
+from jaxprompt.data.vocabulary.chat import Turn
+from jaxprompt.data.vocabulary.words import word_rows
+from jaxprompt.models.quantise import look_up
+from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.quoting import cut, listed, visible
+from jaxprompt.report.reading.nearest import describe_prompt
+from jaxprompt.serve.answers import Answers, Question, Whole, engine_failed
+from jaxprompt.serve.bank import Named
+from jaxprompt.serve.forms import Chat, Completion, Form
+from jaxprompt.serve.keys import given_key, same_key
+from jaxprompt.serve.page import read_page
+from jaxprompt.serve.requests import (
+    CLASSIFY_FIELDS,
+    Options,
+    Refused,
+    check_fields,
+    read_labels,
+    read_messages,
+    read_object,
+    read_options,
+    read_text,
+    read_texts,
+)
+from jaxprompt.serve.served import Served
+from jaxprompt.serve.vote import TOGETHER, vote
+
+_MOST_VOTERS = 16
+"""Prompts that vote on one answer."""
+
+_WORDS = 5
+"""Nearest words of each soft token."""
+
+
+class Routes:
+    """What each route answers."""
+
+    def __init__(self, served: Served):
+        self._served = served
+
+    async def page(self, request: Request) -> Response:
+        """The page for a browser."""
+        del request
+        page = read_page()
+        return HTMLResponse(page.html, headers=page.headers)
+
+    async def health(self, request: Request) -> Response:
+        """Whether the process works."""
+        del request
+        fails = self._served.scheduler.failure is not None
+        return JSONResponse({"status": "failed" if fails else "ok"}, 503 * fails or 200)
+
+    async def ready(self, request: Request) -> Response:
+        """Whether all is compiled."""
+        del request
+        is_ready = self._served.scheduler.is_ready.is_set()
+        return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        """Counts, for Prometheus."""
+        del request
+        served = self._served
+        served.metrics.prompts(len(served.bank.prompts))
+        form = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(served.metrics.text(), media_type=form)
+
+    async def info(self, request: Request) -> Response:
+        """What is served, and its limits."""
+        del request
+        served, engine = self._served, self._served.engine
+        return JSONResponse(
+            {
+                "model": served.model,
+                "fingerprint": served.fingerprint,
+                "slots": engine.slots,
+                "slot_tokens": engine.capacity,
+                "prompt_tokens": engine.prompt_room,
+                "text_lengths": list(engine.lengths),
+                "prompts": sorted(served.bank.prompts),
+                "chat": served.template is not None,
+                "limits": dataclasses.asdict(served.limits),
+                "compiled": engine.compiled,
+            }
+        )
+
+    async def models(self, request: Request) -> Response:
+        """The model, and a card of each prompt."""
+        del request
+        prompts = self._served.bank.prompts
+        cards = [self._card(None), *(self._card(prompts[name]) for name in prompts)]
+        return JSONResponse({"object": "list", "data": cards})
+
+    async def model(self, request: Request) -> Response:
+        """One card."""
+        return JSONResponse(self._card(self._find(request.path_params["name"])))
+
+    async def nearest(self, request: Request) -> Response:
+        """The words that each soft token of a prompt is near, by cosine."""
+        named = self._find(request.path_params["name"])
+        if named is None or not named.rows.size:
+            return JSONResponse({"nearest": []})
+        words = await asyncio.to_thread(_nearest_words, self._served, named)
+        return JSONResponse({"nearest": words})
+
+    async def completions(self, request: Request) -> Response:
+        """Goes on from texts."""
+        body = await self._body(request)
+        options = read_options(body, chat=False)
+        questions = [
+            self._question(name, text, "prompt")
+            for text in read_texts(body, "prompt")
+            for name in self._voters(options.model)
+        ]
+        return await self._answer(request, Completion(self._served), options, questions)
+
+    async def chat(self, request: Request) -> Response:
+        """Answers a conversation, by the model's own template."""
+        body = await self._body(request)
+        options = read_options(body, chat=True)
+        turns = [Turn(role, content) for role, content in read_messages(body)]
+        template = self._served.template
+        if template is None:
+            raise Refused(
+                f"{self._served.model} has no chat template: use /v1/completions",
+                field="messages",
+            )
+        try:
+            text = template.write(turns, answer=True)
+        except ValueError as error:
+            raise Refused(
+                "the model's chat template cannot write these messages: it may take "
+                "no such role, or roles in another order",
+                field="messages",
+            ) from error
+        questions = [
+            self._question(name, text, "messages")
+            for name in self._voters(options.model)
+        ]
+        return await self._answer(request, Chat(self._served), options, questions)
+
+    async def classify(self, request: Request) -> Response:
+        """Says how likely each label is, among all, behind each text.
+
+        A label counts with the end of the answer behind it, as method "rank" does.
+        """
+        body = await self._body(request)
+        check_fields(body, CLASSIFY_FIELDS)
+        model, labels = read_text(body, "model"), read_labels(body)
+        voters = self._voters(model)
+        named = self._find(voters[0])
+        labels = labels or list(named.labels if named else ())
+        if not labels:
+            raise Refused(
+                f"the task of {cut(visible(model), most=100)!r} has no labels: give "
+                "some",
+                field="labels",
+            )
+        questions = [
+            self._question(name, text, "input")
+            for text in read_texts(body, "input")
+            for name in voters
+        ]
+        answers = Answers(self._served, questions)
+        end = self._served.vocabulary.eos_id
+        for label in labels:
+            answers.ask_forced([*self._encode(label, "labels"), end], "labels")
+        found = await self._wait_for(request, answers)
+        if found is None:
+            return Response(status_code=499)
+        sums = np.array([sum(t.log_prob for t in whole.tokens) for whole in found])
+        # A label's answers to all questions stand together.
+        scores = sums.reshape(len(labels), len(questions)).T
+        likely = np.exp(scores - scores.max(axis=1, keepdims=True))
+        likely /= likely.sum(axis=1, keepdims=True)
+        data = []
+        for number in range(len(questions) // len(voters)):
+            rows = slice(number * len(voters), (number + 1) * len(voters))
+            chosen = [labels[place] for place in likely[rows].argmax(axis=1)]
+            found_vote = vote(chosen)
+            shares, sums = likely[rows].mean(axis=0), scores[rows].mean(axis=0)
+            data.append(
+                {
+                    "index": number,
+                    "label": chosen[found_vote.winner],
+                    "probabilities": dict(zip(labels, shares.tolist(), strict=True)),
+                    "log_probs": dict(zip(labels, sums.tolist(), strict=True)),
+                    "votes": found_vote.counts,
+                }
+            )
+        usage = answers.usage()
+        return JSONResponse(
+            {"object": "list", "model": model, "data": data, "usage": usage}
+        )
+
+    async def load_prompt(self, request: Request) -> Response:
+        """Loads a prompt of the server's folder, or loads it again."""
+        name = await self._administered(request)
+        bank = self._served.bank
+        try:
+            named = await self._on_engine(lambda: bank.load(name))
+        except FileNotFoundError as error:
+            raise Refused(str(error), status=404, field="prompt_name") from error
+        except (ValueError, OSError) as error:
+            raise Refused(str(error), field="prompt_name") from error
+        return JSONResponse(self._card(named))
+
+    async def unload_prompt(self, request: Request) -> Response:
+        """Forgets a prompt; answers that have begun go on."""
+        name = await self._administered(request)
+        try:
+            self._served.bank.unload(name)
+        except KeyError as error:
+            raise self._unknown(name) from error
+        return JSONResponse({"id": name, "object": "model", "deleted": True})
+
+    async def refuse(self, request: Request, error: Any) -> Response:
+        """Tells a refusal."""
+        del request
+        self._served.metrics.refused(error.status)
+        return JSONResponse(error.body, error.status, error.headers)
+
+    async def not_found(self, request: Request, error: Any) -> Response:
+        """Tells that there is no such route."""
+        where = cut(visible(f"{request.method} {request.url.path}"), most=100)
+        refused = Refused(f"no route {where}", status=error.status_code)
+        return await self.refuse(request, refused)
+
+    async def broken(self, request: Request, error: Exception) -> Response:
+        """Tells that the server is wrong, not the request; without any text of it."""
+        del error
+        refused = Refused("the server failed", status=500, kind="server_error")
+        return await self.refuse(request, refused)
+
+    def _card(self, named: Named | None) -> dict[str, Any]:
+        served = self._served
+        card: dict[str, Any] = {
+            "id": served.model if named is None else named.name,
+            "object": "model",
+            "created": served.started if named is None else named.created,
+            "owned_by": "jaxprompt",
+            "root": served.model,
+            "parent": None if named is None else served.model,
+            "max_model_len": served.engine.capacity,
+        }
+        told = (
+            {"fingerprint": served.fingerprint} if named is None else named.describe()
+        )
+        return {**card, "metadata": told}
+
+    def _find(self, model: str) -> Named | None:
+        """Returns the prompt of a name; None for the model alone."""
+        served = self._served
+        if model == served.model:
+            return None
+        name = model.removeprefix(f"{served.model}:")
+        if name not in served.bank.prompts:
+            raise self._unknown(model)
+        return served.bank.prompts[name]
+
+    def _voters(self, model: str) -> list[str]:
+        """Returns the names that are asked together, as of "a+b+c"."""
+        if model == self._served.model or TOGETHER not in model:
+            return [model]
+        names = model.split(TOGETHER)
+        if len(names) > _MOST_VOTERS:
+            raise Refused(
+                f"{len(names)} prompts to vote: name up to {_MOST_VOTERS}",
+                field="model",
+            )
+        return names
+
+    def _unknown(self, model: str) -> Refused:
+        known = listed([self._served.model, *sorted(self._served.bank.prompts)])
+        shown = cut(visible(model), most=100)
+        return Refused(
+            f"no model or prompt {shown!r}: there are {known}",
+            status=404,
+            field="model",
+            code="model_not_found",
+        )
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        self._check_ready()
+        most, found = self._served.limits.body, b""
+        async for part in request.stream():
+            found += part
+            if len(found) > most:
+                raise Refused(
+                    f"a body of more than {most} bytes: send a shorter text", status=413
+                )
+        return read_object(found)
+
+    def _check_ready(self) -> None:
+        if not self._served.scheduler.is_ready.is_set():
+            raise Refused(
+                "the server is not ready: ask /ready",
+                status=503,
+                kind="server_error",
+                headers={"Retry-After": "5"},
+            )
+
+    async def _administered(self, request: Request) -> str:
+        """Returns the prompt's name, of a request with the admin key."""
+        key = self._served.admin_key
+        if key is None:
+            raise Refused(
+                "prompts are loaded by who started the server: no admin key is set",
+                status=403,
+                kind="permission_error",
+            )
+        if not same_key(given_key(request), key):
+            raise Refused("no admin key", status=403, kind="permission_error")
+        body = await self._body(request)
+        check_fields(body, ("prompt_name",))
+        return read_text(body, "prompt_name")
+
+    async def _on_engine(self, function: Callable[[], Any]) -> Any:
+        try:
+            future = self._served.scheduler.call(function)
+        except RuntimeError as error:
+            raise engine_failed() from error
+        return await asyncio.wrap_future(future)
+
+    def _question(self, model: str, text: str, field: str) -> Question:
+        served, named = self._served, self._find(model)
+        ready = served.bare if named is None else named.ready
+        ids = self._encode(text, field)
+        row = served.engine.text_ids(ready, ids, served.vocabulary.eos_id)
+        if served.engine.room(ready, row) < 1:
+            raise Refused(
+                f"{ready.tokens} tokens of the prompt and {len(ids)} of the text leave "
+                f"no room for an answer in {served.engine.capacity}: send a shorter "
+                "text",
+                field=field,
+                code="context_length_exceeded",
+            )
+        name = served.model if named is None else named.name
+        return Question(name, ready, row, len(ids))
+
+    def _encode(self, text: str, field: str) -> list[int]:
+        try:
+            return self._served.vocabulary.encode(text)
+        except ValueError as error:
+            raise Refused(
+                "the text holds a token without a row in the model's table",
+                field=field,
+            ) from error
+
+    async def _answer(
+        self,
+        request: Request,
+        form: Form,
+        options: Options,
+        questions: list[Question],
+    ) -> Response:
+        """Asks all questions, each as often as wanted, and sends the answers."""
+        voters = self._voters(options.model)
+        if len(voters) > 1 and (options.stream or options.choices > 1):
+            raise Refused(
+                f"{len(voters)} prompts vote on one answer, which is neither streamed "
+                "nor one of several: leave stream and n out",
+                field="stream" if options.stream else "n",
+            )
+        answers = Answers(self._served, questions)
+        answers.ask(options)
+        if options.stream:
+            media = "text/event-stream; charset=utf-8"
+            await answers.start()
+            return StreamingResponse(
+                form.events(answers, options),
+                media_type=media,
+                headers={"Cache-Control": "no-store"},
+            )
+        found = await self._wait_for(request, answers)
+        if found is None:
+            return Response(status_code=499)
+        if len(voters) == 1:
+            return JSONResponse(form.whole(found, answers, options))
+        starts = range(0, len(found), len(voters))
+        groups = [found[start : start + len(voters)] for start in starts]
+        votes = [vote([answer.text for answer in group]) for group in groups]
+        winners = [
+            group[counted.winner] for group, counted in zip(groups, votes, strict=True)
+        ]
+        whole = form.whole(winners, answers, options)
+        for choice, counted in zip(whole["choices"], votes, strict=True):
+            choice["votes"] = counted.counts
+        return JSONResponse(whole)
+
+    async def _wait_for(self, request: Request, answers: Answers) -> list[Whole] | None:
+        """Returns all answers; None if the client has gone, whose slots are free."""
+        await answers.start()
+        gone = asyncio.ensure_future(_disconnected(request))
+        whole = asyncio.ensure_future(answers.whole())
+        try:
+            await asyncio.wait((gone, whole), return_when=asyncio.FIRST_COMPLETED)
+            return await whole if whole.done() else None
+        finally:
+            answers.cancel()
+            gone.cancel()
+            whole.cancel()
+
+
+def _nearest_words(served: Served, named: Named) -> list[list[str]]:
+    rows = jnp.arange(served.table.shape[0], dtype=jnp.int32)
+    table = np.asarray(look_up(served.table, rows), np.float32)
+    among = word_rows(served.vocabulary, len(table))
+    prompt = make_prompt(jnp.asarray(named.rows))
+    decode = served.vocabulary.decode
+    found = describe_prompt(table, prompt, decode, _WORDS, among=among)
+    return [[word for word, _ in token.words] for token in found]
+
+
+async def _disconnected(request: Request) -> None:
+    """Waits until the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,63 @@
+"""What the routes answer with: the engine, the prompts, the limits and the keys."""
+
+import dataclasses
+import time
+
+from jaxprompt.data.vocabulary.chat import ChatTemplate
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.models.quantise import Table
+from jaxprompt.serve.bank import Bank
+from jaxprompt.serve.engine import Engine, Ready
+from jaxprompt.serve.metrics import Metrics
+from jaxprompt.serve.scheduler import Scheduler
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a request may ask for.
+
+    Attributes:
+        body: Bytes of a request.
+        tokens: Tokens of an answer.
+        seconds: From a request to the end of its answers.
+    """
+
+    body: int = 2**20
+    tokens: int = 256
+    seconds: float = 120.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Served:
+    """What the routes answer with.
+
+    Attributes:
+        model: The model's name: asked without a prompt.
+        fingerprint: Identity of its weights.
+        vocabulary: Turns texts into ids.
+        table: The frozen embeddings.
+        template: Its chat template; None where it has none.
+        engine: What can be asked of it: its sizes, not its slots.
+        bare: The model without a prompt.
+        bank: The prompts.
+        scheduler: Answers.
+        metrics: Counts.
+        limits: What a request may ask for.
+        key: Of clients; None for none.
+        admin_key: Of who loads and unloads prompts; None for nobody.
+    """
+
+    model: str
+    fingerprint: str
+    vocabulary: Vocabulary
+    table: Table
+    template: ChatTemplate | None
+    engine: Engine
+    bare: Ready
+    bank: Bank
+    scheduler: Scheduler
+    metrics: Metrics
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    key: str | None = None
+    admin_key: str | None = None
+    started: int = dataclasses.field(default_factory=lambda: int(time.time()))

@@ -1,0 +1,98 @@
+"""A model with an encoder is served in batches of like lengths, as predict answers."""
+
+import concurrent.futures
+import json
+from pathlib import Path
+
+import openai
+import pytest
+from served_models import choice_of, serving
+from tiny import draw_prompt, save_tiny
+
+from jaxprompt.cli import main
+from jaxprompt.command.configure import configure
+from jaxprompt.models.load import find_checkpoint, open_backbone
+from jaxprompt.prompts.file import save_prompt
+
+TEXTS = ["a good film", "bad", "one word and another " * 5, "it was not good at all"]
+LENGTH, LENGTHS = 8, {"one": 1, "three": 3, "nine": 9}
+LABELS = {word: word for word in ("good", "bad", "terrible")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("t5")
+    save_tiny(folder / "model")
+    backbone = open_backbone(find_checkpoint(folder / "model"))
+    settings = [f"TARGET_LENGTH={LENGTH}", "INPUT_LENGTH=60", "BATCH_SIZE=8"]
+    settings += ["MODEL='model'", "METHOD='greedy'", "OwnTask.inputs='{text}'"]
+    files = ["gin/runs/prompt_tuning.gin", "gin/tasks/own.gin"]
+    _, config = configure(files, settings)
+    (folder / "bank").mkdir()
+    for name, length in LENGTHS.items():
+        file, prompt = (
+            folder / "bank" / f"{name}.safetensors",
+            draw_prompt(7, 1, length),
+        )
+        save_prompt(file, prompt, backbone, task="reviews", config=config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(folder):
+    flags = ["--bank=bank", "--slots=4", "--slot_tokens=80", "--max_tokens=20"]
+    with serving(folder, *flags) as server:
+        url = f"{server.url}/v1"
+        with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+            yield client
+
+
+def predict(folder, name, *flags) -> list[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        rows = "".join(json.dumps({"inputs": text}) + "\n" for text in TEXTS)
+        Path("asked.jsonl").write_text(rows)
+        files = ["--input=asked.jsonl", "--output=said.jsonl", "--overwrite"]
+        prompt = f"--prompt=bank/{name}.safetensors"
+        assert main(["predict", prompt, *files, *flags]) == 0
+        lines = Path("said.jsonl").read_text().splitlines()
+    return [json.loads(line)["prediction"] for line in lines]
+
+
+def complete(client, name, text, **options):
+    options = {"max_tokens": LENGTH, **options}
+    return choice_of(client.completions.create(model=name, prompt=text, **options)).text
+
+
+def test_answers_are_those_of_predict_alone_and_mixed(client, folder):
+    offline = {
+        (name, text): answer
+        for name in LENGTHS
+        for text, answer in zip(TEXTS, predict(folder, name), strict=True)
+    }
+    assert {one: complete(client, *one) for one in offline} == offline
+    with concurrent.futures.ThreadPoolExecutor(len(offline)) as pool:
+        mixed = pool.map(lambda one: complete(client, *one), offline)
+        assert dict(zip(offline, mixed, strict=True)) == offline
+
+
+def test_draws_follow_from_the_seed_whoever_shares_the_batch(client):
+    def said(name):
+        return complete(client, name, "good", temperature=1.0, seed=3)
+
+    alone = {name: said(name) for name in LENGTHS}
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert dict(zip(alone, pool.map(said, alone), strict=True)) == alone
+
+
+def test_classes_are_ranked_as_predict_ranks_them(client, folder):
+    flags = ["--gin.METHOD='rank'", f"--gin.OwnTask.labels={LABELS}"]
+    body = {"model": "nine", "input": TEXTS, "labels": [*LABELS]}
+    answer = client.post("/classify", body=body, cast_to=object)
+    assert [one["label"] for one in answer["data"]] == predict(folder, "nine", *flags)
+
+
+def test_a_model_with_an_encoder_has_no_chat_of_its_own(client):
+    messages = [{"role": "user", "content": "good"}]
+    with pytest.raises(openai.BadRequestError, match="has no chat template"):
+        client.chat.completions.create(model="nine", messages=messages)
