@@ -16,6 +16,7 @@ from jaxprompt.config.settings import (
 from jaxprompt.config.sweep import Sweep
 from jaxprompt.config.tasks import (
     OfficialTask,
+    OwnRoles,
     OwnTags,
     OwnTask,
     QuizTask,
@@ -30,6 +31,7 @@ CONFIGURABLES = (
     Model,
     OfficialTask,
     OwnTask,
+    OwnRoles,
     OwnTags,
     QuizTask,
     TextTask,
@@ -60,6 +62,7 @@ __all__ = [
     "Model",
     "OfficialTask",
     "Optimizer",
+    "OwnRoles",
     "OwnTags",
     "OwnTask",
     "PromptStart",

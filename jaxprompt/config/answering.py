@@ -10,6 +10,7 @@ from jaxprompt.config.settings import WORDS, Data, Evaluation, HeadStart, Model
 from jaxprompt.config.task_settings import DATA_FIELDS
 from jaxprompt.config.tasks import (
     OfficialTask,
+    OwnRoles,
     OwnTags,
     OwnTask,
     QuizTask,
@@ -19,7 +20,15 @@ from jaxprompt.config.tasks import (
 from jaxprompt.field_types import check_value
 from jaxprompt.quoting import listed, quoted
 
-_KNOWN = (OfficialTask, OwnTask, OwnTags, QuizTask, TextTask, SelfSupervisedTask)
+_KNOWN = (
+    OfficialTask,
+    OwnTask,
+    OwnTags,
+    OwnRoles,
+    QuizTask,
+    TextTask,
+    SelfSupervisedTask,
+)
 
 _TASKS = {kind.__name__: kind for kind in _KNOWN}
 

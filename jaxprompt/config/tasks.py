@@ -262,6 +262,49 @@ class OwnTags(TaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnRoles(TaskSettings):
+    """Semantic role labelling from lines "1 He sleeps ||| B-A0 B-V".
+
+    See `data.tasks.roles.role_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A file for each split.
+        kinds: Kinds of spans, as "A0", "C-A1" and "V".
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    kinds: Sequence[str] = ()
+
+    @property
+    def tasks(self) -> "tuple[AnyTask, ...]":
+        """The task alone."""
+        return (self,)
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def told(self) -> str:
+        """Its layout and its kinds."""
+        return f"own files, words tagged with roles of {listed(self.kinds)}"
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.roles import role_task
+
+        return role_task(
+            self.name,
+            files={split: resolve(path) for split, path in self.files.items()},
+            kinds=tuple(self.kinds),
+            vocabulary=vocabulary,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class QuizTask(TaskSettings):
     """The Japanese quiz; see `data.tasks.quiz.quiz_task`.
 
@@ -390,11 +433,12 @@ class TextTask(TaskSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskGroup(TaskSettings):
-    """Several official tasks of one run.
+    """Several tasks of one run: official ones by their names, or any of one's own.
 
     Attributes:
         name: What results call the group.
-        names: Of the tasks; see `OfficialTask`.
+        names: Of official tasks; see `OfficialTask`.
+        own: Tasks of own files instead, as [@a/OwnTask(), @b/OwnTask()].
         data_dir: Folder of official files; None takes TFDS.
         keep_task_name: As of `OfficialTask`; a model that trains on several tasks needs
             it to tell them apart.
@@ -402,20 +446,21 @@ class TaskGroup(TaskSettings):
 
     name: str = "group"
     names: Sequence[str] = ()
+    own: Sequence[OwnTask | OwnTags | OwnRoles] = ()
     data_dir: str | None = None
     keep_task_name: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.names, str) or not self.names:
+        if isinstance(self.names, str) or bool(self.names) == bool(self.own):
             raise ValueError(
-                f"TaskGroup.names is {self.names!r}: list the names of its tasks, as "
-                "['boolq', 'cb']"
+                f"TaskGroup.names is {self.names!r}, own has {len(self.own)} tasks: "
+                "list the names of its tasks, as ['boolq', 'cb'], or give own ones"
             )
 
     @property
-    def tasks(self) -> tuple[OfficialTask, ...]:
+    def tasks(self) -> "tuple[AnyTask, ...]":
         """Its tasks, in order."""
-        return tuple(
+        return tuple(self.own) or tuple(
             OfficialTask(
                 name=name, data_dir=self.data_dir, keep_task_name=self.keep_task_name
             )
@@ -424,6 +469,12 @@ class TaskGroup(TaskSettings):
 
 
 AnyTask: TypeAlias = (
-    OfficialTask | OwnTask | OwnTags | QuizTask | TextTask | SelfSupervisedTask
+    OfficialTask
+    | OwnTask
+    | OwnTags
+    | OwnRoles
+    | QuizTask
+    | TextTask
+    | SelfSupervisedTask
 )
 """The settings of one task of any kind."""

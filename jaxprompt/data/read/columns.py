@@ -19,11 +19,13 @@ class Sentence(NamedTuple):
         where: "file:line" of its first word, for error messages.
         words: The words.
         tags: Of each, its tag, in the scheme "bio".
+        behind: What is read behind them, as the predicate whose roles are asked for.
     """
 
     where: str
     words: tuple[str, ...]
     tags: tuple[str, ...]
+    behind: str = ""
 
 
 def read_columns(
@@ -74,7 +76,7 @@ def read_columns(
         word, tag = _cells(line, where, word_column, tag_column)
         first = first if words else number
         words.append(word)
-        tags.append(_to_bio(tag, tags[-1] if tags else "O", kinds, scheme, where))
+        tags.append(to_bio(tag, tags[-1] if tags else "O", kinds, scheme, where))
     end()
     if not found:
         raise ValueError(f"{path}: no sentences: the file is empty")
@@ -96,10 +98,21 @@ def _cells(line: str, where: str, word_column: int, tag_column: int) -> tuple[st
     return word, tag
 
 
-def _to_bio(
+def to_bio(
     tag: str, before: str, kinds: Sequence[str], scheme: Scheme, where: str
 ) -> str:
-    """Returns a tag in the scheme "bio"; `before` is the one in front, in "bio" too."""
+    """Returns a tag in the scheme "bio".
+
+    Args:
+        tag: As the file has it.
+        before: The one in front, in "bio"; "O" for none.
+        kinds: Of the spans.
+        scheme: Of the file.
+        where: "file:line", for error messages.
+
+    Raises:
+        ValueError: If it is no tag of these kinds, or goes on with nothing.
+    """
     if tag == "O":
         return tag
     begins, _, kind = tag.partition("-")

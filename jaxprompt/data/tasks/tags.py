@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from jaxprompt.data.read.columns import Scheme, Sentence, read_columns
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.tasks.choice import Choice
+from jaxprompt.data.tasks.metrics import Metric
 from jaxprompt.data.tasks.spans import entity_f1
 from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
@@ -21,6 +22,9 @@ OUTSIDE = "O"
 
 WORDS = "words"
 """The field of a row with the words, a list or a text with spaces between."""
+
+BEHIND = "predicate"
+"""The field with the word whose roles are asked for, read behind the others."""
 
 
 def tag_task(
@@ -57,12 +61,6 @@ def tag_task(
         ValueError: If the kinds are none, or one stands twice; later, if a line of a
             file is malformed.
     """
-    if not kinds or len({*kinds}) < len(kinds):
-        raise ValueError(
-            f"kinds of task {name}: {listed(kinds) or 'none'}: name each kind of span "
-            "once, as ['PER', 'LOC']"
-        )
-    tags = (OUTSIDE, *(f"{part}-{kind}" for kind in kinds for part in ("B", "I")))
     read = functools.partial(
         read_columns,
         kinds=tuple(kinds),
@@ -71,15 +69,46 @@ def tag_task(
         scheme=scheme,
         boundaries=tuple(boundaries),
     )
-    columns = _Columns({split: Path(path) for split, path in files.items()}, read)
+    return span_task(name, files, read, kinds, vocabulary, metrics=(entity_f1,))
+
+
+def span_task(
+    name: str,
+    files: Mapping[str, str | Path],
+    read: Callable[[Path], list[Sentence]],
+    kinds: Sequence[str],
+    vocabulary: Vocabulary,
+    *,
+    metrics: tuple[Metric, ...],
+) -> Task:
+    """Makes a task of files with tagged words, whatever their layout.
+
+    Args:
+        name: As of `tag_task`.
+        files: Split -> file.
+        read: From a file to its sentences.
+        kinds: As of `tag_task`.
+        vocabulary: As there.
+        metrics: From tags of all rows, true and answered; "f1" is the score.
+
+    Raises:
+        ValueError: As `tag_task`.
+    """
+    if not kinds or len({*kinds}) < len(kinds):
+        raise ValueError(
+            f"kinds of task {name}: {listed(kinds) or 'none'}: name each kind of span "
+            "once, as ['PER', 'LOC']"
+        )
+    tags = (OUTSIDE, *(f"{part}-{kind}" for kind in kinds for part in ("B", "I")))
+    tagged = _Tagged({split: Path(path) for split, path in files.items()}, read)
     return Task(
         name=name,
-        source=Source(name, columns.find),
+        source=Source(name, tagged.find),
         vocabulary=vocabulary,
         read_request=_read_request,
         write=_write,
         compare=_tags_of,
-        metrics=(entity_f1,),
+        metrics=metrics,
         headline=("f1",),
         start_words=tuple(kinds),
         choice=Choice(tags, of_words=True),
@@ -87,11 +116,11 @@ def tag_task(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Columns:
+class _Tagged:
     """The files of a task, and how each is read."""
 
     paths: Mapping[str, Path]
-    read: functools.partial[list[Sentence]]
+    read: Callable[[Path], list[Sentence]]
 
     def find(self) -> dict[str, SplitRows]:
         if not self.paths:
@@ -106,7 +135,12 @@ class _Columns:
 
         def rows() -> list[Features]:
             return [
-                {WORDS: [*one.words], "targets": " ".join(one.tags), "idx": number}
+                {
+                    WORDS: [*one.words],
+                    BEHIND: one.behind,
+                    "targets": " ".join(one.tags),
+                    "idx": number,
+                }
                 for number, one in enumerate(sentences())
             ]
 
@@ -125,12 +159,20 @@ def _read_request(row: Row, number: int) -> Features:
             f"{row.where}: {WORDS} is {as_json(row.fields.get(WORDS))}: it must be a "
             "list of words, or a text with spaces between them"
         )
-    return {WORDS: words, "targets": "", "idx": number}
+    behind = row.fields.get(BEHIND, "")
+    if not isinstance(behind, str):
+        raise ValueError(f"{row.where}: {BEHIND} is {as_json(behind)}: it must be text")
+    return {WORDS: words, BEHIND: behind, "targets": "", "idx": number}
 
 
 def _write(rows: Sequence[Features]) -> list[Example]:
     return [
-        Example(" ".join(row[WORDS]), row["targets"], words=tuple(row[WORDS]))
+        Example(
+            " ".join(row[WORDS]),
+            row["targets"],
+            words=tuple(row[WORDS]),
+            behind=row[BEHIND],
+        )
         for row in rows
     ]
 

@@ -38,12 +38,14 @@ class Example(NamedTuple):
         pieces: The inputs with the soft tokens that stand among them; empty where
             these all lead, and the text is cut at its end.
         words: The words of the inputs, where each gets an answer of its own.
+        behind: Then what is read behind a separator, and gets none.
     """
 
     inputs: str
     targets: str
     pieces: tuple[Piece, ...] = ()
     words: tuple[str, ...] = ()
+    behind: str = ""
 
 
 Write = Callable[[Sequence[Features]], Sequence[Example]]
@@ -365,7 +367,8 @@ class Task:
         found = []
         for example, row in zip(examples, words, strict=True):
             pieces = [ids_of[f" {word}"] for word in row]
-            inputs = self._framed([n for ids in pieces for n in ids])
+            behind = self._encode_behind(example.behind)
+            inputs = self._framed([*(n for ids in pieces for n in ids), *behind])
             first = len(self.vocabulary.frame.first) if self.vocabulary.frame else 0
             sizes = [len(ids) for ids in pieces]
             starts = first + np.cumsum([0, *sizes])[:-1]
@@ -374,6 +377,11 @@ class Task:
             targets = np.broadcast_to(np.array(numbers, np.int32), places.shape)
             found.append(Pair(inputs, targets, places=places))
         return found
+
+    def _encode_behind(self, text: str) -> list[int]:
+        if not text:
+            return []
+        return self.vocabulary.encode(f"{self.vocabulary.separator_text} {text}")
 
     def _read(
         self, examples: Sequence[Example]
