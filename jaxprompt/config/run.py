@@ -149,6 +149,16 @@ class Run:
                 f"trains {self.trains!r}, but a head of {self.head.kind} has no "
                 "weights: set --gin.HEAD=\"'classes'\", or train the 'prompt'"
             )
+        if self.trains == "model+head" and len(self.data.tasks) > 1:
+            raise ValueError(
+                f"trains 'model+head' on {len(self.data.tasks)} tasks: a tuned model "
+                "has one head, so start a run for each, as by Sweep.tasks"
+            )
+        if self.head.file and not has_weights:
+            raise ValueError(
+                f"HeadStart.file for a head of {self.head.kind}, which has no weights: "
+                "leave it out"
+            )
         in_words = self.head.kind == WORDS
         evaluation = self.evaluation
         if not in_words and (evaluation.hand_written or evaluation.examples_in_input):
@@ -215,8 +225,8 @@ class Run:
             model=model,
             data=data,
             prompt=start,
-            head=dataclasses.replace(
-                self.head, dropout=HeadStart.dropout, stddev=HeadStart.stddev
+            head=HeadStart(
+                kind=self.head.kind, pooling=self.head.pooling, pooler=self.head.pooler
             ),
             optimizer=Optimizer(),
             pace=Pace(steps=1),

@@ -271,7 +271,11 @@ class PromptStart:
         deep_dropout: Share of their numbers that are zeroed in training, anew for each
             row of a batch.
         reparametrise: What trains in the prompt's place; one of
-            `prompts.reparametrise.REPARAMETRISATIONS`.
+            `prompts.reparametrise.REPARAMETRISATIONS`. "shared" is one prompt for all
+            tasks of a run, each with a head of its own.
+        mixing: How much each task counts in a shared prompt, of which every batch has
+            as many rows: "equal", or by the "size" of its training split.
+        temperature: Tasks count as size ** (1 / temperature).
     """
 
     length: int = 100
@@ -290,6 +294,8 @@ class PromptStart:
     deep_gated: bool = False
     deep_dropout: float = 0.0
     reparametrise: str = "none"
+    mixing: Literal["equal", "size"] = "equal"
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         from jaxprompt.prompts.init import METHODS
@@ -326,6 +332,11 @@ class PromptStart:
             )
         if self.stddev <= 0 and self.deep:
             raise ValueError(f"stddev {self.stddev} of keys and values: use one over 0")
+        if self.mixing not in ("equal", "size") or not self.temperature > 0:
+            raise ValueError(
+                f"PromptStart.mixing {self.mixing!r}, temperature {self.temperature}: "
+                "use 'equal' or 'size', and a temperature over 0"
+            )
         self._check_deep_start()
         check_reparametrisation(
             self.reparametrise, rows=self.length, deep=len(self.deep)
@@ -393,6 +404,7 @@ class HeadStart:
             "trained", a pooler that learns, from the checkpoint's where it has one.
         dropout: Share of the state's features that are zeroed in training.
         stddev: Standard deviation of new weights.
+        file: A prompt file with such a head, to go on from; empty for new weights.
     """
 
     kind: Literal["words", "mask", "classes", "tags"] = WORDS
@@ -400,6 +412,7 @@ class HeadStart:
     pooler: Literal["none", "frozen", "trained"] = "none"
     dropout: float = 0.0
     stddev: float = 0.02
+    file: str = ""
 
     @property
     def has_weights(self) -> bool:
@@ -432,6 +445,8 @@ class Optimizer:
         learning_rate: Highest rate.
         schedule: One of `train.optimizer.SCHEDULES`.
         warmup: Steps of linear warm-up.
+        falls_to: Factor of the schedule "exponential".
+        falls_every: Steps between its falls, as those of an epoch.
         weight_decay: Share taken off every weight in each step; with "adamw" times
             the rate, and off no norm.
         clip_norm: Largest global norm of the gradients; 0 for no clipping.
@@ -451,6 +466,8 @@ class Optimizer:
     learning_rate: float = 0.3
     schedule: str = "constant"
     warmup: int = 0
+    falls_to: float = 0.95
+    falls_every: int = 0
     weight_decay: float = 1e-5
     clip_norm: float = 0.0
     embedding_share: float = 1.0

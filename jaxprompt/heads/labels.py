@@ -122,6 +122,27 @@ class Labels(Scorer):
         return jnp.einsum("blt,btd->bld", of_text_BLT, states) / total_BL1
 
 
+_NEVER = -1e9
+"""Score of a label that a task does not have: no softmax gives it anything."""
+
+
+def padded(head: Params, count: int) -> Params:
+    """Gives a head columns of labels that are never chosen, up to a count of them."""
+    more = count - head["bias"].shape[-1]
+    weight = jnp.pad(head["weight"], ((0, 0), (0, 0), (0, more)))
+    bias = jnp.pad(head["bias"], ((0, 0), (0, more)), constant_values=_NEVER)
+    return {**head, "weight": weight, "bias": bias}
+
+
+def without_padding(head: Params, count: int) -> Params:
+    """Returns a head with its first columns alone, as many as its task has labels."""
+    return {
+        **head,
+        "weight": head["weight"][..., :count],
+        "bias": head["bias"][..., :count],
+    }
+
+
 def states_at(states: Float[Array, "B T D"], batch: Batch) -> Float[Array, "B L D"]:
     """Returns the states at the targets' places; any state where there is none."""
     index_BL1 = jnp.maximum(_places(batch), 0)[..., None]

@@ -13,7 +13,6 @@ from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack
-from jaxprompt.prompts.trained import unstack_head
 from jaxprompt.runs.fitting import Best, check_training, fit_best
 from jaxprompt.runs.keep.bindings import with_values
 from jaxprompt.runs.keep.workdir import (
@@ -174,7 +173,7 @@ def _save_prompts(
     starts, prompts = unstack(start), unstack(params["prompt"])
     if len(prompts) > 1:
         (workdir / PROMPTS).mkdir(exist_ok=True)
-    heads = unstack_head(params["head"], len(prompts))
+    heads = job.own_heads(params["head"])
     parts = zip(measured.members, prompts, heads, starts, strict=True)
     for member, prompt, weights, begun in parts:
         save_prompt(

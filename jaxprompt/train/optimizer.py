@@ -35,20 +35,29 @@ MODEL_TUNING = MASKS["model"]
 
 OPTIMIZERS = ("adafactor", "adamw")
 
-SCHEDULES = ("constant", "linear", "cosine", "inverse_sqrt")
+SCHEDULES = ("constant", "linear", "cosine", "inverse_sqrt", "exponential")
 
 
 def make_schedule(
-    name: str, peak: float, *, steps: int, warmup: int = 0
+    name: str,
+    peak: float,
+    *,
+    steps: int,
+    warmup: int = 0,
+    falls_to: float = 0.95,
+    falls_every: int = 0,
 ) -> optax.Schedule:
     """Makes a learning-rate schedule.
 
     Args:
         name: "constant"; "linear" or "cosine" decay to 0 at `steps`; "inverse_sqrt",
-            which falls from `peak` as sqrt(warmup / step).
+            which falls from `peak` as sqrt(warmup / step); or "exponential", which is
+            multiplied by `falls_to` after every `falls_every` steps.
         peak: Highest rate, reached after the warm-up.
         steps: Length of the run, in steps.
         warmup: Steps of linear warm-up from 0.
+        falls_to: Factor of "exponential", from 0 to 1.
+        falls_every: Steps between its falls, 1 or more.
 
     Returns:
         A function from the step to the rate.
@@ -74,6 +83,14 @@ def make_schedule(
             after = optax.cosine_decay_schedule(peak, decay_steps)
         case "inverse_sqrt":
             after = _inverse_sqrt(peak, max(warmup, 1))
+        case "exponential":
+            if falls_every < 1 or not 0 < falls_to <= 1:
+                raise ValueError(
+                    f"schedule 'exponential' by {falls_to} every {falls_every} steps: "
+                    "use a factor above 0 and up to 1, and 1 step or more, as those of "
+                    "an epoch"
+                )
+            after = optax.exponential_decay(peak, falls_every, falls_to, staircase=True)
         case _:
             raise ValueError(f"unknown schedule {name!r}: use one of {list(SCHEDULES)}")
     if not warmup:

@@ -12,13 +12,14 @@ from tiny import WIDTH, make_tiny
 from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.flat import flatten, unflatten
 from jaxprompt.prompts.prompt import Prompt, make_deep, make_prompt
-from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
+from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS, SHARING
 from jaxprompt.prompts.reparametrise.mlp import mlp
+from jaxprompt.prompts.reparametrise.shared import weighted
 from jaxprompt.prompts.trained import join_members
 
 TINY = make_tiny()
 NAMES = [name for name in REPARAMETRISATIONS if name != "none"]
-INDEPENDENT = [name for name in NAMES if name != "multitask"]
+INDEPENDENT = [name for name in NAMES if name not in SHARING]
 
 
 def draw(seed: int) -> Prompt:
@@ -147,3 +148,20 @@ def test_an_lstm_needs_a_width_of_two_halves():
     odd = dataclasses.replace(draw(0), rows=jnp.ones((1, 3, 5)))
     with pytest.raises(ValueError, match="the model width 5 is odd"):
         REPARAMETRISATIONS["lstm"](jax.random.key(0), odd)
+
+
+def test_a_shared_prompt_learns_from_every_member_by_its_weight():
+    bank = reparametrised("shared", 0, 1)
+    counted = weighted(bank, [1, 9], temperature=2.0)
+    assert counted.weights == (0.5, 1.5)
+
+    def loss(trained, of: int):
+        return trained.expand().rows[of].sum()
+
+    for member, weight in enumerate(counted.weights):
+        plain, more = (jax.grad(loss)(x, member).prompt.rows for x in (bank, counted))
+        np.testing.assert_allclose(plain, np.full(plain.shape, 0.5), rtol=1e-6)
+        np.testing.assert_allclose(more, weight * plain, rtol=1e-6)
+    expanded, again = bank.expand(), counted.expand()
+    jax.tree.map(np.testing.assert_array_equal, expanded, again)
+    np.testing.assert_array_equal(expanded.rows[0], expanded.rows[1])

@@ -23,6 +23,7 @@ from jaxprompt.config import (
     OwnTask,
     PromptStart,
     Run,
+    TaskGroup,
 )
 from jaxprompt.config.answering import answering_run
 from jaxprompt.models.encoder.model import Encoder
@@ -290,3 +291,65 @@ def test_a_killed_full_tuning_resumes_to_the_same_bytes(tuned, tmp_path):
         assert (
             Path("full", name).read_bytes() == (tmp_path / "full" / name).read_bytes()
         )
+
+
+THREE = {"0": "no", "1": "a yes", "2": "maybe"}
+"""Labels of a task that has one more than the other."""
+
+
+def shared_run(**changes) -> Run:
+    first = RUN.data.task
+    second = dataclasses.replace(first, name="other", labels=THREE)
+    group = TaskGroup(name="both", own=[first, second])
+    prompt = PromptStart(
+        length=0, deep={"encoder": 2}, stddev=0.5, reparametrise="shared", **changes
+    )
+    data = dataclasses.replace(RUN.data, task=group)
+    return dataclasses.replace(RUN, data=data, prompt=prompt)
+
+
+@pytest.fixture(scope="module")
+def shared() -> dict:
+    return train(shared_run(mixing="size", temperature=2.0), Path("shared"))
+
+
+def test_tasks_share_a_prompt_and_have_a_head_each(shared):
+    assert [member["score"] for member in shared["members"]] == [100.0, 100.0]
+    files = [Path(f"shared/prompts/{name}-0.safetensors") for name in ("own", "other")]
+    assert [load_head(file)["weight"].shape for file in files] == [
+        (1, 16, 2),
+        (1, 16, 3),
+    ]
+    one, other = (load_prompt(file)[0].deep["encoder"] for file in files)
+    assert [member["steps"] for member in shared["members"]] == [20, 20]
+    np.testing.assert_array_equal(one.keys, other.keys)
+    data = dataclasses.replace(RUN.data, task=shared_run().data.task.own[1])
+    alone = dataclasses.replace(RUN, data=data)
+    assert evaluate(alone, files[1])["score"] == 100.0
+
+
+def test_a_task_goes_on_alone_from_the_shared_prompt_and_its_head(shared):
+    del shared
+    file = "shared/prompts/own-0.safetensors"
+    start = PromptStart(length=0, deep={"encoder": 2}, init="file", file=file)
+    run = dataclasses.replace(
+        RUN,
+        prompt=start,
+        head=dataclasses.replace(RUN.head, file=file),
+        optimizer=Optimizer(kind="adamw", learning_rate=1e-12),
+        pace=Pace(steps=1),
+    )
+    assert train(run, Path("alone"))["score"] == 100.0
+    for name, leaf in load_head(file).items():
+        again = load_head("alone/prompt.safetensors")[name]
+        np.testing.assert_allclose(again, leaf, atol=1e-6)
+    other = "shared/prompts/other-0.safetensors"
+    wrong = dataclasses.replace(run.head, file=other)
+    with pytest.raises(ValueError, match="do not run together: their tasks have other"):
+        train(dataclasses.replace(run, head=wrong), Path("refused"))
+
+
+def test_a_tuned_model_has_one_head():
+    data = shared_run().data
+    with pytest.raises(ValueError, match="on 2 tasks: a tuned model has one head"):
+        dataclasses.replace(RUN, data=data, trains="model+head")

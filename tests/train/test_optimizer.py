@@ -80,6 +80,16 @@ def test_schedules():
     assert rates("inverse_sqrt", 0, 0, 3) == pytest.approx([0.3, 0.15])
 
 
+def test_a_rate_falls_by_its_factor_after_every_epoch():
+    rate = make_schedule("exponential", 0.4, steps=9, falls_to=0.5, falls_every=3)
+    found = [float(rate(step)) for step in (0, 2, 3, 5, 6)]
+    assert found == pytest.approx([0.4, 0.4, 0.2, 0.2, 0.1])
+    with pytest.raises(
+        ValueError, match=r"'exponential' by 0\.95 every 0 steps: use a"
+    ):
+        make_schedule("exponential", 0.4, steps=9)
+
+
 def test_impossible_schedules_are_refused():
     with pytest.raises(ValueError, match=r"unknown schedule 'steps'.*constant"):
         make_schedule("steps", 0.3, steps=10)

@@ -10,10 +10,11 @@ from jaxprompt.prompts.reparametrise.lstm import lstm
 from jaxprompt.prompts.reparametrise.mlp import mlp
 from jaxprompt.prompts.reparametrise.multitask import multitask
 from jaxprompt.prompts.reparametrise.residual_mlp import residual_mlp
+from jaxprompt.prompts.reparametrise.shared import shared
 from jaxprompt.prompts.trained import Trained
 
-NONE = "none"
-"""The identity: the prompt itself trains."""
+NONE, SHARED = "none", "shared"
+"""The identity, where the prompt itself trains; and one prompt for a whole bank."""
 
 _OF_ROWS, _OF_KEYS = ("residual_mlp", "lstm"), ("mlp",)
 
@@ -30,10 +31,11 @@ REPARAMETRISATIONS: Mapping[str, Callable[[jax.Array, Prompt], Trained]] = {
     "mlp": mlp,
     "low_rank": low_rank,
     "multitask": multitask,
+    SHARED: shared,
 }
 """Name -> from a key, and a bank of one to start from, to what trains."""
 
-SHARING = ("multitask",)
+SHARING = ("multitask", SHARED)
 """Those of which the members of a bank learn from each other."""
 
 

@@ -141,7 +141,9 @@ class ScoreReport:
         A head is as it starts, with the run's first seed.
         """
         job = self._job
-        untuned_head = unstack_head(job.start_head(), 1)[0]
+        heads = unstack_head(job.start_head(), len(job.members))
+        first_of = {id(one): place for place, one in enumerate(job.tasks)}
+        untuned_head = heads[first_of[id(task)] * job.run.seeds]
         empty = empty_prompt(job.frozen.backbone.width)
         untuned = job.frozen.join(empty, untuned_head)
         return [

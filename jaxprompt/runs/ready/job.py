@@ -23,16 +23,18 @@ from jaxprompt.evaluate.choose import (
 )
 from jaxprompt.evaluate.score import Predict, make_predict
 from jaxprompt.heads.head import Head
-from jaxprompt.heads.labels import Labels
+from jaxprompt.heads.labels import Labels, padded, without_padding
 from jaxprompt.heads.masked import Masked
 from jaxprompt.heads.words import WORDS
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.prefix import KeysValues
 from jaxprompt.prompts.deep_start import DRAWN, init_deep, with_dropout
+from jaxprompt.prompts.file import load_head
 from jaxprompt.prompts.init import init_prompt, start_from_file
 from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack, unstack
 from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
-from jaxprompt.prompts.trained import Trained, join_heads, join_members
+from jaxprompt.prompts.reparametrise.shared import Shared, weighted
+from jaxprompt.prompts.trained import Trained, join_heads, join_members, unstack_head
 from jaxprompt.runs.ready.frozen import Frozen
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import place_batch
@@ -95,11 +97,7 @@ class Job:
 
     @functools.cached_property
     def head(self) -> Head:
-        """What turns the model's states into the answers of its tasks.
-
-        Raises:
-            ValueError: If the tasks have different numbers of labels.
-        """
+        """What turns the model's states into the answers of its tasks."""
         if self.task.choice is None:
             return WORDS
         return self._chooser
@@ -119,20 +117,13 @@ class Job:
                 "a bank of prompts for tasks of different label words at a mask: start "
                 "a run for each"
             )
-        counts = {
-            task.name: len(task.choice.labels)
-            for task in (*self.tasks, *self.shift_to)
-            if task.choice is not None
-        }
-        if len({*counts.values()}) != 1:
-            told = ", ".join(f"{name} has {n}" for name, n in counts.items())
-            raise ValueError(
-                f"a bank of heads for tasks of different numbers of labels: {told}: "
-                "start a run for each"
-            )
+        return self._labels(max(map(num_labels, self.tasks)))
+
+    def _labels(self, count: int) -> Labels:
+        start = self.run.head
         return Labels(
             start.kind,
-            counts[self.task.name],
+            count,
             start.pooling,
             start.pooler,
             start.dropout,
@@ -140,19 +131,41 @@ class Job:
         )
 
     def start_head(self) -> Params:
-        """Draws the bank of heads that training starts from; {} for words."""
-        if self.head is WORDS:
+        """Makes the bank of heads that training starts from; {} for words.
+
+        All have the columns of the task with the most labels.
+        """
+        if not self.run.head.has_weights:
             return {}
-        seeds = [seed for _, seed in self.members] or [self.run.seed]
-        heads = [
-            self.head.init(
-                jax.random.fold_in(jax.random.key(seed), 2),
-                self.frozen.backbone,
-                self.frozen.model,
-            )
-            for seed in seeds
+        members = self.members or [(0, self.run.seed)]
+        most = max(map(num_labels, self.tasks))
+        return join_heads(
+            [
+                padded(self._start_head(self.tasks[place], seed), most)
+                for place, seed in members
+            ]
+        )
+
+    def _start_head(self, task: Task, seed: int) -> Params:
+        backbone, file = self.frozen.backbone, self.run.head.file
+        new = self._labels(num_labels(task)).init(
+            jax.random.fold_in(jax.random.key(seed), 2), backbone, self.frozen.model
+        )
+        if not file:
+            return new
+        head = load_head(file)
+        join_heads([new, head])  # It refuses other shapes.
+        return head
+
+    def own_heads(self, bank: Params) -> list[Params]:
+        """Takes the heads of members apart, each with its task's labels alone."""
+        heads = unstack_head(bank, len(self.members))
+        if not self.run.head.has_weights:
+            return heads
+        return [
+            without_padding(head, num_labels(self.tasks[place]))
+            for head, (place, _) in zip(heads, self.members, strict=True)
         ]
-        return join_heads(heads)
 
     @property
     def lengths(self) -> Lengths:
@@ -214,14 +227,20 @@ class Job:
         """Makes what trains, each member's with a key of its own seed."""
         if self.run.tunes_model:
             return start
-        make = REPARAMETRISATIONS[self.run.prompt.reparametrise]
+        settings = self.run.prompt
+        make = REPARAMETRISATIONS[settings.reparametrise]
         keys = (jax.random.key(seed) for _, seed in self.members)
-        return join_members(
+        bank = join_members(
             [
                 make(jax.random.fold_in(key, 1), prompt)
                 for key, prompt in zip(keys, unstack(start), strict=True)
             ]
         )
+        if isinstance(bank, Shared) and settings.mixing == "size":
+            split = self.run.data.train_split
+            sizes = [self.tasks[place].num_examples(split) for place, _ in self.members]
+            return weighted(bank, sizes, settings.temperature)
+        return bank
 
     @property
     def _empty(self) -> Prompt:
@@ -339,3 +358,8 @@ class Job:
             seeds=seeds,
             place=self.frozen.place_batch,
         )
+
+
+def num_labels(task: Task) -> int:
+    """Returns how many labels a task has that is put to a head; 0 for words."""
+    return 0 if task.choice is None else len(task.choice.labels)

@@ -29,6 +29,8 @@ def make_optimizer(run: Run) -> optax.GradientTransformationExtraArgs:
         settings.learning_rate,
         steps=run.pace.steps,
         warmup=settings.warmup,
+        falls_to=settings.falls_to,
+        falls_every=settings.falls_every,
     )
     if settings.kind == "adamw":
         tx = adamw(
