@@ -8,6 +8,7 @@ from jaxprompt.command.configure import configure
 from jaxprompt.command.sweep import plan_sweep
 from jaxprompt.config import (
     OfficialTask,
+    OwnRoles,
     OwnTags,
     OwnTask,
     QuizTask,
@@ -37,8 +38,8 @@ def test_every_file_builds_a_run(file: str):
     assert isinstance(run, Run)
     has_tasks = "Sweep.tasks" in (REPOSITORY / file).read_text()
     if "/tasks/" in file or ("/recipes/" in file and not has_tasks):
-        kinds = (OfficialTask, OwnTask, OwnTags, QuizTask, TextTask, TaskGroup)
-        assert isinstance(run.data.task, (*kinds, SelfSupervisedTask))
+        kinds = (OfficialTask, OwnTask, OwnTags, OwnRoles, QuizTask, TextTask)
+        assert isinstance(run.data.task, (*kinds, TaskGroup, SelfSupervisedTask))
         assert run.data.task.name
     if "/models/" in file:
         assert run.model.name

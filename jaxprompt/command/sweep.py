@@ -13,6 +13,7 @@ from jaxprompt.report.pages.summary import RunFacts, write_summary
 from jaxprompt.report.plots.curves import read_curves
 from jaxprompt.report.results.files import (
     Row,
+    best_rows,
     results_table,
     rows_of,
     superglue_rows,
@@ -198,6 +199,8 @@ def _write(
             experiment.x.get(arm),
         )
     ]
+    if experiment.best_of_grid:
+        rows += best_rows(rows)
     title, axis, page = experiment.title, experiment.axis, workdir / PAGE
     made = write_results(workdir, rows, title=title, axis=axis)
     write_summary(

@@ -23,6 +23,8 @@ class Sweep:
             task. The name of a file is also that of a folder.
         axis: Label of the numbers `x`.
         x: Arm -> its place on a numeric axis; arms left out are level lines there.
+        best_of_grid: Whether the table also has, of each task, the best score of all
+            arms and seeds, under a name that says that the reported split chose it.
     """
 
     title: str
@@ -30,6 +32,7 @@ class Sweep:
     tasks: Sequence[str] = ()
     axis: str = ""
     x: Mapping[str, float] = field(default_factory=dict)
+    best_of_grid: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.arms, Mapping) or not self.arms:

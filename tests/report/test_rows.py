@@ -4,7 +4,14 @@ import pytest
 from made_results import made_member, made_result
 
 from jaxprompt.evaluate.aggregate import SUPERGLUE
-from jaxprompt.report.results.rows import Row, method_of, rows_of, superglue_rows
+from jaxprompt.report.results.rows import (
+    BEST_OF_GRID,
+    Row,
+    best_rows,
+    method_of,
+    rows_of,
+    superglue_rows,
+)
 
 
 def test_seeds_of_a_task_are_one_row_whatever_run_they_are_of():
@@ -103,3 +110,18 @@ def test_a_method_is_named_after_what_trains():
     assert method_of(made_result(one, trains="model")) == "model tuning"
     both = made_result(one, other, trains="model")
     assert method_of(both) == "multi-task model tuning"
+
+
+def test_the_best_of_a_grid_is_a_row_under_its_own_name():
+    arms = {"a": ((0, 60.0), (1, 64.0)), "b": ((0, 63.0), (1, 63.5))}
+    rows = [
+        row
+        for arm, scores in arms.items()
+        for row in rows_of(
+            arm, [made_result(made_member(seed=n, score=x)) for n, x in scores]
+        )
+    ]
+    (best,) = best_rows(rows)
+    assert (best.method, best.task) == (BEST_OF_GRID, "rte")
+    assert "chosen on the split that it is scored on" in best.method
+    assert (best.scores, best.seeds, best.majority) == ((64.0,), (1,), 50.0)

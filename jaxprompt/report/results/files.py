@@ -9,7 +9,12 @@ from typing import Any
 from jaxprompt.atomic import write_atomically
 from jaxprompt.report.plots.drawing import png_file, svg_file
 from jaxprompt.report.results.plot import draw_results
-from jaxprompt.report.results.rows import Row, rows_of, superglue_rows
+from jaxprompt.report.results.rows import (
+    Row,
+    best_rows,
+    rows_of,
+    superglue_rows,
+)
 from jaxprompt.report.text.markdown import markdown, markdown_table
 from jaxprompt.report.text.table import table
 
@@ -18,6 +23,7 @@ __all__ = [
     "NOTE",
     "Cells",
     "Row",
+    "best_rows",
     "keep_known",
     "result_cells",
     "results_table",

@@ -182,6 +182,38 @@ def _row(
     )
 
 
+BEST_OF_GRID = "best of grid (chosen on the split that it is scored on)"
+"""What `best_rows` calls its method."""
+
+
+def best_rows(rows: Iterable[Row]) -> list[Row]:
+    """Returns the best score of each task and model over all methods and seeds.
+
+    It is the highest of many draws, and so above what the same settings reach again.
+
+    Args:
+        rows: From `rows_of`.
+    """
+    best: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        there = best.get((row.task, row.backbone))
+        if there is None or row.best > there.best:
+            best[row.task, row.backbone] = row
+    return [
+        dataclasses.replace(
+            row,
+            method=BEST_OF_GRID,
+            seeds=(row.seeds[row.scores.index(row.best)],),
+            scores=(row.best,),
+            vote=None,
+            x=None,
+            illegal=None,
+            metrics={},
+        )
+        for row in best.values()
+    ]
+
+
 def _mean(members: Sequence[Mapping[str, Any]], field: str) -> float | None:
     values = [member.get(field) for member in members]
     known = [float(value) for value in values if value is not None]
