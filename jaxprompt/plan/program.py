@@ -1,5 +1,6 @@
 """A run's step over shapes alone: no weight is read, and no device is needed."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ import jax.numpy as jnp
 from jaxprompt.config import VOCABULARY, WORDS, Run
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
+from jaxprompt.heads.labels import Labels
+from jaxprompt.heads.masked import Masked
+from jaxprompt.heads.words import Words
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
 from jaxprompt.models.families import PUBLISHED, make_backbone
@@ -69,11 +73,6 @@ def sizes_of(run: Run) -> Config:
         raise ValueError(
             "a vocabulary trains without a model: there is nothing to plan"
         )
-    if run.head.kind != WORDS:
-        raise ValueError(
-            f"plan knows answers in words, not a head of {run.head.kind}: its step is "
-            "that of the prompt without the output matrix"
-        )
     model = run.model
     if model.architecture is not None:
         architecture = model.architecture
@@ -111,7 +110,8 @@ def lengths(run: Run, config: Config) -> tuple[int, int]:
     """
     soft = run.prompt.length if run.trains_bank else 0
     in_rows = soft - len(_lead(run, config))
-    return in_rows + run.data.input_length, run.data.target_length
+    one = run.head.kind in ("classes", "mask")  # A text gets one label.
+    return in_rows + run.data.input_length, 1 if one else run.data.target_length
 
 
 def _lead(run: Run, config: Config) -> tuple[int, ...]:
@@ -148,6 +148,10 @@ def make_program(
     params = _place_params(run, _shapes_of_params(run, backbone, step), mesh)
     rows = num_rows(run, step) // split_rows
     batch = _batch(rows, *lengths(run, config), _lead(run, config))
+    if run.head.kind != WORDS:
+        batch = dataclasses.replace(
+            batch, input_types=batch.inputs, target_places=batch.targets
+        )
     batch = _place_rows(batch, mesh)
     if step == "train":
         return _train(run, backbone, params, batch, mesh)
@@ -184,13 +188,47 @@ def _shapes_of_params(run: Run, backbone: Backbone, step: str) -> Params:
     model = jax.eval_shape(backbone.init, jax.random.key(0))
     if run.model.quantise == "int8":
         model = jax.eval_shape(quantise, model)
-    return {"model": model, "prompt": _shapes_of_prompt(run, backbone, step)}
+    prompt = _shapes_of_prompt(run, backbone, step)
+    if run.head.kind == WORDS:
+        return {"model": model, "prompt": prompt}
+    head = jax.eval_shape(
+        lambda key: _head(run).init(key, backbone, model), jax.random.key(0)
+    )
+    members = _members(run) if run.trains_bank else 1
+    return {"model": model, "prompt": prompt, "head": _of_members(head, members)}
+
+
+def _head(run: Run) -> Words | Masked | Labels:
+    """Returns the head of the run, as if its task had two labels."""
+    start = run.head
+    if start.kind == WORDS:
+        return Words()
+    if start.kind == "mask":
+        return Masked(tuple(range(1, 1 + _CLASSES)))
+    return Labels(
+        start.kind,
+        _CLASSES,
+        start.pooling,
+        start.pooler,
+        start.dropout,
+        start.stddev,
+    )
+
+
+def _of_members(tree: Any, members: int) -> Any:
+    """Returns the shapes of a bank, from those of one member."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape[1:]), leaf.dtype), tree
+    )
 
 
 def _shapes_of_prompt(run: Run, backbone: Backbone, step: str) -> Trained:
     """Returns what trains in the prompt's place; to predict, what it expands to."""
     if run.tunes_model:
         return jax.eval_shape(lambda: empty_prompt(backbone.width))
+    if run.trains == "head":
+        empty = jax.eval_shape(lambda: empty_prompt(backbone.width))
+        return _of_members(empty, _members(run))
 
     def one(key: jax.Array) -> Trained:
         start = run.prompt
@@ -200,10 +238,7 @@ def _shapes_of_prompt(run: Run, backbone: Backbone, step: str) -> Trained:
         trained = REPARAMETRISATIONS[start.reparametrise](key, prompt)
         return trained if step == "train" else trained.expand()
 
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((_members(run), *leaf.shape[1:]), leaf.dtype),
-        jax.eval_shape(one, jax.random.key(0)),
-    )
+    return _of_members(jax.eval_shape(one, jax.random.key(0)), _members(run))
 
 
 def _batch(rows: int, inputs: int, targets: int, lead: tuple[int, ...]) -> Batch:
@@ -238,6 +273,7 @@ def _train(
         backbone,
         tx,
         freeze=freeze,
+        head=_head(run),
         seeds=range(_members(run)) if run.trains_bank else (run.seed,),
         z_loss=run.optimizer.z_loss,
         accumulate=run.optimizer.accumulate,
@@ -251,6 +287,10 @@ def _predict(run: Run, backbone: Backbone, params: Params, batch: Batch) -> Prog
     length = evaluation.decode_length or run.data.target_length
     arguments: tuple[Any, ...] = (params, batch)
     function: Callable[..., Any]
+    head = _head(run)
+    if not isinstance(head, Words):
+        scores = functools.partial(head.scores, backbone)
+        return Program(jax.jit(scores), arguments, params["model"], 1)
     match evaluation.method:
         case "rank":
             label_shape = (_CLASSES, run.data.target_length)

@@ -7,13 +7,24 @@ import jax.numpy as jnp
 import pytest
 from tiny import CONFIG, WIDTH, draw_prompt
 
-from jaxprompt.config import Data, Evaluation, Model, Optimizer, PromptStart, Run
+from jaxprompt.config import (
+    Data,
+    Evaluation,
+    HeadStart,
+    Model,
+    Optimizer,
+    PromptStart,
+    Run,
+)
+from jaxprompt.heads.labels import Labels
 from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families import PUBLISHED
+from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save
 from jaxprompt.plan.program import make_program, sizes_of
-from jaxprompt.prompts.prompt import make_prompt, stack
+from jaxprompt.prompts.prompt import empty_prompt, make_deep, make_prompt, stack
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.sharding import make_mesh, place
 from jaxprompt.train.optimizer import MASKS
@@ -128,3 +139,40 @@ def test_what_cannot_be_planned():
     by_loss = dataclasses.replace(RUN, evaluation=Evaluation(method="loss"))
     with pytest.raises(ValueError, match="method 'loss' answers nothing"):
         make_program(by_loss, CONFIG, "predict", None)
+
+
+BERT = BertConfig(
+    vocab_size=20, width=16, heads=2, ffn_width=24, layers=2, positions=32
+)
+
+
+@pytest.mark.parametrize("trains", ["prompt+head", "head", "model+head"])
+@pytest.mark.parametrize("kind", ["classes", "tags"])
+def test_the_state_of_a_head_is_that_of_the_run(trains, kind):
+    seeds = 1 if trains == "model+head" else 2
+    start = PromptStart(length=0, deep={"encoder": 2}, stddev=0.1)
+    head = HeadStart(kind=kind, pooler="frozen")
+    run = dataclasses.replace(RUN, trains=trains, seeds=seeds, head=head, prompt=start)
+    backbone, mesh = Encoder(BERT), make_mesh(2, 4)
+    model = backbone.init(jax.random.key(0))
+    one = empty_prompt(16)
+    if trains == "prompt+head":
+        deep = make_deep(jnp.zeros((2, 2, 2, 8)), jnp.zeros((2, 2, 2, 8)))
+        one = make_prompt(jnp.zeros((0, 16)), {"encoder": deep})
+    own = Labels(kind, 2, pooler="frozen").init(jax.random.key(0), backbone, model)
+    params = {
+        "model": model,
+        "prompt": stack([one] * seeds),
+        "head": jax.tree.map(lambda leaf: jnp.concatenate([leaf] * seeds), own),
+    }
+    state, frozen = init_state(place(params, mesh), make_optimizer(run), MASKS[trains])
+    program = make_program(run, BERT, "train", mesh)
+    planned, planned_frozen, batch = program.arguments
+    assert places(planned) == places(state)
+    assert places(planned_frozen) == places(frozen)
+    assert batch.targets.shape == (8 * seeds, 1 if kind == "classes" else 4)
+    metrics = jax.eval_shape(program.function, *program.arguments)[1]
+    assert metrics["loss"].shape == ()
+    program = make_program(run, BERT, "predict", mesh)
+    found = jax.eval_shape(program.function, *program.arguments)
+    assert found.shape == (8, 1 if kind == "classes" else 4, 2)
