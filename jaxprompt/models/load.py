@@ -40,6 +40,7 @@ _WANTED = (
     "vocab.json",
     "merges.txt",
     "vocab.txt",
+    "sentencepiece.bpe.model",
 )
 
 
@@ -311,5 +312,7 @@ def _find_vocabulary(folder: Path) -> str | None:
     if not fast and (folder / "spiece.model").is_file():
         return str(folder / "spiece.model")
     merged = all((folder / name).is_file() for name in ("vocab.json", "merges.txt"))
-    words = (folder / "vocab.txt").is_file()
-    return str(folder) if fast or merged or words else None
+    alone = any(
+        (folder / name).is_file() for name in ("vocab.txt", "sentencepiece.bpe.model")
+    )
+    return str(folder) if fast or merged or alone else None

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 import tokenizers
 import transformers
 from tokenizers import models, normalizers, pre_tokenizers, processors
@@ -132,3 +133,27 @@ def test_two_texts_have_their_separator_and_two_types(both):
         again = theirs(a, b, return_token_type_ids=True)
         if theirs.sep_token == "[SEP]":  # The others have a single type.
             assert types[segments > 0][2:].tolist() == again["token_type_ids"]
+
+
+def test_a_sentencepiece_model_alone_is_that_of_xlm_r(tmp_path):
+    """Its ids are one up, behind four tokens of fairseq's, and the mask is the last."""
+    text = tmp_path / "text.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog\n" * 40)
+    file = tmp_path / "xlmr" / "sentencepiece.bpe.model"
+    file.parent.mkdir()
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text),
+        model_prefix=str(tmp_path / "made"),
+        vocab_size=40,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    (tmp_path / "made.model").rename(file)
+    (file.parent / "config.json").write_text('{"model_type": "xlm-roberta"}')
+    made = sentencepiece.SentencePieceProcessor(model_file=str(file))
+    vocabulary = load_vocabulary(str(file.parent), encoder_only=True)
+    assert vocabulary.separator_text == "</s></s>"
+    # Row 0 of the table is padding here, so that all ids are one up once more.
+    pieces = [number + 2 for number in made.encode("the fox")]
+    assert vocabulary.encode("the fox") == pieces
+    assert vocabulary.encode("<mask>") == [made.get_piece_size() + 2]

@@ -11,7 +11,13 @@ from jaxprompt.data.vocabulary.sentencepiece_model import (
 )
 from jaxprompt.models.weights.gguf_head import is_gguf
 
-_NAMES = ("tokenizer.json", "spiece.model", "vocab.json", "vocab.txt")
+_NAMES = (
+    "tokenizer.json",
+    "spiece.model",
+    "vocab.json",
+    "vocab.txt",
+    "sentencepiece.bpe.model",
+)
 
 
 def find_vocabulary(path: str | Path) -> Path:

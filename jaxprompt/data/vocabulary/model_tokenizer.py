@@ -28,6 +28,7 @@ _VOCABULARIES = {
     "spiece.model": "T5Tokenizer",
     "vocab.json": "GPT2Tokenizer",
     "vocab.txt": "BertTokenizer",
+    "sentencepiece.bpe.model": "XLMRobertaTokenizer",
 }
 _ENDS = ("<|endoftext|>", "<|end_of_text|>", "<eos>", "</s>")
 
@@ -43,8 +44,8 @@ def read_tokenizer(path: Path, *, causal: bool, encoder_only: bool = False) -> P
     imported.
 
     Args:
-        path: A spiece.model, tokenizer.json, vocab.json or vocab.txt, whose folder is
-            read; or a tokenizer.json by any other name, which is read alone.
+        path: A tokenizer.json or one of `_VOCABULARIES`, whose folder is read; or a
+            tokenizer.json by any other name, which is read alone.
         causal: Whether it is a decoder-only model's, which need not have padding.
         encoder_only: Whether it is an encoder-only model's, which reads a text between
             tokens of its own, as [CLS] and [SEP].

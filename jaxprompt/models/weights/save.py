@@ -25,6 +25,7 @@ _TOKENIZERS = (
     "vocab.json",
     "merges.txt",
     "vocab.txt",
+    "sentencepiece.bpe.model",
 )
 _TOKENIZER_SETTINGS = (
     "tokenizer_config.json",
