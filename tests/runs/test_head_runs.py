@@ -305,7 +305,9 @@ def shared_run(**changes) -> Run:
         length=0, deep={"encoder": 2}, stddev=0.5, reparametrise="shared", **changes
     )
     data = dataclasses.replace(RUN.data, task=group)
-    return dataclasses.replace(RUN, data=data, prompt=prompt)
+    # Of its best step each task has its own; here all are of the last.
+    pace = Pace(steps=40, evaluate_every=0, log_every=20)
+    return dataclasses.replace(RUN, data=data, prompt=prompt, pace=pace)
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +323,6 @@ def test_tasks_share_a_prompt_and_have_a_head_each(shared):
         (1, 16, 3),
     ]
     one, other = (load_prompt(file)[0].deep["encoder"] for file in files)
-    assert [member["steps"] for member in shared["members"]] == [20, 20]
     np.testing.assert_array_equal(one.keys, other.keys)
     data = dataclasses.replace(RUN.data, task=shared_run().data.task.own[1])
     alone = dataclasses.replace(RUN, data=data)
