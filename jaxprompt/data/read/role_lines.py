@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxprompt.data.read.columns import Sentence, to_bio
-from jaxprompt.data.read.files import check_exists, split_lines
+from jaxprompt.data.read.files import check_exists, read_lines
 from jaxprompt.quoting import quoted
-from jaxprompt.utf8 import read_utf8
 
 
 def read_roles(path: str | Path, *, kinds: Sequence[str]) -> list[Sentence]:
@@ -29,7 +28,7 @@ def read_roles(path: str | Path, *, kinds: Sequence[str]) -> list[Sentence]:
     path = Path(path)
     check_exists(path)
     found = []
-    for number, line in enumerate(split_lines(read_utf8(path)), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
             found.append(_read_line(line, f"{path}:{number}", kinds))
     if not found:
