@@ -138,10 +138,10 @@ class ScoreReport:
     def _baselines(self, task: Task) -> list[tuple[EvaluationSet, Params]]:
         """Tokenises the split without a prompt, and behind the hand-written one.
 
-        A head is as it starts, with the run's first seed.
+        A head is as a new one starts, with the run's first seed.
         """
         job = self._job
-        heads = unstack_head(job.start_head(), len(job.members))
+        heads = unstack_head(job.start_head(new=True), len(job.members))
         first_of = {id(one): place for place, one in enumerate(job.tasks)}
         untuned_head = heads[first_of[id(task)] * job.run.seeds]
         empty = empty_prompt(job.frozen.backbone.width)

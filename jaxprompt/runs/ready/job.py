@@ -130,10 +130,13 @@ class Job:
             start.stddev,
         )
 
-    def start_head(self) -> Params:
+    def start_head(self, *, new: bool = False) -> Params:
         """Makes the bank of heads that training starts from; {} for words.
 
         All have the columns of the task with the most labels.
+
+        Args:
+            new: Draw all, whatever file they are to go on from.
         """
         if not self.run.head.has_weights:
             return {}
@@ -141,20 +144,20 @@ class Job:
         most = max(map(num_labels, self.tasks))
         return join_heads(
             [
-                padded(self._start_head(self.tasks[place], seed), most)
+                padded(self._start_head(self.tasks[place], seed, new), most)
                 for place, seed in members
             ]
         )
 
-    def _start_head(self, task: Task, seed: int) -> Params:
+    def _start_head(self, task: Task, seed: int, new: bool) -> Params:
         backbone, file = self.frozen.backbone, self.run.head.file
-        new = self._labels(num_labels(task)).init(
+        drawn = self._labels(num_labels(task)).init(
             jax.random.fold_in(jax.random.key(seed), 2), backbone, self.frozen.model
         )
-        if not file:
-            return new
+        if new or not file:
+            return drawn
         head = load_head(file)
-        join_heads([new, head])  # It refuses other shapes.
+        join_heads([drawn, head])  # It refuses other shapes.
         return head
 
     def own_heads(self, bank: Params) -> list[Params]:
