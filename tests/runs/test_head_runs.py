@@ -344,6 +344,8 @@ def test_a_task_goes_on_alone_from_the_shared_prompt_and_its_head(shared):
     for name, leaf in load_head(file).items():
         again = load_head("alone/prompt.safetensors")[name]
         np.testing.assert_allclose(again, leaf, atol=1e-6)
+    gone = dataclasses.replace(run, head=dataclasses.replace(run.head, file="gone"))
+    assert evaluate(gone, Path("alone/prompt.safetensors"))["score"] == 100.0
     other = "shared/prompts/other-0.safetensors"
     wrong = dataclasses.replace(run.head, file=other)
     with pytest.raises(ValueError, match="do not run together: their tasks have other"):
