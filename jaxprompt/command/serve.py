@@ -69,10 +69,11 @@ def serve(flags: argparse.Namespace) -> None:
         NotInstalled: If the extra is not there.
     """
     from jaxprompt.config.settings import Model
+    from jaxprompt.serve.names import read_folder, read_named
     from jaxprompt.startup import NotInstalled
 
+    prompts, folder = read_named(flags.prompts), read_folder(flags.bank)
     try:
-        from jaxprompt.serve.bank import read_named
         from jaxprompt.serve.served import Limits
         from jaxprompt.serve.server import Serving
         from jaxprompt.serve.server import serve as run
@@ -89,8 +90,8 @@ def serve(flags: argparse.Namespace) -> None:
     )
     run(
         settings,
-        read_named(flags.prompts),
-        None if flags.bank is None else Path(flags.bank),
+        prompts,
+        folder,
         Serving(
             host=flags.host,
             port=flags.port,

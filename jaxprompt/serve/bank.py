@@ -1,8 +1,8 @@
 """The prompts that can be asked, by name: files of a folder, or named at the start."""
 
 import dataclasses
+import math
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Mapping
@@ -17,11 +17,9 @@ from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.provenance import Provenance, check_backbone
-from jaxprompt.quoting import listed, quoted
+from jaxprompt.serve.names import check_name, no_folder
 
 ENDING = ".safetensors"
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,13 +49,16 @@ class Named:
     def describe(self) -> dict[str, Any]:
         """Says what it is, as JSON can hold it."""
         said = self.provenance
+        score = said.score
+        if score is not None and not math.isfinite(score):
+            score = None  # JSON has no number for it.
         return {
             "tokens": self.tokens,
             "kind": "deep" if self.is_deep else "shallow",
             "task": said.task,
             "labels": list(self.labels),
             "metric": said.metric,
-            "score": said.score,
+            "score": score,
             "head": said.head,
             "fingerprint": said.fingerprint,
         }
@@ -86,7 +87,7 @@ class Bank:
             FileNotFoundError: If there is no such folder.
         """
         if folder is not None and not folder.is_dir():
-            raise FileNotFoundError(f"no folder {quoted(str(folder))} of prompts")
+            raise no_folder(folder)
         self._backbone, self._read, self._folder = backbone, read, folder
         self._another_backbone = another_backbone
         self._prompts: dict[str, Named] = {}
@@ -195,38 +196,6 @@ class Bank:
 
     def _forget(self, name: str) -> None:
         self._prompts = {n: p for n, p in self._prompts.items() if n != name}
-
-
-def check_name(name: str) -> None:
-    """Raises ValueError unless a prompt may have this name: no path, nothing hidden."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
-        raise ValueError(
-            f"prompt name {quoted(str(name))}: use up to 100 letters, digits, dots, "
-            "dashes and underscores, a letter or digit first"
-        )
-
-
-def read_named(texts: list[str]) -> dict[str, Path]:
-    """Reads NAME=PATH of each flag.
-
-    Raises:
-        ValueError: If one is no such thing, or two have one name.
-    """
-    found: dict[str, Path] = {}
-    for text in texts:
-        name, equals, path = text.partition("=")
-        if not equals or not path:
-            raise ValueError(
-                f"--prompts {quoted(text)}: write NAME=FILE, as "
-                "--prompts reviews=out/prompt.safetensors"
-            )
-        check_name(name)
-        if name in found:
-            raise ValueError(
-                f"--prompts names {name} twice: use one of {listed(map(str, found))}"
-            )
-        found[name] = Path(path)
-    return found
 
 
 def _labels_of(name: str, provenance: Provenance) -> tuple[str, ...]:

@@ -16,10 +16,11 @@ from jaxprompt.interrupts import Interrupted
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.ready.frozen import Frozen, open_model
+from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.serve.app import make_app
 from jaxprompt.serve.bank import ENDING, Bank
 from jaxprompt.serve.batch_engine import BatchEngine
-from jaxprompt.serve.engine import Engine
+from jaxprompt.serve.engine import SHORTEST, Engine
 from jaxprompt.serve.metrics import Metrics
 from jaxprompt.serve.scheduler import Scheduler
 from jaxprompt.serve.served import Limits, Served
@@ -60,6 +61,21 @@ class Serving:
     admin_key_file: Path | None = None
     another_backbone: bool = False
 
+    def __post_init__(self) -> None:
+        least = {
+            "slots": (self.slots, 1),
+            "slot_tokens": (self.slot_tokens, 2 * SHORTEST),
+            "queue": (self.queue, 0),
+            "max_tokens": (self.limits.tokens, 1),
+            "deadline": (self.limits.seconds, 1),
+            "port": (self.port, 0),
+        }
+        for name, (value, low) in least.items():
+            if value < low:
+                raise ValueError(f"--{name}={value}: use {low} or more")
+        if self.port >= 2**16:
+            raise ValueError(f"--port={self.port}: use one below {2**16}")
+
 
 def serve(
     settings: Model,
@@ -77,12 +93,14 @@ def serve(
         serving: How they are served.
 
     Raises:
-        ValueError: If anything does not fit.
+        ValueError: If anything does not fit, before any device work.
         OSError: If a file is missing, or the address is in use.
     """
     key = _read_key(serving.key_file, KEY)
     admin_key = _read_key(serving.admin_key_file, ADMIN_KEY)
     model = open_model(settings)
+    named = [load_prompt(file)[1] for file in prompts.values()]
+    check_prompts(named, model.backbone, another_backbone=serving.another_backbone)
     files = [*prompts.values(), *([] if folder is None else folder.glob(f"*{ENDING}"))]
     # Bound first: an address that is in use is told before anything takes long.
     with _listen(serving.host, serving.port) as listening:
@@ -130,7 +148,8 @@ def _engine_of(frozen: Frozen, serving: Serving, prompt_room: int) -> Engine:
     sizes = {
         "slots": serving.slots,
         "capacity": serving.slot_tokens,
-        "prompt_room": prompt_room,
+        # A longer one is refused where it is loaded.
+        "prompt_room": min(prompt_room, serving.slot_tokens),
     }
     if frozen.backbone.causal:
         return SlotEngine(frozen.backbone, frozen.model, **sizes)
@@ -170,10 +189,15 @@ async def _watch(
     say(f"jaxprompt: ready on http://{where}:{port} with {count} prompts", problem=True)
     while True:
         await asyncio.sleep(_WATCHED_EVERY)
-        with contextlib.suppress(RuntimeError):
+        try:
             lines = await asyncio.wrap_future(scheduler.call(served.bank.refresh))
-            for line in lines:
-                say(f"jaxprompt: {line}", problem=True)
+        except Exception as error:  # The folder is looked at again.
+            lines = [f"the folder of prompts was not read: {error}"]
+        for line in lines:
+            say(f"jaxprompt: {line}", problem=True)
+        if scheduler.failure is not None:
+            server.should_exit = True
+            return
 
 
 def _tokens_of(file: Path) -> int:
