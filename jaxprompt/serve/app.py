@@ -19,6 +19,7 @@ def make_app(served: Served) -> Starlette:
     routes = Routes(served)
     paths: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
         ("GET", "/", routes.page),
+        ("GET", "/favicon.ico", routes.icon),
         ("GET", "/health", routes.health),
         ("GET", "/ready", routes.ready),
         ("GET", "/metrics", routes.metrics),

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from jaxprompt.serve.requests import Refused
 from jaxprompt.serve.served import Served
 
-_OPEN = ("/", "/health")
+_OPEN = ("/", "/favicon.ico", "/health")
 """What answers without a key: a page that holds nothing, where a key can be typed."""
 
 

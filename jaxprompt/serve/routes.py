@@ -55,6 +55,11 @@ class Routes:
         page = read_page()
         return HTMLResponse(page.html, headers=page.headers)
 
+    async def icon(self, request: Request) -> Response:
+        """None, for browsers, which ask for one."""
+        del request
+        return Response(status_code=204)
+
     async def health(self, request: Request) -> Response:
         """Whether the process works."""
         del request
@@ -218,8 +223,9 @@ class Routes:
     async def unload_prompt(self, request: Request) -> Response:
         """Forgets a prompt; answers that have begun go on."""
         name = await self._administered(request)
+        bank = self._served.bank
         try:
-            self._served.bank.unload(name)
+            await self._on_engine(lambda: bank.unload(name))
         except KeyError as error:
             raise self._unknown(name) from error
         return JSONResponse({"id": name, "object": "model", "deleted": True})

@@ -196,9 +196,11 @@ class Scheduler(threading.Thread):
     def _do_calls(self) -> None:
         while self._calls:
             function, future = self._calls.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue  # Who asked has gone.
             try:
                 future.set_result(function())
-            except (ValueError, OSError) as error:
+            except Exception as error:  # It is told; answers go on.
                 future.set_exception(error)
             self._metrics.compiled(self._engine.compiled)
 

@@ -1,6 +1,7 @@
 """The official OpenAI client against a real server; its answers are predict's."""
 
 import concurrent.futures
+import dataclasses
 import json
 import shutil
 import signal
@@ -12,8 +13,11 @@ from pathlib import Path
 import openai
 import pytest
 from served_models import PROMPTS, choice_of, serving, write_model
+from slot_models import draw_prompt
 
 from jaxprompt.cli import main
+from jaxprompt.models.load import find_checkpoint, open_backbone
+from jaxprompt.prompts.file import save_prompt
 
 TEXTS = ["a good film", "bad", "user system good bad assistant", "日本語 é\n\n"]
 LENGTH = 12
@@ -300,6 +304,18 @@ def test_the_folder_is_followed(server, client, folder):
     assert choice_of(complete(client, "new", "good")).text == expected
     (bank / "new.safetensors").unlink()
     wait_for(lambda: "new" not in {card.id for card in client.models.list()})
+
+
+def test_a_prompt_of_another_model_is_not_loaded(server, client, folder):
+    backbone = open_backbone(find_checkpoint(folder / "model"))
+    other = dataclasses.replace(backbone, fingerprint="2:another", name="another")
+    file = folder / "bank" / "foreign.safetensors"
+    save_prompt(file, draw_prompt(backbone, 3), other)
+    wait_for(lambda: any("did not load foreign" in line for line in server.lines))
+    assert "foreign" not in {card.id for card in client.models.list()}
+    body = b'{"prompt_name": "foreign"}'
+    assert post(server, "/v1/load_prompt", body, key="chief")[0] == 400
+    file.unlink()
 
 
 def test_too_many_requests_are_told_to_come_again(server):
