@@ -232,7 +232,7 @@ def own(**values: str) -> list[str]:
         (own(MODEL="5"), "Model.name is 5, of type int: it must be str"),
         (
             own(TRAINS="'all'"),
-            "trains 'all': use one of ['prompt', 'prompt+head', 'head', 'model', 'voc",
+            "trains 'all': use one of ['prompt', 'prompt+head', 'head', 'model', 'mod",
         ),
         (own(TRAINS="'model'", DTYPE="'bfloat16'"), "use float32"),
         (own(TRAINS="'model'", QUANTISE="'int8'"), "model tuning with int8 weights"),
