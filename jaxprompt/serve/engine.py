@@ -258,7 +258,7 @@ def lengths_up_to(most: int) -> tuple[int, ...]:
     found = [SHORTEST]
     while found[-1] * 4 < most:
         found.append(found[-1] * 4)
-    return (*found, most)
+    return tuple(dict.fromkeys((*found, most)))
 
 
 def room_for(tokens: int) -> int:

@@ -104,6 +104,7 @@ class SlotEngine:
         self.lengths = lengths_up_to(self.capacity)
         self.grown = 0
         self._choices = Choices(slots, backbone.vocab_rows)
+        self._place = functools.partial(_place_beside, model)
         self._state = self._empty()
         self._fold: Any = jax.jit(functools.partial(_fold, backbone))
         self._fill: Any = jax.jit(functools.partial(_fill, backbone), donate_argnums=1)
@@ -117,10 +118,20 @@ class SlotEngine:
 
     def warm(self) -> None:
         """Compiles all programs, so that no request waits for one."""
-        ready = self.read(None)
-        for length in self.lengths:
-            self._fill_slot(0, ready, np.zeros(length, np.int32), 0, 0)
+        self._compile()
         self.step(np.zeros(self.slots, bool))
+
+    def _compile(self) -> None:
+        """Compiles what depends on the room of prompts; no slot is touched."""
+        none = Prompt(jnp.zeros((1, 0, self._backbone.width)))
+        slots, state = self._behind(none), self._empty()
+        for length in lengths_up_to(self.prompt_room):
+            self._read_rows(slots, np.zeros((length, self._backbone.width)), 0)
+        last = self._place(np.zeros((1, 1, self._backbone.width), np.float32))
+        for length in self.lengths:
+            state = self._fill_slot(
+                state, 0, _Front(slots, last), np.zeros(length, np.int32), 0, 0
+            )
 
     def read(self, prompt: Prompt | None) -> Ready:
         """Reads a prompt once, for any number of answers.
@@ -145,18 +156,25 @@ class SlotEngine:
         columns = 0 if deep is None else deep.length
         tokens = prompt.length + columns
         self._make_room(tokens)
-        rows = np.zeros((1, self.prompt_room, width), np.float32)
-        rows[:, : prompt.length] = prompt.rows
-        last = rows[:, prompt.length - 1 :][:, :1] if prompt.length else rows[:, :1]
-        front = self._fold(
-            self._model,
-            self._behind(prompt),
-            rows,
-            np.int32(max(prompt.length - 1, 0)),
-        )
-        jax.block_until_ready(front)
-        held = _Front(front, jnp.asarray(last))
+        slots, before = self._behind(prompt), prompt.length - 1
+        if before > 0:
+            lengths = lengths_up_to(self.prompt_room)
+            length = next(length for length in lengths if length >= before)
+            rows = np.zeros((length, width))
+            rows[:before] = prompt.rows[0, :before]
+            slots = self._read_rows(slots, rows, before)
+        last: Any = np.zeros((1, 1, width), np.float32)
+        if prompt.length:
+            last[0, 0] = prompt.rows[0, -1]
+        # The same place as in `_compile`: another one would compile anew.
+        held = self._place(_Front(jax.block_until_ready(slots), last))
         return Ready(held, tokens, min(prompt.length, 1))
+
+    def _read_rows(
+        self, behind: Slots, rows: Float[np.ndarray, "P D"], count: int
+    ) -> Slots:
+        rows = np.asarray(rows[None], np.float32)
+        return self._fold(self._model, behind, rows, np.int32(count))
 
     def text_ids(self, ready: Ready, ids: list[int], end: int) -> list[int]:
         """Returns what stands in a text's row: a soft token, then the text.
@@ -183,7 +201,10 @@ class SlotEngine:
         length = next(length for length in self.lengths if length >= count)
         padded = np.zeros(length, np.int32)
         padded[:count] = ids[:-1]
-        self._fill_slot(slot, ready, padded, count, ids[-1])
+        front: _Front = ready.held
+        if front.slots.capacity < self.prompt_room:  # It was read before this grew.
+            front = front._replace(slots=front.slots.resize(self.prompt_room))
+        self._state = self._fill_slot(self._state, slot, front, padded, count, ids[-1])
         self._choices.start(slot, how)
 
     def step(
@@ -203,24 +224,16 @@ class SlotEngine:
 
     def _fill_slot(
         self,
+        state: _State,
         slot: int,
-        ready: Ready,
+        front: _Front,
         padded: Int[np.ndarray, " T"],
         count: int,
         last: int,
-    ) -> None:
-        front: _Front = ready.held
-        slots = front.slots
-        if slots.capacity < self.prompt_room:  # It was read before the room grew.
-            slots = slots.resize(self.prompt_room)
-        self._state = self._fill(
-            self._model,
-            self._state,
-            np.int32(slot),
-            front._replace(slots=slots),
-            padded[None],
-            np.int32(count),
-            np.int32(last),
+    ) -> _State:
+        numbers = (np.int32(count), np.int32(last))
+        return self._fill(
+            self._model, state, np.int32(slot), front, padded[None], *numbers
         )
 
     def _make_room(self, tokens: int) -> None:
@@ -232,6 +245,7 @@ class SlotEngine:
         if tokens > self.prompt_room:
             self.prompt_room = room_for(tokens)
             self.grown += 1
+            self._compile()
 
     def _behind(self, prompt: Prompt) -> Slots:
         """Returns a row with the prompt's own keys and values."""
@@ -265,20 +279,27 @@ class SlotEngine:
             placeless = 0 if deep.in_front else columns
             keys[:, 0, :columns], values[:, 0, :columns] = deep.keys[0], deep.values[0]
         dtype = self._state.slots.keys.dtype
-        return Slots(
-            jnp.asarray(keys, dtype),
-            jnp.asarray(values, dtype),
-            jnp.array([columns], jnp.int32),
-            jnp.array([placeless], jnp.int32),
-        )
+        numbers = np.array([[columns], [placeless]], np.int32)
+        held: Any = (keys.astype(dtype), values.astype(dtype))
+        return self._place(Slots(*held, *numbers))
 
     def _empty(self) -> _State:
         backbone, count = self._backbone, self.slots
-        return _State(
-            backbone.start_slots(count, self.capacity),
-            jnp.zeros((count, 1, backbone.width), jnp.float32),
-            jnp.zeros(count, jnp.int32),
+        return self._place(
+            _State(
+                backbone.start_slots(count, self.capacity),
+                jnp.zeros((count, 1, backbone.width), jnp.float32),
+                jnp.zeros(count, jnp.int32),
+            )
         )
+
+
+def _place_beside(model: Params, tree: Any) -> Any:
+    """Puts arrays where the weights are, whole on each device."""
+    sharding = jax.tree.leaves(model)[0].sharding
+    if isinstance(sharding, jax.NamedSharding):
+        sharding = jax.NamedSharding(sharding.mesh, jax.P())
+    return jax.device_put(tree, sharding)
 
 
 def _fold(

@@ -353,12 +353,21 @@ def test_a_killed_server_starts_again_and_a_stopped_one_answers_what_has_begun(f
         url = f"{server.url}/v1"
         with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
             assert {card.id for card in client.models.list()} == {"model", *PROMPTS}
+            compiled = compiled_of(server)
+            for name in ("model", "deep", "short", "long"):
+                complete(client, name, "a good film")
+            assert compiled_of(server) == compiled
             stream = iter(complete(client, "long", "a", max_tokens=200, stream=True))
             next(stream)
             server.process.send_signal(signal.SIGTERM)
             *_, last = stream
             assert last.choices[0].finish_reason in ("stop", "length")
         assert server.process.wait(timeout=30) == 0
+
+
+def compiled_of(server) -> int:
+    with urllib.request.urlopen(f"{server.url}/v1/info") as answer:
+        return json.loads(answer.read())["compiled"]
 
 
 def wait_for(condition) -> None:
