@@ -123,7 +123,7 @@ class Bank:
             bool(prompt.deep),
             int(time.time()),
             _labels_of(name, provenance),
-            np.asarray(prompt.rows[0]),
+            np.asarray(prompt.rows)[0],
         )
         # A new dict: whoever iterates over the old one is not disturbed.
         self._prompts = {**self._prompts, name: named}

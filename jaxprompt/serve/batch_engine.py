@@ -126,7 +126,7 @@ class BatchEngine:
         if tokens > self.prompt_room:
             self.prompt_room = room_for(tokens)
             self.grown += 1
-        return Ready(np.asarray(prompt.rows[0], np.float32), tokens, tokens)
+        return Ready(np.asarray(prompt.rows, np.float32)[0], tokens, tokens)
 
     def text_ids(self, ready: Ready, ids: list[int], end: int) -> list[int]:
         """Returns soft tokens, the text, and what ends it; see `Engine.text_ids`."""

@@ -156,16 +156,17 @@ class SlotEngine:
         columns = 0 if deep is None else deep.length
         tokens = prompt.length + columns
         self._make_room(tokens)
+        # By NumPy: JAX would compile a slice for each length.
         slots, before = self._behind(prompt), prompt.length - 1
         if before > 0:
             lengths = lengths_up_to(self.prompt_room)
             length = next(length for length in lengths if length >= before)
             rows = np.zeros((length, width))
-            rows[:before] = prompt.rows[0, :before]
+            rows[:before] = np.asarray(prompt.rows)[0, :before]
             slots = self._read_rows(slots, rows, before)
         last: Any = np.zeros((1, 1, width), np.float32)
         if prompt.length:
-            last[0, 0] = prompt.rows[0, -1]
+            last[0, 0] = np.asarray(prompt.rows)[0, -1]
         # The same place as in `_compile`: another one would compile anew.
         held = self._place(_Front(jax.block_until_ready(slots), last))
         return Ready(held, tokens, min(prompt.length, 1))
@@ -277,7 +278,8 @@ class SlotEngine:
                 )
             columns = deep.length
             placeless = 0 if deep.in_front else columns
-            keys[:, 0, :columns], values[:, 0, :columns] = deep.keys[0], deep.values[0]
+            keys[:, 0, :columns] = np.asarray(deep.keys)[0]
+            values[:, 0, :columns] = np.asarray(deep.values)[0]
         dtype = self._state.slots.keys.dtype
         numbers = np.array([[columns], [placeless]], np.int32)
         held: Any = (keys.astype(dtype), values.astype(dtype))
