@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,18 +78,32 @@ def read_run(
     where, said = f"{file}: its header", provenance.answering
     if said and not (provenance.config or files or settings):
         return answering_run(said, where)
-    from jaxprompt.command.configure import configure
-
     start = provenance.config
     if said and not start:
         start = answering_gin(said, where)
     try:
-        run, _ = configure(files, settings, start=start)
+        return _read(tuple(files), tuple(settings), start)
     except ValueError as error:
         if files or settings:
             raise
         raise ValueError(f"{file}: its configuration: {error}") from error
-    return run
+
+
+def _read(files: tuple[str, ...], settings: tuple[str, ...], start: str) -> "Run":
+    # What stands in a file on disk may change; a text cannot.
+    return _configure(files, settings, start) if files else _once(settings, start)
+
+
+@functools.lru_cache(maxsize=128)
+def _once(settings: tuple[str, ...], start: str) -> "Run":
+    """Reads the configuration that many prompts share once."""
+    return _configure((), settings, start)
+
+
+def _configure(files: Sequence[str], settings: Sequence[str], start: str) -> "Run":
+    from jaxprompt.command.configure import configure
+
+    return configure(files, settings, start=start)[0]
 
 
 def _of_prompt(run: "Run", provenance: "Provenance") -> "Run":
