@@ -549,10 +549,9 @@ class Task:
             ValueError: If the task has no labels, one does not fit, or the vocabulary
                 does not tell two apart.
         """
-        words = self.words
-        firsts = [] if words is None else words.flat
         rows = self.word_ids(length)
-        return rows[[firsts.index(label) for label in self.labels or ()]]
+        flat = [] if self.words is None else self.words.flat
+        return rows[[flat.index(label) for label in self.labels or ()]]
 
     def word_ids(self, length: int) -> np.ndarray:
         """Tokenises the words of all labels, in the order of `Verbalizer.flat`.
@@ -588,9 +587,9 @@ class Task:
     @property
     def words(self) -> Verbalizer | None:
         """The words of each label; None for free text."""
-        if self.verbalizer is None and self.labels is not None:
-            return Verbalizer(tuple((label,) for label in self.labels))
-        return self.verbalizer
+        if self.labels is None:
+            return None
+        return self.verbalizer or Verbalizer(tuple((x,) for x in self.labels))
 
     def _with_end(self, text: str) -> list[int]:
         return [*self._opening_ids, *self.vocabulary.encode(text), self.end]
