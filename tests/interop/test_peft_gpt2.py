@@ -18,6 +18,7 @@ from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 from jaxprompt.prompts.provenance import Provenance
+from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, Params
 
 torch = pytest.importorskip("torch")
@@ -49,9 +50,9 @@ class Both:
     def our_logits(self, prompt: Prompt) -> np.ndarray:
         """Scores the token behind each of a text's, the prompt in front."""
         rows, length = self.texts.shape
-        soft = np.full((rows, 1), self.backbone.vocab_rows, np.int32)
+        *lead, last = prefix(self.backbone.vocab_rows, prompt.length).tolist()
         # A text of T tokens: the last soft one is the source, all others are targets.
-        inputs = jnp.asarray(soft)
+        inputs = jnp.full((rows, 1), last, jnp.int32)
         ones = jnp.ones((rows, length), jnp.int32)
         batch = Batch(
             inputs=inputs,
@@ -61,6 +62,7 @@ class Both:
             target_segments=ones,
             weights=ones.astype(jnp.float32),
             members=jnp.zeros(rows, jnp.int32),
+            lead=tuple(lead),
         )
         params = {"model": self.model, "prompt": prompt}
         logits = jax.jit(prompted_logits, static_argnums=0)(
