@@ -227,9 +227,11 @@ def test_too_many_tokens_are_refused_before_any_work(params, rows, prompt):
         BACKBONE.decode(params, encoded, target)
     with pytest.raises(ValueError, match=message):
         BACKBONE.start_cache(params, encoded, 7)
-    with pytest.raises(ValueError, match=r"4 soft .* 0 target tokens = 49"):
+    with pytest.raises(ValueError, match=r"4 in front .* 0 target = 49 tokens"):
         BACKBONE.encode(params, wide, prefix=prefix)
-    with pytest.raises(ValueError, match=r"49 source .* = 49, but decoder has 48"):
+    with pytest.raises(
+        ValueError, match=r"49 source .* = 49 tokens, but decoder has 48"
+    ):
         kept(params, jnp.zeros((1, 49, TINY.width)))
 
 

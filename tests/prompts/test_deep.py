@@ -360,7 +360,7 @@ def test_soft_tokens_before_other_keys_and_values_do_not_fold(gpt2):
     params = {"model": gpt2, "prompt": make_prompt(rows, deep)}
     batch = dataclasses.replace(two_rows(), members=np.zeros(2, np.int32))
     with_lead = dataclasses.replace(batch, lead=(GPT2.vocab_rows,))
-    with pytest.raises(ValueError, match=r"3 soft tokens and 4 keys .* folds=False"):
+    with pytest.raises(ValueError, match=r"3 soft tokens and 4 keys .*folds=False"):
         prompted_logits(GPT2, params, with_lead)
     found = logits_of(GPT2, params, batch)
     without = {"model": gpt2, "prompt": make_prompt(rows)}
