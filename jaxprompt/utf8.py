@@ -1,8 +1,7 @@
 """Text files in UTF-8: any other encoding is told, and how to convert it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 
 class NotUtf8(ValueError):
@@ -38,7 +37,7 @@ def decode_utf8(data: bytes) -> str:
         raise NotUtf8(err) from err
 
 
-def utf8_lines(file: BinaryIO) -> Iterator[str]:
+def utf8_lines(file: Iterable[bytes]) -> Iterator[str]:
     """Decodes a file that should be UTF-8, line by line, ends as they are.
 
     Raises:

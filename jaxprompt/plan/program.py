@@ -204,7 +204,7 @@ def _head(run: Run) -> Words | Masked | Labels:
     if start.kind == WORDS:
         return Words()
     if start.kind == "mask":
-        return Masked(tuple(range(1, 1 + _CLASSES)))
+        return Masked(tuple((word,) for word in range(1, 1 + _CLASSES)))
     return Labels(
         start.kind,
         _CLASSES,

@@ -343,11 +343,11 @@ class T5:
 
         def step(y: Array, layer: Any) -> Any:
             layer_params, keys, values, source, *read = layer
-            if source is None:
-                seen = cache.cross_mask
-                cross = [self._unprojected(layer_params, cache.source, seen)]
-            else:
+            if isinstance(cache.source, tuple):
                 cross = [Part(source[0], source[1], cache.cross_mask)]
+            else:
+                states, mask_of_source = cache.source, cache.cross_mask
+                cross = [self._unprojected(layer_params, states, mask_of_source)]
             if beside_source is not None:
                 cross.insert(0, beside_source.part(read[1]))
             return block.apply(
