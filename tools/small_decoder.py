@@ -43,15 +43,17 @@ class SmallDecoder:
     ) -> Batch:
         """Makes our batch of rows [B, T] and [B, L] behind a prompt of this length.
 
-        The prompt's last token stands in the row, the others are its prefix. What
+        The prompt's last token stands in the row, the others in front of all rows. What
         stands before the targets is their first input.
         """
-        soft = np.tile(prefix(self.config.vocab_rows, min(length, 1)), (len(text), 1))
-        inputs = np.concatenate([soft, text], axis=1)
+        ids = prefix(self.config.vocab_rows, length)
+        inputs = np.concatenate([np.tile(ids[-1:], (len(text), 1)), text], axis=1)
         batch = unpacked_batch(np.pad(inputs[:, :-1], ((0, 0), (0, 1))), targets)
         target_inputs = np.concatenate([inputs[:, -1:], targets[:, :-1]], axis=1)
         return dataclasses.replace(
-            batch, target_inputs=jax.numpy.asarray(target_inputs)
+            batch,
+            target_inputs=jax.numpy.asarray(target_inputs),
+            lead=tuple(ids[:-1].tolist()),
         )
 
     def prompted_flops(self, rows: int, prompt: int, text: int, target: int) -> float:

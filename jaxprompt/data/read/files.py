@@ -95,8 +95,9 @@ def stream_lines(stream: io.TextIOWrapper, where: str) -> Iterator[str]:
     Raises:
         ValueError: If it is not UTF-8; names the line.
     """
+    lines: Any = stream.buffer
     try:
-        for text in utf8_lines(stream.buffer):
+        for text in utf8_lines(lines):
             yield from _split_lines(text)
     except NotUtf8 as err:
         raise ValueError(f"{where}: not UTF-8: line {err.line}: {err.reason}") from err
