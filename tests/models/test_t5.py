@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxprompt.models.load import with_fingerprint
+from jaxprompt.models.quantise import quantise
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.t5.model import T5
 from jaxprompt.models.tokens import Tokens
@@ -54,6 +55,27 @@ def test_padding_changes_nothing(example):
         Tokens(example.y[1:, :4], example.target_segments[1:, :4]),
     )
     np.testing.assert_allclose(example.expected[1, :4], alone[0], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("weights", ["float", "int8"])
+def test_few_targets_read_the_source_as_many_do(example, weights):
+    """Few are those up to half the head width: for them the source has no keys."""
+    backbone = example.backbone
+    params = quantise(example.params) if weights == "int8" else example.params
+    few = backbone.config.head_width // 2
+    assert 0 < few < example.y.shape[1]
+    encoded = backbone.encode(params, Tokens(example.x, example.input_segments))
+    many = Tokens(example.y, example.target_segments)
+    expected = backbone.decode(params, encoded, many)
+    first = Tokens(many.x[:, :few], many.segments[:, :few])
+    found = backbone.decode(params, encoded, first)
+    np.testing.assert_allclose(found, expected[:, :few], atol=TOLERANCE)
+
+    # A cache for few holds the encoder's output, which all layers share.
+    cache = backbone.start_cache(params, encoded, few)
+    assert cache.source.shape == encoded.states.shape
+    keys, _ = backbone.start_cache(params, encoded, few + 1).source
+    assert keys.ndim == 5
 
 
 def test_what_stands_on_padding_changes_nothing(example):
