@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from jaxprompt.config.task_settings import TaskSettings, tell_words
 
 if TYPE_CHECKING:
-    from jaxprompt.config.tasks import AnyTask
     from jaxprompt.data.pretraining.forms import Form
     from jaxprompt.data.tasks.task import Task
 
@@ -112,11 +111,6 @@ class SelfSupervisedTask(TaskSettings):
         if self.form in ("sentence_choice", "multiple_choice"):
             return ()
         return tuple((self.labels or _WORDS).values())
-
-    @property
-    def tasks(self) -> "tuple[AnyTask, ...]":
-        """The task alone."""
-        return (self,)
 
     @property
     def place(self) -> str:

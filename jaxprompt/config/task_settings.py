@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from jaxprompt.config.tasks import AnyTask, TextTask
@@ -23,8 +23,8 @@ class TaskSettings:
 
     @property
     def tasks(self) -> "tuple[AnyTask, ...]":
-        """The tasks one by one; more than one of a group."""
-        raise NotImplementedError
+        """The tasks one by one: the task alone, or those of a group."""
+        return (cast("AnyTask", self),)
 
     @property
     def place(self) -> str:

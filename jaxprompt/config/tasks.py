@@ -47,11 +47,6 @@ class OfficialTask(TaskSettings):
         return self.title or self.name
 
     @property
-    def tasks(self) -> "tuple[AnyTask, ...]":
-        """The task alone."""
-        return (self,)
-
-    @property
     def place(self) -> str:
         """TFDS, or the folder of its files."""
         return (
@@ -149,11 +144,6 @@ class OwnTask(TaskSettings):
         return tuple(word if isinstance(word, str) else word[0] for word in words)
 
     @property
-    def tasks(self) -> "tuple[AnyTask, ...]":
-        """The task alone."""
-        return (self,)
-
-    @property
     def place(self) -> str:
         """Its files."""
         files = self.files
@@ -231,11 +221,6 @@ class OwnTags(TaskSettings):
             )
 
     @property
-    def tasks(self) -> "tuple[AnyTask, ...]":
-        """The task alone."""
-        return (self,)
-
-    @property
     def place(self) -> str:
         """Its files."""
         return ", ".join(self.files.values())
@@ -278,11 +263,6 @@ class OwnRoles(TaskSettings):
     kinds: Sequence[str] = ()
 
     @property
-    def tasks(self) -> "tuple[AnyTask, ...]":
-        """The task alone."""
-        return (self,)
-
-    @property
     def place(self) -> str:
         """Its files."""
         return ", ".join(self.files.values())
@@ -319,11 +299,6 @@ class QuizTask(TaskSettings):
     data_dir: str | None = None
     loss: str = "answer"
     separator: str = "[SEP]"
-
-    @property
-    def tasks(self) -> "tuple[AnyTask, ...]":
-        """The task alone."""
-        return (self,)
 
     @property
     def place(self) -> str:
@@ -386,11 +361,6 @@ class TextTask(TaskSettings):
     seed: int = 0
     license: str = "unknown"
     languages: Sequence[str] = ()
-
-    @property
-    def tasks(self) -> "tuple[AnyTask, ...]":
-        """The task alone."""
-        return (self,)
 
     @property
     def place(self) -> str:
