@@ -31,8 +31,8 @@ from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, make_deep, make_prompt
 from jaxprompt.runs.ready.frozen import open_model
-from jaxprompt.serve.engine import GREEDY
-from jaxprompt.serve.slot_engine import SlotEngine
+from jaxprompt.serve.slots.engine import GREEDY
+from jaxprompt.serve.slots.slot_engine import SlotEngine
 from jaxprompt.sharding import make_mesh
 
 TEXTS = [

@@ -74,7 +74,7 @@ def serve(flags: argparse.Namespace) -> None:
 
     prompts, folder = read_named(flags.prompts), read_folder(flags.bank)
     try:
-        from jaxprompt.serve.served import Limits
+        from jaxprompt.serve.http.served import Limits
         from jaxprompt.serve.server import Serving
         from jaxprompt.serve.server import serve as run
     except ModuleNotFoundError as error:

@@ -17,14 +17,14 @@ from jaxprompt.prompts.file import load_prompt
 from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.ready.frozen import Frozen, open_model
 from jaxprompt.runs.ready.trained_on import check_prompts
-from jaxprompt.serve.app import make_app
 from jaxprompt.serve.bank import ENDING, Bank
-from jaxprompt.serve.batch_engine import BatchEngine
-from jaxprompt.serve.engine import SHORTEST, Engine
-from jaxprompt.serve.metrics import Metrics
-from jaxprompt.serve.scheduler import Scheduler
-from jaxprompt.serve.served import Limits, Served
-from jaxprompt.serve.slot_engine import SlotEngine
+from jaxprompt.serve.http.app import make_app
+from jaxprompt.serve.http.served import Limits, Served
+from jaxprompt.serve.slots.batch_engine import BatchEngine
+from jaxprompt.serve.slots.engine import SHORTEST, Engine
+from jaxprompt.serve.slots.metrics import Metrics
+from jaxprompt.serve.slots.scheduler import Scheduler
+from jaxprompt.serve.slots.slot_engine import SlotEngine
 from jaxprompt.sharding import make_mesh
 from jaxprompt.terminal import say
 

@@ -15,7 +15,7 @@ from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts.join import embed
 from jaxprompt.prompts.prompt import Prompt, make_deep, make_prompt
-from jaxprompt.serve.engine import Sampling
+from jaxprompt.serve.slots.engine import Sampling
 from jaxprompt.shapes import Params
 
 VOCAB, LONGEST = 60, 48

@@ -4,7 +4,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from jaxprompt.serve.requests import (
+from jaxprompt.serve.http.requests import (
     CHAT_FIELDS,
     Refused,
     read_labels,

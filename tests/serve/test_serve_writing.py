@@ -5,7 +5,7 @@ import hypothesis.strategies as st
 import pytest
 from byte_vocabulary import byte_vocabulary
 
-from jaxprompt.serve.writing import Writing
+from jaxprompt.serve.slots.writing import Writing
 
 FIRST = 3  # The id of byte 0.
 

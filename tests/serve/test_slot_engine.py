@@ -7,8 +7,8 @@ from slot_models import GEMMA, GPT2, draw_params, draw_prompt, whole_pass
 
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.prompts.prompt import make_deep, make_prompt
-from jaxprompt.serve.engine import GREEDY, Sampling
-from jaxprompt.serve.slot_engine import SlotEngine
+from jaxprompt.serve.slots.engine import GREEDY, Sampling
+from jaxprompt.serve.slots.slot_engine import SlotEngine
 
 COUNT = 5
 TEXTS = {"none": [3, 9, 4], "one": [11], "short": [8, 8, 2, 5, 30, 31], "deep": [60]}

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jaxprompt.serve.requests import Refused
-from jaxprompt.serve.served import Served
+from jaxprompt.serve.http.requests import Refused
+from jaxprompt.serve.http.served import Served
 
 _OPEN = ("/", "/favicon.ico", "/health")
 """What answers without a key: a page that holds nothing, where a key can be typed."""

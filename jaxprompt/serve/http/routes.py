@@ -16,12 +16,12 @@ from jaxprompt.models.quantise import look_up
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.quoting import cut, listed, visible
 from jaxprompt.report.reading.nearest import describe_prompt
-from jaxprompt.serve.answers import Answers, Question, Whole, engine_failed
 from jaxprompt.serve.bank import Named
-from jaxprompt.serve.forms import Chat, Completion, Form
-from jaxprompt.serve.keys import given_key, same_key
-from jaxprompt.serve.page import read_page
-from jaxprompt.serve.requests import (
+from jaxprompt.serve.http.answers import Answers, Question, Whole, engine_failed
+from jaxprompt.serve.http.forms import Chat, Completion, Form
+from jaxprompt.serve.http.keys import given_key, same_key
+from jaxprompt.serve.http.page import read_page
+from jaxprompt.serve.http.requests import (
     CLASSIFY_FIELDS,
     Options,
     Refused,
@@ -33,8 +33,8 @@ from jaxprompt.serve.requests import (
     read_text,
     read_texts,
 )
-from jaxprompt.serve.served import Served
-from jaxprompt.serve.vote import TOGETHER, vote
+from jaxprompt.serve.http.served import Served
+from jaxprompt.serve.http.vote import TOGETHER, vote
 
 _MOST_VOTERS = 16
 """Prompts that vote on one answer."""

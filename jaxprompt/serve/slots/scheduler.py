@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.serve.engine import FREE, Engine, Ready, Sampling
-from jaxprompt.serve.metrics import Metrics
-from jaxprompt.serve.writing import Writing
+from jaxprompt.serve.slots.engine import FREE, Engine, Ready, Sampling
+from jaxprompt.serve.slots.metrics import Metrics
+from jaxprompt.serve.slots.writing import Writing
 
 
 class Full(Exception):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxprompt.quoting import cut, listed, visible
-from jaxprompt.serve.engine import TOP, Sampling
+from jaxprompt.serve.slots.engine import TOP, Sampling
 from jaxprompt.strict_json import NotJson, parse_json
 
 MOST_CHOICES = 16

@@ -7,9 +7,9 @@ from jaxprompt.data.vocabulary.chat import ChatTemplate
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.models.quantise import Table
 from jaxprompt.serve.bank import Bank
-from jaxprompt.serve.engine import Engine, Ready
-from jaxprompt.serve.metrics import Metrics
-from jaxprompt.serve.scheduler import Scheduler
+from jaxprompt.serve.slots.engine import Engine, Ready
+from jaxprompt.serve.slots.metrics import Metrics
+from jaxprompt.serve.slots.scheduler import Scheduler
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

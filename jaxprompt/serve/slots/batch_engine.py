@@ -14,7 +14,7 @@ from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.join import embed
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.serve.engine import (
+from jaxprompt.serve.slots.engine import (
     FREE,
     SHORTEST,
     Choices,

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jaxprompt.serve.keys import Keys
-from jaxprompt.serve.requests import Refused
-from jaxprompt.serve.routes import Routes
-from jaxprompt.serve.served import Served
+from jaxprompt.serve.http.keys import Keys
+from jaxprompt.serve.http.requests import Refused
+from jaxprompt.serve.http.routes import Routes
+from jaxprompt.serve.http.served import Served
 
 
 def make_app(served: Served) -> Starlette:

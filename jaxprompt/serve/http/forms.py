@@ -6,10 +6,10 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from jaxprompt.serve.answers import Answers, Whole
-from jaxprompt.serve.requests import Options, Refused
-from jaxprompt.serve.scheduler import Piece, Token
-from jaxprompt.serve.served import Served
+from jaxprompt.serve.http.answers import Answers, Whole
+from jaxprompt.serve.http.requests import Options, Refused
+from jaxprompt.serve.http.served import Served
+from jaxprompt.serve.slots.scheduler import Piece, Token
 
 
 class Form:

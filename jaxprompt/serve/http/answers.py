@@ -6,10 +6,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
-from jaxprompt.serve.engine import GREEDY, Ready, Sampling
-from jaxprompt.serve.requests import Options, Refused
-from jaxprompt.serve.scheduler import Asked, Full, Piece, Token
-from jaxprompt.serve.served import Served
+from jaxprompt.serve.http.requests import Options, Refused
+from jaxprompt.serve.http.served import Served
+from jaxprompt.serve.slots.engine import GREEDY, Ready, Sampling
+from jaxprompt.serve.slots.scheduler import Asked, Full, Piece, Token
 
 
 class Question(NamedTuple):

@@ -22,7 +22,7 @@ def read_page() -> Page:
 
     Source: Content Security Policy Level 3, sec. 8.4 (hashes of inline scripts).
     """
-    file = resources.files("jaxprompt.serve") / "page.html"
+    file = resources.files("jaxprompt.serve.http") / "page.html"
     html = file.read_text(encoding="utf-8")
     policy = (
         "default-src 'self'",

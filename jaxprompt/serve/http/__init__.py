@@ -1,0 +1,1 @@
+"""The HTTP of a server: its routes, requests, answers and page."""

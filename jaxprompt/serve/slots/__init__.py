@@ -1,0 +1,1 @@
+"""Slots for answers: what fills them, steps them, and reads what they write."""
