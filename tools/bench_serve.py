@@ -30,6 +30,7 @@ from jaxprompt.config.settings import Model
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, make_deep, make_prompt
+from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.runs.ready.frozen import open_model
 from jaxprompt.serve.slots.engine import GREEDY
 from jaxprompt.serve.slots.slot_engine import SlotEngine
@@ -89,16 +90,17 @@ def _time_engine(flags: argparse.Namespace, bank: Path) -> None:
     compiled, seconds, ready = engine.compiled, [], []
     for prompt in prompts:
         start = time.perf_counter()
-        ready.append(engine.read(prompt))
+        soft = prefix(backbone.vocab_rows, prompt.length).tolist()
+        ready.append((engine.read(prompt, soft[:-1]), soft[-1:]))
         seconds.append(time.perf_counter() - start)
-    slots = ready[0].held.slots
+    slots = ready[0][0].held.slots
     size = slots.keys.nbytes + slots.values.nbytes
     print(
         f"reading a prompt: median {1e3 * statistics.median(seconds):.1f} ms, longest "
         f"{1e3 * max(seconds):.1f} ms; {engine.compiled - compiled} compiled; "
         f"{size / 2**20:.2f} MiB each, with room for {engine.prompt_room} tokens"
     )
-    none = engine.read(None)
+    none = (engine.read(None), [])
     mixtures = {
         "no prompt": [none] * flags.slots,
         "one prompt": [ready[-1]] * flags.slots,
@@ -109,8 +111,8 @@ def _time_engine(flags: argparse.Namespace, bank: Path) -> None:
     times: dict[str, list[float]] = {name: [] for name in mixtures}
     for _ in range(3):  # In turn, as the machine's speed changes.
         for name, mixture in mixtures.items():
-            for slot, one in enumerate(mixture):
-                engine.fill(slot, one, engine.text_ids(one, ids, 1), GREEDY)
+            for slot, (one, row) in enumerate(mixture):
+                engine.fill(slot, one, [*row, *ids], GREEDY)
             engine.step(active)
             for _ in range(flags.steps):
                 start = time.perf_counter()

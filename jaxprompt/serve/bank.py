@@ -5,21 +5,91 @@ import math
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from jaxprompt.config import WORDS
 from jaxprompt.config.answering import answering_run
+from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.provenance import Provenance, check_backbone
+from jaxprompt.runs.ready.prepare import check_slots
 from jaxprompt.serve.names import check_name, no_folder
+from jaxprompt.serve.slots.engine import Ready
+from jaxprompt.serve.texts import AsInTraining, AsItIs, Layout
 
 ENDING = ".safetensors"
+
+
+class Way(NamedTuple):
+    """How texts are put behind a prompt.
+
+    Attributes:
+        layout: Lays them out.
+        ready: The prompt and the layout's lead, as the engine read them.
+    """
+
+    layout: Layout
+    ready: Ready
+
+
+class Opened(NamedTuple):
+    """A prompt file that was read, and how texts stand behind it.
+
+    Attributes:
+        prompt: A bank of one.
+        provenance: Where it comes from.
+        layout: Of its task; of texts as they are where the file names none.
+        plain: Of texts as they are.
+    """
+
+    prompt: Prompt
+    provenance: Provenance
+    layout: Layout
+    plain: Layout
+
+    @property
+    def tokens(self) -> int:
+        """Soft tokens, and keys and values in each layer."""
+        return self.prompt.length + self.columns
+
+    @property
+    def columns(self) -> int:
+        """Keys and values in each layer."""
+        return sum(deep.length for deep in self.prompt.deep.values())
+
+    @property
+    def room(self) -> int:
+        """Tokens that the engine holds in front of a text."""
+        leads = (self.layout.lead, self.plain.lead)
+        return max(self.prompt.length, *map(len, leads)) + self.columns
+
+
+def open_prompt(file: Path, backbone: Backbone, vocabulary: Vocabulary) -> Opened:
+    """Reads a prompt file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is none, or its task does not fit the vocabulary.
+    """
+    prompt, provenance = load_prompt(file)
+    soft = soft_ids.prefix(backbone.vocab_rows, prompt.length)
+    plain = AsItIs(vocabulary, soft)
+    if not provenance.answering or provenance.head != WORDS:
+        return Opened(prompt, provenance, plain, plain)
+    run = answering_run(provenance.answering, f"prompt {file.name}")
+    task = run.data.tasks[0].load(vocabulary)
+    check_slots(task, [prompt.length])
+    lengths = Lengths(run.data.input_length, run.data.target_length)
+    return Opened(prompt, provenance, AsInTraining(task, lengths, soft), plain)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,22 +99,35 @@ class Named:
     Attributes:
         name: Its name.
         provenance: Where it comes from.
-        ready: What the engine made of it.
-        tokens: Soft tokens, and keys and values in each layer, in front of a text.
+        asked: How its task's texts are put behind it.
+        plain: How texts are put behind it as they are, as a conversation's.
+        tokens: Soft tokens, and keys and values in each layer.
         is_deep: Whether it has keys and values.
         created: When it was loaded, in seconds since 1970.
-        labels: The label words of its task; empty where it has none.
         rows: Its soft tokens.
     """
 
     name: str
     provenance: Provenance
-    ready: Any
+    asked: Way
+    plain: Way
     tokens: int
     is_deep: bool
     created: int
-    labels: tuple[str, ...]
     rows: Float[np.ndarray, "P D"]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of its task; none where it has none."""
+        words = self.asked.layout.verbalizer
+        return () if words is None else words.labels
+
+    @property
+    def told(self) -> str:
+        """Its name, and how texts are put behind it."""
+        if self.asked.layout is self.plain.layout:
+            return f"{self.name}: its file names no task, so texts stand as they are"
+        return f"{self.name}: task {self.provenance.task}"
 
     def describe(self) -> dict[str, Any]:
         """Says what it is, as JSON can hold it."""
@@ -57,6 +140,7 @@ class Named:
             "kind": "deep" if self.is_deep else "shallow",
             "task": said.task,
             "labels": list(self.labels),
+            "fields": list(self.asked.layout.fields),
             "metric": said.metric,
             "score": score,
             "head": said.head,
@@ -70,7 +154,8 @@ class Bank:
     def __init__(
         self,
         backbone: Backbone,
-        read: Callable[[Prompt], Any],
+        vocabulary: Vocabulary,
+        read: Callable[[Prompt, Sequence[int]], Ready],
         *,
         folder: Path | None = None,
         another_backbone: bool = False,
@@ -79,7 +164,8 @@ class Bank:
 
         Args:
             backbone: The model that prompts must have been trained on.
-            read: Makes a prompt ready, for any number of answers.
+            vocabulary: The model's.
+            read: Makes a prompt and a lead ready, for any number of answers.
             folder: Where `load` finds prompts, and `refresh` all of them.
             another_backbone: Allows prompts of another model.
 
@@ -88,7 +174,8 @@ class Bank:
         """
         if folder is not None and not folder.is_dir():
             raise no_folder(folder)
-        self._backbone, self._read, self._folder = backbone, read, folder
+        self._backbone, self._vocabulary = backbone, vocabulary
+        self._read, self._folder = read, folder
         self._another_backbone = another_backbone
         self._prompts: dict[str, Named] = {}
         self._seen: dict[str, tuple[int, ...]] = {}
@@ -107,22 +194,26 @@ class Bank:
             ValueError: If the name is no name, or the file no prompt of this model.
         """
         check_name(name)
-        prompt, provenance = load_prompt(path)
+        opened = open_prompt(path, self._backbone, self._vocabulary)
+        prompt, provenance = opened.prompt, opened.provenance
         check_backbone(provenance, self._backbone, override=self._another_backbone)
-        if provenance.head not in ("words", "mask"):
+        if provenance.head != WORDS:
             raise ValueError(
                 f"prompt {name} answers by a head of {provenance.head}, and this "
                 "server answers in words: use `jaxprompt predict`"
             )
-        columns = sum(deep.length for deep in prompt.deep.values())
+        asked = Way(opened.layout, self._read(prompt, opened.layout.lead))
+        plain = Way(opened.plain, asked.ready)
+        if opened.plain.lead != opened.layout.lead:
+            plain = Way(opened.plain, self._read(prompt, opened.plain.lead))
         named = Named(
             name,
             provenance,
-            self._read(prompt),
-            prompt.length + columns,
+            asked,
+            plain,
+            opened.tokens,
             bool(prompt.deep),
             int(time.time()),
-            _labels_of(name, provenance),
             np.asarray(prompt.rows)[0],
         )
         # A new dict: whoever iterates over the old one is not disturbed.
@@ -191,18 +282,11 @@ class Bank:
             except (ValueError, OSError) as error:
                 done.append(f"did not load {name}: {error}")
             else:
-                done.append(f"loaded {name}")
+                done.append(f"loaded {self._prompts[name].told}")
         return done
 
     def _forget(self, name: str) -> None:
         self._prompts = {n: p for n, p in self._prompts.items() if n != name}
-
-
-def _labels_of(name: str, provenance: Provenance) -> tuple[str, ...]:
-    if not provenance.answering:
-        return ()
-    task = answering_run(provenance.answering, f"prompt {name}").data.tasks[0]
-    return task.label_words_in_order
 
 
 def _regular_file(path: Path) -> tuple[int, ...] | None:

@@ -13,11 +13,12 @@ import uvicorn
 from jaxprompt.config.settings import Model
 from jaxprompt.data.vocabulary.chat import read_chat_template
 from jaxprompt.interrupts import Interrupted
+from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.ready.frozen import Frozen, open_model
 from jaxprompt.runs.ready.trained_on import check_prompts
-from jaxprompt.serve.bank import ENDING, Bank
+from jaxprompt.serve.bank import ENDING, Bank, Way, open_prompt
 from jaxprompt.serve.http.app import make_app
 from jaxprompt.serve.http.served import Limits, Served
 from jaxprompt.serve.slots.batch_engine import BatchEngine
@@ -25,6 +26,7 @@ from jaxprompt.serve.slots.engine import SHORTEST, Engine
 from jaxprompt.serve.slots.metrics import Metrics
 from jaxprompt.serve.slots.scheduler import Scheduler
 from jaxprompt.serve.slots.slot_engine import SlotEngine
+from jaxprompt.serve.texts import AsItIs
 from jaxprompt.sharding import make_mesh
 from jaxprompt.terminal import say
 
@@ -105,28 +107,31 @@ def serve(
     # Bound first: an address that is in use is told before anything takes long.
     with _listen(serving.host, serving.port) as listening:
         frozen = model.load(make_mesh())
-        engine = _engine_of(frozen, serving, max([0, *map(_tokens_of, files)]))
+        room = max([0, *(_room_of(file, frozen) for file in files)])
+        engine = _engine_of(frozen, serving, room)
         place = frozen.vocabulary.place
         metrics = Metrics(frozen.backbone.name)
         bank = Bank(
             frozen.backbone,
+            frozen.vocabulary,
             engine.read,
             folder=folder,
             another_backbone=serving.another_backbone,
         )
         for name, file in prompts.items():
-            bank.load_file(name, file)
+            say(f"jaxprompt: loaded {bank.load_file(name, file).told}", problem=True)
         for line in bank.refresh():
             say(f"jaxprompt: {line}", problem=True)
-        scheduler = Scheduler(engine, frozen.vocabulary, metrics, queue=serving.queue)
+        bare = AsItIs(frozen.vocabulary, soft_ids.prefix(0, 0))
+        scheduler = Scheduler(engine, metrics, queue=serving.queue)
         served = Served(
-            model=settings.name or frozen.backbone.name,
+            model=_model_name(settings.name or frozen.backbone.name),
             fingerprint=frozen.backbone.fingerprint,
             vocabulary=frozen.vocabulary,
             table=frozen.backbone.table(frozen.model),
             template=None if place is None else read_chat_template(place),
             engine=engine,
-            bare=engine.read(None),
+            bare=Way(bare, engine.read(None, bare.lead)),
             bank=bank,
             scheduler=scheduler,
             metrics=metrics,
@@ -200,12 +205,16 @@ async def _watch(
             return
 
 
-def _tokens_of(file: Path) -> int:
+def _room_of(file: Path, frozen: Frozen) -> int:
     try:
-        prompt, _ = load_prompt(file)
+        return open_prompt(file, frozen.backbone, frozen.vocabulary).room
     except (ValueError, OSError):
         return 0  # It is told where it is loaded.
-    return prompt.length + sum(deep.length for deep in prompt.deep.values())
+
+
+def _model_name(name: str) -> str:
+    """Returns what a model is asked by: its name on the Hub, or its file's name."""
+    return Path(name).resolve().name if os.path.exists(name) else name
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -16,6 +16,7 @@ from gguf_files import byte_pairs
 from slot_models import draw_params, draw_prompt
 
 from jaxprompt.command.configure import configure
+from jaxprompt.config.answering import describe
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.llama import LlamaConfig
 from jaxprompt.models.load import find_checkpoint, open_backbone
@@ -30,15 +31,32 @@ TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant ' }}{% endif %}"
 )
-PROMPTS = {"one": (1, 0), "short": (4, 0), "long": (9, 0), "deep": (0, 5)}
+PROMPTS = {
+    "one": (1, 0),
+    "short": (4, 0),
+    "long": (9, 0),
+    "deep": (0, 5),
+    "amid": (5, 0),
+}
 """Name of each prompt -> its soft tokens, and its keys and values."""
+
+TEMPLATES = {
+    "short": "review: {text} It was",
+    "amid": "say {slots:2} of {text} and {slots:3} no more",
+}
+"""Name -> the template of its task; of the others it is the text alone."""
 
 SETTINGS = [
     "MODEL='model'",
     "METHOD='greedy'",
+    "OwnTask.name='reviews'",
     "TARGET_LENGTH=12",
     "INPUT_LENGTH=40",
     "BATCH_SIZE=8",
+]
+LABELS = [
+    "OwnTask.labels={'0': 'bad', '1': ('good', 'user')}",
+    "OwnTask.word_score='mean'",
 ]
 START = 60
 """Seconds in which a server has to be ready."""
@@ -75,11 +93,13 @@ def write_prompts(folder: Path, sizes: dict[str, tuple[int, int]]) -> None:
     (folder / "bank").mkdir(exist_ok=True)
     backbone = open_backbone(find_checkpoint(folder / "model"))
     files = ["gin/runs/prompt_tuning.gin", "gin/tasks/own.gin"]
-    _, config = configure(files, [*SETTINGS, "OwnTask.inputs='{text}'"])
     for name, (soft, deep) in sizes.items():
+        inputs = f"OwnTask.inputs={TEMPLATES.get(name, '{text}')!r}"
+        run, config = configure(files, [*SETTINGS, inputs, *LABELS])
         prompt = draw_prompt(backbone, soft, deep, seed=len(name))
         file = folder / "bank" / f"{name}.safetensors"
-        save_prompt(file, prompt, backbone, task="reviews", config=config)
+        told = {"task": "reviews", "config": config, "answering": describe(run)}
+        save_prompt(file, prompt, backbone, **told)
 
 
 class Server(NamedTuple):

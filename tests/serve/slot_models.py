@@ -67,7 +67,22 @@ def draw_prompt(backbone: Decoder, soft: int, deep: int = 0, seed: int = 0) -> P
     return make_prompt(jnp.asarray(rows), {"decoder": make_deep(keys, values)})
 
 
-def whole_pass(backbone, params, prompt, ids, count, how=None) -> list[int]:
+def behind(backbone: Decoder, prompt: Prompt | None, ids: list[int]) -> list[int]:
+    """Returns a text's ids behind all soft tokens of a prompt."""
+    return [*_soft(backbone, prompt), *ids]
+
+
+def lead_of(backbone: Decoder, prompt: Prompt | None) -> list[int]:
+    """Returns all soft tokens but the last one, which stands in the row."""
+    return _soft(backbone, prompt)[:-1]
+
+
+def _soft(backbone: Decoder, prompt: Prompt | None) -> list[int]:
+    length = 0 if prompt is None else prompt.length
+    return [backbone.vocab_rows + number for number in range(length)]
+
+
+def whole_pass(backbone, params, prompt, row, count, how=None) -> list[int]:
     """Writes an answer without any cache: each token by a pass over all before it."""
     rows = prompt.rows if prompt is not None else jnp.zeros((1, 0, backbone.width))
     prefix = None
@@ -75,8 +90,7 @@ def whole_pass(backbone, params, prompt, ids, count, how=None) -> list[int]:
         deep = prompt.deep["decoder"]
         keys, values = (x.swapaxes(0, 1) for x in (deep.keys, deep.values))
         prefix = Prefix(keys, values, jnp.zeros(1, jnp.int32), in_front=False)
-    soft = [backbone.vocab_rows + n for n in range(rows.shape[1])]
-    row = [*soft, *ids]
+    row = [*row]
     for index in range(count):
         padded = np.zeros((1, LONGEST), np.int32)
         padded[0, : len(row)] = row

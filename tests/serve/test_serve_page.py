@@ -24,7 +24,7 @@ def server(tmp_path_factory):
 def page(server, tmp_path):
     with browsing(tmp_path / "profile") as page:
         page.send("Page.navigate", url=f"{server.url}/")
-        page.wait_for("document.querySelectorAll('#prompts input').length == 5")
+        page.wait_for("document.querySelectorAll('#prompts input').length == 6")
         yield page
 
 

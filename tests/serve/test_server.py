@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import json
+import math
 import shutil
 import signal
 import time
@@ -51,14 +52,14 @@ def offline(folder):
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        rows = "".join(json.dumps({"inputs": text}) + "\n" for text in TEXTS)
+        rows = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
         Path("asked.jsonl").write_text(rows)
         for name in PROMPTS:
             flags = ["--input=asked.jsonl", f"--output={name}.jsonl"]
             assert main(["predict", f"--prompt=bank/{name}.safetensors", *flags]) == 0
             for line in Path(f"{name}.jsonl").read_text().splitlines():
                 row = json.loads(line)
-                found[name, row["inputs"]] = row["prediction"]
+                found[name, row["text"]] = row["prediction"]
     return found
 
 
@@ -136,12 +137,14 @@ def test_chat_writes_the_model_s_own_template(client):
     options = {"model": "short", "messages": messages, "max_tokens": 8}
     whole = client.chat.completions.create(**options)
     text = "<|im_start|>user good<|im_end|><|im_start|>assistant "
-    written = choice_of(complete(client, "short", text, max_tokens=8)).text
+    written = choice_of(complete(client, "short", {"inputs": text}, max_tokens=8)).text
     assert choice_of(whole).message.content == written
     first, *pieces = client.chat.completions.create(**options, stream=True)
     assert first.choices[0].delta.role == "assistant"
     said = [piece.choices[0].delta.content or "" for piece in pieces]
     assert "".join(said) == written
+    with pytest.raises(openai.BadRequestError, match="words in front of its soft"):
+        client.chat.completions.create(**{**options, "model": "amid"})
     late = [*messages, {"role": "system", "content": "x"}]
     with pytest.raises(openai.BadRequestError, match="cannot write these messages"):
         client.chat.completions.create(**{**options, "messages": late})
@@ -157,28 +160,81 @@ def test_stop_strings_end_an_answer_and_are_not_part_of_it(client, offline):
     assert streamed == whole[: whole.index(stop)]
 
 
-def test_classes_are_ranked_as_predict_ranks_them(server, folder):
-    body = {"model": "short", "input": TEXTS, "labels": ["good", "bad", "assistant"]}
+def classify(server, **body):
     status, answer, _ = post(server, "/v1/classify", json.dumps(body).encode())
+    return status, answer
+
+
+@pytest.mark.parametrize("labels", [None, ["good", "bad", "assistant"]])
+@pytest.mark.parametrize("name", ["short", "amid"])
+def test_classes_are_ranked_as_predict_ranks_them(server, folder, name, labels):
+    asked = {"model": name, "input": TEXTS, **({"labels": labels} if labels else {})}
+    status, answer = classify(server, **asked)
     assert status == 200
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        rows = "".join(json.dumps({"inputs": text}) + "\n" for text in TEXTS)
+        rows = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
         Path("ranked.jsonl").write_text(rows)
-        labels = {word: word for word in body["labels"]}
-        flags = ["--gin.METHOD='rank'", f"--gin.OwnTask.labels={labels}"]
-        flags += ["--input=ranked.jsonl", "--output=chosen.jsonl"]
-        assert main(["predict", "--prompt=bank/short.safetensors", *flags]) == 0
+        flags = ["--gin.METHOD='rank'", "--input=ranked.jsonl", "--output=chosen.jsonl"]
+        if labels:
+            flags += [f"--gin.OwnTask.labels={ {word: word for word in labels} }"]
+        prompt = f"--prompt=bank/{name}.safetensors"
+        assert main(["predict", prompt, "--overwrite", *flags]) == 0
         lines = Path("chosen.jsonl").read_text().splitlines()
     assert [one["label"] for one in answer["data"]] == [
         json.loads(line)["prediction"] for line in lines
     ]
     for one in answer["data"]:
+        assert [*one["probabilities"]] == (labels or ["bad", "good"])
         assert sum(one["probabilities"].values()) == pytest.approx(1)
         assert max(one["probabilities"], key=one["probabilities"].get) == one["label"]
-    unlabelled = json.dumps({"model": "short", "input": "good"}).encode()
-    status, answer, _ = post(server, "/v1/classify", unlabelled)
+
+
+def test_a_class_of_several_words_has_their_mean(server):
+    every = ["bad", "good", "user"]
+    _, apart = classify(server, model="short", input="a film", labels=every)
+    _, together = classify(server, model="short", input="a film")
+    found = {x: math.exp(y) for x, y in apart["data"][0]["log_probs"].items()}
+    likely = together["data"][0]["log_probs"]
+    mean = (found["good"] + found["user"]) / 2
+    assert math.exp(likely["good"]) == pytest.approx(mean, rel=1e-4)
+    assert math.exp(likely["bad"]) == pytest.approx(found["bad"], rel=1e-4)
+
+
+def test_a_row_s_fields_are_asked_and_what_does_not_fit_is_told(server):
+    def told(**body):
+        status, answer = classify(server, **body)
+        assert (status, answer["error"]["param"].partition("[")[0]) == (400, "input")
+        return answer["error"]["message"]
+
+    _, text = classify(server, model="amid", input="good")
+    _, row = classify(server, model="amid", input={"text": "good"})
+    assert row == text
+    assert told(model="amid", input={"words": "x"}).startswith("input: no field 'text'")
+    assert "words in front of its soft tokens" in told(
+        model="amid", input={"inputs": "written out"}
+    )
+    assert "no task is known" in told(
+        model="model", input={"text": "x"}, labels=["good", "bad"]
+    )
+    status, answer = classify(server, model="model", input="good")
     assert (status, answer["error"]["param"]) == (400, "labels")
+
+
+def test_a_long_text_is_cut_as_in_training_and_that_is_counted(server, folder):
+    text = "film " * 60
+    body = {"model": "short", "prompt": text, "max_tokens": LENGTH}
+    status, answer, _ = post(server, "/v1/completions", json.dumps(body).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("long.jsonl").write_text(json.dumps({"text": text}))
+        flags = ["--input=long.jsonl", "--output=cut.jsonl"]
+        assert main(["predict", "--prompt=bank/short.safetensors", *flags]) == 0
+        (line,) = Path("cut.jsonl").read_text().splitlines()
+    assert status == 200
+    assert answer["choices"][0]["text"] == json.loads(line)["prediction"]
+    assert answer["usage"]["prompt_tokens"] == 40
+    assert answer["usage"]["prompt_tokens_details"]["cut_tokens"] > 0
 
 
 def test_several_prompts_vote_on_one_answer(server, client, offline):
@@ -187,8 +243,7 @@ def test_several_prompts_vote_on_one_answer(server, client, offline):
         answer = choice_of(complete(client, "+".join(PROMPTS), text))
         assert sum(answer.votes.values()) == len(PROMPTS)
         assert answer.votes[answer.text] == max(map(said.count, said))
-    body = {"model": "one+short+long", "input": "good", "labels": ["good", "bad"]}
-    status, answer, _ = post(server, "/v1/classify", json.dumps(body).encode())
+    status, answer = classify(server, model="one+short+long", input="good")
     (one,) = answer["data"]
     assert (status, sum(one["votes"].values())) == (200, 3)
     assert one["votes"][one["label"]] == max(one["votes"].values())
@@ -234,8 +289,8 @@ def test_cards_say_what_each_prompt_is(client, server):
             "temperature is 'hot': it must be a number",
         ),
         ({"stop": ["a"] * 5}, "it must be a text, or up to 4"),
-        ({"prompt": None}, "prompt must be a text, or 1 to 16"),
-        ({"prompt": "good " * 300}, "leave no room for an answer in 256"),
+        ({"prompt": None}, "prompt must be a text, or an object of texts"),
+        ({"model": "model", "prompt": "good " * 300}, "leave no room for an answer in"),
         ({"n": True}, "n is True: it must be a whole number from 1 to 16"),
     ],
 )
@@ -245,11 +300,11 @@ def test_what_is_wrong_in_a_request_is_told_by_its_name(server, change, told):
     assert status == 400
     assert told in answer["error"]["message"]
     assert answer["error"]["type"] == "invalid_request_error"
-    assert answer["error"]["param"] == next(iter(change))
+    assert answer["error"]["param"] == [*change][-1]
 
 
 def test_an_unknown_prompt_is_not_found(client):
-    with pytest.raises(openai.NotFoundError, match="there are model, deep, long, one"):
+    with pytest.raises(openai.NotFoundError, match="there are model, amid, deep, long"):
         complete(client, "../bank/short", "good")
 
 

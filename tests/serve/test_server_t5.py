@@ -11,6 +11,7 @@ from tiny import draw_prompt, save_tiny
 
 from jaxprompt.cli import main
 from jaxprompt.command.configure import configure
+from jaxprompt.config.answering import describe
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.prompts.file import save_prompt
 
@@ -25,16 +26,17 @@ def folder(tmp_path_factory):
     save_tiny(folder / "model")
     backbone = open_backbone(find_checkpoint(folder / "model"))
     settings = [f"TARGET_LENGTH={LENGTH}", "INPUT_LENGTH=60", "BATCH_SIZE=8"]
-    settings += ["MODEL='model'", "METHOD='greedy'", "OwnTask.inputs='{text}'"]
+    settings += ["MODEL='model'", "METHOD='greedy'", "OwnTask.inputs='a {text}'"]
     files = ["gin/runs/prompt_tuning.gin", "gin/tasks/own.gin"]
-    _, config = configure(files, settings)
+    run, config = configure(files, settings)
     (folder / "bank").mkdir()
     for name, length in LENGTHS.items():
         file, prompt = (
             folder / "bank" / f"{name}.safetensors",
             draw_prompt(7, 1, length),
         )
-        save_prompt(file, prompt, backbone, task="reviews", config=config)
+        told = {"task": "reviews", "config": config, "answering": describe(run)}
+        save_prompt(file, prompt, backbone, **told)
     return folder
 
 
@@ -50,7 +52,7 @@ def client(folder):
 def predict(folder, name, *flags) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        rows = "".join(json.dumps({"inputs": text}) + "\n" for text in TEXTS)
+        rows = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
         Path("asked.jsonl").write_text(rows)
         files = ["--input=asked.jsonl", "--output=said.jsonl", "--overwrite"]
         prompt = f"--prompt=bank/{name}.safetensors"

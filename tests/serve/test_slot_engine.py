@@ -3,7 +3,15 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from slot_models import GEMMA, GPT2, draw_params, draw_prompt, whole_pass
+from slot_models import (
+    GEMMA,
+    GPT2,
+    behind,
+    draw_params,
+    draw_prompt,
+    lead_of,
+    whole_pass,
+)
 
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.prompts.prompt import make_deep, make_prompt
@@ -39,12 +47,25 @@ def engine(model):
 
 @pytest.fixture(scope="module")
 def ready(model, engine):
-    return {name: engine.read(prompt) for name, prompt in model[2].items()}
+    backbone, _, prompts = model
+    return {name: read(engine, backbone, prompt) for name, prompt in prompts.items()}
 
 
-def start(engine, ready, slot, name, how=GREEDY):
-    ids = engine.text_ids(ready[name], TEXTS[name], end=1)
-    engine.fill(slot, ready[name], ids, how)
+@pytest.fixture(scope="module")
+def rows(model):
+    """Each text behind its prompt."""
+    backbone, _, prompts = model
+    return {name: behind(backbone, prompts[name], ids) for name, ids in TEXTS.items()}
+
+
+def read(engine, backbone, prompt):
+    return engine.read(prompt, lead_of(backbone, prompt))
+
+
+def fill(engine, slot, ready, row, how=GREEDY):
+    lead = len(ready.lead)
+    assert tuple(row[:lead]) == ready.lead
+    engine.fill(slot, ready, row[lead:], how)
 
 
 def write(engine, slots, count=COUNT) -> dict[int, list[int]]:
@@ -55,27 +76,48 @@ def write(engine, slots, count=COUNT) -> dict[int, list[int]]:
 
 
 @pytest.mark.parametrize("how", [None, SAMPLED], ids=["greedy", "sampled"])
-def test_each_kind_of_prompt_answers_as_a_whole_pass_does(model, engine, ready, how):
+def test_each_kind_of_prompt_answers_as_a_whole_pass_does(
+    model, engine, ready, rows, how
+):
     backbone, params, prompts = model
     for name, prompt in prompts.items():
-        start(engine, ready, 2, name, how or GREEDY)
-        expected = whole_pass(backbone, params, prompt, TEXTS[name], COUNT, how)
+        fill(engine, 2, ready[name], rows[name], how or GREEDY)
+        expected = whole_pass(backbone, params, prompt, rows[name], COUNT, how)
         assert write(engine, [2])[2] == expected, name
 
 
-def test_rows_that_join_and_leave_change_nobody_s_answer(engine, ready):
+def test_soft_tokens_stand_anywhere_and_words_may_lead(model, engine):
+    backbone, params, prompts = model
+    first = backbone.vocab_rows
+    soft = [first + number for number in range(6)]
+    for lead, rest in (
+        ([5, 6, *soft[:2], 7], [*soft[2:4], 9, 4, *soft[4:]]),
+        ([], [3, *soft, 8]),
+        ([5, *soft], [8]),
+        ([5, 6, 7], [11, *soft]),
+    ):
+        engine.fill(0, engine.read(prompts["short"], lead), rest, GREEDY)
+        row = [*lead, *rest]
+        expected = whole_pass(backbone, params, prompts["short"], row, COUNT)
+        assert write(engine, [0])[0] == expected
+
+
+def test_rows_that_join_and_leave_change_nobody_s_answer(engine, ready, rows):
+    def start(slot, name, how=GREEDY):
+        fill(engine, slot, ready[name], rows[name], how)
+
     alone = {}
     for name in TEXTS:
         for how in (GREEDY, SAMPLED):
-            start(engine, ready, 0, name, how)
+            start(0, name, how)
             alone[name, how] = write(engine, [0], 8)[0]
-    start(engine, ready, 0, "deep", SAMPLED)
+    start(0, "deep", SAMPLED)
     said = write(engine, [0], 2)
-    start(engine, ready, 3, "short")
-    start(engine, ready, 1, "none", SAMPLED)
+    start(3, "short")
+    start(1, "none", SAMPLED)
     for slot, answer in write(engine, [0, 1, 3], 3).items():
         said[slot] = said.get(slot, []) + answer
-    start(engine, ready, 0, "both", SAMPLED)  # The first row was cancelled.
+    start(0, "both", SAMPLED)  # The first row was cancelled.
     joined = write(engine, [0, 1, 3], 3)
     assert joined[0] == alone["both", SAMPLED][:3]
     assert said[1] + joined[1] == alone["none", SAMPLED][:6]
@@ -87,36 +129,37 @@ def test_another_prompt_or_text_compiles_nothing(model, engine, ready):
     backbone, _, _ = model
     before = engine.compiled
     for soft, deep in ((2, 0), (9, 0), (0, 3), (2, 7)):
-        other = engine.read(draw_prompt(backbone, soft, deep, seed=1))
-        engine.fill(1, other, engine.text_ids(other, [5, 6], end=1), SAMPLED)
+        prompt = draw_prompt(backbone, soft, deep, seed=1)
+        other = read(engine, backbone, prompt)
+        fill(engine, 1, other, behind(backbone, prompt, [5, 6]), SAMPLED)
         write(engine, [1])
     assert engine.compiled == before
 
 
-def test_a_prompt_longer_than_any_before_makes_room_once(model, ready):
+def test_a_prompt_longer_than_any_before_makes_room_once(model):
     backbone, params, prompts = model
     engine = SlotEngine(backbone, params, slots=1, capacity=48)
-    old = engine.read(prompts["short"])
+    old = read(engine, backbone, prompts["short"])
     long = draw_prompt(backbone, 20)
-    grown = engine.read(long)
+    grown = read(engine, backbone, long)
     assert (engine.grown, engine.prompt_room) == (1, 32)
-    for prompt, read in ((prompts["short"], old), (long, grown)):
-        engine.fill(0, read, engine.text_ids(read, [4], end=1), GREEDY)
-        assert write(engine, [0])[0] == whole_pass(backbone, params, prompt, [4], COUNT)
+    for prompt, ready in ((prompts["short"], old), (long, grown)):
+        row = behind(backbone, prompt, [4])
+        fill(engine, 0, ready, row)
+        expected = whole_pass(backbone, params, prompt, row, COUNT)
+        assert write(engine, [0])[0] == expected
 
 
-def test_a_text_without_words_starts_from_the_prompt_or_from_the_end(model, engine):
+def test_a_text_without_words_starts_from_the_prompt(model, engine, ready):
     backbone, params, prompts = model
-    read = engine.read(prompts["short"])
-    assert engine.text_ids(read, [], end=1) == [backbone.vocab_rows]
-    engine.fill(0, read, engine.text_ids(read, [], end=1), GREEDY)
-    expected = whole_pass(backbone, params, prompts["short"], [], COUNT)
+    row = behind(backbone, prompts["short"], [])
+    fill(engine, 0, ready["short"], row)
+    expected = whole_pass(backbone, params, prompts["short"], row, COUNT)
     assert write(engine, [0])[0] == expected
-    assert engine.text_ids(engine.read(None), [], end=1) == [1]
 
 
-def test_log_probabilities_are_told_with_each_token(model, engine, ready):
-    start(engine, ready, 0, "short")
+def test_log_probabilities_are_told_with_each_token(engine, ready, rows):
+    fill(engine, 0, ready["short"], rows["short"])
     step = engine.step(np.arange(4) == 0)
     assert step.ids[0] == step.top_ids[0, 0]
     assert step.log_probs[0] == step.top_log_probs[0, 0]
@@ -128,7 +171,7 @@ def test_what_cannot_be_served_is_told(model, engine):
     with pytest.raises(ValueError, match=r"prompt width 3 != model width 16"):
         engine.read(make_prompt(jnp.zeros((2, 3))))
     with pytest.raises(ValueError, match=r"a prompt of 40 tokens for slots of 48"):
-        engine.read(draw_prompt(backbone, 40))
+        read(engine, backbone, draw_prompt(backbone, 40))
     site = backbone.config.sites["decoder"]
     keys = jnp.zeros((site.layers, 2, site.kv_heads, site.head_width))
     layers = [True] + [False] * (site.layers - 1)

@@ -16,6 +16,7 @@ from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.rows.row_batches import RowBatch, sorted_batches
 from jaxprompt.data.tasks.task import Example, Task
+from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.vocabulary import decode
 from jaxprompt.quoting import quoted_path
 from jaxprompt.shapes import Batch
@@ -134,13 +135,22 @@ def request_rows(
         ValueError: If a field is missing, or a text holds a token without a row in
             the model's table; names file and line.
     """
-    examples = _examples(task, [*rows.values()])
-    if task.vocabulary.rowless:
-        for row, example in zip(rows.values(), examples, strict=True):
-            task.check_text(example.inputs, row.where)
-    pairs = task.encode(examples)
+    pairs = request_pairs(task, [*rows.values()])
     layout = layout_of(task, lengths, soft_ids)
     return layout.padded(pairs, np.fromiter(rows, np.int32))
+
+
+def request_pairs(task: Task, rows: Sequence[files.Row]) -> list[Pair]:
+    """Writes rows as examples of the task, and tokenises them, as long as they are.
+
+    Raises:
+        ValueError: As `request_rows`.
+    """
+    examples = _examples(task, rows)
+    if task.vocabulary.rowless:
+        for row, example in zip(rows, examples, strict=True):
+            task.check_text(example.inputs, row.where)
+    return task.encode(examples)
 
 
 def check_request(task: Task, row: files.Row, number: int) -> None:

@@ -331,7 +331,7 @@ class Task:
             return self._encode_classes(self.choice, examples)
         encode = self.vocabulary.encode_all
         targets = encode([example.targets for example in examples])
-        opening = self._opening_ids
+        opening = self.opening_ids
         return [
             Pair(inputs, np.array([*opening, *ids, self.end], np.int32), cut)
             for (inputs, cut), ids in zip(self._read(examples), targets, strict=True)
@@ -487,7 +487,7 @@ class Task:
         """
         if self.choice is not None:
             return [self.choice.decode(row) for row in ids.tolist()]
-        opening, said = self._opening_ids, self.words
+        opening, said = self.opening_ids, self.words
         answers: list[list[int]] = [
             row[len(opening) :] if row[: len(opening)] == opening else row
             for row in ids.tolist()
@@ -592,10 +592,10 @@ class Task:
         return self.verbalizer or Verbalizer(tuple((x,) for x in self.labels))
 
     def _with_end(self, text: str) -> list[int]:
-        return [*self._opening_ids, *self.vocabulary.encode(text), self.end]
+        return [*self.opening_ids, *self.vocabulary.encode(text), self.end]
 
     @functools.cached_property
-    def _opening_ids(self) -> list[int]:
+    def opening_ids(self) -> list[int]:
         """The tokens that every answer begins with; none without an opening."""
         return self.vocabulary.encode(self.opening) if self.opening else []
 

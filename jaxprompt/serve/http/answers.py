@@ -6,19 +6,32 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
+from jaxprompt.serve.bank import Way
 from jaxprompt.serve.http.requests import Options, Refused
 from jaxprompt.serve.http.served import Served
-from jaxprompt.serve.slots.engine import GREEDY, Ready, Sampling
+from jaxprompt.serve.slots.engine import GREEDY, Sampling
 from jaxprompt.serve.slots.scheduler import Asked, Full, Piece, Token
+from jaxprompt.serve.texts import Layout
 
 
 class Question(NamedTuple):
-    """A text behind a prompt."""
+    """A text behind a prompt.
+
+    Attributes:
+        name: The prompt's, or the model's own.
+        way: How texts are put behind it.
+        ids: Its row: without the lead, which was read before.
+        words: Tokens that are words, those of the template among them.
+        soft: Soft tokens, and keys and values in each layer.
+        cut: Tokens of the text that were left out for want of room.
+    """
 
     name: str
-    ready: Ready
+    way: Way
     ids: list[int]
-    tokens: int
+    words: int
+    soft: int
+    cut: int
 
 
 class Whole(NamedTuple):
@@ -58,9 +71,16 @@ class Answers:
                 how = options.how._replace(choice=choice)
                 self._add(question, most, how, options.stops)
 
-    def ask_forced(self, ids: list[int], field: str) -> None:
-        """Asks how likely an answer is behind each question; these stand together."""
+    def ask_forced(self, answer: str, field: str) -> None:
+        """Asks how likely an answer is behind each question; these stand together.
+
+        It counts with what all answers begin with, and with its end.
+
+        Raises:
+            Refused: If there is no room for it, or it has a token without a row.
+        """
         for question in self.questions:
+            ids = answer_ids(question.way.layout, answer, field)
             room = room_of(self._served, question)
             if len(ids) > room:
                 raise Refused(
@@ -89,8 +109,10 @@ class Answers:
         self._asked.append(
             Asked(
                 question.name,
-                question.ready,
+                question.way.ready,
                 question.ids,
+                question.way.layout.vocabulary,
+                question.way.layout.opening,
                 most,
                 how,
                 tell,
@@ -159,20 +181,37 @@ class Answers:
 
     def usage(self) -> dict[str, Any]:
         """Counts tokens. Soft ones are not the client's: they stand apart."""
-        read = sum(question.tokens for question in self.questions)
-        soft = sum(question.ready.tokens for question in self.questions)
+        read = sum(question.words for question in self.questions)
+        soft = sum(question.soft for question in self.questions)
+        cut = sum(question.cut for question in self.questions)
         return {
             "prompt_tokens": read,
             "completion_tokens": self.written,
             "total_tokens": read + self.written,
-            "prompt_tokens_details": {"cached_tokens": 0, "soft_tokens": soft},
+            "prompt_tokens_details": {
+                "cached_tokens": 0,
+                "soft_tokens": soft,
+                "cut_tokens": cut,
+            },
         }
 
 
 def room_of(served: Served, question: Question) -> int:
     """Returns how many tokens an answer may have."""
-    room = served.engine.room(question.ready, question.ids)
+    room = served.engine.room(question.way.ready, question.ids)
     return min(room, served.limits.tokens)
+
+
+def answer_ids(layout: Layout, answer: str, field: str) -> list[int]:
+    """Returns the ids of an answer: what all begin with, the text, its end."""
+    vocabulary = layout.vocabulary
+    try:
+        ids = vocabulary.encode(answer)
+    except ValueError as error:
+        raise Refused(
+            f"{field} holds a token without a row in the model's table", field=field
+        ) from error
+    return [*layout.opening, *ids, vocabulary.eos_id]
 
 
 def engine_failed() -> Refused:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from jaxprompt.quoting import cut, listed, visible
 from jaxprompt.serve.slots.engine import TOP, Sampling
+from jaxprompt.serve.texts import Text
 from jaxprompt.strict_json import NotJson, parse_json
 
 MOST_CHOICES = 16
@@ -180,16 +181,27 @@ def read_text(body: Mapping[str, Any], field: str) -> str:
     return value
 
 
-def read_texts(body: Mapping[str, Any], field: str) -> list[str]:
-    """Reads a field that must be there: a text, or a few."""
+def read_texts(body: Mapping[str, Any], field: str) -> list[Text]:
+    """Reads a field that must be there: what is asked, once or a few times.
+
+    Each is a text, or an object of a row's fields, whose values are texts.
+    """
     value = body.get(field)
-    texts = [value] if isinstance(value, str) else value
+    texts = [value] if isinstance(value, str | dict) else value
     sound = isinstance(texts, list) and 0 < len(texts) <= MOST_TEXTS
-    if not sound or not all(isinstance(text, str) for text in texts or ()):
+    if not sound or not all(map(_is_text, texts or ())):
         raise Refused(
-            f"{field} must be a text, or 1 to {MOST_TEXTS} of them", field=field
+            f"{field} must be a text, or an object of texts, or 1 to {MOST_TEXTS} of "
+            "them",
+            field=field,
         )
     return list(texts or ())
+
+
+def _is_text(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value) and all(isinstance(x, str) for x in value.values())
+    return isinstance(value, str)
 
 
 def read_labels(body: Mapping[str, Any]) -> list[str] | None:

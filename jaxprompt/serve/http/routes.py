@@ -2,21 +2,23 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
+from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.data.vocabulary.chat import Turn
 from jaxprompt.data.vocabulary.words import word_rows
 from jaxprompt.models.quantise import look_up
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.quoting import cut, listed, visible
 from jaxprompt.report.reading.nearest import describe_prompt
-from jaxprompt.serve.bank import Named
+from jaxprompt.serve.bank import Named, Way
 from jaxprompt.serve.http.answers import Answers, Question, Whole, engine_failed
 from jaxprompt.serve.http.forms import Chat, Completion, Form
 from jaxprompt.serve.http.keys import given_key, same_key
@@ -35,6 +37,7 @@ from jaxprompt.serve.http.requests import (
 )
 from jaxprompt.serve.http.served import Served
 from jaxprompt.serve.http.vote import TOGETHER, vote
+from jaxprompt.serve.texts import Text
 
 _MOST_VOTERS = 16
 """Prompts that vote on one answer."""
@@ -119,14 +122,11 @@ class Routes:
         return JSONResponse({"nearest": words})
 
     async def completions(self, request: Request) -> Response:
-        """Goes on from texts."""
+        """Answers texts as their prompt's task puts them, or goes on from them."""
         body = await self._body(request)
         options = read_options(body, chat=False)
-        questions = [
-            self._question(name, text, "prompt")
-            for text in read_texts(body, "prompt")
-            for name in self._voters(options.model)
-        ]
+        texts = read_texts(body, "prompt")
+        questions = self._questions(options.model, texts, "prompt")
         return await self._answer(request, Completion(self._served), options, questions)
 
     async def chat(self, request: Request) -> Response:
@@ -148,10 +148,7 @@ class Routes:
                 "no such role, or roles in another order",
                 field="messages",
             ) from error
-        questions = [
-            self._question(name, text, "messages")
-            for name in self._voters(options.model)
-        ]
+        questions = self._questions(options.model, [text], "messages", chat=True)
         return await self._answer(request, Chat(self._served), options, questions)
 
     async def classify(self, request: Request) -> Response:
@@ -163,29 +160,19 @@ class Routes:
         check_fields(body, CLASSIFY_FIELDS)
         model, labels = read_text(body, "model"), read_labels(body)
         voters = self._voters(model)
-        named = self._find(voters[0])
-        labels = labels or list(named.labels if named else ())
-        if not labels:
-            raise Refused(
-                f"the task of {cut(visible(model), most=100)!r} has no labels: give "
-                "some",
-                field="labels",
-            )
-        questions = [
-            self._question(name, text, "input")
-            for text in read_texts(body, "input")
-            for name in voters
-        ]
+        verbalizer = self._verbalizer(model, voters, labels)
+        labels = verbalizer.labels
+        questions = self._questions(model, read_texts(body, "input"), "input")
         answers = Answers(self._served, questions)
-        end = self._served.vocabulary.eos_id
-        for label in labels:
-            answers.ask_forced([*self._encode(label, "labels"), end], "labels")
+        for word in verbalizer.flat:
+            answers.ask_forced(word, "labels")
         found = await self._wait_for(request, answers)
         if found is None:
             return Response(status_code=499)
         sums = np.array([sum(t.log_prob for t in whole.tokens) for whole in found])
-        # A label's answers to all questions stand together.
-        scores = sums.reshape(len(labels), len(questions)).T
+        # A word's answers to all questions stand together.
+        words = sums.reshape(len(verbalizer.flat), len(questions)).T
+        scores = _class_scores(verbalizer, words)
         likely = np.exp(scores - scores.max(axis=1, keepdims=True))
         likely /= likely.sum(axis=1, keepdims=True)
         data = []
@@ -338,30 +325,75 @@ class Routes:
             raise engine_failed() from error
         return await asyncio.wrap_future(future)
 
-    def _question(self, model: str, text: str, field: str) -> Question:
-        served, named = self._served, self._find(model)
-        ready = served.bare if named is None else named.ready
-        ids = self._encode(text, field)
-        row = served.engine.text_ids(ready, ids, served.vocabulary.eos_id)
-        if served.engine.room(ready, row) < 1:
+    def _verbalizer(
+        self, model: str, voters: Sequence[str], labels: Sequence[str] | None
+    ) -> Verbalizer:
+        """Returns the words to choose from: the client's, or those of the task."""
+        if labels:
+            return Verbalizer(tuple((label,) for label in labels))
+        shown = cut(visible(model), most=100)
+        found = [self._way(name).layout.verbalizer for name in voters]
+        known = [verbalizer for verbalizer in found if verbalizer is not None]
+        if len(known) < len(found):
             raise Refused(
-                f"{ready.tokens} tokens of the prompt and {len(ids)} of the text leave "
-                f"no room for an answer in {served.engine.capacity}: send a shorter "
-                "text",
+                f"the task of {shown!r} has no labels: give some", field="labels"
+            )
+        if any(other.labels != known[0].labels for other in known):
+            raise Refused(
+                f"the tasks of {shown!r} have other labels each: give some",
+                field="labels",
+            )
+        return known[0]
+
+    def _way(self, model: str, *, chat: bool = False) -> Way:
+        named = self._find(model)
+        if named is None:
+            return self._served.bare
+        return named.plain if chat else named.asked
+
+    def _questions(
+        self, model: str, texts: Sequence[Text], field: str, *, chat: bool = False
+    ) -> list[Question]:
+        """Lays each text out behind each prompt that is asked together."""
+        voters = self._voters(model)
+        several = len(texts) > 1
+        return [
+            self._question(name, text, f"{field}[{n}]" if several else field, chat)
+            for n, text in enumerate(texts)
+            for name in voters
+        ]
+
+    def _question(self, model: str, text: Text, field: str, chat: bool) -> Question:
+        served, named = self._served, self._find(model)
+        name = served.model if named is None else named.name
+        if chat and named is not None and not named.asked.layout.takes_chat:
+            raise Refused(
+                f"{name} was trained with words in front of its soft tokens, so no "
+                "conversation stands behind them: use /v1/completions",
+                field=field,
+            )
+        way = self._way(model, chat=chat)
+        try:
+            laid = way.layout.lay(text, field)
+        except ValueError as error:
+            raise Refused(str(error), field=field) from error
+        lead = way.ready.lead
+        if tuple(laid.ids[: len(lead)]) != lead:
+            raise Refused(
+                f"{field} is written out, but the template of {name} has words in "
+                f"front of its soft tokens: send {listed(way.layout.fields)} instead",
+                field=field,
+            )
+        row = laid.ids[len(lead) :]
+        soft = 0 if named is None else named.tokens
+        if served.engine.room(way.ready, row) < 1:
+            raise Refused(
+                f"{soft} tokens of the prompt and {laid.words} of the text leave no "
+                f"room for an answer in {served.engine.capacity}: send a shorter text",
                 field=field,
                 code="context_length_exceeded",
             )
-        name = served.model if named is None else named.name
-        return Question(name, ready, row, len(ids))
-
-    def _encode(self, text: str, field: str) -> list[int]:
-        try:
-            return self._served.vocabulary.encode(text)
-        except ValueError as error:
-            raise Refused(
-                "the text holds a token without a row in the model's table",
-                field=field,
-            ) from error
+        return Question(name, way, row, laid.words, soft, laid.cut)
 
     async def _answer(
         self,
@@ -416,6 +448,16 @@ class Routes:
             answers.cancel()
             gone.cancel()
             whole.cancel()
+
+
+def _class_scores(
+    verbalizer: Verbalizer, words: Float[np.ndarray, "Q W"]
+) -> Float[np.ndarray, "Q C"]:
+    """Adds up the probabilities of the words of each class, or takes their mean."""
+    counts = [len(of_class) for of_class in verbalizer.words]
+    starts = np.cumsum([0, *counts[:-1]])
+    scores = np.logaddexp.reduceat(words, starts, axis=1)
+    return scores - np.log(counts) * (verbalizer.score == "mean")
 
 
 def _nearest_words(served: Served, named: Named) -> list[list[str]]:

@@ -6,8 +6,8 @@ import time
 from jaxprompt.data.vocabulary.chat import ChatTemplate
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.models.quantise import Table
-from jaxprompt.serve.bank import Bank
-from jaxprompt.serve.slots.engine import Engine, Ready
+from jaxprompt.serve.bank import Bank, Way
+from jaxprompt.serve.slots.engine import Engine
 from jaxprompt.serve.slots.metrics import Metrics
 from jaxprompt.serve.slots.scheduler import Scheduler
 
@@ -34,7 +34,7 @@ class Served:
     Attributes:
         model: The model's name: asked without a prompt.
         fingerprint: Identity of its weights.
-        vocabulary: Turns texts into ids.
+        vocabulary: Turns words into ids, and back.
         table: The frozen embeddings.
         template: Its chat template; None where it has none.
         engine: What can be asked of it: its sizes, not its slots.
@@ -53,7 +53,7 @@ class Served:
     table: Table
     template: ChatTemplate | None
     engine: Engine
-    bare: Ready
+    bare: Way
     bank: Bank
     scheduler: Scheduler
     metrics: Metrics

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,7 +12,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxprompt.models.backbone import Backbone, Writer
 from jaxprompt.models.tokens import Tokens
-from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.join import embed
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.serve.slots.engine import (
@@ -102,8 +102,13 @@ class BatchEngine:
             self._start({}, length)
             self.step(np.zeros(self.slots, bool))
 
-    def read(self, prompt: Prompt | None) -> Ready:
-        """Keeps a prompt's soft tokens; see `Engine.read`."""
+    def read(self, prompt: Prompt | None, lead: Sequence[int] = ()) -> Ready:
+        """Keeps a prompt's soft tokens; see `Engine.read`.
+
+        An encoder lets every token see every other, so nothing is read before a text.
+        """
+        if lead:
+            raise ValueError(f"a lead of {len(lead)} tokens: an encoder folds none")
         width = self._backbone.width
         if prompt is None:
             prompt = Prompt(jnp.zeros((1, 0, width)))
@@ -126,12 +131,7 @@ class BatchEngine:
         if tokens > self.prompt_room:
             self.prompt_room = room_for(tokens)
             self.grown += 1
-        return Ready(np.asarray(prompt.rows, np.float32)[0], tokens, tokens)
-
-    def text_ids(self, ready: Ready, ids: list[int], end: int) -> list[int]:
-        """Returns soft tokens, the text, and what ends it; see `Engine.text_ids`."""
-        soft = soft_ids.prefix(self._backbone.vocab_rows, ready.in_row)
-        return [*soft.tolist(), *ids, end]
+        return Ready(np.asarray(prompt.rows, np.float32)[0], (), 0)
 
     def room(self, ready: Ready, ids: list[int]) -> int:
         """Returns the same for every text that fits; see `Engine.room`."""
@@ -185,7 +185,7 @@ class BatchEngine:
         rows = np.zeros(shape, np.float32)
         for slot, (ready, ids) in filled.items():
             inputs[slot, : len(ids)], segments[slot, : len(ids)] = ids, 1
-            rows[slot, : ready.tokens] = ready.held
+            rows[slot, : len(ready.held)] = ready.held
         self._cache = self._read_rows(self._model, rows, inputs, segments)
         # Every answer begins behind id 0.
         self._ids, self._index = np.zeros(self.slots, np.int32), 0

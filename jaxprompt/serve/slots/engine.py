@@ -1,5 +1,6 @@
 """What any engine offers: it reads prompts and texts, and chooses tokens of rows."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -48,13 +49,13 @@ class Ready(NamedTuple):
 
     Attributes:
         held: What the engine made of it: its own.
-        tokens: Soft tokens, and keys and values in each layer, in front of a text.
-        in_row: Soft tokens that stand in the row of a text.
+        lead: Ids that were read with it, and stand in no row.
+        tokens: Those, and keys and values in each layer: what is in front of a row.
     """
 
     held: Any
+    lead: tuple[int, ...]
     tokens: int
-    in_row: int
 
 
 class Chosen(NamedTuple):
@@ -99,24 +100,15 @@ class Engine(Protocol):
         """Compiles all programs, so that no request waits for one."""
         ...
 
-    def read(self, prompt: Prompt | None) -> Ready:
+    def read(self, prompt: Prompt | None, lead: Sequence[int] = ()) -> Ready:
         """Reads a prompt once, for any number of answers.
 
         Args:
             prompt: A bank of one; None for no prompt.
+            lead: Ids that all texts behind it begin with, soft ones among them.
 
         Raises:
             ValueError: If it cannot be served.
-        """
-        ...
-
-    def text_ids(self, ready: Ready, ids: list[int], end: int) -> list[int]:
-        """Returns what stands in a text's row: soft tokens, the text, what ends it.
-
-        Args:
-            ready: The prompt.
-            ids: The text.
-            end: Id of end-of-sequence.
         """
         ...
 
@@ -125,7 +117,7 @@ class Engine(Protocol):
 
         Args:
             ready: The prompt.
-            ids: From `text_ids`.
+            ids: The text's row: one id or more.
         """
         ...
 
@@ -133,7 +125,7 @@ class Engine(Protocol):
         """Whether a text can be read now.
 
         Args:
-            ids: From `text_ids`.
+            ids: Its row.
             busy: Whether other slots write already.
         """
         ...
@@ -144,7 +136,7 @@ class Engine(Protocol):
         Args:
             slot: Its number.
             ready: The prompt.
-            ids: From `text_ids`, for which there is room.
+            ids: Its row, soft tokens among them, without the lead; there is room.
             how: How the answer's tokens are chosen.
         """
         ...

@@ -56,7 +56,9 @@ class Asked:
     Attributes:
         name: The prompt's, for metrics.
         ready: The prompt.
-        ids: What stands in the text's row; see `Engine.text_ids`.
+        ids: What stands in the text's row.
+        vocabulary: Turns ids into text, and says which end an answer.
+        opening: Ids that an answer may begin with, which are no part of its text.
         most: Tokens that it may have.
         how: How they are chosen.
         tell: Told of each piece, on the engine's thread; must return at once.
@@ -70,6 +72,8 @@ class Asked:
     name: str
     ready: Ready
     ids: list[int]
+    vocabulary: Vocabulary
+    opening: Sequence[int]
     most: int
     how: Sampling
     tell: Callable[[Piece], None]
@@ -100,7 +104,6 @@ class Scheduler(threading.Thread):
     def __init__(
         self,
         engine: Engine,
-        vocabulary: Vocabulary,
         metrics: Metrics,
         *,
         queue: int = 64,
@@ -109,12 +112,11 @@ class Scheduler(threading.Thread):
 
         Args:
             engine: Slots.
-            vocabulary: Turns ids into text.
             metrics: Counts what happens.
             queue: Answers that may wait for a slot.
         """
         super().__init__(name="engine", daemon=True)
-        self._engine, self._vocabulary, self._metrics = engine, vocabulary, metrics
+        self._engine, self._metrics = engine, metrics
         self._queue = queue
         self._changed = threading.Condition()
         self._waiting: collections.deque[Asked] = collections.deque()
@@ -237,7 +239,7 @@ class Scheduler(threading.Thread):
             if not self._engine.takes(asked.ids, busy=busy):
                 continue
             slot, started = free.pop(0), time.monotonic()
-            writing = Writing(self._vocabulary, asked.most, asked.stops)
+            writing = Writing(asked.vocabulary, asked.most, asked.stops, asked.opening)
             self._running[slot] = _Running(asked, writing)
             with self._changed:
                 self._waiting.remove(asked)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,6 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxprompt.models.backbone import Backbone, SlotWriter
 from jaxprompt.models.slots import Slots
 from jaxprompt.models.tokens import Tokens
-from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.join import embed
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.serve.slots.engine import (
@@ -33,12 +33,18 @@ class _Front(NamedTuple):
     """A prompt that was read once.
 
     Attributes:
-        slots: What its tokens but the last one left, a single row.
-        last: Its last soft token, which stands in a text's row; zeros for none.
+        slots: What it and the lead left, a single row.
+        soft: Its soft tokens, for those that stand in a text's row; padded.
     """
 
     slots: Slots
-    last: Float[Array, "1 1 D"]
+    soft: Float[Array, "1 P D"]
+
+    def resize(self, room: int) -> "_Front":
+        """Makes room for so many tokens."""
+        missing = room - self.soft.shape[1]
+        soft = jnp.pad(self.soft, [(0, 0), (0, missing), (0, 0)])
+        return _Front(self.slots.resize(room), soft)
 
 
 @jax.tree_util.register_dataclass
@@ -48,8 +54,8 @@ class _State:
 
     Attributes:
         slots: Keys and values.
-        soft: The last soft token of the slot's prompt.
-        ids: The token to read next.
+        soft: What the token to read next is, where that is a soft one.
+        ids: Its id; that of a prompt's first soft token for any of them.
     """
 
     slots: Slots
@@ -123,21 +129,22 @@ class SlotEngine:
 
     def _compile(self) -> None:
         """Compiles what depends on the room of prompts; no slot is touched."""
-        none = Prompt(jnp.zeros((1, 0, self._backbone.width)))
-        slots, state = self._behind(none), self._empty()
+        front, state = self._front(self._none), self._empty()
         for length in lengths_up_to(self.prompt_room):
-            self._read_rows(slots, np.zeros((length, self._backbone.width)), 0)
-        last = self._place(np.zeros((1, 1, self._backbone.width), np.float32))
+            self._fold_lead(front, np.zeros(length, np.int32), 0)
         for length in self.lengths:
-            state = self._fill_slot(
-                state, 0, _Front(slots, last), np.zeros(length, np.int32), 0, 0
-            )
+            state = self._fill_slot(state, 0, front, np.zeros(length, np.int32), 0, 0)
 
-    def read(self, prompt: Prompt | None) -> Ready:
+    @property
+    def _none(self) -> Prompt:
+        return Prompt(jnp.zeros((1, 0, self._backbone.width)))
+
+    def read(self, prompt: Prompt | None, lead: Sequence[int] = ()) -> Ready:
         """Reads a prompt once, for any number of answers.
 
         Args:
             prompt: A bank of one; None for no prompt.
+            lead: Ids that all texts behind it begin with, soft ones among them.
 
         Raises:
             ValueError: If it does not fit the model or the slots, or only some layers
@@ -145,8 +152,7 @@ class SlotEngine:
         """
         backbone = self._backbone
         width = backbone.width
-        if prompt is None:
-            prompt = Prompt(jnp.zeros((1, 0, width)))
+        prompt = self._none if prompt is None else prompt
         if prompt.width != width:
             raise ValueError(
                 f"prompt width {prompt.width} != model width {width}: this prompt was "
@@ -154,42 +160,34 @@ class SlotEngine:
             )
         deep = prompt.deep.get("decoder")
         columns = 0 if deep is None else deep.length
-        tokens = prompt.length + columns
-        self._make_room(tokens)
-        # By NumPy: JAX would compile a slice for each length.
-        slots, before = self._behind(prompt), prompt.length - 1
-        if before > 0:
+        tokens = len(lead) + columns
+        self._make_room(max(tokens, prompt.length))
+        front = self._front(prompt)
+        if lead:
             lengths = lengths_up_to(self.prompt_room)
-            length = next(length for length in lengths if length >= before)
-            rows = np.zeros((length, width))
-            rows[:before] = np.asarray(prompt.rows)[0, :before]
-            slots = self._read_rows(slots, rows, before)
-        last: Any = np.zeros((1, 1, width), np.float32)
-        if prompt.length:
-            last[0, 0] = np.asarray(prompt.rows)[0, -1]
-        # The same place as in `_compile`: another one would compile anew.
-        held = self._place(_Front(jax.block_until_ready(slots), last))
-        return Ready(held, tokens, min(prompt.length, 1))
+            padded = np.zeros(next(x for x in lengths if x >= len(lead)), np.int32)
+            padded[: len(lead)] = lead
+            front = self._fold_lead(front, padded, len(lead))
+        return Ready(jax.block_until_ready(front), tuple(lead), tokens)
 
-    def _read_rows(
-        self, behind: Slots, rows: Float[np.ndarray, "P D"], count: int
-    ) -> Slots:
-        rows = np.asarray(rows[None], np.float32)
-        return self._fold(self._model, behind, rows, np.int32(count))
+    def _front(self, prompt: Prompt) -> _Front:
+        """Lays a prompt out with nothing read behind it yet."""
+        # By NumPy: JAX would compile a slice for each length.
+        soft: Any = np.zeros((1, self.prompt_room, prompt.width), np.float32)
+        soft[:, : prompt.length] = np.asarray(prompt.rows)
+        return _Front(self._behind(prompt), self._place(soft))
 
-    def text_ids(self, ready: Ready, ids: list[int], end: int) -> list[int]:
-        """Returns what stands in a text's row: a soft token, then the text.
-
-        A decoder has to start from something: without any token it does so from
-        end-of-sequence.
-        """
-        soft = [self._backbone.vocab_rows] * ready.in_row
-        return [*soft, *ids] or [end]
+    def _fold_lead(
+        self, front: _Front, ids: Int[np.ndarray, " T"], count: int
+    ) -> _Front:
+        slots = self._fold(self._model, front, ids[None], np.int32(count))
+        # The same place as of an empty one: another place would compile anew.
+        return front._replace(slots=self._place(slots))
 
     def room(self, ready: Ready, ids: list[int]) -> int:
         """Returns how many tokens an answer behind these may have; below 1 for none."""
-        # The last soft token stands among the ids; the last chosen one is not read.
-        return self.capacity - (ready.tokens - ready.in_row) - len(ids) + 1
+        # The last chosen token is not read.
+        return self.capacity - ready.tokens - len(ids) + 1
 
     def takes(self, ids: list[int], *, busy: bool) -> bool:
         """Always: rows join between any two steps."""
@@ -204,7 +202,7 @@ class SlotEngine:
         padded[:count] = ids[:-1]
         front: _Front = ready.held
         if front.slots.capacity < self.prompt_room:  # It was read before this grew.
-            front = front._replace(slots=front.slots.resize(self.prompt_room))
+            front = front.resize(self.prompt_room)
         self._state = self._fill_slot(self._state, slot, front, padded, count, ids[-1])
         self._choices.start(slot, how)
 
@@ -305,13 +303,13 @@ def _place_beside(model: Params, tree: Any) -> Any:
 
 
 def _fold(
-    backbone: SlotWriter, model: Params, behind: Slots, rows: Array, count: Array
+    backbone: SlotWriter, model: Params, front: _Front, ids: Array, count: Array
 ) -> Slots:
-    """Reads the soft tokens but the last one, behind a row of keys and values."""
-    length = rows.shape[1]
-    ids = jnp.asarray(soft_ids.prefix(backbone.vocab_rows, length))[None]
-    x = embed(backbone.table(model), Prompt(rows), ids, jnp.zeros(1, jnp.int32))
-    return backbone.extend_slots(model, behind, Tokens(x, _first(length, count)))
+    """Reads what all texts begin with, behind a prompt's keys and values."""
+    one = jnp.zeros(1, jnp.int32)
+    x = embed(backbone.table(model), Prompt(front.soft), ids, one)
+    segments = _first(ids.shape[1], count)
+    return backbone.extend_slots(model, front.slots, Tokens(x, segments))
 
 
 def _fill(
@@ -327,13 +325,15 @@ def _fill(
     """Reads a text but its last token, behind a prompt."""
     length = ids.shape[1]
     one = jnp.zeros(1, jnp.int32)
-    x = embed(backbone.table(model), Prompt(front.last), ids, one)
+    x = embed(backbone.table(model), Prompt(front.soft), ids, one)
     wide = front.slots.resize(front.slots.capacity + length)
     row = backbone.extend_slots(model, wide, Tokens(x, _first(length, count)))
+    first = backbone.vocab_rows
+    place = jnp.clip(last - first, 0, front.soft.shape[1] - 1)
     return _State(
         state.slots.put(slot, row.resize(state.slots.capacity)),
-        state.soft.at[slot].set(front.last[0]),
-        state.ids.at[slot].set(last),
+        state.soft.at[slot].set(front.soft[0, place][None]),
+        state.ids.at[slot].set(jnp.minimum(last, first)),
     )
 
 

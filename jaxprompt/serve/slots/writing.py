@@ -19,15 +19,23 @@ class Writing:
         finish: Why the answer has ended: "stop" or "length"; None while it goes on.
     """
 
-    def __init__(self, vocabulary: Vocabulary, most: int, stops: Sequence[str] = ()):
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        most: int,
+        stops: Sequence[str] = (),
+        opening: Sequence[int] = (),
+    ):
         """Starts an answer.
 
         Args:
             vocabulary: Turns ids into text.
             most: Tokens that it may have.
             stops: Texts in front of which it ends.
+            opening: Ids that it may begin with, which are no part of its text.
         """
         self._vocabulary, self._most, self._stops = vocabulary, most, stops
+        self._opening = [*opening]
         self.ids: list[int] = []
         self.finish: str | None = None
         self._told = 0
@@ -39,7 +47,10 @@ class Writing:
             self.finish = "stop"
         elif len(self.ids) == self._most:
             self.finish = "length"
-        text = self._vocabulary.decode(self.ids)
+        ids, opens = self.ids, len(self._opening)
+        if ids[:opens] == self._opening[: len(ids)]:
+            ids = ids[opens:]
+        text = self._vocabulary.decode(ids)
         starts = [text.find(stop) for stop in self._stops if stop in text]
         if starts:
             text, self.finish = text[: min(starts)], "stop"

@@ -1,0 +1,148 @@
+"""How what a client asks stands behind a prompt: as in training, or as it is."""
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.layout import kept_tokens, layout_of, with_sure_lead
+from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.rows.requests import RAW, request_pairs
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.tasks.verbalizer import Verbalizer
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.quoting import listed
+
+Text: TypeAlias = str | Mapping[str, str]
+"""What is asked: a text, or the fields of a row."""
+
+
+class Laid(NamedTuple):
+    """A text behind a prompt.
+
+    Attributes:
+        ids: Soft tokens and words, in order, the lead among them.
+        words: How many of these are words.
+        cut: Tokens of the text that were left out for want of room.
+    """
+
+    ids: list[int]
+    words: int
+    cut: int
+
+
+class Layout(abc.ABC):
+    """How texts stand behind a prompt.
+
+    Attributes:
+        vocabulary: Turns texts into ids, and says which ids end an answer.
+        lead: Ids that every text begins with: read once. Empty for an encoder.
+        opening: Ids that every answer begins with, which are no part of its text.
+        verbalizer: The words of each label; None where the task has none.
+        fields: Of a row, in the order of the template; empty where there is none.
+        takes_chat: Whether a conversation can stand behind the soft tokens.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        lead: Sequence[int],
+        *,
+        opening: Sequence[int] = (),
+        verbalizer: Verbalizer | None = None,
+        fields: tuple[str, ...] = (),
+        takes_chat: bool = True,
+    ):
+        """Takes what every text has in common."""
+        self.vocabulary, self.lead = vocabulary, tuple(lead)
+        self.opening, self.verbalizer = opening, verbalizer
+        self.fields, self.takes_chat = fields, takes_chat
+
+    @abc.abstractmethod
+    def lay(self, text: Text, where: str) -> Laid:
+        """Lays out a text.
+
+        Args:
+            text: What is asked.
+            where: The field of the request that holds it, for errors.
+
+        Raises:
+            ValueError: If it does not fit the task, or a token has no row in the
+                model's table.
+        """
+
+
+class AsItIs(Layout):
+    """Soft tokens, then the text itself, and end-of-sequence for an encoder.
+
+    So is the model asked without a prompt, and a prompt whose file names no task.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, soft_ids: Int[np.ndarray, " P"]):
+        """Takes the ids of the prompt's soft tokens; empty for none."""
+        self._soft = soft_ids.tolist()
+        # The last soft token stays in its row, so that even an empty text has one.
+        super().__init__(vocabulary, self._soft[:-1] if vocabulary.causal else ())
+
+    def lay(self, text: Text, where: str) -> Laid:
+        """Lays out a text; see `Layout.lay`."""
+        if not isinstance(text, str):
+            raise ValueError(
+                f"{where} is an object, but no task is known whose fields it could "
+                "hold: send a text"
+            )
+        try:
+            ids = self.vocabulary.encode(text)
+        except ValueError as error:
+            raise ValueError(
+                f"{where} holds a token without a row in the model's table"
+            ) from error
+        # A decoder has to start from something: without any token, from this one.
+        end = [self.vocabulary.eos_id]
+        ending = [] if self.vocabulary.causal else end
+        return Laid([*self._soft, *ids, *ending] or end, len(ids), 0)
+
+
+class AsInTraining(Layout):
+    """The task's own template and lengths, soft tokens where they stand in it.
+
+    So does `jaxprompt predict` ask, with the same file.
+    """
+
+    def __init__(self, task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]):
+        """Takes what the prompt's file says."""
+        self._task, template = task, task.template
+        self._layout = with_sure_lead(layout_of(task, lengths, soft_ids))
+        super().__init__(
+            task.vocabulary,
+            self._layout.lead,
+            opening=task.opening_ids,
+            verbalizer=task.words,
+            fields=() if template is None else template.fields,
+            takes_chat=template is None or template.is_behind_slots,
+        )
+
+    def lay(self, text: Text, where: str) -> Laid:
+        """Lays out the fields of a row; a text is the value of the only one."""
+        (pair,) = request_pairs(self._task, [self._row(text, where)])
+        ids = self._layout.prompted(pair).inputs
+        kept = kept_tokens(pair, self._layout.lengths.inputs)
+        words, all_words = (
+            int((x >= 0).sum()) for x in (pair.inputs[kept], pair.inputs)
+        )
+        return Laid(ids.tolist(), words, all_words - words)
+
+    def _row(self, text: Text, where: str) -> Row:
+        if not isinstance(text, str):
+            return Row(where, dict(text))
+        if len(self.fields) == 1:
+            return Row(where, {self.fields[0]: text})
+        reads = f"reads {listed(self.fields)}" if self.fields else "reads several"
+        (raw,) = RAW
+        raise ValueError(
+            f"{where} is a text, but task {self._task.name} {reads} fields: send an "
+            f'object with them, or {{"{raw}": TEXT}} for a text that is written out'
+        )
