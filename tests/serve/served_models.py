@@ -43,6 +43,7 @@ PROMPTS = {
 TEMPLATES = {
     "short": "review: {text} It was",
     "amid": "say {slots:2} of {text} and {slots:3} no more",
+    "pair": "{premise} means {hypothesis}",
 }
 """Name -> the template of its task; of the others it is the text alone."""
 

@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 from browser import browsing, find_chromium
-from served_models import serving, write_model
+from served_models import serving, write_model, write_prompts
 
 TEXT = "a good film"
 SET = "document.getElementById({!r}).value = {!r}"
@@ -16,6 +16,7 @@ def server(tmp_path_factory):
     find_chromium()
     folder = tmp_path_factory.mktemp("page")
     write_model(folder)
+    write_prompts(folder, {"pair": (3, 0)})
     with serving(folder, "--bank=bank") as server:
         yield server
 
@@ -24,7 +25,7 @@ def server(tmp_path_factory):
 def page(server, tmp_path):
     with browsing(tmp_path / "profile") as page:
         page.send("Page.navigate", url=f"{server.url}/")
-        page.wait_for("document.querySelectorAll('#prompts input').length == 6")
+        page.wait_for("document.querySelectorAll('#prompts input').length == 7")
         yield page
 
 
@@ -73,6 +74,23 @@ def test_class_probabilities_are_bars(server, page):
         "[...document.querySelectorAll('.bar span')].map(x => x.style.width)"
     )
     assert all(0 <= float(width.removesuffix("%")) <= 100 for width in widths)
+    assert page.problems == []
+
+
+def test_a_prompt_of_several_fields_is_asked_with_all_of_them(server, page):
+    box = "document.querySelector('#prompts input[value={}]').click()"
+    for name in ("model", "amid", "deep", "pair"):
+        page.run(box.format(name))
+    row = {"premise": "it rains", "hypothesis": "it is wet"}
+    for field, text in row.items():
+        page.run(SET.format(f"field-{field}", text))
+    assert page.run("document.getElementById('text').disabled")
+    page.run("document.getElementById('classify').click()")
+    page.wait_for("document.querySelectorAll('.bar').length == 2")
+    found = answer(server, "classify", model="pair", input=row)
+    assert columns(page, ".said") == {"pair": found["data"][0]["label"]}
+    page.run(box.format("pair"))
+    assert page.run("document.querySelectorAll('#fields textarea').length") == 0
     assert page.problems == []
 
 
