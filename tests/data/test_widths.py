@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.rows.widths import MOST, cut_in_parts, cut_to_longest, step_of
+from jaxprompt.data.rows.widths import cut_in_parts, cut_to_longest
 from jaxprompt.shapes import Batch, unpacked_batch
 
 FULL = 612
@@ -23,7 +23,7 @@ def test_only_padding_is_cut(longest: int):
     batch = batch_of(3, longest)
     cut = cut_to_longest(batch)
     width = cut.inputs.shape[1]
-    assert longest <= width < longest + step_of(FULL)
+    assert longest <= width < longest + max(16, longest / 4)
     np.testing.assert_array_equal(cut.inputs, batch.inputs[:, :width])
     np.testing.assert_array_equal(cut.input_segments, batch.input_segments[:, :width])
     np.testing.assert_array_equal(cut.targets, batch.targets)
@@ -35,17 +35,21 @@ def test_there_are_a_few_widths_and_no_empty_one():
     }
     assert min(widths) > 0
     assert max(widths) == FULL
-    assert 4 <= len(widths) <= MOST
+    assert len(widths) <= 18
 
 
 def test_short_texts_have_fewer_widths():
     rows = np.where(np.arange(40) < 9, 7, 0)[None]
     batch = jax.tree.map(np.asarray, unpacked_batch(rows, np.ones((1, 2), np.int32)))
     assert cut_to_longest(batch).inputs.shape == (1, 16)
-    assert step_of(16) == 16
-    assert step_of(64) == 16
-    assert step_of(128) == 16
-    assert step_of(129) == 32
+
+
+def test_short_texts_in_long_rows_are_cut_as_finely_as_in_short_ones():
+    widths = [
+        cut_to_longest(batch_of(longest)).inputs.shape[1]
+        for longest in (9, 16, 17, 40, 64, 65, 128, 129, 256, 257)
+    ]
+    assert widths == [16, 16, 32, 48, 64, 80, 128, 160, 256, 320]
 
 
 def test_soft_tokens_in_front_take_no_widths():
@@ -53,7 +57,8 @@ def test_soft_tokens_in_front_take_no_widths():
         cut_to_longest(batch_of(100 + text), soft=100).inputs.shape[1]
         for text in range(1, FULL - 99)
     }
-    assert widths == {100 + 64 * number for number in range(1, 9)}
+    short, long = range(16, 129, 16), (160, 192, 224, 256, 320, 384, 448, 512)
+    assert widths == {100 + text for text in (*short, *long)}
 
 
 def test_parts_hold_every_row_once_each_cut_to_its_own_longest():
@@ -65,9 +70,9 @@ def test_parts_hold_every_row_once_each_cut_to_its_own_longest():
     assert [sizes[row] for row in rows] == sorted(sizes, reverse=True)
     assert [part.inputs.shape for part in parts] == [
         (2, FULL),
-        (2, 240),
+        (2, 224),
         (2, 80),
-        (2, 80),
+        (2, 16),
     ]
     for part in parts:
         width = part.inputs.shape[1]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxprompt.data.rows.lead import common_beginning
-from jaxprompt.data.rows.widths import MOST, fitting_width, step_of
+from jaxprompt.data.rows.widths import fitting_width
 from jaxprompt.shapes import Batch, narrow, put_back
 from jaxprompt.sharding import fetch
 
@@ -106,12 +106,9 @@ def sorted_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
     sizes = np.count_nonzero(rows.input_segments, axis=1)
     order = np.argsort(-sizes, kind="stable")
     full = rows.inputs.shape[1]
-    # Each width is compiled anew: more of them than batches win nothing.
-    widths = min(max(-(-len(order) // batch_size), 1), MOST)
-    step = step_of(int(sizes.max(initial=1)), widths)
     for first in range(0, len(order), batch_size):
         numbers = order[first : first + batch_size]
-        width = fitting_width(int(sizes[numbers[0]]), step, full)
+        width = fitting_width(int(sizes[numbers[0]]), full)
         yield _filled(narrow(rows, width), numbers, numbers, batch_size)
 
 

@@ -7,33 +7,25 @@ from jaxtyping import Int
 from jaxprompt.shapes import Batch, narrow
 
 STEP = 16
-"""Tokens from one width to the next, or a multiple of it."""
-
-MOST = 8
-"""Most widths that one model is compiled for."""
+"""Tokens from one width to the next, or more."""
 
 _PART_ROWS = 8
 """Rows of a part of a batch on one CPU."""
 
 
-def step_of(full: int, most: int = MOST) -> int:
-    """Returns the distance between widths that makes at most so many of them.
-
-    Args:
-        full: The largest width, in tokens.
-        most: Most widths.
-    """
-    return max(-(-full // (most * STEP)), 1) * STEP
-
-
-def fitting_width(longest: int, step: int, full: int) -> int:
+def fitting_width(longest: int, full: int) -> int:
     """Returns the smallest width that holds a row.
+
+    There are four widths between a power of two and the next, but none less than `STEP`
+    apart: texts of a task are of like lengths, so that few of them are ever compiled,
+    and at most a fifth of a longer one is padding.
 
     Args:
         longest: Tokens of the row.
-        step: Distance between widths, from `step_of`.
         full: The largest width.
     """
+    below = 1 << max((longest - 1).bit_length() - 1, 0)
+    step = max(below // 4, STEP)
     return min(max(-(-longest // step), 1) * step, full)
 
 
@@ -65,7 +57,7 @@ def cut_to_longest(batch: Batch, soft: int = 0) -> Batch:
     longest = int(_sizes(batch).max(initial=0))
     soft = max(soft - len(batch.lead), 0)
     text = full - soft
-    width = soft + fitting_width(longest - soft, step_of(text), text)
+    width = soft + fitting_width(longest - soft, text)
     return narrow(batch, width)
 
 
