@@ -1,6 +1,7 @@
 """What each command of the command line asks of runs/, sweep, plan and configure."""
 
 import argparse
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -205,7 +206,7 @@ def export(flags: argparse.Namespace) -> None:
     """Gives a prompt, or the prompted model, to another program."""
     from jaxprompt import runs
 
-    if flags.format in ("stablehlo", "peft_prefix"):
+    if flags.format in ("stablehlo", "peft_prefix", "cartridge"):
         _export_model(flags)
         return
     if flags.gin_file or flags.settings or flags.another_backbone:
@@ -233,7 +234,9 @@ def _export_model(flags: argparse.Namespace) -> None:
     run = run_of_prompt(flags, file)
     from jaxprompt.runs.model_export import export_model, export_prefix
 
-    give = export_model if flags.format == "stablehlo" else export_prefix
+    give = export_model
+    if flags.format != "stablehlo":
+        give = functools.partial(export_prefix, form=flags.format)
     give(
         run,
         Path(file),

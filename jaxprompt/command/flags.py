@@ -304,12 +304,14 @@ def _add_interchange(subparsers: Any) -> None:
     give.add_argument(
         "--another_backbone",
         action="store_true",
-        help="stablehlo, peft_prefix: allow a model that the prompt was not trained on",
+        help="stablehlo, peft_prefix, cartridge: allow a model that the prompt was not "
+        "trained on",
     )
     forms = (
         "google: a .npy of google-research/prompt-tuning (the default); t5x: its "
         "checkpoint; peft: a folder of Hugging Face PEFT; tensorrt_llm: a prompt "
-        "table; vllm: prompt embeddings"
+        "table; vllm: prompt embeddings; cartridge: keys and values of each layer, by "
+        "name"
     )
     whole = (
         "; stablehlo: the whole prompted model, which runs without jaxprompt; "

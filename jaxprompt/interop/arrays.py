@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -71,23 +71,57 @@ def read_tensors(
         ValueError: If it is no safetensors file, when it says how to convert a pickle;
             or if it holds anything else.
     """
+
+    def check(names: list[str]) -> None:
+        if set(names) not in known:
+            wanted = " or ".join(", ".join(sorted(one)) for one in known)
+            number = "one tensor " if len(known) == 1 else ""
+            raise ValueError(
+                f"{path} holds {listed(names, most=5)}, where {number}{wanted!r} "
+                f"should be: {otherwise}"
+            )
+
+    return _read(path, check, _as_dict(path, known[0]))
+
+
+def read_named(
+    path: Path, is_known: Callable[[str], Any], what: str
+) -> dict[str, np.ndarray]:
+    """Reads the tensors of a .safetensors file that holds no others.
+
+    Args:
+        path: The file.
+        is_known: Whether it may have a tensor of this name.
+        what: What all tensors are, for error messages.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As `read_tensors`; or if it holds no tensor.
+    """
+
+    def check(names: list[str]) -> None:
+        others = [name for name in names if not is_known(name)]
+        if others or not names:
+            held = listed(others, most=5) if others else "no tensor"
+            raise ValueError(f"{path} holds {held}, where {what} should be")
+
+    return _read(path, check, "")
+
+
+def _read(
+    path: Path, check: Callable[[list[str]], None], as_dict: str
+) -> dict[str, np.ndarray]:
     _check_there(path)
     try:
         with safe_open(path, framework="numpy") as file:
             names = sorted(file.keys())
-            if set(names) not in known:
-                wanted = " or ".join(", ".join(sorted(one)) for one in known)
-                number = "one tensor " if len(known) == 1 else ""
-                raise ValueError(
-                    f"{path} holds {listed(names, most=5)}, where {number}{wanted!r} "
-                    f"should be: {otherwise}"
-                )
+            check(names)
             return {name: _tensor(file, name, path) for name in names}
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a whole safetensors file ({error}); what torch.save wrote "
             "is a pickle and never read here: convert it once by "
-            + conversion(path, _as_dict(path, known[0]))
+            + conversion(path, as_dict)
         ) from error
 
 
@@ -132,7 +166,7 @@ def check_rows(rows: np.ndarray, where: str, axes: int = 2) -> Float[np.ndarray,
     """Returns rows as float32, which holds every float16 and bfloat16 exactly.
 
     Args:
-        rows: [P, D], or with `axes` 3 [M, P, D].
+        rows: [P, D]; with `axes` 3 [M, P, D]; with 4 keys or values, [1, P, G, K].
         where: What holds them, for error messages.
         axes: How many axes they must have.
 
@@ -141,7 +175,7 @@ def check_rows(rows: np.ndarray, where: str, axes: int = 2) -> Float[np.ndarray,
             that are not finite.
     """
     if rows.ndim != axes or rows.size == 0 or rows.dtype.name not in _KINDS:
-        shape = "[P, D]" if axes == 2 else "[tasks, P, D]"
+        shape = {2: "[P, D]", 3: "[tasks, P, D]", 4: "[1, P, heads, width]"}[axes]
         raise ValueError(
             f"{where} is {rows.dtype} {list(rows.shape)}: it must be {shape} of "
             f"{', '.join(_KINDS)}"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxprompt.interop import google, peft, t5x, tensorrt_llm, vllm
+from jaxprompt.interop import cartridge, google, peft, t5x, tensorrt_llm, vllm
 from jaxprompt.interop.exchange import Given, Taken
 
 
@@ -15,7 +15,7 @@ class Form(NamedTuple):
         read: Its file or folder -> its prompts; ValueError or FileNotFoundError if it
             is not such a prompt.
         write: Writes prompts with what of their provenance the form can hold, at once;
-            returns what was rounded.
+            returns what was rounded. None where that takes the model.
         dtypes: What it can store, the usual one first.
         folder: Whether it is a folder, not a file.
         several: Whether it holds one or more prompts, not one alone.
@@ -23,7 +23,7 @@ class Form(NamedTuple):
     """
 
     read: Callable[[Path], Taken]
-    write: Callable[[Path, Given], tuple[str, ...]]
+    write: Callable[[Path, Given], tuple[str, ...]] | None
     dtypes: tuple[str, ...] = ("float32",)
     folder: bool = False
     several: bool = False
@@ -41,6 +41,7 @@ FORMS: dict[str, Form] = {
         tensorrt_llm.read, tensorrt_llm.write, ("float32", "float16"), several=True
     ),
     "vllm": Form(vllm.read, vllm.write, _ALL),
+    "cartridge": Form(cartridge.read, None),
 }
 
 

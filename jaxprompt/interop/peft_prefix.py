@@ -120,6 +120,21 @@ def for_model(prompt: Prompt, model: Config | None, name: str) -> Prompt:
     return Prompt(jnp.zeros((1, 0, model.width)), prompt.deep)
 
 
+def prefix_of(backbone: Backbone, model: Params, prompt: Prompt) -> Deep:
+    """Returns a prompt's keys and values: its own, or what its soft tokens become.
+
+    Args:
+        backbone: The functions of the model that it was trained on.
+        model: Its weights; {} for a prompt of keys and values.
+        prompt: A bank of one, which `check_prefix` has let pass.
+    """
+    if prompt.deep:
+        (deep,) = prompt.deep.values()
+        return deep
+    keys, values = jax.jit(backbone.keys_values)(model, prompt.rows)["decoder"]
+    return make_deep(keys[:, 0], values[:, 0], in_front=True)
+
+
 def write_prefix(
     path: Path, backbone: Backbone, model: Params, prompt: Prompt, name: str
 ) -> None:
@@ -142,12 +157,7 @@ def write_prefix(
 
     Source: huggingface/peft 0.21, peft_model.py (get_prompt): [P, 2*N*G*K].
     """
-    if prompt.deep:
-        (deep,) = prompt.deep.values()
-    else:
-        kept = jax.jit(backbone.keys_values)(model, prompt.rows)
-        keys, values = kept["decoder"]
-        deep = make_deep(keys[:, 0], values[:, 0], in_front=True)
+    deep = prefix_of(backbone, model, prompt)
     task = CAUSAL if backbone.causal else OF_STATES[0]
     if not backbone.causal and isinstance(backbone, Writer):
         task, deep = SEQUENCES, _for_t5(deep)
@@ -185,9 +195,9 @@ def _for_t5(deep: Deep) -> Deep:
     return dataclasses.replace(deep, keys=spread(deep.keys), values=spread(deep.values))
 
 
-def check_prefix(prompt: Prompt, backbone: Backbone) -> None:
-    """Raises ValueError for a prompt that is no prefix to PEFT."""
-    who = "form peft_prefix"
+def check_prefix(prompt: Prompt, backbone: Backbone, form: str = "peft_prefix") -> None:
+    """Raises ValueError for a prompt that is no prefix to PEFT, or to another form."""
+    who = f"form {form}"
     if not prompt.deep:
         prompt.soft_rows(alone=who)
         if not backbone.causal:
@@ -203,8 +213,8 @@ def check_prefix(prompt: Prompt, backbone: Backbone) -> None:
     for site, deep in prompt.deep.items():
         if site == "cross" or (site == "encoder" and isinstance(backbone, Writer)):
             raise ValueError(
-                f"{who} has no keys and values at {site!r}: PEFT gives a T5 those of "
-                "its decoder alone"
+                f"{who} has no keys and values at {site!r}: it gives a T5 those of its "
+                "decoder alone"
             )
         if deep.gate is not None:
             raise ValueError(f"{who} has no gates, but those at {site!r} are gated")

@@ -214,6 +214,8 @@ def export_prompt(
         dtype=dtype or known.dtypes[0],
         backbone=backbone,
     )
+    if known.write is None:
+        raise ValueError(f"form {form} is written with the prompt's model")
     for note in known.write(output, given):
         say(note)
     number = f"{len(prompts)} prompts" if len(prompts) > 1 else "a prompt"

@@ -5,8 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from jaxprompt.config import LOSS, Run
+from jaxprompt.interop import cartridge
 from jaxprompt.interop.folder import check_replaceable
-from jaxprompt.interop.peft_prefix import CONFIG, WEIGHTS, check_prefix, write_prefix
+from jaxprompt.interop.peft_prefix import (
+    CONFIG,
+    WEIGHTS,
+    check_prefix,
+    prefix_of,
+    write_prefix,
+)
 from jaxprompt.interop.stablehlo import Answering, file_names, write_program
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import read_params
@@ -90,20 +97,26 @@ def export_model(
     )
 
 
+PREFIX_FORMS = ("peft_prefix", "cartridge")
+"""Forms that hold keys and values of every layer."""
+
+
 def export_prefix(
     run: Run,
     prompt_file: Path,
     output: Path,
     *,
+    form: str = "peft_prefix",
     overwrite: bool = False,
     another_backbone: bool = False,
 ) -> None:
-    """Writes a deep prompt, or one that folds to it, as prefix tuning of PEFT.
+    """Writes a deep prompt, or one that folds to it, as another program's prefix.
 
     Args:
         run: The model; what a prompt's own file says, or a change of it.
         prompt_file: The prompt.
-        output: The folder to write.
+        output: The folder to write; the file, of a cartridge.
+        form: One of `PREFIX_FORMS`.
         overwrite: As for `export_model`.
         another_backbone: As for `export_model`.
 
@@ -113,14 +126,25 @@ def export_prefix(
     """
     check_output(output, overwrite)
     prompt, provenance = load_prompt(prompt_file)
-    refuse_head(provenance, "form peft_prefix")
-    check_replaceable(output, {CONFIG, WEIGHTS})
+    refuse_head(provenance, f"form {form}")
+    if form == "cartridge":
+        cartridge.check_place(output)
+    else:
+        check_replaceable(output, {CONFIG, WEIGHTS})
     checkpoint = find_checkpoint(str(run.model.name), revision=run.model.revision)
     backbone = open_backbone(checkpoint)
-    check_prefix(prompt, backbone)
+    if form == "cartridge" and not backbone.causal:
+        raise ValueError(
+            f"form cartridge for {backbone.name}, which has an encoder: only models "
+            "with a decoder alone are served with one"
+        )
+    check_prefix(prompt, backbone, form)
     check_prompts([provenance], backbone, another_backbone=another_backbone)
     model = {} if prompt.deep else read_params(checkpoint, "float32", None)
-    write_prefix(output, backbone, model, prompt, str(run.model.name))
+    if form == "cartridge":
+        cartridge.write(output, prefix_of(backbone, model, prompt))
+    else:
+        write_prefix(output, backbone, model, prompt, str(run.model.name))
     say(f"wrote {output}: the prompt of {prompt_file} as a prefix of {backbone.name}")
 
 

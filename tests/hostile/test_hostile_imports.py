@@ -20,7 +20,7 @@ from hostile_input import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jaxprompt.interop import google, peft, t5x, tensorrt_llm, vllm
+from jaxprompt.interop import cartridge, google, peft, t5x, tensorrt_llm, vllm
 from jaxprompt.interop.arrays import npy_bytes
 
 ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -78,6 +78,7 @@ def test_any_bytes_as_an_array(tmp_path: Path, content: bytes):
     assert of_file(google.read, path, content) is None
     assert of_file(tensorrt_llm.read, path, content) is None
     assert of_file(vllm.read, path, content) is None
+    assert of_file(cartridge.read, path, content) is None
 
 
 @given(**damage)
@@ -232,7 +233,7 @@ def test_a_t5x_index_of_any_bytes(tmp_path: Path, content: bytes):
 
 
 @pytest.mark.parametrize(
-    "module", [google, tensorrt_llm, vllm, peft], ids=lambda x: x.__name__
+    "module", [cartridge, google, tensorrt_llm, vllm, peft], ids=lambda x: x.__name__
 )
 @pytest.mark.parametrize("name", ["x" * 5000, "\0", "."])
 def test_a_name_that_no_file_can_have(module, name: str):

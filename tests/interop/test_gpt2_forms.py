@@ -48,7 +48,7 @@ def task_type(adapter: Path) -> str:
 
 
 def test_every_form_was_tried():
-    assert {*FORMS} == {"google", "peft", "tensorrt_llm", "vllm", "t5x"}
+    assert {*FORMS} == {"cartridge", "google", "peft", "tensorrt_llm", "vllm", "t5x"}
 
 
 @pytest.mark.parametrize("form", ["google", "peft", "tensorrt_llm", "vllm"])

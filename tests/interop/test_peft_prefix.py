@@ -196,7 +196,7 @@ def draw_deep(**changes: Any) -> Any:
     ("site", "changes", "rows", "message"),
     [
         ("decoder", {}, 1, "holds keys and values alone, but this prompt is 1 soft"),
-        ("encoder", {}, 0, "no keys and values at 'encoder': PEFT gives a T5 those"),
+        ("encoder", {}, 0, "no keys and values at 'encoder': it gives a T5 those"),
         ("cross", {}, 0, "no keys and values at 'cross'"),
         ("decoder", {"gate": jnp.zeros((2, 4))}, 0, "those at 'decoder' are gated"),
         ("decoder", {"layers": [True, False]}, 0, "but of those at 'decoder' 1 of 2"),
