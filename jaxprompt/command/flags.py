@@ -310,8 +310,8 @@ def _add_interchange(subparsers: Any) -> None:
     forms = (
         "google: a .npy of google-research/prompt-tuning (the default); t5x: its "
         "checkpoint; peft: a folder of Hugging Face PEFT; tensorrt_llm: a prompt "
-        "table; vllm: prompt embeddings; cartridge: keys and values of each layer, by "
-        "name"
+        "table; vllm: prompt embeddings; llama_cpp: its raw embeddings; cartridge: "
+        "keys and values of each layer, by name"
     )
     whole = (
         "; stablehlo: the whole prompted model, which runs without jaxprompt; "

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxprompt.interop import cartridge, google, peft, t5x, tensorrt_llm, vllm
+from jaxprompt.interop import (
+    cartridge,
+    google,
+    llama_cpp,
+    peft,
+    t5x,
+    tensorrt_llm,
+    vllm,
+)
 from jaxprompt.interop.exchange import Given, Taken
 
 
@@ -41,6 +49,7 @@ FORMS: dict[str, Form] = {
         tensorrt_llm.read, tensorrt_llm.write, ("float32", "float16"), several=True
     ),
     "vllm": Form(vllm.read, vllm.write, _ALL),
+    "llama_cpp": Form(llama_cpp.read, llama_cpp.write),
     "cartridge": Form(cartridge.read, None),
 }
 

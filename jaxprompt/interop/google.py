@@ -10,7 +10,7 @@ from jaxprompt.interop.arrays import check_rows, npy_bytes, read_npy
 from jaxprompt.interop.exchange import Given, Taken
 from jaxprompt.prompts.prompt import make_prompt
 
-_WANTED = "a prompt of google-research/prompt-tuning is a .npy file, float32 [P, D]"
+_WANTED = "a prompt is a .npy file, float32 [P, D]"
 
 
 def read(path: Path) -> Taken:

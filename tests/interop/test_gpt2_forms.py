@@ -48,10 +48,20 @@ def task_type(adapter: Path) -> str:
 
 
 def test_every_form_was_tried():
-    assert {*FORMS} == {"cartridge", "google", "peft", "tensorrt_llm", "vllm", "t5x"}
+    assert {*FORMS} == {
+        "cartridge",
+        "google",
+        "llama_cpp",
+        "peft",
+        "tensorrt_llm",
+        "vllm",
+        "t5x",
+    }
 
 
-@pytest.mark.parametrize("form", ["google", "peft", "tensorrt_llm", "vllm"])
+@pytest.mark.parametrize(
+    "form", ["google", "llama_cpp", "peft", "tensorrt_llm", "vllm"]
+)
 def test_its_rows_go_and_come_back(tmp_path: Path, form: str):
     given, back = tmp_path / "given.npy", tmp_path / "back.safetensors"
     if form == "vllm":

@@ -313,7 +313,7 @@ GEMMA3 = Family(
         _write_gemma3,
         layout,
     ),
-    scaled_forms=frozenset({"peft", "vllm"}),
+    scaled_forms=frozenset({"peft", "vllm", "llama_cpp"}),
     gguf=(
         decoder_gguf(
             "gemma3",
