@@ -38,13 +38,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     parser = make_parser()
     flags, rest = parser.parse_known_args(arguments)
-    settings = [argument for argument in rest if argument.startswith("--gin.")]
-    if "gin_file" not in flags:  # This command takes no configuration.
-        settings = []
-    unknown = [argument for argument in rest if argument not in settings]
-    if unknown:
-        parser.error(f"unknown arguments: {' '.join(unknown)}")
-    flags.settings = [setting.removeprefix("--gin.") for setting in settings]
+    if rest:
+        parser.error(f"unknown arguments: {' '.join(rest)}")
 
     if sys.stderr.isatty():
         # JAX takes a second or more to start, before anything else can be said.

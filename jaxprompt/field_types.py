@@ -32,11 +32,11 @@ def check_value(where: str, value: Any, hint: Any) -> None:
             f"{where} is the text {quoted(value)}: use a list of words, as "
             f"[{quoted(value)}]"
         )
-    choices = [kind for kind in _choices(hint) if _fits(value, kind)]
+    choices = [kind for kind in choices_of(hint) if _fits(value, kind)]
     if not choices:
         raise ValueError(
             f"{where} is {quoted(value)}, of type {type(value).__name__}: it must be "
-            f"{_described(hint)}"
+            f"{described(hint)}"
         )
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} is {value}: it must be a finite number")
@@ -57,7 +57,8 @@ def check_value(where: str, value: Any, hint: Any) -> None:
             check_value(f"{where}[{quoted(key)}]", item, of_value)
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:
+def choices_of(hint: Any) -> tuple[Any, ...]:
+    """Returns the types that a field may have one of."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
@@ -75,14 +76,14 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, get_origin(kind) or kind)
 
 
-def _described(hint: Any) -> str:
+def described(hint: Any) -> str:
     """Says what a setting must be, in gin's words."""
     names = []
-    for kind in _choices(hint):
+    for kind in choices_of(hint):
         if get_origin(kind) is Sequence:
-            names.append(f"a list of {_described(get_args(kind)[0])}")
+            names.append(f"a list of {described(get_args(kind)[0])}")
         elif get_origin(kind) is Mapping:
-            of_key, of_value = map(_described, get_args(kind))
+            of_key, of_value = map(described, get_args(kind))
             names.append(f"a dict of {of_key} to {of_value}")
         elif get_origin(kind) is Literal:
             names.append(" or ".join(map(repr, get_args(kind))))

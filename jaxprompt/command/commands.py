@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxprompt.command.prompt_run import DEFAULTS, configured, read_run, run_of_prompt
+from jaxprompt.command.suggest import closest
 from jaxprompt.quoting import quoted_path
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ def check(flags: argparse.Namespace) -> None:
             f"{len(prompts)} prompts: add --ensemble for their vote, or score them one "
             "by one"
         )
-    for name in prompts:
+    for name in [*prompts, *_sources(flags)]:
         if not os.path.exists(name):
-            raise FileNotFoundError(
-                f"no prompt file at {quoted_path(name)}: check the path"
-            )
+            meant = _meant_path(name)
+            hint = f"did you mean {quoted_path(meant)}?" if meant else "check the path"
+            raise FileNotFoundError(f"no prompt file at {quoted_path(name)}: {hint}")
     if "gin_file" not in flags:
         return
     if prompts or flags.command is export:
@@ -48,6 +49,23 @@ def check(flags: argparse.Namespace) -> None:
 
     stands_in = flags.command in (doctor, plan)
     check_names(flags.gin_file or [DEFAULTS] * stands_in, flags.settings)
+
+
+def _sources(flags: argparse.Namespace) -> list[str]:
+    """Returns the files that `import` and `export` read."""
+    if flags.command not in (import_prompt, export):
+        return []
+    return [flags.source] if isinstance(flags.source, str) else flags.source
+
+
+def _meant_path(path: str) -> str | None:
+    """Returns the path beside a misspelt one that it may mean, or None."""
+    folder, name = os.path.split(path)
+    try:
+        found = closest(name, sorted(os.listdir(folder or ".")), alike=0.75)
+    except (OSError, ValueError):
+        return None
+    return found and os.path.join(folder, found)
 
 
 def train(flags: argparse.Namespace) -> None:

@@ -4,16 +4,20 @@ import argparse
 from typing import Any
 
 from jaxprompt.command import commands
+from jaxprompt.command.parser import Parser, Version
 from jaxprompt.command.serve import add_serve
 from jaxprompt.command.transfer_flags import add_transfer
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Makes the parser of all commands; `--gin.NAME` flags are left over by it."""
-    parser = argparse.ArgumentParser(
+def make_parser() -> Parser:
+    """Makes the parser of all commands."""
+    parser = Parser(
         prog="jaxprompt",
         description="Teach a frozen language model a new task by learning a handful of "
         "vectors.",
+    )
+    parser.add_argument(
+        "--version", action=Version, nargs=0, help="print the version, and JAX's"
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -236,7 +240,7 @@ def _add_gin(command: argparse.ArgumentParser) -> None:
         dest="_",
         metavar="VALUE",
         help="set a name of the gin files, as in --gin.STEPS=500 or "
-        "--gin.MODEL=\"'google/t5-small-lm-adapt'\"",
+        "--gin.MODEL=google/t5-small-lm-adapt",
     )
 
 

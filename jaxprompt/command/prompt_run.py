@@ -47,7 +47,7 @@ def configured(
     if not run.trains_bank:
         raise ValueError(
             f"{file} is a prompt, but its configuration trains {run.trains!r}: the "
-            "file is damaged, or set --gin.TRAINS=\"'prompt'\""
+            "file is damaged, or set --gin.TRAINS=prompt"
         )
     for place, setting in enumerate([] if trains else flags.settings):
         others = [*flags.settings[:place], *flags.settings[place + 1 :]]

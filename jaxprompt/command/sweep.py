@@ -166,7 +166,7 @@ def _check_files(planned: Sequence[PlannedRun]) -> None:
         if model.name is None:
             raise ValueError(
                 f"no model for {one.title}: give a Hub name or a folder, as "
-                "--gin.MODEL=\"'google/t5-small-lm-adapt'\""
+                "--gin.MODEL=google/t5-small-lm-adapt"
             )
         try:
             words = found(model.name, model.revision, model.vocabulary)

@@ -141,13 +141,13 @@ class Run:
         if has_weights and "head" not in self.trains:
             raise ValueError(
                 f"trains {self.trains!r}, but the head of {self.head.kind} starts with "
-                "random weights: set --gin.TRAINS=\"'prompt+head'\", 'model+head', or "
+                "random weights: set --gin.TRAINS=prompt+head, 'model+head', or "
                 "'head' for it alone"
             )
         if not has_weights and "head" in self.trains:
             raise ValueError(
                 f"trains {self.trains!r}, but a head of {self.head.kind} has no "
-                "weights: set --gin.HEAD=\"'classes'\", or train the 'prompt'"
+                "weights: set --gin.HEAD=classes, or train the 'prompt'"
             )
         if self.trains == "model+head" and len(self.data.tasks) > 1:
             raise ValueError(

@@ -48,7 +48,7 @@ def check_labels(task: Task) -> Finding:
     says = (
         f"Of the label words {'; '.join(faults)}. A prompt has to learn how they are "
         "written too. Words of one common token each are easier: set label_words of "
-        "the task; or choose among them, with --gin.METHOD=\"'rank'\"."
+        "the task; or choose among them, with --gin.METHOD=rank."
     )
     return Finding(LABELS, "warning", longest, says)
 
@@ -149,7 +149,7 @@ def check_majority(scores: Scores, majority: Scores) -> Finding:
     illegal = f"; {scores.illegal:.1%} of its answers are no label word"
     says += f"{illegal if scores.illegal else ''}. It has not learned the task. "
     says += (
-        "Rank the label words, with --gin.METHOD=\"'rank'\", or train longer."
+        "Rank the label words, with --gin.METHOD=rank, or train longer."
         if scores.illegal > 0.1
         else "Train longer, try a learning rate 10 times lower or higher, or another "
         "model."

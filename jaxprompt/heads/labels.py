@@ -57,7 +57,7 @@ class Labels(Scorer):
         if self.pooler == "frozen" and "pooler" not in model:
             raise ValueError(
                 f"{backbone.name} has no pooler that could be kept as it is: use "
-                "--gin.HeadStart.pooler=\"'none'\", or 'trained' for a new one"
+                "--gin.HeadStart.pooler=none, or 'trained' for a new one"
             )
         width = backbone.width
         weight_key, pooler_key = jax.random.split(key)

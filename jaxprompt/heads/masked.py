@@ -40,8 +40,8 @@ class Masked(Scorer):
         del key
         if not isinstance(backbone, Filler) or "fill" not in model:
             raise ValueError(
-                f"{backbone.name} has no masked-LM head: use --gin.HEAD=\"'classes'\" "
-                "with --gin.TRAINS=\"'prompt+head'\""
+                f"{backbone.name} has no masked-LM head: use --gin.HEAD=classes "
+                "with --gin.TRAINS=prompt+head"
             )
         return {}
 

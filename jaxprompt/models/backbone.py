@@ -309,5 +309,5 @@ def writer_of(backbone: Backbone) -> Writer:
     if isinstance(backbone, Writer):
         return backbone
     raise ValueError(
-        f"{backbone.name} writes no words: give it a head, as --gin.HEAD=\"'classes'\""
+        f"{backbone.name} writes no words: give it a head, as --gin.HEAD=classes"
     )

@@ -74,7 +74,7 @@ def switch_off(model: Params, neurons: Bool[np.ndarray, "N F"]) -> Params:
     path, down = _down(model)
     if isinstance(down, Int8Matrix):
         raise ValueError(
-            "neurons of an int8 model: load it as float, as --gin.QUANTISE=\"'none'\""
+            "neurons of an int8 model: load it as float, as --gin.QUANTISE=none"
         )
     if neurons.shape != down.shape[:2]:
         raise ValueError(

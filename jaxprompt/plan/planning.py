@@ -126,7 +126,7 @@ def _lines(
     elif len(found) > 1:
         yield (
             f"best: --gin.MESH_DATA={best.data} --gin.MESH_MODEL={best.model} "
-            f"--gin.REMAT=\"'{best.remat}'\""
+            f"--gin.REMAT={best.remat}"
         )
 
 

@@ -85,7 +85,7 @@ def sizes_of(run: Run) -> Config:
     if model.name is None:
         raise ValueError(
             "no model: give a Hub name or a folder, as "
-            "--gin.MODEL=\"'google/t5-xxl-lm-adapt'\""
+            "--gin.MODEL=google/t5-xxl-lm-adapt"
         )
     if model.name in PUBLISHED:
         return PUBLISHED[model.name]

@@ -133,7 +133,7 @@ def _check_run(run: Run) -> None:
     if run.trains != "prompt":
         raise ValueError(
             f"trains {run.trains!r}: the doctor looks at prompt tuning, so set "
-            "--gin.TRAINS=\"'prompt'\""
+            "--gin.TRAINS=prompt"
         )
     if run.num_members > 1:
         raise ValueError(

@@ -95,7 +95,7 @@ def evaluate_ensemble(
     if run.evaluation.method == LOSS:
         raise ValueError(
             f"method {LOSS!r} gives no answers to vote on: use another, as "
-            "--gin.METHOD=\"'greedy'\""
+            "--gin.METHOD=greedy"
         )
     prompts, provenances = zip(*map(load_prompt, runs), strict=True)
     bank = stack(prompts)

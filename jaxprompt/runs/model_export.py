@@ -52,13 +52,12 @@ def export_model(
     evaluation, data = run.evaluation, run.data
     if evaluation.method == LOSS:
         raise ValueError(
-            f"method {LOSS!r} gives no answers: use another, as "
-            "--gin.METHOD=\"'greedy'\""
+            f"method {LOSS!r} gives no answers: use another, as --gin.METHOD=greedy"
         )
     if evaluation.method == "nucleus":
         raise ValueError(
             "method 'nucleus' draws by chance, which a program of fixed answers does "
-            "not: use another, as --gin.METHOD=\"'greedy'\""
+            "not: use another, as --gin.METHOD=greedy"
         )
     prompt, provenance = load_prompt(prompt_file)
     refuse_head(provenance, "form stablehlo")

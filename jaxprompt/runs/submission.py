@@ -85,8 +85,7 @@ def submit(
 def _task_name(run: Run) -> str:
     if run.evaluation.method == LOSS:
         raise ValueError(
-            f"method {LOSS!r} gives no answers: use another, as "
-            "--gin.METHOD=\"'greedy'\""
+            f"method {LOSS!r} gives no answers: use another, as --gin.METHOD=greedy"
         )
     name = run.data.task and run.data.task.leaderboard
     if not name:

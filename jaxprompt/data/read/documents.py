@@ -157,6 +157,6 @@ def text_files(folder: Path) -> dict[str, Path]:
     if not found:
         raise FileNotFoundError(
             f"no .txt or .jsonl file at or below {quoted_path(folder)}: give a folder "
-            "of text, as --gin.TEXT=\"'novels'\""
+            "of text, as --gin.TEXT=novels"
         )
     return {path.relative_to(folder).as_posix(): path for path in found}

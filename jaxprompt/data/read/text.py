@@ -124,7 +124,7 @@ def _files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(
             f"no folder of text at {str(folder)!r}: give one with *.txt files, as "
-            "--gin.TEXT=\"'novels'\", or a .txt or .jsonl file"
+            "--gin.TEXT=novels, or a .txt or .jsonl file"
         )
     paths = sorted(path for path in folder.rglob("*.txt") if path.is_file())
     if not paths:

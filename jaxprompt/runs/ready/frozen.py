@@ -134,7 +134,7 @@ def check_named(settings: Model) -> None:
     if settings.name is None:
         raise ValueError(
             "no model: give a Hub name or a folder, as "
-            "--gin.MODEL=\"'google/t5-small-lm-adapt'\""
+            "--gin.MODEL=google/t5-small-lm-adapt"
         )
 
 
@@ -152,7 +152,7 @@ def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
     if checkpoint.vocabulary is None:
         raise ValueError(
             f"{checkpoint.name} has no vocabulary: give its spiece.model, as "
-            "--gin.VOCABULARY=\"'spiece.model'\""
+            "--gin.VOCABULARY=spiece.model"
         )
     config = checkpoint.config
     vocabulary = load_vocabulary(

@@ -28,7 +28,7 @@ def vocabulary_of_new(run: Run, architecture: Config) -> Vocabulary:
         raise ValueError(
             "a new model has no vocabulary: train one with "
             "gin/recipes/nano/tokenizer.gin, and give it as "
-            "--gin.VOCABULARY=\"'runs/tokenizer/spiece.model'\""
+            "--gin.VOCABULARY=runs/tokenizer/spiece.model"
         )
     return load_vocabulary(run.model.vocabulary, causal=architecture.causal)
 

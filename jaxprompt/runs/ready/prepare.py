@@ -108,7 +108,7 @@ def check_head(run: Run, model: OpenedModel) -> None:
     if model.checkpoint.config.encoder_only and run.head.kind == WORDS:
         raise ValueError(
             f"{model.checkpoint.name} is an encoder: it writes no words, so give it a "
-            "head, as --gin.HEAD=\"'classes'\" --gin.TRAINS=\"'prompt+head'\""
+            "head, as --gin.HEAD=classes --gin.TRAINS=prompt+head"
         )
 
 

@@ -338,8 +338,7 @@ def _check_runs(files: Sequence[Path], runs: Sequence[Run]) -> None:
         check_has_task(run)
         if run.evaluation.method == LOSS:
             raise ValueError(
-                f"method {LOSS!r} gives no answers: use another, as "
-                "--gin.METHOD=\"'greedy'\""
+                f"method {LOSS!r} gives no answers: use another, as --gin.METHOD=greedy"
             )
     # A task of one's own stands in the place of a file.
     labels = [Path(run.data.task_name) for run in runs[len(files) :]]

@@ -1,0 +1,114 @@
+"""argparse's parser, which says what a misspelt flag or command may have meant."""
+
+import argparse
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any, NoReturn
+
+from jaxprompt.command.suggest import closest, did_you_mean
+from jaxprompt.terminal import say
+
+GIN = "--gin."
+"""What flags begin with that set a name of the gin files."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that looks at all flags before it asks for those that are missing.
+
+    What it parses has `settings`: "NAME=value" of each "--gin.NAME=value" or
+    "--gin.NAME value", in order.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(**options, allow_abbrev=False)
+        self.set_defaults(settings=[])
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parses as argparse does, of a command's flags the gin settings first."""
+        if args is None or self._starts_others:
+            return super().parse_known_args(args, namespace)
+        args, settings = self._without_settings(args)
+        self._check_flags(args)
+        flags, rest = super().parse_known_args(args, namespace)
+        flags.settings = settings
+        return flags, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuses a command that is not there, or a value that is none of a flag's."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        meant = did_you_mean(str(value), known) or f"use one of {', '.join(known)}"
+        if action.nargs == argparse.PARSER:
+            self.error(f"no {str(action.metavar).lower()} {value!r}: {meant}")
+        self.error(f"{'/'.join(action.option_strings)} is {value!r}: {meant}")
+
+    @property
+    def _takes_gin(self) -> bool:
+        return "--gin_file" in self._option_string_actions
+
+    @property
+    def _starts_others(self) -> bool:
+        """Whether it hands what it is given to the parsers of commands."""
+        return any(action.nargs == argparse.PARSER for action in self._actions)
+
+    def _without_settings(self, args: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Returns the arguments without gin settings, and these."""
+        others: list[str] = []
+        settings: list[str] = []
+        left = list(args) if self._takes_gin else []
+        while left and left[0] != "--":
+            arg = left.pop(0)
+            if not arg.startswith(GIN):
+                others.append(arg)
+                continue
+            if "=" not in arg and left and not left[0].startswith("--"):
+                arg = f"{arg}={left.pop(0)}"
+            settings.append(arg.removeprefix(GIN))
+        return [*others, *(left if self._takes_gin else args)], settings
+
+    def _check_flags(self, args: Sequence[str]) -> None:
+        """Ends the program with an error at a flag that is misspelt or unknown."""
+        known = self._option_string_actions
+        takes_texts = not all(action.option_strings for action in self._actions)
+        for before, arg in zip(["", *args], args, strict=False):
+            name = arg.partition("=")[0]
+            if arg == "--":
+                return
+            if arg.startswith("--") and name not in known:
+                self._refuse(name)
+            is_file = arg.endswith(".gin") and not arg.startswith("-")
+            if is_file and self._takes_gin and not takes_texts and before not in known:
+                self.error(f"unknown argument {arg}: did you mean --gin_file={arg}?")
+
+    def _refuse(self, name: str) -> NoReturn:
+        if name.startswith(GIN):
+            self.error(f"unknown flag {name}: this command takes no gin settings")
+        meant = closest(name, self._option_string_actions)
+        hint = f"did you mean {meant}?" if meant else f"see {self.prog} --help"
+        self.error(f"unknown flag {name}: {hint}")
+
+
+class Version(argparse.Action):
+    """Prints the versions of this program, JAX and Python, and ends the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        """Reads them only now: it takes a while."""
+        say(f"{versions()}, Python {platform.python_version()}")
+        parser.exit()
+
+
+def versions() -> str:
+    """Returns "jaxprompt 0.1.0, JAX 0.10.2", and imports neither."""
+    names = {"jaxprompt": "jaxprompt", "jax": "JAX"}
+    return ", ".join(f"{said} {_version(name)}" for name, said in names.items())
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

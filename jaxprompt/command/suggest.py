@@ -1,0 +1,36 @@
+"""Which known name a misspelt one stands for: "did you mean ...?"."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def closest(name: str, known: Iterable[str], *, alike: float = 0.6) -> str | None:
+    """Returns the known name that is most like another, or None.
+
+    Capitals do not count, and "-" is as good as "_".
+
+    Args:
+        name: What was written.
+        known: What could have been meant; of equally close names the first is taken.
+        alike: How much of both must be the same, 0 to 1, as difflib's ratio has it.
+    """
+    by_letters: dict[str, str] = {}
+    for one in known:
+        by_letters.setdefault(_letters(one), one)
+    found = difflib.get_close_matches(_letters(name), by_letters, 1, alike)
+    return by_letters[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "did you mean NAME?" of the closest known name; empty without one.
+
+    Args:
+        name: What was written.
+        known: What could have been meant.
+    """
+    found = closest(name, known)
+    return f"did you mean {found}?" if found else ""
+
+
+def _letters(name: str) -> str:
+    return name.lower().replace("-", "_")
