@@ -3,13 +3,12 @@
 import dataclasses
 from collections.abc import Iterator
 
-from tqdm import tqdm
-
 from jaxprompt.config import Run
 from jaxprompt.models.config import Config
 from jaxprompt.plan.chips import GIB, Slice, check_compiler, parse_slice
 from jaxprompt.plan.estimate import Estimate, best_of, estimate, in_gib
 from jaxprompt.plan.program import STEPS, lengths, num_rows, sizes_of
+from jaxprompt.progress_bar import progress_bar
 from jaxprompt.report.text.table import table
 from jaxprompt.sharding import make_mesh
 
@@ -74,7 +73,8 @@ def _choices(
 def _progress(
     choices: list[tuple[Run, tuple[int, int]]],
 ) -> Iterator[tuple[Run, tuple[int, int]]]:
-    with tqdm(choices, unit="program", disable=len(choices) == 1) as bar:
+    show = len(choices) > 1
+    with progress_bar("plan", each=choices, unit="program", show=show) as bar:
         for run, (data, model) in bar:
             bar.set_description(f"data={data} model={model} remat={run.model.remat}")
             yield run, (data, model)

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from jaxprompt.config import LOSS, Run
 from jaxprompt.data.rows.batches import train_batches
 from jaxprompt.data.rows.coverage import measure_coverage
@@ -39,6 +37,7 @@ from jaxprompt.doctor.prompt import (
 )
 from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
+from jaxprompt.progress_bar import progress_bar
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.keep.output import check_output, write_json
@@ -159,7 +158,7 @@ def _examine(
         lambda: [_rate(case, job.run, start)],
         lambda: _scores(job, case) if is_trained else _no_scores(),
     ]
-    for check in tqdm(checks, desc="examining", leave=False):
+    for check in progress_bar("examining", each=checks, unit="check", leave=False):
         yield from check()
 
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import multihost_utils
-from tqdm import tqdm
 
 from jaxprompt.data.rows.position import Position
 from jaxprompt.data.rows.row_batches import padding_share
 from jaxprompt.interrupts import Interrupted
+from jaxprompt.progress_bar import progress_bar
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.metrics import MetricLog
@@ -73,7 +73,7 @@ def fit(
         batches: From the members' data positions to an endless iterator of (batch,
             positions after it).
         pace: How long, and how often to log, evaluate and save.
-        batch_size: Rows B of all members, for the bar's examples per second.
+        batch_size: Rows B of all members, for the examples per second.
         progress: What a resumed run knew; None for a new one.
         evaluate: From the joined tree to the members' scores, to be maximised.
         checkpoints: Where to save; None saves nothing.
@@ -108,13 +108,8 @@ def fit(
 
     window = _OpenWindow(progress.window, batch_size, broken)
     stream = batches(progress.positions)
-    bar = tqdm(
-        total=pace.steps * batch_size,
-        initial=step * batch_size,
-        unit="ex",
-        unit_scale=True,
-        disable=not show_bar,
-        dynamic_ncols=True,
+    bar = progress_bar(
+        "training", total=pace.steps, unit="step", initial=step, show=show_bar
     )
     with bar, _StopSignals() as signals:
         while step < pace.steps and not progress.gave_up(pace.patience):
@@ -124,13 +119,13 @@ def fit(
             progress = progress.moved(positions)
             parts = batch if isinstance(batch, tuple) else (batch,)
             window.add(metrics, padding_share(*parts), positions)
-            bar.update(batch_size)
+            bar.update()
 
             last = step == pace.steps
             scores: Sequence[float] = ()
             if _due(step, pace.log_every) or last:
                 scalars = window.close(step)
-                bar.set_postfix(_short(scalars, progress))
+                bar.set_postfix(_short(scalars, progress), refresh=False)
                 if log:
                     log.write(step, scalars)
             if (
@@ -171,6 +166,7 @@ def _short(scalars: Mapping[str, float], progress: Progress) -> dict[str, str]:
     shown = {
         "loss": f"{scalars['loss']:.3f}",
         "padding": f"{scalars['padding']:.0%}",
+        "ex/s": f"{scalars['examples_per_second']:.0f}",
     }
     evaluated = [member for member in progress.members if member.best_step]
     if evaluated:

@@ -3,9 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from tqdm import tqdm
-
-from jaxprompt.quoting import visible
+from jaxprompt.progress_bar import progress_bar
 
 
 @contextlib.contextmanager
@@ -24,13 +22,7 @@ def example_bar(
         share of its source tokens that is padding, whose mean the bar shows.
     """
     paddings: list[float] = []
-    with tqdm(
-        total=total,
-        desc=visible(description),
-        unit="ex",
-        leave=leave,
-        dynamic_ncols=True,
-    ) as bar:
+    with progress_bar(description, total=total, leave=leave) as bar:
 
         def advance(examples: int, padding: float) -> None:
             paddings.append(padding)
