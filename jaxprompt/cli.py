@@ -41,18 +41,20 @@ def _run(arguments: Sequence[str] | None) -> int:
     if rest:
         parser.error(f"unknown arguments: {' '.join(rest)}")
 
-    if sys.stderr.isatty():
-        # JAX takes a second or more to start, before anything else can be said.
-        say("jaxprompt: starting", problem=True)
-
     from jaxprompt import startup
+
+    if sys.stderr.isatty() and not flags.quick:
+        # JAX takes a second or more to start, before anything else can be said.
+        say(f"{startup.versions()}: starting {flags.called}", problem=True)
+
     from jaxprompt.command import commands
     from jaxprompt.train.stopped import Stopped
 
     try:
         commands.check(flags)
-        startup.use_compilation_cache()
-        startup.leave_out_absent_tpu()
+        if not flags.quick:
+            startup.use_compilation_cache()
+            startup.leave_out_absent_tpu()
         if is_distributed(flags):
             startup.join_hosts(
                 flags.coordinator_address, flags.num_processes, flags.process_id

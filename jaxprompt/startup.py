@@ -9,11 +9,25 @@ import importlib
 import importlib.util
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
 
 class NotInstalled(ImportError):
     """A package of an extra is asked for that is not there; says how to get it."""
+
+
+def versions() -> str:
+    """Returns "jaxprompt 0.1.0, JAX 0.10.2", and imports neither."""
+    names = {"jaxprompt": "jaxprompt", "jax": "JAX"}
+    return ", ".join(f"{said} {_version(name)}" for name, said in names.items())
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def cache_folder() -> Path:

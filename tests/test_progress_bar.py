@@ -1,4 +1,4 @@
-"""Where standard error is no terminal, progress is told in plain lines, now and then."""
+"""Where standard error is no terminal, progress is a plain line now and then."""
 
 import os
 import subprocess

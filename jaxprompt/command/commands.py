@@ -69,12 +69,13 @@ def _meant_path(path: str) -> str | None:
 
 
 def train(flags: argparse.Namespace) -> None:
-    """Trains what the gin files say."""
+    """Trains what the gin files say, or checks whether it could."""
     from jaxprompt import runs
     from jaxprompt.command.configure import configure
 
     run, config = configure(flags.gin_file, flags.settings)
-    runs.train(run, Path(flags.workdir), config=config)
+    do = runs.rehearse if flags.dry_run else runs.train
+    do(run, Path(flags.workdir), config=config)
 
 
 def show(flags: argparse.Namespace) -> None:
@@ -180,7 +181,8 @@ def sweep(flags: argparse.Namespace) -> None:
     """Trains the arms of a recipe."""
     from jaxprompt.command.sweep import sweep
 
-    sweep(flags.gin_file, flags.settings, Path(flags.workdir))
+    where = Path(flags.workdir)
+    sweep(flags.gin_file, flags.settings, where, dry_run=flags.dry_run)
 
 
 def plan(flags: argparse.Namespace) -> None:
@@ -294,3 +296,31 @@ def pull(flags: argparse.Namespace) -> None:
         revision=flags.revision,
         overwrite=flags.overwrite,
     )
+
+
+def list_names(flags: argparse.Namespace) -> None:
+    """Lists what there is to choose from."""
+    from jaxprompt.command.listing import list_names
+
+    list_names(flags.kind)
+
+
+def new(flags: argparse.Namespace) -> None:
+    """Writes the gin file of a task of one's own."""
+    from jaxprompt.command.new_task import write_task
+
+    output = None if flags.output is None else Path(flags.output)
+    write_task(
+        flags.files,
+        output,
+        text=flags.text,
+        label=flags.label,
+        overwrite=flags.overwrite,
+    )
+
+
+def completion(flags: argparse.Namespace) -> None:
+    """Prints a script for a shell."""
+    from jaxprompt.command.completion import print_completion
+
+    print_completion(flags.parser, flags.shell)

@@ -4,6 +4,8 @@ import argparse
 from typing import Any
 
 from jaxprompt.command import commands
+from jaxprompt.command.completion import SHELLS
+from jaxprompt.command.listing import KINDS
 from jaxprompt.command.parser import Parser, Version
 from jaxprompt.command.serve import add_serve
 from jaxprompt.command.transfer_flags import add_transfer
@@ -132,6 +134,12 @@ def make_parser() -> Parser:
     sweep.add_argument(
         "--workdir", required=True, metavar="DIR", help="folder of the runs"
     )
+    for sub in (train, sweep):
+        sub.add_argument(
+            "--dry_run",
+            action="store_true",
+            help="make all checks, say what would be trained, and write nothing",
+        )
     for sub in (train, evaluate, sweep):
         _add_distributed(sub)
     text = "Say whether a run fits a TPU slice that is not here, and what it costs."
@@ -141,9 +149,39 @@ def make_parser() -> Parser:
     _add_interchange(subparsers)
     _add_hub(subparsers)
     add_transfer(subparsers, _add_gin)
+    _add_help(subparsers, parser)
     for sub in (evaluate, predict, inspect, doctor, submit):
         _add_overwrite(sub)
     return parser
+
+
+def _add_help(subparsers: Any, parser: Parser) -> None:
+    """Adds the commands that help to write others, and need no JAX."""
+    text = "List the tasks, models, recipes and names that there are to choose from."
+    names = subparsers.add_parser("list", help=text, description=text)
+    names.set_defaults(command=commands.list_names, quick=True)
+    names.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    text = "Write the gin file of a task of your own, from its data."
+    new = subparsers.add_parser("new", help=text, description=text)
+    new.set_defaults(command=commands.new, quick=True)
+    new.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="rows: one file, which is divided; or those of train, validation and test",
+    )
+    new.add_argument(
+        "--output", metavar="FILE", help="the gin file (default: FILE's name with .gin)"
+    )
+    new.add_argument("--text", metavar="NAME", help="column of the text")
+    new.add_argument("--label", metavar="NAME", help="column of the label, or answer")
+    _add_overwrite(new)
+    text = "Print a script by which a shell completes commands, flags and gin files."
+    completion = subparsers.add_parser("completion", help=text, description=text)
+    completion.set_defaults(command=commands.completion, quick=True, parser=parser)
+    completion.add_argument(
+        "shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish"
+    )
 
 
 def _add_rows(predict: argparse.ArgumentParser) -> None:

@@ -3,10 +3,10 @@
 import argparse
 import platform
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any, NoReturn
 
 from jaxprompt.command.suggest import closest, did_you_mean
+from jaxprompt.startup import versions
 from jaxprompt.terminal import say
 
 GIN = "--gin."
@@ -16,13 +16,14 @@ GIN = "--gin."
 class Parser(argparse.ArgumentParser):
     """A parser that looks at all flags before it asks for those that are missing.
 
-    What it parses has `settings`: "NAME=value" of each "--gin.NAME=value" or
-    "--gin.NAME value", in order.
+    What it parses has `called`, the command as "jaxprompt train"; `settings`,
+    "NAME=value" of each "--gin.NAME=value" or "--gin.NAME value", in order; and
+    `quick`, whether the command needs no JAX.
     """
 
     def __init__(self, **options: Any):
         super().__init__(**options, allow_abbrev=False)
-        self.set_defaults(settings=[])
+        self.set_defaults(called=self.prog, settings=[], quick=False)
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -44,7 +45,8 @@ class Parser(argparse.ArgumentParser):
         meant = did_you_mean(str(value), known) or f"use one of {', '.join(known)}"
         if action.nargs == argparse.PARSER:
             self.error(f"no {str(action.metavar).lower()} {value!r}: {meant}")
-        self.error(f"{'/'.join(action.option_strings)} is {value!r}: {meant}")
+        name = "/".join(action.option_strings) or action.metavar
+        self.error(f"{name} is {value!r}: {meant}")
 
     @property
     def _takes_gin(self) -> bool:
@@ -99,16 +101,3 @@ class Version(argparse.Action):
         """Reads them only now: it takes a while."""
         say(f"{versions()}, Python {platform.python_version()}")
         parser.exit()
-
-
-def versions() -> str:
-    """Returns "jaxprompt 0.1.0, JAX 0.10.2", and imports neither."""
-    names = {"jaxprompt": "jaxprompt", "jax": "JAX"}
-    return ", ".join(f"{said} {_version(name)}" for name, said in names.items())
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"

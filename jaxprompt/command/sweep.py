@@ -50,7 +50,13 @@ class PlannedRun(NamedTuple):
         return ", ".join([self.task, self.arm, *seed])
 
 
-def sweep(files: Sequence[str], settings: Sequence[str], workdir: Path) -> list[Row]:
+def sweep(
+    files: Sequence[str],
+    settings: Sequence[str],
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+) -> list[Row]:
     """Trains every arm of a recipe's sweep on every task, and compares the results.
 
     A run's workdir is workdir/task/arm; where a model trains, workdir/task/arm/seed-0
@@ -62,9 +68,10 @@ def sweep(files: Sequence[str], settings: Sequence[str], workdir: Path) -> list[
         files: gin files; one of them sets `Sweep.arms`.
         settings: "NAME=value" each.
         workdir: Folder of the sweep; made if needed.
+        dry_run: Only check, and say which runs there are.
 
     Returns:
-        The rows of the results' table.
+        The rows of the results' table; none of a dry run.
 
     Raises:
         ValueError: If any run is misconfigured, or its model or its task is unknown,
@@ -75,6 +82,10 @@ def sweep(files: Sequence[str], settings: Sequence[str], workdir: Path) -> list[
     """
     experiment, planned = plan_sweep(files, settings, workdir)
     _check_files(planned)
+    if dry_run:
+        for one in planned:
+            say(f"{one.folder}: {one.title}, {one.run.pace.steps} steps")
+        return []
     from jaxprompt.runs import train
 
     results: list[dict[str, Any]] = []

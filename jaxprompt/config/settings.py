@@ -31,6 +31,14 @@ MOST_TOKENS = 2**17
 WORDS = "words"
 """The head that has no weights: the model writes the answer."""
 
+HEADS = {
+    WORDS: "the model itself writes the answer; no weights of its own",
+    "mask": "the label word that an encoder finds likeliest at a mask; no weights",
+    "classes": "a linear layer chooses one of the task's labels for each text",
+    "tags": "a linear layer chooses a label for each word",
+}
+"""Kinds of heads."""
+
 MOST_LAYERS = 2**10
 """Of one site: no model here has more."""
 
@@ -421,7 +429,7 @@ class HeadStart:
 
     def __post_init__(self) -> None:
         for name, known in (
-            ("kind", (WORDS, "mask", "classes", "tags")),
+            ("kind", HEADS),
             ("pooling", ("token", "mean")),
             ("pooler", ("none", "frozen", "trained")),
         ):

@@ -128,6 +128,7 @@ def init_prompt(
 
 
 def _uniform(start: Start) -> jax.Array:
+    """Draws each number evenly from a range."""
     low, high = start.low, start.high
     if not low < high:
         raise ValueError(
@@ -138,32 +139,38 @@ def _uniform(start: Start) -> jax.Array:
 
 
 def _xavier_uniform(start: Start) -> jax.Array:
+    """Draws from a range that narrows as the prompt and the model widen."""
     draw = jax.nn.initializers.xavier_uniform()
     return draw(start.key, (start.length, start.width))
 
 
 def _normal(start: Start) -> jax.Array:
+    """Draws each number from a normal distribution."""
     if start.stddev <= 0:
         raise ValueError(f"normal initialisation: stddev {start.stddev} is not over 0")
     return start.stddev * jax.random.normal(start.key, (start.length, start.width))
 
 
 def _vocabulary(start: Start) -> jax.Array:
+    """Takes the embeddings of frequent tokens, drawn at random."""
     return _sample_rows(start, start.length)
 
 
 def _class_labels(start: Start) -> jax.Array:
+    """Takes the embeddings of the label words, and of frequent tokens behind."""
     words = _required(start.words, "class_labels")
     means = [_embed(start, word, "class_labels").mean(axis=0) for word in words]
     return _fill(start, jnp.stack(means), "class_labels")
 
 
 def _text(start: Start) -> jax.Array:
+    """Takes the embeddings of a text, and of frequent tokens behind."""
     rows = _embed(start, _required(start.text, "text"), "text")
     return _fill(start, rows, "text")
 
 
 def _file(start: Start) -> jax.Array:
+    """Takes a trained prompt."""
     return start_from_file(start.file, start.width, start.length).rows[0]
 
 

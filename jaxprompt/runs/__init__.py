@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jaxprompt.runs.sharing import find_shared, pull, push
     from jaxprompt.runs.showing import show
     from jaxprompt.runs.submission import submit
-    from jaxprompt.runs.training import train
+    from jaxprompt.runs.training import rehearse, train
 
 _HOME_OF = {
     "diagnose": "diagnosis",
@@ -33,6 +33,7 @@ _HOME_OF = {
     "predict": "prediction",
     "pull": "sharing",
     "push": "sharing",
+    "rehearse": "training",
     "show": "showing",
     "submit": "submission",
     "train": "training",
@@ -51,6 +52,7 @@ __all__ = [
     "predict",
     "pull",
     "push",
+    "rehearse",
     "show",
     "submit",
     "train",

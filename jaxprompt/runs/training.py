@@ -2,9 +2,10 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import optax
 
 from jaxprompt.config import LOSS, VOCABULARY, Run
 from jaxprompt.config.answering import describe
@@ -29,8 +30,10 @@ from jaxprompt.runs.keep.workdir import (
 )
 from jaxprompt.runs.measure.chance import chance_notes
 from jaxprompt.runs.measure.coverage import report_coverage, report_limits
+from jaxprompt.runs.measure.loss_report import LossReport
 from jaxprompt.runs.measure.measured import Measured, result_of
 from jaxprompt.runs.measure.results import make_report, result_table
+from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.measure.vocabulary import make_vocabulary
 from jaxprompt.runs.publish.run_pages import write_model_card, write_run_page
 from jaxprompt.runs.ready.job import Job
@@ -89,6 +92,32 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
     return result
 
 
+def rehearse(run: Run, workdir: Path, *, config: str = "") -> None:
+    """Makes all the checks of `train`, and neither trains nor writes anything.
+
+    Args:
+        run: What would be trained.
+        workdir: Where.
+        config: The run as gin text.
+
+    Raises:
+        ValueError: As `train`; or if a vocabulary is to be made, which takes no longer.
+        FileNotFoundError: If a file is missing.
+    """
+    if run.trains == VOCABULARY:
+        raise ValueError(
+            "a vocabulary is made in one go, and there is nothing to check before: "
+            "leave --dry_run out"
+        )
+    check_workdir(workdir, config)
+    check_writable(workdir)
+    _check_weights(run)
+    say(
+        f"all is well: without --dry_run {run.data.task_name} trains for "
+        f"{run.pace.steps} steps into {workdir}"
+    )
+
+
 def _train_vocabulary(
     run: Run, workdir: Path, config: str
 ) -> tuple[dict[str, Any], list[Path]]:
@@ -100,26 +129,51 @@ def _train_vocabulary(
     return result, [made]
 
 
-def _train_weights(
-    run: Run, workdir: Path, config: str
-) -> tuple[dict[str, Any], list[Path]]:
-    """Returns the result and the files that it wrote."""
+class _Checked(NamedTuple):
+    """A run that nothing is wrong with, as far as can be told before its first step.
+
+    Attributes:
+        job: What it is made of.
+        start: The bank that it starts from.
+        tx: Its optimizer.
+        coverage: What of its rows is cut, or not known.
+        reports: Split -> the way to its scores.
+    """
+
+    job: Job
+    start: Prompt
+    tx: optax.GradientTransformationExtraArgs
+    coverage: dict[str, float]
+    reports: dict[str, ScoreReport | LossReport]
+
+
+def _check_weights(run: Run) -> _Checked:
+    """Makes all checks of a run that trains weights; writes nothing."""
     tx = make_optimizer(run)
-    data, split = run.data, run.data.scored_split
-    job = prepare(run, splits=data.splits)
+    job = prepare(run, splits=run.data.splits)
     start = job.start_prompt()
     coverage = report_coverage(job)
     reports = {
         name: make_report(job, name, start.length)
-        for name in dict.fromkeys((data.choosing_split, split))
+        for name in dict.fromkeys((run.data.choosing_split, run.data.scored_split))
     }
     check_training(job, start)
     for report in reports.values():
         report_limits(report)
+    return _Checked(job, start, tx, coverage, reports)
+
+
+def _train_weights(
+    run: Run, workdir: Path, config: str
+) -> tuple[dict[str, Any], list[Path]]:
+    """Returns the result and the files that it wrote."""
+    checked = _check_weights(run)
+    job, start, reports = checked.job, checked.start, checked.reports
+    data, split = run.data, run.data.scored_split
     # Only now: a mistake that any of these has found leaves nothing behind.
     claim_workdir(workdir, config)
     validate = reports[data.choosing_split].validate
-    best = fit_best(job, start, tx, validate, workdir)
+    best = fit_best(job, start, checked.tx, validate, workdir)
     start = job.reparametrised(start).expand()
     measured = reports[split].measure(best.params)
     if run.trains_bank:
@@ -136,7 +190,7 @@ def _train_weights(
         **result_of(measured, run.data.task_name),
         "steps": max(best.steps),
         "seconds": round(best.seconds, 1),
-        **coverage,
+        **checked.coverage,
     }
     if jax.process_index() > 0:  # The pages are the first host's to write.
         return result, made

@@ -13,8 +13,10 @@ from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs.ready.frozen import OpenedModel, check_named, open_model
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.new_model import draw_model, vocabulary_of_new
+from jaxprompt.runs.ready.opening import opening_line
 from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.sharding import check_batch_size, make_mesh
+from jaxprompt.terminal import say
 
 
 def prepare(
@@ -53,6 +55,7 @@ def prepare(
     if architecture is not None:
         vocabulary = vocabulary_of_new(run, architecture)
         tasks, shift_to = _load_tasks(run, vocabulary, splits, answered)
+        _open(run, mesh, tasks, splits)
         return Job(draw_model(run, architecture, tasks[0], mesh), run, tasks, shift_to)
     model = open_model(run.model)
     check_head(run, model)
@@ -66,10 +69,19 @@ def prepare(
     for task in tasks:
         check_slots(task, lengths)
     has_deep = any(said.sites for said in trained) if trained else run.prompt.deep
+    _open(run, mesh, tasks, splits)
     frozen = model.load(mesh)
     if has_deep or not may_fold(run):
         frozen = frozen.unfolded()
     return Job(frozen, run, tasks, shift_to)
+
+
+def _open(
+    run: Run, mesh: jax.sharding.Mesh, tasks: Sequence[Task], splits: Sequence[str]
+) -> None:
+    """Says what is about to be loaded; a command that answers rows says nothing."""
+    if splits:
+        say(opening_line(run, mesh, tasks, splits))
 
 
 def may_fold(run: Run) -> bool:

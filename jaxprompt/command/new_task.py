@@ -1,0 +1,288 @@
+"""`new`: looks at the columns of own data, and writes the gin file of its task."""
+
+import collections
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxprompt.atomic import write_atomically
+from jaxprompt.command.suggest import did_you_mean
+from jaxprompt.data.read.files import read_rows
+from jaxprompt.quoting import cut, listed, quoted
+from jaxprompt.runs.keep.output import check_output
+from jaxprompt.terminal import say
+
+SPLITS = ("train", "validation", "test")
+
+_ANSWERS = (
+    *("label", "labels", "target", "class", "category", "sentiment", "intent", "topic"),
+    *("answer", "answers", "output", "response", "completion", "summary", "stars"),
+    *("rating", "score", "y"),
+)
+"""Names that columns of labels and answers have; the first that is there is taken."""
+
+_MOST_LABELS = 50
+"""A column of more different values is free text."""
+
+_WORDS = 3
+"""A column of as many words a row, on average, is text."""
+
+_CHARACTERS = 3
+"""Of a token, at least, of most vocabularies and languages with spaces."""
+
+_LENGTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
+
+_SHARE = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+class Column(NamedTuple):
+    """What is seen of a column.
+
+    Attributes:
+        name: Its name.
+        values: Its value in each row, as text; "" where it has none.
+    """
+
+    name: str
+    values: Sequence[str]
+
+    @property
+    def counts(self) -> "collections.Counter[str]":
+        """How often each value is there, the most frequent first."""
+        return collections.Counter(self.values)
+
+    @property
+    def words(self) -> float:
+        """Mean number of words."""
+        return sum(len(value.split()) for value in self.values) / len(self.values)
+
+    @property
+    def most(self) -> int:
+        """Characters of the longest value, but for one in a hundred."""
+        lengths = sorted(map(len, self.values))
+        return lengths[math.ceil(0.99 * len(lengths)) - 1]
+
+    @property
+    def may_be_labels(self) -> bool:
+        """Whether its values come again and again."""
+        return 1 < len(self.counts) <= min(_MOST_LABELS, len(self.values) // 2)
+
+
+def write_task(
+    files: Sequence[str],
+    output: Path | None = None,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Writes the gin file of a task, and says what was seen.
+
+    Args:
+        files: One file of rows, which is divided; or those of the splits, in order.
+        output: The gin file; None for the first file's name with ".gin".
+        text: Column of the text; None to find it.
+        label: Column of the label or answer; None to find it.
+        overwrite: Whether `output` may exist.
+
+    Returns:
+        The gin file.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a row is malformed, no column is a label or a text, or the gin
+            file exists.
+    """
+    if len(files) > len(SPLITS):
+        raise ValueError(
+            f"{len(files)} files: give one, which is divided, or those of "
+            f"{', '.join(SPLITS)}"
+        )
+    output = output or Path(f"{Path(files[0]).stem}.gin")
+    check_output(output, overwrite)
+    rows = [[row.fields for row in read_rows(file)] for file in files]
+    columns = _columns(files[0], [fields for part in rows for fields in part])
+    answer = _answer(columns, label)
+    texts = _texts(columns, answer, text)
+    to_train = len(rows[0]) * (1 if len(files) > 1 else _SHARE["train"])
+    lines = _gin(files, columns, texts, answer, to_train)
+    write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
+    for line in _seen(files, columns, texts, answer):
+        say(line)
+    say(f"wrote {output}; look at it, then at what the model will read, and train:")
+    say(f"  jaxprompt show --gin_file={output}")
+    say(f"  jaxprompt train --gin_file={output} --workdir=runs/{output.stem}")
+    return output
+
+
+def _columns(file: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    """Returns the columns that every row has a text or a number in."""
+    names = list(dict.fromkeys(name for fields in rows for name in fields))
+    columns = {}
+    for name in names:
+        values = [fields.get(name) for fields in rows]
+        if all(isinstance(value, str | int | float) for value in values):
+            columns[name] = Column(name, [_text(value) for value in values])
+    if len(columns) < 2:
+        raise ValueError(
+            f"{file}: columns with a text or a number in every row: {listed(columns)}: "
+            "a task needs two, a text and its label or answer"
+        )
+    return columns
+
+
+def _text(value: object) -> str:
+    # As `data.read.files.field_text`, by which the task reads it.
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _named(columns: Mapping[str, Column], name: str, flag: str) -> Column:
+    if name not in columns:
+        meant = did_you_mean(name, columns) or f"there are {listed(columns)}"
+        raise ValueError(f"no column {quoted(name)} for --{flag}: {meant}")
+    return columns[name]
+
+
+def _answer(columns: Mapping[str, Column], name: str | None) -> Column:
+    """Returns the column of labels or answers."""
+    if name is not None:
+        return _named(columns, name, "label")
+    by_letters = {key.lower(): column for key, column in columns.items()}
+    for known in _ANSWERS:
+        if known in by_letters and len(by_letters[known].counts) > 1:
+            return by_letters[known]
+    may_be = [column for column in columns.values() if column.may_be_labels]
+    if not may_be:
+        raise ValueError(
+            f"no column is called as a label is, or has values that come again: name "
+            f"it by --label, out of {listed(columns)}"
+        )
+    # The last of those with the fewest values: labels stand behind what they are of.
+    fewest = min(len(column.counts) for column in may_be)
+    return [column for column in may_be if len(column.counts) == fewest][-1]
+
+
+def _texts(
+    columns: Mapping[str, Column], answer: Column, name: str | None
+) -> list[Column]:
+    """Returns the columns that the model reads."""
+    if name is not None:
+        return [_named(columns, name, "text")]
+    others = [column for column in columns.values() if column is not answer]
+    texts = [column for column in others if column.words >= _WORDS]
+    return texts or [max(others, key=lambda column: column.most)]
+
+
+def _gin(
+    files: Sequence[str],
+    columns: Mapping[str, Column],
+    texts: Sequence[Column],
+    answer: Column,
+    rows: float,
+) -> Iterator[str]:
+    name = re.sub(r"[^\w.:]", "_", Path(files[0]).stem, flags=re.ASCII)
+    left_out = [x.name for x in columns.values() if x is not answer and x not in texts]
+    is_free = not answer.may_be_labels
+    yield f"# The task of {files[0]}, as `jaxprompt new` saw it: change what is not so."
+    yield "include 'gin/runs/prompt_tuning.gin'"
+    yield ""
+    yield "MODEL = 'bundled:nano'  # Or a Hub name, a folder or a GGUF file."
+    yield "TASK = @OwnTask()"
+    yield f"OwnTask.name = {name!r}"
+    if len(files) == 1:
+        yield f"OwnTask.files = {files[0]!r}"
+        yield f"OwnTask.share = {_SHARE!r}"
+        yield "Data.test_split = 'test'"
+    else:
+        yield f"OwnTask.files = {dict(zip(SPLITS, files, strict=False))!r}"
+        if len(files) == len(SPLITS):
+            yield "Data.test_split = 'test'"
+    if left_out:
+        yield f"# Columns that are left out: {listed(left_out)}."
+    yield f"OwnTask.inputs = {_template(texts)!r}"
+    yield f"OwnTask.target = {answer.name!r}"
+    if is_free:
+        yield "OwnTask.labels = None    # Free text."
+        yield (
+            "OwnTask.metrics = ('rouge',)"
+            if answer.words >= _WORDS
+            else ("OwnTask.metrics = ('accuracy',)")
+        )
+        yield "PROMPT_INIT = 'vocabulary'"
+    else:
+        yield "# Label in the file -> the word that the model says. Short, common words"
+        yield "# are best: each should be one or two tokens."
+        yield "OwnTask.labels = {"
+        for value in answer.counts:
+            yield f"    {value!r}: {_word(value)!r},"
+        yield "}"
+        yield "OwnTask.metrics = ('accuracy',)  # See `jaxprompt list metrics`."
+        yield "METHOD = 'rank'         # Chooses among the label words."
+    length = _tokens(sum(column.most + len(column.name) for column in texts))
+    yield ""
+    yield f"INPUT_LENGTH = {length}       # Tokens; about what 99 of 100 rows need."
+    yield f"TARGET_LENGTH = {_tokens(answer.most)}"
+    yield f"PROMPT_LENGTH = {max(20, 2 * len(answer.counts) * (not is_free))}"
+    yield f"BATCH_SIZE = {_batch_size(rows)}"
+    yield "STEPS = 1000"
+    yield "SCHEDULE = 'linear'"
+    yield "EVALUATE_EVERY = 100"
+    yield "CHECKPOINT_EVERY = 100"
+
+
+def _seen(
+    files: Sequence[str],
+    columns: Mapping[str, Column],
+    texts: Sequence[Column],
+    answer: Column,
+) -> Iterator[str]:
+    """Yields what was seen of the data."""
+    rows = len(answer.values)
+    yield f"{', '.join(files)}: {rows:,} rows, columns {listed(columns)}"
+    for text in texts:
+        longest = max(map(len, text.values))
+        yield f"text: {text.name}, up to {longest:,} characters, {text.words:.0f} words"
+    counts = answer.counts
+    if answer.may_be_labels:
+        shares = (
+            f"{cut(quoted(x), 30)} {n / rows:.0%}" for x, n in counts.most_common()
+        )
+        told = listed(shares, longest=40)
+        yield f"label: {answer.name}, {len(counts)} different ones: {told}"
+        return
+    yield f"answer: {answer.name}, free text, {len(counts):,} different ones"
+    empty = counts.get("", 0)
+    if empty:
+        yield f"{empty} of the answers are empty"
+
+
+def _template(texts: Sequence[Column]) -> str:
+    """Writes the texts one behind the other, each behind its column's name."""
+    for text in texts:
+        if re.search(r"[{}!:\[\].]", text.name):
+            raise ValueError(
+                f"column {quoted(text.name)}: a template cannot name it: give it a "
+                "name of letters, digits, spaces and _"
+            )
+    if len(texts) == 1:
+        return f"{{{texts[0].name}}}"
+    return " ".join(f"{text.name}: {{{text.name}}}" for text in texts)
+
+
+def _word(label: str) -> str:
+    """Proposes a word for a label."""
+    words = re.sub(r"[_\W]+", " ", label).strip()
+    return words.lower() or label
+
+
+def _tokens(characters: int) -> int:
+    """Returns a length that most texts of so many characters fit into."""
+    needed = characters / _CHARACTERS + 2
+    return next((length for length in _LENGTHS if length >= needed), _LENGTHS[-1])
+
+
+def _batch_size(rows: float) -> int:
+    """Returns the largest power of two up to 32 that leaves a few batches."""
+    return next((size for size in (32, 16, 8, 4, 2) if 4 * size <= rows), 1)

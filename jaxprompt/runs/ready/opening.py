@@ -1,0 +1,41 @@
+"""The line that a long command begins with: versions, devices, model and rows."""
+
+import collections
+from collections.abc import Mapping, Sequence
+
+import jax
+
+from jaxprompt.config import Run
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.startup import versions
+
+
+def opening_line(
+    run: Run, mesh: jax.sharding.Mesh, tasks: Sequence[Task], splits: Sequence[str]
+) -> str:
+    """Says what a run is about to read, and where it computes.
+
+    Args:
+        run: The configuration.
+        mesh: Its devices.
+        tasks: Its tasks, whose rows are read.
+        splits: The splits that it reads.
+    """
+    name = run.model.name or "a new model"
+    sizes = ", ".join(f"{n:,} of {x}" for x, n in rows_of_splits(tasks, splits).items())
+    several = f" ({len(tasks)} tasks)" if len(tasks) > 1 else ""
+    return (
+        f"{versions()}, on {tell_devices(mesh)}: model {name}, task "
+        f"{run.data.task_name}{several}, rows: {sizes}"
+    )
+
+
+def rows_of_splits(tasks: Sequence[Task], splits: Sequence[str]) -> Mapping[str, int]:
+    """Returns the rows of each split, of all tasks together."""
+    return {split: sum(task.num_examples(split) for task in tasks) for split in splits}
+
+
+def tell_devices(mesh: jax.sharding.Mesh) -> str:
+    """Returns how many devices there are and of which kind, as "8 x TPU v5 lite"."""
+    kinds = collections.Counter(device.device_kind for device in mesh.devices.flat)
+    return ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
