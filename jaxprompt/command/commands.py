@@ -102,9 +102,10 @@ def evaluate(flags: argparse.Namespace) -> None:
         of_files = {file: configured(flags, file)[0] for file in files}
         runs.evaluate_ensemble(of_files, **options)
         return
-    (file,) = flags.prompt
+    (name,) = flags.prompt
+    file = runs.find_prompt(name)
     run = run_of_prompt(flags, file)
-    runs.evaluate(run, Path(file), **options)
+    runs.evaluate(run, file, **options)
 
 
 def predict(flags: argparse.Namespace) -> None:
@@ -129,10 +130,11 @@ def inspect(flags: argparse.Namespace) -> None:
     """Reads a prompt."""
     from jaxprompt import runs
 
-    run = run_of_prompt(flags, flags.prompt)
+    file = runs.find_prompt(flags.prompt)
+    run = run_of_prompt(flags, file)
     runs.inspect(
         run,
-        Path(flags.prompt),
+        file,
         neighbours=flags.neighbours,
         metric=flags.metric,
         label_words=tuple(filter(None, flags.label_words.split(","))),
@@ -148,13 +150,14 @@ def doctor(flags: argparse.Namespace) -> int:
     from jaxprompt import runs
     from jaxprompt.command.configure import configure
 
-    if flags.prompt is None:
+    file = None if flags.prompt is None else runs.find_prompt(flags.prompt)
+    if file is None:
         run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
     else:
-        run = run_of_prompt(flags, flags.prompt, trains=True)
+        run = run_of_prompt(flags, file, trains=True)
     found = runs.diagnose(
         run,
-        None if flags.prompt is None else Path(flags.prompt),
+        file,
         output=None if flags.output is None else Path(flags.output),
         overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,
@@ -166,10 +169,11 @@ def submit(flags: argparse.Namespace) -> None:
     """Writes a leaderboard's file."""
     from jaxprompt import runs
 
-    run = run_of_prompt(flags, flags.prompt)
+    file = runs.find_prompt(flags.prompt)
+    run = run_of_prompt(flags, file)
     runs.submit(
         run,
-        Path(flags.prompt),
+        file,
         split=flags.split,
         output=Path(flags.output),
         overwrite=flags.overwrite,
@@ -250,7 +254,9 @@ def _export_model(flags: argparse.Namespace) -> None:
             f"form {flags.format} takes one prompt, and its model and dtype from the "
             "prompt's run: change them by --gin.MODEL and --gin.DTYPE"
         )
-    (file,) = flags.source
+    from jaxprompt import runs
+
+    file = runs.find_prompt(flags.source[0])
     run = run_of_prompt(flags, file)
     from jaxprompt.runs.model_export import export_model, export_prefix
 
@@ -259,7 +265,7 @@ def _export_model(flags: argparse.Namespace) -> None:
         give = functools.partial(export_prefix, form=flags.format)
     give(
         run,
-        Path(file),
+        file,
         Path(flags.output),
         overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,

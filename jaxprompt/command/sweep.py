@@ -172,7 +172,10 @@ def _check_files(planned: Sequence[PlannedRun]) -> None:
     )
     for one in planned:
         model, data = one.run.model, one.run.data
-        if read_result(one.folder) is not None or model.architecture is not None:
+        if (
+            read_result(one.folder, one.config) is not None
+            or model.architecture is not None
+        ):
             continue
         if model.name is None:
             raise ValueError(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxprompt.runs.gathering import gather
     from jaxprompt.runs.inspection import inspect
     from jaxprompt.runs.interchange import export_prompt, import_prompt
-    from jaxprompt.runs.keep.prompt_files import find_prompts
+    from jaxprompt.runs.keep.prompt_files import find_prompt, find_prompts
     from jaxprompt.runs.prediction import predict
     from jaxprompt.runs.sharing import find_shared, pull, push
     from jaxprompt.runs.showing import show
@@ -25,6 +25,7 @@ _HOME_OF = {
     "evaluate": "evaluation",
     "evaluate_ensemble": "evaluation",
     "export_prompt": "interchange",
+    "find_prompt": "keep.prompt_files",
     "find_prompts": "keep.prompt_files",
     "find_shared": "sharing",
     "gather": "gathering",
@@ -44,6 +45,7 @@ __all__ = [
     "evaluate",
     "evaluate_ensemble",
     "export_prompt",
+    "find_prompt",
     "find_prompts",
     "find_shared",
     "gather",

@@ -70,7 +70,7 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
         train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     check_workdir(workdir, config)
-    finished = read_result(workdir)
+    finished = read_result(workdir, config)
     if finished is not None:
         say(f"{workdir} holds a finished run:")
         say_lines(result_table(finished))

@@ -37,6 +37,9 @@ OPTIMIZERS = ("adafactor", "adamw")
 
 SCHEDULES = ("constant", "linear", "cosine", "inverse_sqrt", "exponential")
 
+ENDING = ("linear", "cosine")
+"""Schedules that end with the run: in a longer one each step has another rate."""
+
 
 def make_schedule(
     name: str,

@@ -27,6 +27,7 @@ from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.runs import (
     evaluate,
     evaluate_ensemble,
+    find_prompt,
     find_prompts,
     predict,
     train,
@@ -121,6 +122,9 @@ def test_an_ensemble_from_files_scores_the_same(bank, tmp_path, capsys):
     folder, result = bank
     files = find_prompts([str(folder / "prompts")])
     assert [file.stem for file in files] == ["rte-3", "rte-4", "sst2-3", "sst2-4"]
+    assert find_prompts([str(folder)]) == files
+    with pytest.raises(ValueError, match=r"holds 4 prompts: name one of prompts/rte-3"):
+        find_prompt(str(folder))
     runs = dict.fromkeys(files, BANK)
     scores = evaluate_ensemble(runs, output=tmp_path / "scores.json")
     by_file = {Path(member["file"]).stem: member for member in scores["members"]}

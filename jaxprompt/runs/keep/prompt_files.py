@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.quoting import quoted_path
+from jaxprompt.quoting import listed, quoted_path
+from jaxprompt.runs.keep.workdir import PROMPTS
 
 
 def find_prompts(names: Sequence[str]) -> list[Path]:
     """Lists prompt files; of a folder, such as a bank's, by task and seed.
 
     Args:
-        names: Files, and folders of .safetensors files.
+        names: Files, folders of .safetensors files, and folders of runs.
 
     Raises:
         FileNotFoundError: If a name is neither, or a folder holds none.
@@ -22,13 +23,34 @@ def find_prompts(names: Sequence[str]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        files = list(path.glob("*.safetensors"))
+        files = [*path.glob("*.safetensors")] or [
+            *path.glob(f"{PROMPTS}/*.safetensors")
+        ]
         if not files:
             raise FileNotFoundError(
                 f"no *.safetensors in folder {quoted_path(path)}: check the path"
             )
         found += sorted(files, key=_task_and_seed)
     return found
+
+
+def find_prompt(name: str) -> Path:
+    """Returns the one prompt file that is named, or that a folder holds.
+
+    Args:
+        name: A file, or a folder as of `find_prompts`.
+
+    Raises:
+        FileNotFoundError: If it is neither, or a folder holds none.
+        ValueError: If a folder holds several.
+    """
+    found = find_prompts([name])
+    if len(found) > 1:
+        raise ValueError(
+            f"folder {quoted_path(name)} holds {len(found)} prompts: name one of "
+            f"{listed(str(file.relative_to(name)) for file in found)}"
+        )
+    return found[0]
 
 
 def _task_and_seed(file: Path) -> tuple[str, int, str]:

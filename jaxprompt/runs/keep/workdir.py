@@ -6,9 +6,10 @@ import errno
 import fcntl
 import functools
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import multihost_utils
@@ -20,6 +21,7 @@ from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.keep.bindings import read_bindings, resolve_bindings
 from jaxprompt.runs.keep.output import write_json
 from jaxprompt.runs.keep.result_file import read_result_file
+from jaxprompt.train.optimizer import ENDING, SCHEDULES
 from jaxprompt.utf8 import read_utf8
 
 PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
@@ -57,7 +59,8 @@ def check_workdir(workdir: Path, config: str) -> None:
     """Refuses a folder that is not this run's; writes nothing.
 
     A folder is a run's from its first checkpoint on. What a process left there that
-    failed before is replaced by the next run, whatever its configuration.
+    failed before is replaced by the next run, whatever its configuration. A run may
+    go on for more steps, where its schedule does not end with it.
 
     Args:
         workdir: The folder, which need not exist.
@@ -72,32 +75,72 @@ def check_workdir(workdir: Path, config: str) -> None:
         is_it = nearest == workdir.absolute()
         what = "is a file" if is_it else f"is below {nearest}, which is a file"
         raise ValueError(f"workdir {quoted_path(workdir)} {what}: name a folder")
-    path = workdir / CONFIG
-    if not path.exists() or not _is_claimed(workdir):
-        return
-    there = read_utf8(path)
-    if there == config:
-        return
-    changes = _changes(with_new_names(there), config)
+    there = _claimed_by(workdir)
+    changes = {} if there in (None, config) else _changes(str(there), config)
     if not changes:
         return
+    longer = _longer(str(there), config)
+    if longer is not None and longer.schedule not in ENDING:
+        return
+    told = "; ".join(f"{name} was {old} and is {new}" for name, (old, new) in changes)
+    if longer is None:
+        raise ValueError(
+            f"workdir {workdir} holds a run of another configuration: {told}. Use "
+            "another workdir, or the old values to resume it"
+        )
+    goes_on = ", ".join(name for name in SCHEDULES if name not in ENDING)
     raise ValueError(
-        f"workdir {workdir} holds a run of another configuration: "
-        f"{'; '.join(changes)}. Use another workdir, or the old values to resume it"
+        f"workdir {workdir} holds a run of {longer.before} steps, and {told}: its "
+        f"schedule {longer.schedule!r} ends with the run, so more steps are another "
+        f"run. Use another workdir; runs of schedule {goes_on} can go on for longer"
     )
 
 
-def _changes(there: str, config: str) -> list[str]:
-    """Says which settings have changed since a run began.
+class _Longer(NamedTuple):
+    """What changed of a run that is to last longer, and in nothing else is another.
+
+    Attributes:
+        before: Its steps.
+        schedule: Of its learning rate.
+    """
+
+    before: int
+    schedule: str
+
+
+def _longer(there: str, config: str) -> _Longer | None:
+    """Returns how long a run was, if the same run is to last longer now."""
+    old, new = (
+        {**_defaults(), **resolve_bindings(text)}
+        for text in (with_new_names(there), config)
+    )
+    changed = {name for name in (*old, *new) if old.get(name) != new.get(name)}
+    steps = old.get("Pace.steps", ""), new.get("Pace.steps", "")
+    if changed != {"Pace.steps"} or not all(text.isdecimal() for text in steps):
+        return None
+    before, now = map(int, steps)
+    schedule = new["Optimizer.schedule"].strip("'\"")
+    return _Longer(before, schedule) if now > before else None
+
+
+def _claimed_by(workdir: Path) -> str | None:
+    """Returns the configuration of the run that a folder belongs to, if any."""
+    path = workdir / CONFIG
+    return read_utf8(path) if path.exists() and _is_claimed(workdir) else None
+
+
+def _changes(there: str, config: str) -> list[tuple[str, tuple[str, str]]]:
+    """Returns which settings have changed since a run began, from what to what.
 
     A setting that an earlier version did not have is what it does by default. A name
     that it did not have counts by the settings that take their value from it.
     """
+    there = with_new_names(there)
     before, now = read_bindings(there), read_bindings(config)
     old, new = {**_defaults(), **before}, now
     values = {**old, **resolve_bindings(there)}, {**new, **resolve_bindings(config)}
     return [
-        f"{name} was {old.get(name, 'unset')} and is {new.get(name, 'unset')}"
+        (name, (old.get(name, "unset"), new.get(name, "unset")))
         for name in sorted({*before, *now})
         if old.get(name) != new.get(name)
         and values[0].get(name) != values[1].get(name)
@@ -208,6 +251,11 @@ def claim_workdir(workdir: Path, config: str) -> None:
         except ValueError:
             release_workdir(workdir)
             raise
+        if _goes_on(workdir, config):
+            # The result first: without it a run is not finished.
+            (workdir / RESULT).unlink(missing_ok=True)
+            if (workdir / MODEL).exists():
+                shutil.rmtree(workdir / MODEL)
     write_atomically(workdir / CONFIG, config.encode())
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("workdir claimed")
@@ -271,10 +319,23 @@ def _defaults() -> dict[str, str]:
     return found
 
 
-def read_result(workdir: Path) -> dict[str, Any] | None:
-    """Returns the result of a finished run, or None; see `read_result_file`."""
+def read_result(workdir: Path, config: str) -> dict[str, Any] | None:
+    """Returns the result of a finished run, or None; see `read_result_file`.
+
+    Args:
+        workdir: The folder of the run.
+        config: Its configuration as gin text. A run that is to last longer than it did
+            is not finished.
+    """
     path = workdir / RESULT
-    return read_result_file(path) if path.exists() else None
+    finished = path.exists() and not _goes_on(workdir, config)
+    return read_result_file(path) if finished else None
+
+
+def _goes_on(workdir: Path, config: str) -> bool:
+    """Whether the run of a folder is to last longer than it was to last."""
+    there = _claimed_by(workdir)
+    return there is not None and _longer(there, config) is not None
 
 
 def write_result(workdir: Path, result: Mapping[str, Any]) -> Path:

@@ -1,0 +1,90 @@
+"""A finished run goes on for more steps, where its schedule does not end with it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jaxprompt.cli import main
+from jaxprompt.runs.keep.workdir import check_workdir, read_result
+
+RUN = "--gin_file=gin/runs/prompt_tuning.gin"
+SKILL = "--gin_file=gin/recipes/quickstart/skill.gin"
+
+
+@pytest.fixture
+def at_skills(skills: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "skills").symlink_to(skills)
+    monkeypatch.chdir(tmp_path)
+
+
+def train(workdir: str, steps: int, schedule: str = "constant") -> int:
+    settings = ("EVALUATE_EVERY=2", f"STEPS={steps}", f"SCHEDULE={schedule}")
+    flags = [f"--gin.{setting}" for setting in settings]
+    return main(["train", RUN, SKILL, *flags, f"--workdir={workdir}"])
+
+
+def test_a_finished_run_goes_on_to_what_a_longer_one_ends_with(at_skills, capsys):
+    assert train("run", 2) == 0
+    before = json.loads(Path("run/result.json").read_text())
+    assert train("run", 4) == 0
+    assert "resuming after step 2 of 4" in capsys.readouterr().out
+    assert train("whole", 4) == 0
+    files = [Path(name) / "prompt.safetensors" for name in ("run", "whole")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    results = [
+        json.loads((Path(name) / "result.json").read_text())
+        for name in ("run", "whole")
+    ]
+    for result in (before, *results):
+        del result["seconds"]
+    assert results[0] == results[1]
+    capsys.readouterr()
+    assert train("run", 4) == 0
+    assert "run holds a finished run" in capsys.readouterr().out
+    assert train("run", 3) == 1
+    assert "STEPS was 4 and is 3. Use another workdir" in capsys.readouterr().err
+
+
+CONFIG = (
+    "STEPS = {steps}\nPace.steps = %STEPS\nOptimizer.schedule = {schedule!r}\n"
+    "Run.seed = {seed}\n"
+)
+
+
+def finished(workdir: Path, **values: object) -> str:
+    """Makes the folder of a finished run; returns its configuration."""
+    config = CONFIG.format(**{"steps": 400, "schedule": "constant", "seed": 0} | values)
+    (workdir / "checkpoints" / "400").mkdir(parents=True)
+    (workdir / "operative_config.gin").write_text(config)
+    return config
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_schedule_that_ends_with_the_run_is_said_to(tmp_path: Path, schedule: str):
+    config = finished(tmp_path, schedule=schedule)
+    with pytest.raises(
+        ValueError,
+        match=rf"STEPS was 400 and is 800: its schedule '{schedule}' ends with the run",
+    ):
+        check_workdir(tmp_path, config.replace("400", "800"))
+
+
+def test_more_steps_and_another_setting_are_another_run(tmp_path: Path):
+    config = finished(tmp_path)
+    check_workdir(tmp_path, config.replace("400", "800"))
+    other = config.replace("400", "800").replace("seed = 0", "seed = 1")
+    with pytest.raises(ValueError, match=r"seed was 0 and is 1; STEPS was 400 and"):
+        check_workdir(tmp_path, other)
+
+
+def test_a_run_that_is_to_last_longer_has_no_result_yet(tmp_path: Path):
+    config = finished(tmp_path)
+    result = {
+        **{"task": "t", "pieces": 1, "sentinels": 0, "tokens_per_word": 1.0},
+        **{"unknown": 0.0, "seconds": 1.0, "trains": "vocabulary"},
+    }
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    assert read_result(tmp_path, config) == result
+    assert read_result(tmp_path, config.replace("400", "800")) is None
