@@ -37,6 +37,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     from jaxprompt.command.flags import is_distributed, make_parser
 
     parser = make_parser()
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help(sys.stderr)
+        return 2
     flags, rest = parser.parse_known_args(arguments)
     if rest:
         parser.error(f"unknown arguments: {' '.join(rest)}")

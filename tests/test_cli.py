@@ -97,6 +97,7 @@ def test_train_and_predict_in_fresh_processes_then_evaluate_and_inspect(
         "checkpoints",
         "metrics.jsonl",
         "operative_config.gin",
+        "predictions.jsonl",
         "prompt.safetensors",
         "report.html",
         "result.json",

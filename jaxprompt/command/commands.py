@@ -74,8 +74,11 @@ def train(flags: argparse.Namespace) -> None:
     from jaxprompt.command.configure import configure
 
     run, config = configure(flags.gin_file, flags.settings)
-    do = runs.rehearse if flags.dry_run else runs.train
-    do(run, Path(flags.workdir), config=config)
+    workdir = Path(flags.workdir)
+    if flags.dry_run:
+        runs.rehearse(run, workdir, config=config)
+    else:
+        runs.train(run, workdir, config=config, command=flags.line)
 
 
 def show(flags: argparse.Namespace) -> None:
@@ -186,7 +189,13 @@ def sweep(flags: argparse.Namespace) -> None:
     from jaxprompt.command.sweep import sweep
 
     where = Path(flags.workdir)
-    sweep(flags.gin_file, flags.settings, where, dry_run=flags.dry_run)
+    sweep(
+        flags.gin_file,
+        flags.settings,
+        where,
+        dry_run=flags.dry_run,
+        command=flags.line,
+    )
 
 
 def plan(flags: argparse.Namespace) -> None:
@@ -208,7 +217,16 @@ def report(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
 
     folders = [Path(folder) for folder in flags.folders]
-    runs.gather(folders, Path(flags.output), overwrite=flags.overwrite)
+    page = Path(flags.output)
+    runs.gather(folders, page, tables=flags.tables, overwrite=flags.overwrite)
+
+
+def compare(flags: argparse.Namespace) -> None:
+    """Compares two runs row by row."""
+    from jaxprompt import runs
+
+    output = None if flags.output is None else Path(flags.output)
+    runs.compare(flags.first, flags.second, output=output, overwrite=flags.overwrite)
 
 
 def import_prompt(flags: argparse.Namespace) -> None:

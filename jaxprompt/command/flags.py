@@ -146,6 +146,7 @@ def make_parser() -> Parser:
     _add_plan(add("plan", text, commands.plan))
     add_serve(subparsers)
     _add_report(subparsers)
+    _add_compare(subparsers)
     _add_interchange(subparsers)
     _add_hub(subparsers)
     add_transfer(subparsers, _add_gin)
@@ -289,7 +290,7 @@ def _add_overwrite(command: argparse.ArgumentParser) -> None:
 
 
 def _add_report(subparsers: Any) -> None:
-    text = "Gather finished runs into one page, a table and a plot."
+    text = "Gather finished runs into one page."
     report = subparsers.add_parser("report", help=text, description=text)
     report.set_defaults(command=commands.report)
     report.add_argument(
@@ -298,7 +299,23 @@ def _add_report(subparsers: Any) -> None:
     report.add_argument(
         "--output", required=True, metavar="FILE", help="the page, as report.html"
     )
+    report.add_argument(
+        "--tables",
+        action="store_true",
+        help="also write results.csv, .md, .png and .svg beside the page",
+    )
     _add_overwrite(report)
+
+
+def _add_compare(subparsers: Any) -> None:
+    text = "Say on which rows two finished runs differ, and whether by chance."
+    compare = subparsers.add_parser("compare", help=text, description=text)
+    compare.set_defaults(command=commands.compare)
+    for name, which in (("first", "a finished run"), ("second", "another one")):
+        what = f"folder of {which}, or its predictions.jsonl"
+        compare.add_argument(name, metavar=name.upper(), help=what)
+    compare.add_argument("--output", metavar="FILE", help="also write it, as JSON")
+    _add_overwrite(compare)
 
 
 def _add_interchange(subparsers: Any) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import platform
+import shlex
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -16,14 +17,14 @@ GIN = "--gin."
 class Parser(argparse.ArgumentParser):
     """A parser that looks at all flags before it asks for those that are missing.
 
-    What it parses has `called`, the command as "jaxprompt train"; `settings`,
-    "NAME=value" of each "--gin.NAME=value" or "--gin.NAME value", in order; and
-    `quick`, whether the command needs no JAX.
+    What it parses has `called`, the command as "jaxprompt train"; `line`, the whole
+    command line; `settings`, "NAME=value" of each "--gin.NAME=value" or "--gin.NAME
+    value", in order; and `quick`, whether the command needs no JAX.
     """
 
     def __init__(self, **options: Any):
         super().__init__(**options, allow_abbrev=False)
-        self.set_defaults(called=self.prog, settings=[], quick=False)
+        self.set_defaults(called=self.prog, line="", settings=[], quick=False)
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -31,10 +32,10 @@ class Parser(argparse.ArgumentParser):
         """Parses as argparse does, of a command's flags the gin settings first."""
         if args is None or self._starts_others:
             return super().parse_known_args(args, namespace)
-        args, settings = self._without_settings(args)
-        self._check_flags(args)
-        flags, rest = super().parse_known_args(args, namespace)
-        flags.settings = settings
+        others, settings = self._without_settings(args)
+        self._check_flags(others)
+        flags, rest = super().parse_known_args(others, namespace)
+        flags.settings, flags.line = settings, f"{self.prog} {shlex.join(args)}"
         return flags, rest
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:

@@ -56,6 +56,7 @@ def sweep(
     workdir: Path,
     *,
     dry_run: bool = False,
+    command: str = "",
 ) -> list[Row]:
     """Trains every arm of a recipe's sweep on every task, and compares the results.
 
@@ -69,6 +70,7 @@ def sweep(
         settings: "NAME=value" each.
         workdir: Folder of the sweep; made if needed.
         dry_run: Only check, and say which runs there are.
+        command: The command line that asked for it, for the runs' pages.
 
     Returns:
         The rows of the results' table; none of a dry run.
@@ -91,7 +93,7 @@ def sweep(
     results: list[dict[str, Any]] = []
     for number, one in enumerate(planned, start=1):
         say(f"run {number} of {len(planned)}: {one.title}")
-        results.append(train(one.run, one.folder, config=one.config))
+        results.append(train(one.run, one.folder, config=one.config, command=command))
     return _write(experiment, planned, results, workdir)
 
 

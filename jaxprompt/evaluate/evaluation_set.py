@@ -84,6 +84,25 @@ class EvaluationSet:
         return [example.targets for example in self._examples]
 
     @property
+    def expected(self) -> list[str]:
+        """The true target texts as a model writes them, where it can."""
+        return [
+            text if written is None else written
+            for written, text in zip(self._written, self.texts, strict=True)
+        ]
+
+    @property
+    def places(self) -> list[str]:
+        """Where each row stands: its file and line, if known."""
+        return self._task.source.places(self._split, self._numbers)
+
+    def right(self, predictions: Sequence[str]) -> list[bool]:
+        """Says of each row whether its answer is the true one, or one of these."""
+        found = self._compared(predictions, is_target=False)
+        targets = self._compared(self.expected, is_target=True)
+        return [_is_right(*pair) for pair in zip(targets, found, strict=True)]
+
+    @property
     def targets(self) -> list[Any]:
         """The true targets as the metrics see them: class indices, or texts."""
         return self._compared(self.texts, is_target=True)
@@ -165,11 +184,7 @@ class EvaluationSet:
             # Of each word alone: most words of most sentences are in no span.
             return self.score_texts([""] * self.num_examples)
         # The label words lead, so that a tie goes to the first of them.
-        texts = [
-            text if written is None else written
-            for written, text in zip(self._written, self.texts, strict=True)
-        ]
-        counts = collections.Counter([*(self._task.labels or ()), *texts])
+        counts = collections.Counter([*(self._task.labels or ()), *self.expected])
         text, _ = counts.most_common(1)[0]
         return self.score_texts([text] * self.num_examples)
 
@@ -282,6 +297,14 @@ class EvaluationSet:
         high = {name: x for name, x in found.items() if x > 1e-6}
         if high:
             yield f"empty answers score {_listed(high)}, not 0, {of_split}"
+
+
+def _is_right(target: Any, found: Any) -> bool:
+    """Whether an answer is a target, or one of the answers that a target lists."""
+    if isinstance(target, Mapping):
+        target = target.get("answers", ())
+    several = isinstance(target, list | tuple | set | frozenset)
+    return found in target if several and isinstance(found, str) else target == found
 
 
 _HIGHEST = 100.0

@@ -1,4 +1,4 @@
-"""What a user does: train, evaluate, predict, submit, inspect, gather, share.
+"""What a user does: train, evaluate, predict, submit, inspect, compare, share.
 
 Each is imported when it is first used: most need no TensorFlow, and a mistake in a gin
 file is told before those that do are there.
@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxprompt.runs.comparing import compare
     from jaxprompt.runs.diagnosis import diagnose
     from jaxprompt.runs.evaluation import evaluate, evaluate_ensemble
     from jaxprompt.runs.gathering import gather
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from jaxprompt.runs.training import rehearse, train
 
 _HOME_OF = {
+    "compare": "comparing",
     "diagnose": "diagnosis",
     "evaluate": "evaluation",
     "evaluate_ensemble": "evaluation",
@@ -41,6 +43,7 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "compare",
     "diagnose",
     "evaluate",
     "evaluate_ensemble",

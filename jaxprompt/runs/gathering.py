@@ -27,16 +27,23 @@ from jaxprompt.terminal import say, say_lines
 from jaxprompt.utf8 import read_utf8
 
 
-def gather(folders: Sequence[Path], output: Path, *, overwrite: bool = False) -> Path:
+def gather(
+    folders: Sequence[Path],
+    output: Path,
+    *,
+    tables: bool = False,
+    overwrite: bool = False,
+) -> Path:
     """Writes a page of all runs below some folders, and prints their results.
 
-    Beside the page are results.csv, results.md, results.png and results.svg. Runs of
-    the same method and task are one row of the table, their seeds its mean and standard
-    deviation. Runs of pre-training are left out.
+    Runs of the same method and task are one row of the table, their seeds its mean and
+    standard deviation. Runs of pre-training are left out.
 
     Args:
         folders: Folders of runs, or of folders of them, at any depth.
         output: The page to write; its folder must be there.
+        tables: Also write results.csv, results.md, results.png and results.svg beside
+            it.
         overwrite: Whether these files may exist.
 
     Returns:
@@ -49,7 +56,7 @@ def gather(folders: Sequence[Path], output: Path, *, overwrite: bool = False) ->
     """
     if output.suffix != ".html":
         raise ValueError(f"output {output} is a page: name a file that ends in .html")
-    for path in (output, *(output.parent / name for name in FILES)):
+    for path in (output, *(output.parent / name for name in FILES if tables)):
         check_output(path, overwrite)
     found = _read_results(folders)
     root = _root(folders, list(found))
@@ -73,7 +80,7 @@ def gather(folders: Sequence[Path], output: Path, *, overwrite: bool = False) ->
     ]
     settings = {method.name: method.settings for method in methods if method.settings}
     title = f"Results of {', '.join(folder.resolve().name for folder in folders)}"
-    made = write_results(output.parent, rows, title=title)
+    made = write_results(output.parent, rows, title=title) if tables else []
     write_summary(output, rows, facts, title=title, settings=settings)
     say_lines(results_table(rows))
     say(f"wrote {', '.join(map(str, [output, *made]))}")

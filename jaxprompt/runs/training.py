@@ -16,6 +16,7 @@ from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, unstack
 from jaxprompt.runs.fitting import Best, check_training, fit_best
 from jaxprompt.runs.keep.bindings import with_values
+from jaxprompt.runs.keep.predictions import write_predictions
 from jaxprompt.runs.keep.workdir import (
     MODEL,
     PROMPT,
@@ -44,20 +45,24 @@ from jaxprompt.sharding import fetch
 from jaxprompt.terminal import say, say_lines
 
 
-def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
+def train(
+    run: Run, workdir: Path, *, config: str = "", command: str = ""
+) -> dict[str, Any]:
     """Trains a prompt, a model or a vocabulary, and scores the best of it.
 
     The workdir then holds prompt.safetensors (of a bank prompts/TASK-SEED.safetensors;
     where the model trains, the Hugging Face folder model/, and with a head also
-    prompt.safetensors, which holds it and no prompt), report.html, result.json,
-    operative_config.gin, metrics.jsonl, tensorboard/ and checkpoints/; a vocabulary's
-    holds spiece.model. An interrupted run resumes, and a finished one is not run again.
+    prompt.safetensors, which holds it and no prompt), report.html, predictions.jsonl,
+    result.json, operative_config.gin, metrics.jsonl, tensorboard/ and checkpoints/; a
+    vocabulary's holds spiece.model. An interrupted run resumes, and a finished one is
+    not run again, unless it is to last longer.
 
     Args:
         run: What to train.
         workdir: Folder of the run; made if needed.
         config: The run as gin text; kept with the prompt, so that it can be evaluated
             without further arguments.
+        command: The command line that asked for it, for the page; empty if none did.
 
     Returns:
         The content of result.json.
@@ -76,10 +81,12 @@ def train(run: Run, workdir: Path, *, config: str = "") -> dict[str, Any]:
         say_lines(result_table(finished))
         return finished
     check_writable(workdir)
-    train_it = _train_vocabulary if run.trains == VOCABULARY else _train_weights
     try:
         with writing(workdir):
-            result, made = train_it(run, workdir, config)
+            if run.trains == VOCABULARY:
+                result, made = _train_vocabulary(run, workdir, config)
+            else:
+                result, made = _train_weights(run, workdir, config, command)
             record = write_result(workdir, result)
     finally:
         release_workdir(workdir)
@@ -164,7 +171,7 @@ def _check_weights(run: Run) -> _Checked:
 
 
 def _train_weights(
-    run: Run, workdir: Path, config: str
+    run: Run, workdir: Path, config: str, command: str
 ) -> tuple[dict[str, Any], list[Path]]:
     """Returns the result and the files that it wrote."""
     checked = _check_weights(run)
@@ -200,9 +207,9 @@ def _train_weights(
     if measured.examples:
         bank = best.params["prompt"]
         page = write_run_page(
-            workdir, job, bank, result, measured.examples, start=start
+            workdir, job, bank, result, measured, start=start, command=command
         )
-        made.append(page)
+        made += [page, write_predictions(workdir, measured.answers)]
     return result, made
 
 

@@ -48,6 +48,8 @@ def test_seeds_are_averaged_and_methods_stand_side_by_side(
 ):
     page = tmp_path / "page.html"
     assert gather([runs], page) == page
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["page.html"]
+    assert gather([runs], page, tables=True, overwrite=True) == page
     told = [(row["method"], row["seeds"], row["mean"]) for row in read_csv(tmp_path)]
     assert told == [
         ("prompt tuning, len20", "0 1", "52.5"),
@@ -78,7 +80,7 @@ def test_a_bank_votes_and_superglue_has_a_mean(tmp_path: Path):
     tasks = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
     bank = made_result(*(made_member(task, seed) for task in tasks for seed in (0, 1)))
     write_run(tmp_path / "bank", bank)
-    page = gather([tmp_path / "bank"], tmp_path / "page.html").read_text()
+    page = gather([tmp_path / "bank"], tmp_path / "page.html", tables=True).read_text()
     assert "<h2>Ensembles</h2>" in page
     assert "<td>bank</td>" in page
     *_, last = read_csv(tmp_path)
@@ -87,7 +89,11 @@ def test_a_bank_votes_and_superglue_has_a_mean(tmp_path: Path):
 
 
 def test_folders_of_runs_and_of_other_folders_can_be_mixed(runs: Path, tmp_path: Path):
-    gather([runs / "model", runs / "len20", runs / "model"], tmp_path / "page.html")
+    gather(
+        [runs / "model", runs / "len20", runs / "model"],
+        tmp_path / "page.html",
+        tables=True,
+    )
     assert [row["method"] for row in read_csv(tmp_path)] == [
         "model tuning",
         "prompt tuning",
@@ -122,16 +128,16 @@ def test_pre_training_and_unfinished_runs_are_left_out_with_a_word(
 
 
 def test_equal_runs_give_equal_files(runs: Path, tmp_path: Path):
-    page = gather([runs], tmp_path / "page.html")
+    page = gather([runs], tmp_path / "page.html", tables=True)
     names = ("page.html", "results.csv", "results.md", "results.png", "results.svg")
     first = {name: (tmp_path / name).read_bytes() for name in names}
     with pytest.raises(ValueError, match=r"page\.html exists: .* say --overwrite"):
-        gather([runs], page)
-    gather([runs], page, overwrite=True)
+        gather([runs], page, tables=True)
+    gather([runs], page, tables=True, overwrite=True)
     assert {name: (tmp_path / name).read_bytes() for name in names} == first
     page.unlink()
     with pytest.raises(ValueError, match=r"results\.csv exists"):
-        gather([runs], page)
+        gather([runs], page, tables=True)
 
 
 def test_what_is_no_run_is_named(runs: Path, tmp_path: Path):

@@ -71,6 +71,7 @@ def test_the_page_has_all_its_parts_and_rows_of_the_whole_split(page: str):
         "Results",
         "Learning curves",
         "Predictions",
+        "Answers",
         "What the soft tokens are near",
         "Where it comes from",
         "Use it",
@@ -79,6 +80,30 @@ def test_the_page_has_all_its_parts_and_rows_of_the_whole_split(page: str):
     texts = [json.loads(row)["text"] for row in rows]
     for text in (texts[0], texts[-1]):
         assert f'<td class="text">{text}</td>' in page
+
+
+def test_the_page_says_what_made_it_and_of_how_much_data(page: str):
+    facts = dict(re.findall(r'<tr><th>(.*?)</th><td class="text">(.*?)</td>', page))
+    assert facts["data"].endswith("rows of validation, 40 rows of test")
+    assert facts["devices"] == "1 x cpu"
+    assert facts["code"].startswith("jaxprompt 0.1.0")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d\S*", facts["finished"])
+    command = shlex.split(html.unescape(facts["command"]))
+    assert command[:2] == ["jaxprompt", "train"]
+    assert command[-1] == f"--workdir={WORKDIR}"
+
+
+def test_every_answer_is_kept_and_the_mistakes_are_on_the_page(page: str):
+    lines = (WORKDIR / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["place"] for row in rows] == [f"test.jsonl:{n + 1}" for n in range(40)]
+    right = [row["predicted"]["0"] == row["expected"] for row in rows]
+    assert right == [row["right"] == [0] for row in rows]
+    result = json.loads((WORKDIR / "result.json").read_text())
+    assert 100 * sum(right) / 40 == pytest.approx(result["score"])
+    wrong = next(row for row, is_right in zip(rows, right, strict=True) if not is_right)
+    assert f"<td>{wrong['place']}</td>" in page
+    assert f"{min(40 - sum(right), 12)} of {40 - sum(right)} rows with a wrong" in page
 
 
 def test_the_commands_of_the_page_give_its_score_an_answer_and_the_words(

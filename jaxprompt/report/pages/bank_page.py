@@ -7,6 +7,7 @@ from typing import Any
 from jaxprompt.atomic import write_atomically
 from jaxprompt.report.pages.page import PromptFacts
 from jaxprompt.report.plots.curves import Panel, to_svg
+from jaxprompt.report.results.answers import Answered, answer_section
 from jaxprompt.report.results.files import NOTE, Cells, keep_known, result_cells
 from jaxprompt.report.results.rows import members_of, method_of, rows_of, superglue_rows
 from jaxprompt.report.results.votes import ensemble_cells
@@ -19,6 +20,7 @@ def write_bank_page(
     *,
     panels: Sequence[Panel] = (),
     prompts: Mapping[str, PromptFacts] | None = None,
+    answers: Sequence[Answered] = (),
     facts: Mapping[str, object] | None = None,
     commands: Sequence[str] = (),
 ) -> None:
@@ -31,6 +33,7 @@ def write_bank_page(
         result: Content of result.json, with "members" and, if there are any, "votes".
         panels: The learning curves, from `curves.make_panels`.
         prompts: Name of each member -> its soft tokens; None after model tuning.
+        answers: Of each task, all rows and their answers.
         facts: Further provenance: name -> value.
         commands: Command lines to use what was trained.
 
@@ -48,6 +51,7 @@ def write_bank_page(
         members=_member_cells(result),
         plots=[to_svg(panel) for panel in panels],
         prompts=prompts or {},
+        answers=[answer_section(one) for one in answers],
         facts=facts or {},
         commands=commands,
     )

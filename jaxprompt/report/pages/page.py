@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from jaxprompt.atomic import write_atomically
 from jaxprompt.report.plots.curves import Panel, to_svg
 from jaxprompt.report.reading.nearest import SoftToken
+from jaxprompt.report.results.answers import Answered, answer_section
 from jaxprompt.report.results.rows import METHODS
 from jaxprompt.report.text.html import render
 
@@ -44,6 +45,7 @@ def write_page(
     panels: Sequence[Panel] = (),
     prompt: PromptFacts | None = None,
     examples: Sequence[Example] = (),
+    answers: Sequence[Answered] = (),
     facts: Mapping[str, object] | None = None,
     commands: Sequence[str] = (),
 ) -> None:
@@ -57,6 +59,7 @@ def write_page(
         panels: The learning curves, from `curves.make_panels`.
         prompt: The soft tokens; None after model tuning.
         examples: A few rows with their predictions.
+        answers: Of each task, all rows and their answers.
         facts: Further provenance: name -> value.
         commands: Command lines to use what was trained.
 
@@ -70,6 +73,7 @@ def write_page(
         plots=[(panel.title, to_svg(panel)) for panel in panels],
         prompt=prompt,
         examples=examples,
+        answers=[answer_section(one) for one in answers],
         facts=facts or {},
         commands=commands,
     )

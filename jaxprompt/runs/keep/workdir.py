@@ -26,6 +26,7 @@ from jaxprompt.utf8 import read_utf8
 
 PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"
+PREDICTIONS = "predictions.jsonl"
 PAGE, METRICS, BOARD = "report.html", "metrics.jsonl", "tensorboard"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
@@ -37,6 +38,7 @@ _WRITTEN = (
     RESULT,
     CONFIG,
     PAGE,
+    PREDICTIONS,
     METRICS,
     BOARD,
     CHECKPOINTS,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxprompt.report.pages.page import Example
+from jaxprompt.report.results.answers import Answered
 
 MEANS = ("score", "majority", "untuned", "illegal", "untuned_illegal")
 """Fields of a member whose mean stands for the bank."""
@@ -18,11 +19,13 @@ class Measured(NamedTuple):
         members: Of each member of the bank in order, or of each task of a tuned model.
         votes: Of each task with two or more members, what their majority vote scores.
         examples: A few answers to show.
+        answers: Of each task, all rows that were scored and their answers.
     """
 
     members: Sequence[dict[str, Any]]
     votes: Sequence[Mapping[str, Any]] = ()
     examples: Sequence[Example] = ()
+    answers: Sequence[Answered] = ()
 
 
 def result_of(measured: Measured, name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from jaxprompt.evaluate.score import Report, evaluate, vote_of
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.prompts.trained import unstack_head
 from jaxprompt.report.pages.page import Example
+from jaxprompt.report.results.answers import Answered
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.measure.measured import Measured
 from jaxprompt.runs.ready.job import Job
@@ -103,6 +104,7 @@ class ScoreReport:
         members: dict[int, dict[str, Any]] = {}
         votes = []
         examples: list[Example] = []
+        answers: list[Answered] = []
         for place in range(len(self._job.tasks)):
             report = self.compare(params, place)
             numbers = self._numbers(place)
@@ -113,10 +115,12 @@ class ScoreReport:
             if report.vote:
                 votes.append(self._vote(place, report))
             examples = examples or _choose_examples(report)
+            answers.append(self._answered(place, report))
         for label, shifted in self._shift(params).items():
             for number, scores in shifted.items():
                 members[number].setdefault("shift", {})[label] = scores
-        return Measured([members[m] for m in sorted(members)], votes, examples)
+        scored = [members[m] for m in sorted(members)]
+        return Measured(scored, votes, examples, answers)
 
     def compare(self, params: Params, place: int = 0) -> Report:
         """Scores a task's members and baselines, behind a bar."""
@@ -317,6 +321,22 @@ class ScoreReport:
             "backbone": self._job.frozen.backbone.name,
             "seed": self._members[number][1],
         }
+
+    def _answered(self, place: int, report: Report) -> Answered:
+        rows, choice = self._scored[place].rows, self._job.tasks[place].choice
+        of_words = choice is not None and choice.of_words
+        labels = self._job.tasks[place].labels or (choice.labels if choice else ())
+        predicted = [tuned.predictions for tuned in report.tuned]
+        return Answered(
+            task=self._labels[place],
+            places=rows.places,
+            inputs=report.inputs,
+            expected=rows.expected,
+            predicted=predicted,
+            right=[rows.right(texts) for texts in predicted],
+            seeds=[self._members[number][1] for number in self._numbers(place)],
+            labels=() if of_words else labels,
+        )
 
     def _vote(self, place: int, report: Report) -> Mapping[str, Any]:
         scores = [tuned.score for tuned in report.tuned]

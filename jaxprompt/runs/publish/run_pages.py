@@ -1,9 +1,10 @@
 """What a finished run leaves for people to read: its page, a new model's card."""
 
 import dataclasses
+import datetime
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from jaxprompt.prompts.prompt import Prompt, unstack
 from jaxprompt.prompts.provenance import installed_versions
 from jaxprompt.report.pages.bank_page import write_bank_page
 from jaxprompt.report.pages.model_card import PICTURE, model_card
-from jaxprompt.report.pages.page import Example, PromptFacts, write_page
+from jaxprompt.report.pages.page import PromptFacts, write_page
 from jaxprompt.report.plots.curves import make_panels, read_curves, write_png
 from jaxprompt.report.reading.prompt import findings, read_prompt
 from jaxprompt.runs.keep.workdir import METRICS, MODEL, PAGE, PROMPT, PROMPTS
 from jaxprompt.runs.measure.chance import chance_notes
+from jaxprompt.runs.measure.measured import Measured
+from jaxprompt.runs.publish.origin import code_version
 from jaxprompt.runs.ready.job import Job
+from jaxprompt.runs.ready.opening import rows_of_splits, tell_devices
 
 NEIGHBOURS = 5
 """Words shown for each soft token."""
@@ -32,9 +36,10 @@ def write_run_page(
     job: Job,
     prompt: Prompt,
     result: Mapping[str, Any],
-    examples: Sequence[Example],
+    measured: Measured,
     *,
     start: Prompt | None = None,
+    command: str = "",
 ) -> Path:
     """Writes the page of a finished run.
 
@@ -43,13 +48,15 @@ def write_run_page(
         job: What was run.
         prompt: The prompt, or the bank; empty after model tuning.
         result: Content of result.json.
-        examples: Rows of the scored split to show; one or more.
+        measured: Rows of the scored split to show, one or more, and all answers.
         start: What the prompt's training started from.
+        command: The command line that made the run; empty if it was none.
 
     Returns:
         The path of the page.
     """
-    page = workdir / PAGE
+    page, examples = workdir / PAGE, measured.examples
+    facts = {**_facts(job, prompt, result), **_origin(job, command)}
     if "members" in result:
         metrics = {member["task"]: member["metric"] for member in result["members"]}
         write_bank_page(
@@ -57,7 +64,8 @@ def write_run_page(
             result,
             panels=make_panels(read_curves(workdir / METRICS), metrics),
             prompts=_describe_bank(job, prompt, start, result),
-            facts=_facts(job, prompt, result),
+            answers=measured.answers,
+            facts=facts,
             commands=_commands(workdir, prompt, examples[0].text),
         )
         return page
@@ -67,7 +75,8 @@ def write_run_page(
         panels=make_panels(read_curves(workdir / METRICS), result["metric"]),
         prompt=_describe(job, job.task, prompt, start) if prompt.length else None,
         examples=examples,
-        facts=_facts(job, prompt, result),
+        answers=measured.answers,
+        facts=facts,
         commands=_commands(workdir, prompt, examples[0].text),
     )
     return page
@@ -174,6 +183,18 @@ def _facts(job: Job, prompt: Prompt, result: Mapping[str, Any]) -> dict[str, obj
         "seed": run.seed,
         "versions": ", ".join(f"{name} {version}" for name, version in versions),
     }
+
+
+def _origin(job: Job, command: str) -> dict[str, object]:
+    """Tells when, where and by what a run was made, and of how much data."""
+    splits = rows_of_splits(job.tasks, job.run.data.splits)
+    facts = {
+        "data": ", ".join(f"{count:,} rows of {x}" for x, count in splits.items()),
+        "devices": tell_devices(job.frozen.mesh),
+        "finished": datetime.datetime.now().astimezone().isoformat(" ", "minutes"),
+        "code": f"jaxprompt {code_version()}",
+    }
+    return {**facts, "command": command} if command else facts
 
 
 def _commands(workdir: Path, prompt: Prompt, text: str) -> list[str]:
