@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -144,6 +145,22 @@ def test_train_and_predict_in_fresh_processes_then_evaluate_and_inspect(
 
     assert main(["train", *RECIPE, "--workdir=run"]) == 0
     assert "holds a finished run" in capsys.readouterr().out
+
+
+def test_a_dry_run_makes_all_checks_and_writes_nothing(at_skills, capsys):
+    assert main(["train", *SHORT, "--dry_run"]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"jaxprompt 0\.1\.0, JAX [\d.]+, on 1 x cpu: model build/skills/backbone, task "
+        r"last, rows: [\d,]+ of train, [\d,]+ of validation",
+        first,
+    )
+    assert last == "all is well: without --dry_run last trains for 2 steps into run"
+    for mistake in ("--gin.INPUT_LENGTH=0", "--gin.BATCH_SIZE=100000"):
+        assert main(["train", *SHORT, "--dry_run", mistake]) == 1
+    assert main(["train", *SHORT, "--gin.BATCH_SIZE=8192"]) == 1
+    assert "do not fill a batch" in capsys.readouterr().err.splitlines()[-1]
+    assert sorted(path.name for path in at_skills.iterdir()) == ["build"]
 
 
 def test_another_configuration_is_refused_and_says_what_changed(at_finished, capsys):

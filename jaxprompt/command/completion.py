@@ -89,7 +89,7 @@ def _fish_text(text: str) -> str:
 def _commands(
     parser: argparse.ArgumentParser,
 ) -> Mapping[str, argparse.ArgumentParser]:
-    for action in parser._actions:  # pyright: ignore[reportPrivateUsage]
+    for action in parser._actions:
         if action.nargs == argparse.PARSER and isinstance(action.choices, dict):
             return action.choices
     return {}
@@ -98,7 +98,7 @@ def _commands(
 def _words(command: argparse.ArgumentParser) -> Iterator[str]:
     """Yields the words that may stand behind a command; "--flag=" takes a value."""
     yield from _commands(command)
-    for action in command._actions:  # pyright: ignore[reportPrivateUsage]
+    for action in command._actions:
         if not action.option_strings and action.nargs != argparse.PARSER:
             yield from map(str, action.choices or ())
         flags = [x for x in action.option_strings if x.startswith("--")]

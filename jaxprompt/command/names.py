@@ -187,7 +187,7 @@ class _NoReferences(config_parser.ParserDelegate):
         del evaluate
         check_name(scoped_configurable_name)
 
-    def macro(self, macro_name: str) -> _Macro:
+    def macro(self, macro_name: str) -> Any:
         """Notes %NAME."""
         return _Macro(macro_name)
 

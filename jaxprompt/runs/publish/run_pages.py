@@ -188,7 +188,7 @@ def _facts(job: Job, prompt: Prompt, result: Mapping[str, Any]) -> dict[str, obj
 def _origin(job: Job, command: str) -> dict[str, object]:
     """Tells when, where and by what a run was made, and of how much data."""
     splits = rows_of_splits(job.tasks, job.run.data.splits)
-    facts = {
+    facts: dict[str, object] = {
         "data": ", ".join(f"{count:,} rows of {x}" for x, count in splits.items()),
         "devices": tell_devices(job.frozen.mesh),
         "finished": datetime.datetime.now().astimezone().isoformat(" ", "minutes"),
