@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import huggingface_hub
-import huggingface_hub.errors
 import jax
 import numpy as np
 
 from jaxprompt.bundled import is_bundled, resolve
+from jaxprompt.models import hub
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.families import family_of, make_backbone
 from jaxprompt.models.fingerprint import Leaf, fingerprint, first_fingerprint
@@ -25,23 +24,6 @@ from jaxprompt.models.weights.checkpoint import (
 from jaxprompt.models.weights.gguf_head import is_gguf
 from jaxprompt.quoting import listed, quoted_path
 from jaxprompt.shapes import Params
-
-# Never a pickle: those can run code.
-_WANTED = (
-    "config.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "spiece.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-    "sentencepiece.bpe.model",
-)
 
 
 class WeightFormat(NamedTuple):
@@ -74,8 +56,9 @@ def find_checkpoint(
 
     Args:
         name: A Hugging Face folder, a T5X checkpoint folder, a GGUF file, a bundled
-            model such as "bundled:nano", or a Hub name. From the Hub only JSON,
-            safetensors and vocabulary files are fetched, into its cache.
+            model such as "bundled:nano", or a Hub name, OWNER/REPO or of a GGUF file
+            OWNER/REPO/FILE.gguf. From the Hub only JSON, safetensors, vocabulary files
+            and this file are fetched, into its cache.
         revision: Branch, tag or commit of the Hub repository.
         vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`, or
             with `vocab.json` and `merges.txt`, or of a GGUF file, where the checkpoint
@@ -97,6 +80,10 @@ def find_checkpoint(
     file = Path(name).expanduser()
     form = _format_of(file)
     if form is not None and not file.is_dir():
+        if not file.exists() and hub.is_file_name(str(name)):
+            file, commit = hub.fetch_file(str(name), revision)
+            found = _open_file(form, file, None, vocabulary)
+            return dataclasses.replace(found, name=str(name), revision=commit)
         return _open_file(form, file, revision, vocabulary)
     folder, commit = _find_folder(str(name), revision)
     _check_no_gguf(folder)
@@ -293,18 +280,7 @@ def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
         return folder, None
     if name.startswith((".", "/", "~")):
         raise FileNotFoundError(f"no model folder at {quoted_path(name)}")
-    try:
-        snapshot = huggingface_hub.snapshot_download(
-            name, revision=revision, allow_patterns=list(_WANTED)
-        )
-    # The Hub's client raises many kinds: no such name, no network, offline, no disk.
-    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as err:
-        raise FileNotFoundError(
-            f"no model folder at {quoted_path(name)}, and {name!r} could not be had "
-            f"from the Hub: {err}"
-        ) from err
-    # The cache names a snapshot's folder by its commit.
-    return Path(snapshot), Path(snapshot).name
+    return hub.fetch_folder(name, revision)
 
 
 def _find_vocabulary(folder: Path) -> str | None:
