@@ -112,6 +112,28 @@ def narrow(batch: Batch, inputs: int) -> Batch:
     )
 
 
+def widen(batch: Batch, inputs: int) -> Batch:
+    """Gives the source of a batch so many tokens: padding, or as `narrow`.
+
+    Args:
+        batch: NumPy arrays.
+        inputs: Source tokens T of a row.
+    """
+    missing = max(inputs - batch.inputs.shape[1], 0)
+
+    def pad(x: Any) -> Any:
+        return np.pad(x, ((0, 0), (0, missing)))
+
+    types = batch.input_types
+    wide = dataclasses.replace(
+        batch,
+        inputs=pad(batch.inputs),
+        input_segments=pad(batch.input_segments),
+        input_types=None if types is None else pad(types),
+    )
+    return narrow(wide, inputs)
+
+
 def put_back(batch: Batch, kept: int) -> Batch:
     """Puts the end of a lead back into the rows that it stands in front of.
 

@@ -226,7 +226,7 @@ def stack(prompts: Sequence[Prompt]) -> Prompt:
             "length, for one model"
         )
     told = sorted({prompt.told for prompt in prompts})
-    if len({_deep_shapes(prompt) for prompt in prompts}) != 1:
+    if len({shape_of(prompt) for prompt in prompts}) != 1:
         raise ValueError(
             f"prompts of {' and others of '.join(told)} make no bank: use prompts with "
             "keys and values of one shape, at the same sites, in the same layers and "
@@ -239,11 +239,13 @@ def _joined(prompts: Sequence[Prompt]) -> Prompt:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *prompts)
 
 
-def _deep_shapes(prompt: Prompt) -> tuple[Any, ...]:
-    return tuple(
+def shape_of(prompt: Prompt) -> tuple[Any, ...]:
+    """Returns what prompts must have in common to make a bank."""
+    deep = (
         (site, deep.keys.shape[1:], deep.layers, deep.gate is None, deep.in_front)
         for site, deep in sorted(prompt.deep.items())
     )
+    return (prompt.rows.shape[1:], *deep)
 
 
 def lengthen(prompt: Prompt, length: int) -> Prompt:

@@ -12,19 +12,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxprompt.config import WORDS
+from jaxprompt.config import WORDS, Run
 from jaxprompt.config.answering import answering_run
 from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.evaluate.choose import Chooser
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts import soft_ids
-from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.provenance import Provenance, check_backbone
 from jaxprompt.runs.ready.prepare import check_slots
 from jaxprompt.serve.names import check_name, no_folder
 from jaxprompt.serve.slots.engine import Ready
-from jaxprompt.serve.texts import AsInTraining, AsItIs, Layout
+from jaxprompt.serve.slots.label_engine import LabelEngine, Member
+from jaxprompt.serve.texts import AsInTraining, AsItIs, Labelled, Layout
+from jaxprompt.shapes import Params
 
 ENDING = ".safetensors"
 
@@ -41,6 +45,18 @@ class Way(NamedTuple):
     ready: Ready
 
 
+class Scored(NamedTuple):
+    """How the labels of texts are scored, by a head behind a prompt.
+
+    Attributes:
+        layout: Lays them out.
+        member: The prompt and the head, as the engine took them.
+    """
+
+    layout: Labelled
+    member: Member
+
+
 class Opened(NamedTuple):
     """A prompt file that was read, and how texts stand behind it.
 
@@ -49,12 +65,14 @@ class Opened(NamedTuple):
         provenance: Where it comes from.
         layout: Of its task; of texts as they are where the file names none.
         plain: Of texts as they are.
+        head: The run and the task of a head of labels; None for words.
     """
 
     prompt: Prompt
     provenance: Provenance
     layout: Layout
     plain: Layout
+    head: tuple[Run, Task] | None = None
 
     @property
     def tokens(self) -> int:
@@ -83,11 +101,18 @@ def open_prompt(file: Path, backbone: Backbone, vocabulary: Vocabulary) -> Opene
     prompt, provenance = load_prompt(file)
     soft = soft_ids.prefix(backbone.vocab_rows, prompt.length)
     plain = AsItIs(vocabulary, soft)
-    if not provenance.answering or provenance.head != WORDS:
+    if not provenance.answering:
+        if provenance.head != WORDS:
+            raise ValueError(
+                f"{file.name} answers by a head of {provenance.head}, but names no "
+                "task: `jaxprompt predict` answers with it, given its settings"
+            )
         return Opened(prompt, provenance, plain, plain)
     run = answering_run(provenance.answering, f"prompt {file.name}")
-    task = run.data.tasks[0].load(vocabulary)
+    task = run.data.tasks[0].load(vocabulary).put_to(run.head.kind)
     check_slots(task, [prompt.length])
+    if task.choice is not None:
+        return Opened(prompt, provenance, plain, plain, (run, task))
     lengths = Lengths(run.data.input_length, run.data.target_length)
     return Opened(prompt, provenance, AsInTraining(task, lengths, soft), plain)
 
@@ -99,8 +124,10 @@ class Named:
     Attributes:
         name: Its name.
         provenance: Where it comes from.
-        asked: How its task's texts are put behind it.
+        asked: How its task's texts are put behind it, to be answered in words; None
+            where it has a head.
         plain: How texts are put behind it as they are, as a conversation's.
+        scored: How a head scores its task's texts; None where it answers in words.
         tokens: Soft tokens, and keys and values in each layer.
         is_deep: Whether it has keys and values.
         created: When it was loaded, in seconds since 1970.
@@ -109,8 +136,9 @@ class Named:
 
     name: str
     provenance: Provenance
-    asked: Way
-    plain: Way
+    asked: Way | None
+    plain: Way | None
+    scored: Scored | None
     tokens: int
     is_deep: bool
     created: int
@@ -119,13 +147,22 @@ class Named:
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels of its task; none where it has none."""
-        words = self.asked.layout.verbalizer
+        if self.scored is not None:
+            return self.scored.layout.labels
+        words = None if self.asked is None else self.asked.layout.verbalizer
         return () if words is None else words.labels
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of its task's rows; none where texts stand as they are."""
+        if self.scored is not None:
+            return self.scored.layout.fields
+        return () if self.asked is None else self.asked.layout.fields
 
     @property
     def told(self) -> str:
         """Its name, and how texts are put behind it."""
-        if self.asked.layout is self.plain.layout:
+        if self.asked and self.plain and self.asked.layout is self.plain.layout:
             return f"{self.name}: its file names no task, so texts stand as they are"
         return f"{self.name}: task {self.provenance.task}"
 
@@ -140,7 +177,7 @@ class Named:
             "kind": "deep" if self.is_deep else "shallow",
             "task": said.task,
             "labels": list(self.labels),
-            "fields": list(self.asked.layout.fields),
+            "fields": list(self.fields),
             "metric": said.metric,
             "score": score,
             "head": said.head,
@@ -156,6 +193,8 @@ class Bank:
         backbone: Backbone,
         vocabulary: Vocabulary,
         read: Callable[[Prompt, Sequence[int]], Ready],
+        labels: LabelEngine,
+        chooser_of: Callable[[Run, Task], Chooser],
         *,
         folder: Path | None = None,
         another_backbone: bool = False,
@@ -166,6 +205,8 @@ class Bank:
             backbone: The model that prompts must have been trained on.
             vocabulary: The model's.
             read: Makes a prompt and a lead ready, for any number of answers.
+            labels: Takes prompts with heads.
+            chooser_of: From a run and its task to how its labels are scored.
             folder: Where `load` finds prompts, and `refresh` all of them.
             another_backbone: Allows prompts of another model.
 
@@ -176,6 +217,7 @@ class Bank:
             raise no_folder(folder)
         self._backbone, self._vocabulary = backbone, vocabulary
         self._read, self._folder = read, folder
+        self._labels, self._chooser_of = labels, chooser_of
         self._another_backbone = another_backbone
         self._prompts: dict[str, Named] = {}
         self._seen: dict[str, tuple[int, ...]] = {}
@@ -197,20 +239,20 @@ class Bank:
         opened = open_prompt(path, self._backbone, self._vocabulary)
         prompt, provenance = opened.prompt, opened.provenance
         check_backbone(provenance, self._backbone, override=self._another_backbone)
-        if provenance.head != WORDS:
-            raise ValueError(
-                f"prompt {name} answers by a head of {provenance.head}, and this "
-                "server answers in words: use `jaxprompt predict`"
-            )
-        asked = Way(opened.layout, self._read(prompt, opened.layout.lead))
-        plain = Way(opened.plain, asked.ready)
-        if opened.plain.lead != opened.layout.lead:
-            plain = Way(opened.plain, self._read(prompt, opened.plain.lead))
+        asked = plain = scored = None
+        if opened.head is None:
+            asked = Way(opened.layout, self._read(prompt, opened.layout.lead))
+            plain = Way(opened.plain, asked.ready)
+            if opened.plain.lead != opened.layout.lead:
+                plain = Way(opened.plain, self._read(prompt, opened.plain.lead))
+        else:
+            scored = self._scored(prompt, load_head(path), *opened.head)
         named = Named(
             name,
             provenance,
             asked,
             plain,
+            scored,
             opened.tokens,
             bool(prompt.deep),
             int(time.time()),
@@ -219,6 +261,22 @@ class Bank:
         # A new dict: whoever iterates over the old one is not disturbed.
         self._prompts = {**self._prompts, name: named}
         return named
+
+    def _scored(self, prompt: Prompt, head: Params, run: Run, task: Task) -> Scored:
+        assert task.choice is not None
+        length = run.data.target_length if task.choice.of_words else 1
+        lengths = Lengths(run.data.input_length, length)
+        soft = soft_ids.prefix(self._backbone.vocab_rows, prompt.length)
+        layout = Labelled(task, lengths, soft)
+        member = self._labels.read(
+            prompt,
+            head,
+            self._chooser_of(run, task),
+            labels=len(task.choice.labels),
+            length=length,
+            room=layout.width,
+        )
+        return Scored(layout, member)
 
     def load(self, name: str) -> Named:
         """Loads NAME.safetensors of the folder, once more if it is loaded.

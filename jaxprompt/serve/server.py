@@ -13,16 +13,19 @@ import uvicorn
 from jaxprompt.config.settings import Model
 from jaxprompt.data.vocabulary.chat import read_chat_template
 from jaxprompt.interrupts import Interrupted
+from jaxprompt.models.backbone import Writer
 from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.ready.frozen import Frozen, open_model
+from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.serve.bank import ENDING, Bank, Way, open_prompt
 from jaxprompt.serve.http.app import make_app
 from jaxprompt.serve.http.served import Limits, Served
 from jaxprompt.serve.slots.batch_engine import BatchEngine
-from jaxprompt.serve.slots.engine import SHORTEST, Engine
+from jaxprompt.serve.slots.engine import SHORTEST, Engine, NoEngine
+from jaxprompt.serve.slots.label_engine import LabelEngine
 from jaxprompt.serve.slots.metrics import Metrics
 from jaxprompt.serve.slots.scheduler import Scheduler
 from jaxprompt.serve.slots.slot_engine import SlotEngine
@@ -111,10 +114,18 @@ def serve(
         engine = _engine_of(frozen, serving, room)
         place = frozen.vocabulary.place
         metrics = Metrics(frozen.backbone.name)
+        labels = LabelEngine(
+            frozen.backbone,
+            frozen.model,
+            typed=frozen.vocabulary.separator is not None,
+            rows=serving.slots,
+        )
         bank = Bank(
             frozen.backbone,
             frozen.vocabulary,
             engine.read,
+            labels,
+            lambda run, task: Job(frozen, run, (task,)).chooser,
             folder=folder,
             another_backbone=serving.another_backbone,
         )
@@ -122,8 +133,11 @@ def serve(
             say(f"jaxprompt: loaded {bank.load_file(name, file).told}", problem=True)
         for line in bank.refresh():
             say(f"jaxprompt: {line}", problem=True)
-        bare = AsItIs(frozen.vocabulary, soft_ids.prefix(0, 0))
-        scheduler = Scheduler(engine, metrics, queue=serving.queue)
+        bare = None
+        if isinstance(frozen.backbone, Writer):
+            layout = AsItIs(frozen.vocabulary, soft_ids.prefix(0, 0))
+            bare = Way(layout, engine.read(None, layout.lead))
+        scheduler = Scheduler(engine, labels, metrics, queue=serving.queue)
         served = Served(
             model=_model_name(settings.name or frozen.backbone.name),
             fingerprint=frozen.backbone.fingerprint,
@@ -131,7 +145,8 @@ def serve(
             table=frozen.backbone.table(frozen.model),
             template=None if place is None else read_chat_template(place),
             engine=engine,
-            bare=Way(bare, engine.read(None, bare.lead)),
+            bare=bare,
+            labels=labels,
             bank=bank,
             scheduler=scheduler,
             metrics=metrics,
@@ -156,6 +171,8 @@ def _engine_of(frozen: Frozen, serving: Serving, prompt_room: int) -> Engine:
         # A longer one is refused where it is loaded.
         "prompt_room": min(prompt_room, serving.slot_tokens),
     }
+    if not isinstance(frozen.backbone, Writer):
+        return NoEngine(frozen.backbone.name)
     if frozen.backbone.causal:
         return SlotEngine(frozen.backbone, frozen.model, **sizes)
     most = serving.limits.tokens

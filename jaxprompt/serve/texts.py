@@ -1,6 +1,7 @@
 """How what a client asks stands behind a prompt: as in training, or as it is."""
 
 import abc
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -11,10 +12,12 @@ from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.layout import kept_tokens, layout_of, with_sure_lead
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.rows.requests import RAW, request_pairs
+from jaxprompt.data.tasks.tags import WORDS
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.quoting import listed
+from jaxprompt.shapes import Batch
 
 Text: TypeAlias = str | Mapping[str, str]
 """What is asked: a text, or the fields of a row."""
@@ -114,20 +117,20 @@ class AsInTraining(Layout):
 
     def __init__(self, task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]):
         """Takes what the prompt's file says."""
-        self._task, template = task, task.template
+        self._task = task
         self._layout = with_sure_lead(layout_of(task, lengths, soft_ids))
         super().__init__(
             task.vocabulary,
             self._layout.lead,
             opening=task.opening_ids,
             verbalizer=task.words,
-            fields=() if template is None else template.fields,
-            takes_chat=template is None or template.is_behind_slots,
+            fields=_fields_of(task),
+            takes_chat=task.template is None or task.template.is_behind_slots,
         )
 
     def lay(self, text: Text, where: str) -> Laid:
         """Lays out the fields of a row; a text is the value of the only one."""
-        (pair,) = request_pairs(self._task, [self._row(text, where)])
+        (pair,) = request_pairs(self._task, [_row_of(self._task, text, where)])
         ids = self._layout.prompted(pair).inputs
         kept = kept_tokens(pair, self._layout.lengths.inputs)
         words, all_words = (
@@ -135,14 +138,84 @@ class AsInTraining(Layout):
         )
         return Laid(ids.tolist(), words, all_words - words)
 
-    def _row(self, text: Text, where: str) -> Row:
-        if not isinstance(text, str):
-            return Row(where, dict(text))
-        if len(self.fields) == 1:
-            return Row(where, {self.fields[0]: text})
-        reads = f"reads {listed(self.fields)}" if self.fields else "reads several"
-        (raw,) = RAW
-        raise ValueError(
-            f"{where} is a text, but task {self._task.name} {reads} fields: send an "
-            f'object with them, or {{"{raw}": TEXT}} for a text that is written out'
-        )
+
+class Labelled:
+    """The texts of a task whose labels a head scores, laid out as in training.
+
+    Attributes:
+        labels: In class order.
+        of_words: Whether each word of a text gets one.
+        fields: Of a row; see `Layout.fields`.
+        width: Tokens of the longest row, soft ones among them.
+    """
+
+    def __init__(self, task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]):
+        """Takes what the prompt's file says, of a task that is put to a head.
+
+        Args:
+            task: The task.
+            lengths: Its longest texts.
+            soft_ids: Of the prompt.
+        """
+        assert task.choice is not None
+        self._task = task
+        whole = dataclasses.replace(lengths, folds=False)
+        self._layout = layout_of(task, whole, soft_ids)
+        self.labels, self.of_words = task.choice.labels, task.choice.of_words
+        self.width = self._layout.width
+        self.fields = _fields_of(task)
+
+    def lay(self, text: Text, where: str) -> "LaidForHead":
+        """Lays out the fields of a row; a text is the value of the only one.
+
+        Raises:
+            ValueError: If it does not fit the task.
+        """
+        row = _row_of(self._task, text, where)
+        (pair,) = request_pairs(self._task, [row])
+        batch = self._layout.padded([pair])
+        soft = set(self._layout.soft_ids.tolist())
+        ids = batch.inputs[0][np.asarray(batch.input_segments[0]) > 0].tolist()
+        kept = sum(number not in soft for number in ids)
+        words: tuple[str, ...] = ()
+        if self.of_words:
+            features = self._task.read_request(row, 0)
+            (example,) = self._task.write([features])
+            words = example.words
+        return LaidForHead(batch, words, kept, int((pair.inputs >= 0).sum()) - kept)
+
+
+class LaidForHead(NamedTuple):
+    """A text whose labels are to be scored.
+
+    Attributes:
+        batch: NumPy arrays of one row.
+        words: Those that get a label each; empty where the text gets one.
+        read: Tokens of the text that are read.
+        cut: Tokens that were left out for want of room.
+    """
+
+    batch: Batch
+    words: tuple[str, ...]
+    read: int
+    cut: int
+
+
+def _fields_of(task: Task) -> tuple[str, ...]:
+    if task.choice is not None and task.choice.of_words:
+        return (WORDS,)
+    return () if task.template is None else task.template.fields
+
+
+def _row_of(task: Task, text: Text, where: str) -> Row:
+    fields = _fields_of(task)
+    if not isinstance(text, str):
+        return Row(where, dict(text))
+    if len(fields) == 1:
+        return Row(where, {fields[0]: text})
+    reads = f"reads {listed(fields)}" if fields else "reads several"
+    (raw,) = RAW
+    raise ValueError(
+        f"{where} is a text, but task {task.name} {reads} fields: send an object with "
+        f'them, or {{"{raw}": TEXT}} for a text that is written out'
+    )

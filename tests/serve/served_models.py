@@ -122,9 +122,11 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Server]:
+def serving(
+    folder: Path, *flags: str, model: str = "model", **environment: str
+) -> Iterator[Server]:
     """Starts `jaxprompt serve` in a process, and waits until it is ready."""
-    command = [sys.executable, "-c", _MAIN, "serve", "--model=model", "--port=0"]
+    command = [sys.executable, "-c", _MAIN, "serve", f"--model={model}", "--port=0"]
     process = subprocess.Popen(
         [*command, "--slots=3", "--slot_tokens=256", *flags],
         cwd=folder,

@@ -100,10 +100,11 @@ class Job:
         """What turns the model's states into the answers of its tasks."""
         if self.task.choice is None:
             return WORDS
-        return self._chooser
+        return self.chooser
 
     @functools.cached_property
-    def _chooser(self) -> Chooser:
+    def chooser(self) -> Chooser:
+        """What scores the labels of its tasks, which are put to a head."""
         start = self.run.head
         words: set[tuple[Any, Score]] = {
             (task.choice.word_ids, task.choice.word_score)
@@ -335,13 +336,13 @@ class Job:
     @functools.cached_property
     def _choose(self) -> Predict:
         backbone, place = self.frozen.backbone, self.frozen.place_batch
-        return make_choose(backbone, self._chooser, place)
+        return make_choose(backbone, self.chooser, place)
 
     @functools.cached_property
     def probabilities(self) -> Probabilities:
         """The way from a batch to the probability of each label; compiled once."""
         backbone, place = self.frozen.backbone, self.frozen.place_batch
-        return make_probabilities(backbone, self._chooser, place)
+        return make_probabilities(backbone, self.chooser, place)
 
     @functools.cached_property
     def _compiled(self) -> dict[tuple, Predict]:

@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
 
 from jaxprompt.serve.bank import Way
 from jaxprompt.serve.http.requests import Options, Refused
 from jaxprompt.serve.http.served import Served
 from jaxprompt.serve.slots.engine import GREEDY, Sampling
-from jaxprompt.serve.slots.scheduler import Asked, Full, Piece, Token
-from jaxprompt.serve.texts import Layout
+from jaxprompt.serve.slots.label_engine import Row
+from jaxprompt.serve.slots.scheduler import Asked, Full, Piece, Scoring, Token
+from jaxprompt.serve.texts import LaidForHead, Layout
 
 
 class Question(NamedTuple):
@@ -132,13 +137,7 @@ class Answers:
         try:
             self._served.scheduler.submit(*self._asked)
         except Full as error:
-            raise Refused(
-                "too many requests wait: ask again later",
-                status=429,
-                kind="rate_limit_error",
-                code="rate_limit_exceeded",
-                headers={"Retry-After": "1"},
-            ) from error
+            raise too_many() from error
         except RuntimeError as error:
             raise engine_failed() from error
 
@@ -157,11 +156,7 @@ class Answers:
         while left:
             number, piece = await self._pieces.get()
             if piece.finish == "deadline":
-                raise Refused(
-                    f"no answer within {self._served.limits.seconds:g} s",
-                    status=504,
-                    kind="timeout_error",
-                )
+                raise too_late(self._served)
             if piece.finish == "failed":
                 raise engine_failed()
             self.written += piece.token is not None
@@ -180,20 +175,101 @@ class Answers:
         return [Whole(*parts) for parts in zip(texts, tokens, finish, strict=True)]
 
     def usage(self) -> dict[str, Any]:
-        """Counts tokens. Soft ones are not the client's: they stand apart."""
+        """Counts tokens; soft ones are not the client's, and stand apart."""
         read = sum(question.words for question in self.questions)
         soft = sum(question.soft for question in self.questions)
         cut = sum(question.cut for question in self.questions)
-        return {
-            "prompt_tokens": read,
-            "completion_tokens": self.written,
-            "total_tokens": read + self.written,
-            "prompt_tokens_details": {
-                "cached_tokens": 0,
-                "soft_tokens": soft,
-                "cut_tokens": cut,
-            },
-        }
+        return _usage(read, self.written, soft, cut)
+
+
+class ScoreQuestion(NamedTuple):
+    """A text whose labels a head scores.
+
+    Attributes:
+        name: The prompt's.
+        row: Laid out.
+        laid: What was read of it.
+        soft: Soft tokens, and keys and values in each layer.
+    """
+
+    name: str
+    row: Row
+    laid: LaidForHead
+    soft: int
+
+
+class Scores:
+    """The probabilities of labels, of the texts of one request."""
+
+    def __init__(self, served: Served, questions: Sequence[ScoreQuestion]):
+        self._served, self.questions = served, questions
+        loop = asyncio.get_running_loop()
+        self._found = [loop.create_future() for _ in questions]
+        deadline = time.monotonic() + served.limits.seconds
+
+        def tell(number: int, found: np.ndarray | str) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop is closed.
+                loop.call_soon_threadsafe(_settle, self._found[number], found)
+
+        self._asked = [
+            Scoring(one.name, one.row, functools.partial(tell, number), deadline)
+            for number, one in enumerate(questions)
+        ]
+
+    async def start(self) -> None:
+        """Lets the texts wait for their scores."""
+        try:
+            self._served.scheduler.score(*self._asked)
+        except Full as error:
+            raise too_many() from error
+        except RuntimeError as error:
+            raise engine_failed() from error
+
+    def cancel(self) -> None:
+        """Leaves out what is not scored yet."""
+        for asked in self._asked:
+            asked.cancelled = True
+
+    async def whole(self) -> list[Float[np.ndarray, "L C"]]:
+        """Waits for all scores.
+
+        Raises:
+            Refused: If one does not come in time.
+        """
+        found = await asyncio.gather(*self._found)
+        if "deadline" in [one for one in found if isinstance(one, str)]:
+            raise too_late(self._served)
+        if any(isinstance(one, str) for one in found):
+            raise engine_failed()
+        return found
+
+    def usage(self) -> dict[str, Any]:
+        """Counts tokens; see `Answers.usage`."""
+        return _usage(
+            sum(one.laid.read for one in self.questions),
+            0,
+            sum(one.soft for one in self.questions),
+            sum(one.laid.cut for one in self.questions),
+        )
+
+
+def _settle(future: "asyncio.Future[Any]", found: Any) -> None:
+    if not future.done():  # Who asked may have gone.
+        future.set_result(found)
+
+
+def _usage(read: int, written: int, soft: int, cut: int) -> dict[str, Any]:
+    """Counts tokens. Soft ones are not the client's: they stand apart."""
+    return {
+        "prompt_tokens": read,
+        "completion_tokens": written,
+        "total_tokens": read + written,
+        "prompt_tokens_details": {
+            "cached_tokens": 0,
+            "soft_tokens": soft,
+            "cut_tokens": cut,
+        },
+    }
 
 
 def room_of(served: Served, question: Question) -> int:
@@ -212,6 +288,26 @@ def answer_ids(layout: Layout, answer: str, field: str) -> list[int]:
             f"{field} holds a token without a row in the model's table", field=field
         ) from error
     return [*layout.opening, *ids, vocabulary.eos_id]
+
+
+def too_many() -> Refused:
+    """Returns what is told where nothing more may wait."""
+    return Refused(
+        "too many requests wait: ask again later",
+        status=429,
+        kind="rate_limit_error",
+        code="rate_limit_exceeded",
+        headers={"Retry-After": "1"},
+    )
+
+
+def too_late(served: Served) -> Refused:
+    """Returns what is told where an answer took too long."""
+    return Refused(
+        f"no answer within {served.limits.seconds:g} s",
+        status=504,
+        kind="timeout_error",
+    )
 
 
 def engine_failed() -> Refused:

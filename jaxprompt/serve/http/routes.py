@@ -16,13 +16,25 @@ from jaxprompt.data.vocabulary.chat import Turn
 from jaxprompt.data.vocabulary.words import word_rows
 from jaxprompt.models.quantise import look_up
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.quoting import cut, listed, visible
+from jaxprompt.quoting import cut, visible
 from jaxprompt.report.reading.nearest import describe_prompt
-from jaxprompt.serve.bank import Named, Way
-from jaxprompt.serve.http.answers import Answers, Question, Whole, engine_failed
-from jaxprompt.serve.http.forms import Chat, Completion, Form
+from jaxprompt.serve.bank import Named
+from jaxprompt.serve.http.answers import (
+    Answers,
+    Question,
+    Scores,
+    engine_failed,
+)
+from jaxprompt.serve.http.forms import (
+    Chat,
+    Completion,
+    Form,
+    chosen_labels,
+    tagged_words,
+)
 from jaxprompt.serve.http.keys import given_key, same_key
 from jaxprompt.serve.http.page import read_page
+from jaxprompt.serve.http.questions import Questions
 from jaxprompt.serve.http.requests import (
     CLASSIFY_FIELDS,
     Options,
@@ -36,11 +48,8 @@ from jaxprompt.serve.http.requests import (
     read_texts,
 )
 from jaxprompt.serve.http.served import Served
-from jaxprompt.serve.http.vote import TOGETHER, vote
-from jaxprompt.serve.texts import Text
-
-_MOST_VOTERS = 16
-"""Prompts that vote on one answer."""
+from jaxprompt.serve.http.vote import vote
+from jaxprompt.serve.texts import Labelled, Text
 
 _WORDS = 5
 """Nearest words of each soft token."""
@@ -50,7 +59,7 @@ class Routes:
     """What each route answers."""
 
     def __init__(self, served: Served):
-        self._served = served
+        self._served, self._questions = served, Questions(served)
 
     async def page(self, request: Request) -> Response:
         """The page for a browser."""
@@ -98,7 +107,8 @@ class Routes:
                 "prompts": sorted(served.bank.prompts),
                 "chat": served.template is not None,
                 "limits": dataclasses.asdict(served.limits),
-                "compiled": engine.compiled,
+                "label_rows": served.labels.rows,
+                "compiled": engine.compiled + served.labels.compiled,
             }
         )
 
@@ -111,11 +121,13 @@ class Routes:
 
     async def model(self, request: Request) -> Response:
         """One card."""
-        return JSONResponse(self._card(self._find(request.path_params["name"])))
+        return JSONResponse(
+            self._card(self._questions.find(request.path_params["name"]))
+        )
 
     async def nearest(self, request: Request) -> Response:
         """The words that each soft token of a prompt is near, by cosine."""
-        named = self._find(request.path_params["name"])
+        named = self._questions.find(request.path_params["name"])
         if named is None or not named.rows.size:
             return JSONResponse({"nearest": []})
         words = await asyncio.to_thread(_nearest_words, self._served, named)
@@ -126,7 +138,7 @@ class Routes:
         body = await self._body(request)
         options = read_options(body, chat=False)
         texts = read_texts(body, "prompt")
-        questions = self._questions(options.model, texts, "prompt")
+        questions = self._questions.in_words(options.model, texts, "prompt")
         return await self._answer(request, Completion(self._served), options, questions)
 
     async def chat(self, request: Request) -> Response:
@@ -148,7 +160,9 @@ class Routes:
                 "no such role, or roles in another order",
                 field="messages",
             ) from error
-        questions = self._questions(options.model, [text], "messages", chat=True)
+        questions = self._questions.in_words(
+            options.model, [text], "messages", chat=True
+        )
         return await self._answer(request, Chat(self._served), options, questions)
 
     async def classify(self, request: Request) -> Response:
@@ -159,10 +173,14 @@ class Routes:
         body = await self._body(request)
         check_fields(body, CLASSIFY_FIELDS)
         model, labels = read_text(body, "model"), read_labels(body)
-        voters = self._voters(model)
-        verbalizer = self._verbalizer(model, voters, labels)
+        texts = read_texts(body, "input")
+        voters = len(self._questions.voters(model))
+        head = self._questions.head_of(model, labels)
+        if head is not None:
+            return await self._score(request, model, texts, head, voters)
+        verbalizer = self._questions.verbalizer(model, labels)
         labels = verbalizer.labels
-        questions = self._questions(model, read_texts(body, "input"), "input")
+        questions = self._questions.in_words(model, texts, "input")
         answers = Answers(self._served, questions)
         for word in verbalizer.flat:
             answers.ask_forced(word, "labels")
@@ -175,25 +193,29 @@ class Routes:
         scores = _class_scores(verbalizer, words)
         likely = np.exp(scores - scores.max(axis=1, keepdims=True))
         likely /= likely.sum(axis=1, keepdims=True)
-        data = []
-        for number in range(len(questions) // len(voters)):
-            rows = slice(number * len(voters), (number + 1) * len(voters))
-            chosen = [labels[place] for place in likely[rows].argmax(axis=1)]
-            found_vote = vote(chosen)
-            shares, sums = likely[rows].mean(axis=0), scores[rows].mean(axis=0)
-            data.append(
-                {
-                    "index": number,
-                    "label": chosen[found_vote.winner],
-                    "probabilities": dict(zip(labels, shares.tolist(), strict=True)),
-                    "log_probs": dict(zip(labels, sums.tolist(), strict=True)),
-                    "votes": found_vote.counts,
-                }
-            )
-        usage = answers.usage()
-        return JSONResponse(
-            {"object": "list", "model": model, "data": data, "usage": usage}
-        )
+        data = chosen_labels(labels, likely, scores, voters)
+        return JSONResponse(_list_of(model, data, answers.usage()))
+
+    async def _score(
+        self,
+        request: Request,
+        model: str,
+        texts: Sequence[Text],
+        head: Labelled,
+        voters: int,
+    ) -> Response:
+        """Answers `classify` by heads."""
+        scores = Scores(self._served, self._questions.to_score(model, texts, "input"))
+        found = await self._wait_for(request, scores)
+        if found is None:
+            return Response(status_code=499)
+        if head.of_words:
+            words = [question.laid.words for question in scores.questions]
+            data = tagged_words(head.labels, words, found)
+        else:
+            likely = np.stack([one[0] for one in found])
+            data = chosen_labels(head.labels, likely, np.log(likely), voters)
+        return JSONResponse(_list_of(model, data, scores.usage()))
 
     async def load_prompt(self, request: Request) -> Response:
         """Loads a prompt of the server's folder, or loads it again."""
@@ -214,7 +236,7 @@ class Routes:
         try:
             await self._on_engine(lambda: bank.unload(name))
         except KeyError as error:
-            raise self._unknown(name) from error
+            raise self._questions.unknown(name) from error
         return JSONResponse({"id": name, "object": "model", "deleted": True})
 
     async def refuse(self, request: Request, error: Any) -> Response:
@@ -250,38 +272,6 @@ class Routes:
             {"fingerprint": served.fingerprint} if named is None else named.describe()
         )
         return {**card, "metadata": told}
-
-    def _find(self, model: str) -> Named | None:
-        """Returns the prompt of a name; None for the model alone."""
-        served = self._served
-        if model == served.model:
-            return None
-        name = model.removeprefix(f"{served.model}:")
-        if name not in served.bank.prompts:
-            raise self._unknown(model)
-        return served.bank.prompts[name]
-
-    def _voters(self, model: str) -> list[str]:
-        """Returns the names that are asked together, as of "a+b+c"."""
-        if model == self._served.model or TOGETHER not in model:
-            return [model]
-        names = model.split(TOGETHER)
-        if len(names) > _MOST_VOTERS:
-            raise Refused(
-                f"{len(names)} prompts to vote: name up to {_MOST_VOTERS}",
-                field="model",
-            )
-        return names
-
-    def _unknown(self, model: str) -> Refused:
-        known = listed([self._served.model, *sorted(self._served.bank.prompts)])
-        shown = cut(visible(model), most=100)
-        return Refused(
-            f"no model or prompt {shown!r}: there are {known}",
-            status=404,
-            field="model",
-            code="model_not_found",
-        )
 
     async def _body(self, request: Request) -> dict[str, Any]:
         self._check_ready()
@@ -325,76 +315,6 @@ class Routes:
             raise engine_failed() from error
         return await asyncio.wrap_future(future)
 
-    def _verbalizer(
-        self, model: str, voters: Sequence[str], labels: Sequence[str] | None
-    ) -> Verbalizer:
-        """Returns the words to choose from: the client's, or those of the task."""
-        if labels:
-            return Verbalizer(tuple((label,) for label in labels))
-        shown = cut(visible(model), most=100)
-        found = [self._way(name).layout.verbalizer for name in voters]
-        known = [verbalizer for verbalizer in found if verbalizer is not None]
-        if len(known) < len(found):
-            raise Refused(
-                f"the task of {shown!r} has no labels: give some", field="labels"
-            )
-        if any(other.labels != known[0].labels for other in known):
-            raise Refused(
-                f"the tasks of {shown!r} have other labels each: give some",
-                field="labels",
-            )
-        return known[0]
-
-    def _way(self, model: str, *, chat: bool = False) -> Way:
-        named = self._find(model)
-        if named is None:
-            return self._served.bare
-        return named.plain if chat else named.asked
-
-    def _questions(
-        self, model: str, texts: Sequence[Text], field: str, *, chat: bool = False
-    ) -> list[Question]:
-        """Lays each text out behind each prompt that is asked together."""
-        voters = self._voters(model)
-        several = len(texts) > 1
-        return [
-            self._question(name, text, f"{field}[{n}]" if several else field, chat)
-            for n, text in enumerate(texts)
-            for name in voters
-        ]
-
-    def _question(self, model: str, text: Text, field: str, chat: bool) -> Question:
-        served, named = self._served, self._find(model)
-        name = served.model if named is None else named.name
-        if chat and named is not None and not named.asked.layout.takes_chat:
-            raise Refused(
-                f"{name} was trained with words in front of its soft tokens, so no "
-                "conversation stands behind them: use /v1/completions",
-                field=field,
-            )
-        way = self._way(model, chat=chat)
-        try:
-            laid = way.layout.lay(text, field)
-        except ValueError as error:
-            raise Refused(str(error), field=field) from error
-        lead = way.ready.lead
-        if tuple(laid.ids[: len(lead)]) != lead:
-            raise Refused(
-                f"{field} is written out, but the template of {name} has words in "
-                f"front of its soft tokens: send {listed(way.layout.fields)} instead",
-                field=field,
-            )
-        row = laid.ids[len(lead) :]
-        soft = 0 if named is None else named.tokens
-        if served.engine.room(way.ready, row) < 1:
-            raise Refused(
-                f"{soft} tokens of the prompt and {laid.words} of the text leave no "
-                f"room for an answer in {served.engine.capacity}: send a shorter text",
-                field=field,
-                code="context_length_exceeded",
-            )
-        return Question(name, way, row, laid.words, soft, laid.cut)
-
     async def _answer(
         self,
         request: Request,
@@ -403,7 +323,7 @@ class Routes:
         questions: list[Question],
     ) -> Response:
         """Asks all questions, each as often as wanted, and sends the answers."""
-        voters = self._voters(options.model)
+        voters = self._questions.voters(options.model)
         if len(voters) > 1 and (options.stream or options.choices > 1):
             raise Refused(
                 f"{len(voters)} prompts vote on one answer, which is neither streamed "
@@ -436,7 +356,7 @@ class Routes:
             choice["votes"] = counted.counts
         return JSONResponse(whole)
 
-    async def _wait_for(self, request: Request, answers: Answers) -> list[Whole] | None:
+    async def _wait_for(self, request: Request, answers: Answers | Scores) -> Any:
         """Returns all answers; None if the client has gone, whose slots are free."""
         await answers.start()
         gone = asyncio.ensure_future(_disconnected(request))
@@ -448,6 +368,10 @@ class Routes:
             answers.cancel()
             gone.cancel()
             whole.cancel()
+
+
+def _list_of(model: str, data: list[Any], usage: dict[str, Any]) -> dict[str, Any]:
+    return {"object": "list", "model": model, "data": data, "usage": usage}
 
 
 def _class_scores(

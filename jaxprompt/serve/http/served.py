@@ -8,6 +8,7 @@ from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.models.quantise import Table
 from jaxprompt.serve.bank import Bank, Way
 from jaxprompt.serve.slots.engine import Engine
+from jaxprompt.serve.slots.label_engine import LabelEngine
 from jaxprompt.serve.slots.metrics import Metrics
 from jaxprompt.serve.slots.scheduler import Scheduler
 
@@ -38,7 +39,8 @@ class Served:
         table: The frozen embeddings.
         template: Its chat template; None where it has none.
         engine: What can be asked of it: its sizes, not its slots.
-        bare: The model without a prompt.
+        bare: The model without a prompt; None where it writes no words.
+        labels: What can be asked of heads: its sizes.
         bank: The prompts.
         scheduler: Answers.
         metrics: Counts.
@@ -53,7 +55,8 @@ class Served:
     table: Table
     template: ChatTemplate | None
     engine: Engine
-    bare: Way
+    bare: Way | None
+    labels: LabelEngine
     bank: Bank
     scheduler: Scheduler
     metrics: Metrics

@@ -156,6 +156,51 @@ class Engine(Protocol):
         ...
 
 
+class NoEngine:
+    """The `Engine` of a model that writes no words."""
+
+    slots = capacity = prompt_room = compiled = 0
+    lengths: tuple[int, ...] = ()
+    delay = 0.0
+
+    def __init__(self, name: str):
+        """Takes the model's name."""
+        self._name = name
+
+    def warm(self) -> None:
+        """Compiles nothing."""
+
+    def read(self, prompt: Prompt | None, lead: Sequence[int] = ()) -> Ready:
+        """Refuses a prompt that answers in words."""
+        del prompt, lead
+        raise ValueError(
+            f"{self._name} writes no words, so that prompts answer by heads alone: "
+            "train one with --gin.HEAD and --gin.TRAINS=\"'prompt+head'\""
+        )
+
+    def room(self, ready: Ready, ids: list[int]) -> int:
+        """Has none."""
+        del ready, ids
+        return 0
+
+    def takes(self, ids: list[int], *, busy: bool) -> bool:
+        """Takes none."""
+        del ids, busy
+        return False
+
+    def fill(self, slot: int, ready: Ready, ids: list[int], how: Sampling) -> None:
+        """Is never asked."""
+        raise NotImplementedError
+
+    def step(
+        self,
+        active: Bool[np.ndarray, " S"],
+        forced: Int[np.ndarray, " S"] | None = None,
+    ) -> Chosen:
+        """Is never asked."""
+        raise NotImplementedError
+
+
 class Choices:
     """How the tokens of each slot are chosen, and how many were."""
 

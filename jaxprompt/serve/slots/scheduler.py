@@ -12,8 +12,12 @@ import numpy as np
 
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.serve.slots.engine import FREE, Engine, Ready, Sampling
+from jaxprompt.serve.slots.label_engine import LabelEngine, Row
 from jaxprompt.serve.slots.metrics import Metrics
 from jaxprompt.serve.slots.writing import Writing
+
+_DELAY = 0.003
+"""Seconds that a first text waits for others to be scored with."""
 
 
 class Full(Exception):
@@ -85,6 +89,27 @@ class Asked:
 
 
 @dataclasses.dataclass(eq=False)
+class Scoring:
+    """A text whose labels are to be scored by a head.
+
+    Attributes:
+        name: The prompt's, for metrics.
+        row: The text.
+        tell: Told of the probabilities [L, C], or why there are none, "deadline" or
+            "failed", on the engine's thread; must return at once.
+        deadline: When that has to be, on `time.monotonic`.
+        cancelled: Set, on any thread, where nobody wants it any more.
+    """
+
+    name: str
+    row: Row
+    tell: Callable[[np.ndarray | str], None]
+    deadline: float | None = None
+    cancelled: bool = False
+    arrived: float = dataclasses.field(default_factory=time.monotonic)
+
+
+@dataclasses.dataclass(eq=False)
 class _Running:
     """An answer that has a slot."""
 
@@ -104,6 +129,7 @@ class Scheduler(threading.Thread):
     def __init__(
         self,
         engine: Engine,
+        labels: LabelEngine,
         metrics: Metrics,
         *,
         queue: int = 64,
@@ -112,14 +138,16 @@ class Scheduler(threading.Thread):
 
         Args:
             engine: Slots.
+            labels: Heads; nobody else may use them either.
             metrics: Counts what happens.
             queue: Answers that may wait for a slot.
         """
         super().__init__(name="engine", daemon=True)
-        self._engine, self._metrics = engine, metrics
+        self._engine, self._labels, self._metrics = engine, labels, metrics
         self._queue = queue
         self._changed = threading.Condition()
         self._waiting: collections.deque[Asked] = collections.deque()
+        self._scoring: collections.deque[Scoring] = collections.deque()
         self._calls: collections.deque[tuple[Any, Any]] = collections.deque()
         self._running: dict[int, _Running] = {}
         self._closing = False
@@ -136,10 +164,28 @@ class Scheduler(threading.Thread):
         with self._changed:
             if self.failure is not None or self._closing:
                 raise RuntimeError("the engine does not run")
-            if len(self._waiting) + len(asked) > self._queue + self._free():
+            if self._behind() + len(asked) > self._queue + self._free():
                 raise Full
             self._waiting.extend(asked)
             self._changed.notify()
+
+    def score(self, *asked: Scoring) -> None:
+        """Lets texts wait for their scores, all of them or none.
+
+        Raises:
+            Full: If there is no room to wait.
+            RuntimeError: If the engine has failed, or is closed.
+        """
+        with self._changed:
+            if self.failure is not None or self._closing:
+                raise RuntimeError("the engine does not run")
+            if self._behind() + len(asked) > self._queue + self._labels.rows:
+                raise Full
+            self._scoring.extend(asked)
+            self._changed.notify()
+
+    def _behind(self) -> int:
+        return len(self._waiting) + len(self._scoring)
 
     def call(self, function: Callable[[], Any]) -> "concurrent.futures.Future[Any]":
         """Runs a function between two steps, on the thread that owns the engine."""
@@ -161,12 +207,14 @@ class Scheduler(threading.Thread):
         """Works until it is closed."""
         try:
             self._engine.warm()
-            self._metrics.compiled(self._engine.compiled)
+            self._count_programs()
             self.is_ready.set()
             while self._wait():
                 self._do_calls()
                 self._drop()
                 self._admit()
+                if self._scoring:
+                    self._score()
                 if self._running:
                     self._step()
         except BaseException as error:
@@ -176,6 +224,8 @@ class Scheduler(threading.Thread):
             self.is_ready.clear()
             for asked in (*waiting, *(row.asked for row in running)):
                 asked.tell(Piece("", None, "failed"))
+            for scoring in self._scoring:
+                scoring.tell("failed")
             for _, future in self._calls:
                 future.set_exception(RuntimeError("the engine does not run"))
             raise
@@ -185,14 +235,19 @@ class Scheduler(threading.Thread):
 
     def _wait(self) -> bool:
         with self._changed:
-            while not (self._waiting or self._running or self._calls or self._closing):
+            while not (self._behind() or self._running or self._calls or self._closing):
                 self._changed.wait()
-            if self._waiting and not self._running and self._engine.delay:
+            idle = not self._running
+            if idle and self._waiting and self._engine.delay:
                 self._changed.wait_for(
                     lambda: len(self._waiting) >= self._engine.slots,
                     timeout=self._engine.delay,
                 )
-            self._metrics.load(len(self._running), len(self._waiting))
+            elif idle and self._scoring:
+                self._changed.wait_for(
+                    lambda: len(self._scoring) >= self._labels.rows, timeout=_DELAY
+                )
+            self._metrics.load(len(self._running), self._behind())
             return not self._closing
 
     def _do_calls(self) -> None:
@@ -204,25 +259,32 @@ class Scheduler(threading.Thread):
                 future.set_result(function())
             except Exception as error:  # It is told; answers go on.
                 future.set_exception(error)
-            self._metrics.compiled(self._engine.compiled)
+            self._count_programs()
+
+    def _count_programs(self) -> None:
+        self._metrics.compiled(self._engine.compiled + self._labels.compiled)
 
     def _drop(self) -> None:
         """Takes out what nobody wants any more, or has no time left."""
         now = time.monotonic()
 
-        def stays(asked: Asked) -> bool:
+        def stays(asked: Asked | Scoring) -> bool:
             if asked.cancelled:
                 self._metrics.finished(asked.name, "abort", now - asked.arrived)
                 return False
             if asked.deadline is not None and now > asked.deadline:
                 self._metrics.finished(asked.name, "deadline", now - asked.arrived)
-                asked.tell(Piece("", None, "deadline"))
+                if isinstance(asked, Asked):
+                    asked.tell(Piece("", None, "deadline"))
+                else:
+                    asked.tell("deadline")
                 return False
             return True
 
         with self._changed:
             kept = [asked for asked in self._waiting if stays(asked)]
             self._waiting = collections.deque(kept)
+            self._scoring = collections.deque(filter(stays, self._scoring))
         for slot, row in [*self._running.items()]:
             if not stays(row.asked):
                 del self._running[slot]
@@ -245,6 +307,24 @@ class Scheduler(threading.Thread):
                 self._waiting.remove(asked)
             self._engine.fill(slot, asked.ready, asked.ids, asked.how)
             self._metrics.admitted(asked.name, len(asked.ids), started - asked.arrived)
+
+    def _score(self) -> None:
+        """Scores what waits longest, with all that can share its batch."""
+        with self._changed:
+            first = self._scoring[0].row
+            shared = [
+                asked
+                for asked in self._scoring
+                if (asked.row.member.group, asked.row.width)
+                == (first.member.group, first.width)
+            ][: self._labels.rows]
+            for asked in shared:
+                self._scoring.remove(asked)
+        found = self._labels.score([asked.row for asked in shared])
+        now = time.monotonic()
+        for asked, probabilities in zip(shared, found, strict=True):
+            asked.tell(probabilities)
+            self._metrics.finished(asked.name, "stop", now - asked.arrived)
 
     def _step(self) -> None:
         count = self._engine.slots

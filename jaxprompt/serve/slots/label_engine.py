@@ -1,0 +1,218 @@
+"""The side of heads of labels: rows of prompts of one shape are scored together."""
+
+import dataclasses
+import gc
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxprompt.evaluate.choose import Chooser
+from jaxprompt.heads.labels import Labels, padded
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.prompts.prompt import Prompt, lengthen, shape_of, stack
+from jaxprompt.prompts.trained import join_heads
+from jaxprompt.serve.slots.engine import lengths_up_to, room_for
+from jaxprompt.shapes import Batch, Params, widen
+
+_LABELS = 8
+"""Columns of a head are rounded up to these, so that tasks share programs."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Member:
+    """A prompt and its head, as one of a group: until nothing refers to it.
+
+    Attributes:
+        group: Those that it is scored with.
+        place: Its number among them.
+        labels: The number of its labels.
+    """
+
+    group: "_Group"
+    place: int
+    labels: int
+
+
+class Row(NamedTuple):
+    """A text to score.
+
+    Attributes:
+        member: The prompt behind which it stands.
+        batch: NumPy arrays of one row, laid out by the prompt's task.
+        width: Tokens of the program that reads it.
+    """
+
+    member: Member
+    batch: Batch
+    width: int
+
+
+class LabelEngine:
+    """Scores texts behind prompts with heads. One thread may use it.
+
+    Prompts of one shape make a group, whose programs they share: as many of them as
+    there is room for, which doubles where it is not enough. A text is read by a program
+    for the next of a few lengths, whoever shares its batch.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        model: Params,
+        *,
+        typed: bool,
+        rows: int = 8,
+    ):
+        """Makes no program yet.
+
+        Args:
+            backbone: The frozen model's functions.
+            model: Its weights, in their places.
+            typed: Whether each token of a text has a type.
+            rows: Texts that are scored at once.
+        """
+        # A single row is not split over devices.
+        self._backbone = dataclasses.replace(backbone, mesh=None)
+        self._model, self._typed = model, typed
+        self._groups: dict[Any, _Group] = {}
+        self.rows = rows
+
+    @property
+    def compiled(self) -> int:
+        """How many programs were compiled so far."""
+        return sum(group.program._cache_size() for group in self._groups.values())
+
+    def read(
+        self,
+        prompt: Prompt,
+        head: Params,
+        chooser: Chooser,
+        *,
+        labels: int,
+        length: int,
+        room: int,
+    ) -> Member:
+        """Takes a prompt and its head into a group, and compiles what is new.
+
+        Args:
+            prompt: A bank of one.
+            head: Its weights, a bank of one; {} where the model's own words are scored.
+            chooser: How labels are scored.
+            labels: The number of labels.
+            length: Most labels of a text: 1, or one for each of its words.
+            room: Tokens of the longest row: soft tokens and text.
+        """
+        if isinstance(chooser, Labels):
+            most = -(-labels // _LABELS) * _LABELS
+            chooser, head = dataclasses.replace(chooser, count=most), padded(head, most)
+        prompt = lengthen(prompt, room_for(prompt.length) if prompt.length else 0)
+        lengths = lengths_up_to(room)
+        key = (chooser, length, shape_of(prompt), lengths)
+        if key not in self._groups:
+            self._groups[key] = _Group(
+                self._backbone, self._model, chooser, length, lengths, self._typed
+            )
+        group = self._groups[key]
+        place = group.add(prompt, head)
+        member = Member(group, place, labels)
+        # Not before the last row is scored that waits for it.
+        weakref.finalize(member, group.free.append, place)
+        for width in lengths:
+            group.scores(group.empty(self.rows, width))
+        return member
+
+    def row(self, member: Member, batch: Batch) -> Row:
+        """Makes a row of a batch of one text, without the padding behind it."""
+        used = int(np.flatnonzero(batch.input_segments[0])[-1]) + 1
+        lengths = member.group.lengths
+        width = next(length for length in lengths if length >= used)
+        return Row(member, widen(batch, width), width)
+
+    def score(self, rows: Sequence[Row]) -> list[Float[np.ndarray, "L C"]]:
+        """Returns the probability of each label, at each target of each row.
+
+        Args:
+            rows: Of one group and width, `rows` at most.
+        """
+        group, width = rows[0].member.group, rows[0].width
+        filled = [_of_member(row) for row in rows]
+        missing = self.rows - len(rows)
+        if missing:
+            filled.append(group.empty(missing, width))
+        batch: Batch = jax.tree.map(lambda *leaves: np.concatenate(leaves), *filled)
+        found = group.scores(batch)
+        return [
+            found[number, :, : row.member.labels] for number, row in enumerate(rows)
+        ]
+
+
+def _of_member(row: Row) -> Batch:
+    members: Any = np.array([row.member.place], np.int32)
+    return dataclasses.replace(row.batch, members=members)
+
+
+class _Group:
+    """Prompts of one shape with heads of one kind.
+
+    Attributes:
+        program: From the joined tree and a batch to probabilities.
+        lengths: Tokens that rows are padded to.
+        free: Places that prompts have left.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        model: Params,
+        chooser: Chooser,
+        length: int,
+        lengths: tuple[int, ...],
+        typed: bool,
+    ):
+        def probabilities(params: Params, batch: Batch) -> jax.Array:
+            return jax.nn.softmax(chooser.scores(backbone, params, batch), axis=-1)
+
+        self.program: Any = jax.jit(probabilities)
+        self._model, self._length, self._typed = model, length, typed
+        self.lengths = lengths
+        self._members: list[tuple[Prompt, Params]] = []
+        self._params: Params = {}
+        self.free: list[int] = []
+
+    def add(self, prompt: Prompt, head: Params) -> int:
+        """Adds a member; returns its place."""
+        if not self.free:
+            gc.collect()  # A request that failed may still hold a prompt that has gone.
+        place = self.free.pop() if self.free else len(self._members)
+        self._members[place : place + 1] = [(prompt, head)]
+        count = 1 << (len(self._members) - 1).bit_length()
+        filled = [*self._members, *[self._members[-1]] * (count - len(self._members))]
+        prompts, heads = zip(*filled, strict=True)
+        held = {"prompt": stack(prompts), "head": join_heads(heads)}
+        self._params = {"model": self._model, **jax.block_until_ready(held)}
+        return place
+
+    def scores(self, batch: Batch) -> np.ndarray:
+        """Returns the probabilities of a batch."""
+        return np.asarray(self.program(self._params, batch))
+
+    def empty(self, rows: int, width: int) -> Batch:
+        """Makes rows without any text."""
+        inputs = np.zeros((rows, width), np.int32)
+        targets = np.zeros((rows, self._length), np.int32)
+        arrays: dict[str, Any] = {
+            "inputs": inputs,
+            "input_segments": inputs,
+            "targets": targets,
+            "target_inputs": targets,
+            "target_segments": targets,
+            "weights": targets.astype(np.float32),
+            "members": np.zeros(rows, np.int32),
+            "input_types": inputs if self._typed else None,
+            "target_places": targets - 1,
+        }
+        return Batch(**arrays)

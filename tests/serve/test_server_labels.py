@@ -1,0 +1,222 @@
+"""Heads of labels are served as predict answers, whoever shares a batch."""
+
+import concurrent.futures
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from served_models import serving
+
+from jaxprompt.cli import main
+from jaxprompt.command.configure import configure
+from jaxprompt.config.answering import describe
+from jaxprompt.models.encoder.model import Encoder
+from jaxprompt.models.families.bert import BertConfig
+from jaxprompt.models.load import find_checkpoint, open_backbone
+from jaxprompt.models.weights.save import save
+from jaxprompt.prompts.file import save_prompt
+from jaxprompt.prompts.prompt import make_deep, make_prompt
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
+TEXTS = ["a", "b c d", "h " * 12, "e f"]
+COMMON = ["MODEL='bert'", "BATCH_SIZE=8", "INPUT_LENGTH=24"]
+TRAINED = ["TRAINS='prompt+head'", "PROMPT_INIT='normal'"]
+CLASSES = ["TASK=@OwnTask()", "OwnTask.name='own'", "OwnTask.target='label'"]
+KINDS = {
+    "two": [*CLASSES, "OwnTask.inputs='{text}'", "OwnTask.labels={'0':'no','1':'yes'}"],
+    "other": [*CLASSES, "OwnTask.inputs='a {text}'"],
+    "pair": [*CLASSES, "OwnTask.inputs='{text}{sep:1}{more}'"],
+    "tags": ["TASK=@OwnTags()", "OwnTags.name='tags'", "OwnTags.kinds=['X', 'Y']"],
+    "fill": [*CLASSES, "OwnTask.inputs='{text} {mask:1}'"],
+}
+LABELS = {"other": "{'0':'no','1':'yes'}", "pair": "{'0':'x','1':'y','2':'z'}"}
+LABELS["fill"] = "{'0':'g','1':'h'}"
+SIZES = {"two": (2, 3), "other": (5, 0), "pair": (0, 3), "tags": (0, 3), "fill": (3, 0)}
+"""Soft tokens, and keys and values, of each prompt."""
+
+
+def write_model(folder: Path) -> None:
+    (folder / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
+    sizes = {"width": 16, "heads": 2, "ffn_width": 24, "layers": 2, "positions": 64}
+    config = BertConfig(vocab_size=len(WORDS), **sizes, fills=True)
+    bert = Encoder(config, vocabulary=str(folder / "vocab.txt"))
+    draw = np.random.default_rng(0)
+    weights = jax.tree.map_with_path(
+        lambda path, leaf: (
+            jnp.ones(leaf.shape)
+            if path[-1].key == "scale"
+            else jnp.asarray(draw.normal(0.0, 0.3, leaf.shape), leaf.dtype)
+        ),
+        jax.eval_shape(bert.init, jax.random.key(0)),
+    )
+    save(folder / "bert", bert, weights)
+
+
+def write_prompt(folder: Path, name: str) -> None:
+    backbone = open_backbone(find_checkpoint(folder / "bert"))
+    soft, deep = SIZES[name]
+    draw = np.random.default_rng(len(name))
+    shape = (2, 2, deep, 2, 8)
+    sites = {}
+    if deep:
+        keys, values = (jnp.asarray(x) for x in draw.normal(size=shape))
+        sites = {"encoder": make_deep(keys, values)}
+    rows = jnp.asarray(draw.normal(size=(soft, 16)), jnp.float32)
+    settings = [*COMMON, *KINDS[name]]
+    settings += [f"OwnTask.labels={LABELS[name]}"] if name in LABELS else []
+    kind = {"tags": "tags", "fill": "mask"}.get(name, "classes")
+    settings += [f"HEAD='{kind}'", f"PROMPT_LENGTH={max(soft, 1)}"]
+    settings += TRAINED if kind != "mask" else ["TRAINS='prompt'"]
+    settings += ["TARGET_LENGTH=16"] if kind == "tags" else []
+    run, config = configure(["gin/runs/prompt_tuning.gin"], settings)
+    count = {"pair": 3, "tags": 5}.get(name, 2)
+    head = {
+        "weight": jnp.asarray(draw.normal(size=(1, 16, count)), jnp.float32),
+        "bias": jnp.asarray(draw.normal(size=(1, count)), jnp.float32),
+    }
+    save_prompt(
+        folder / "bank" / f"{name}.safetensors",
+        make_prompt(rows, sites),
+        backbone,
+        weights=None if kind == "mask" else head,
+        head=kind,
+        task=run.data.tasks[0].label,
+        config=config,
+        answering=describe(run),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labels")
+    (folder / "bank").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_model(folder)
+        for name in KINDS:
+            write_prompt(folder, name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    flags = ["--bank=bank", "--slots=3"]
+    with serving(folder, *flags, model="bert", JAXPROMPT_ADMIN_KEY="chief") as server:
+        yield server
+
+
+def post(server, path, **body):
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer chief"}
+    request = urllib.request.Request(
+        f"{server.url}{path}", json.dumps(body).encode(), headers
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())["error"]
+
+
+def asked_of(name, text):
+    if name == "pair":
+        return {"text": text, "more": "g h"}
+    return {"words": text} if name == "tags" else {"text": text}
+
+
+@pytest.fixture(scope="module")
+def offline(folder):
+    """What `jaxprompt predict` answers, and how likely: (prompt, text) -> row."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in KINDS:
+            rows = [json.dumps(asked_of(name, text)) + "\n" for text in TEXTS]
+            Path("asked.jsonl").write_text("".join(rows))
+            flags = ["--input=asked.jsonl", "--output=said.jsonl", "--overwrite"]
+            flags += ["--probabilities", f"--prompt=bank/{name}.safetensors"]
+            assert main(["predict", *flags]) == 0
+            lines = Path("said.jsonl").read_text().splitlines()
+            found |= {
+                (name, text): json.loads(line)
+                for text, line in zip(TEXTS, lines, strict=True)
+            }
+    return found
+
+
+def check(name, text, answer, offline):
+    (one,) = answer["data"]
+    row = offline[name, text]
+    if name == "tags":
+        tags = [tag["tag"] for tag in one["tags"]]
+        assert (tags, len(tags)) == (row["prediction"].split(), len(text.split()))
+        assert [tag["word"] for tag in one["tags"]] == text.split()
+        likely = [tag["probability"] for tag in one["tags"]]
+        np.testing.assert_allclose(likely, row["probabilities"], atol=2e-6)
+        return
+    assert one["label"] == row["prediction"]
+    assert one["probabilities"].keys() == row["probabilities"].keys()
+    for label, likely in row["probabilities"].items():
+        assert one["probabilities"][label] == pytest.approx(likely, abs=2e-6)
+
+
+def test_labels_are_those_of_predict_alone_and_mixed(server, offline):
+    def ask(name, text):
+        return post(server, "/v1/classify", model=name, input=asked_of(name, text))
+
+    for name, text in offline:
+        check(name, text, ask(name, text), offline)
+    with concurrent.futures.ThreadPoolExecutor(len(offline)) as pool:
+        mixed = pool.map(lambda one: (one, ask(*one)), offline)
+        for (name, text), answer in mixed:
+            check(name, text, answer, offline)
+
+
+def test_prompts_of_the_same_labels_vote(server, offline):
+    answer = post(server, "/v1/classify", model="two+other", input=TEXTS)
+    for text, one in zip(TEXTS, answer["data"], strict=True):
+        both = [offline[name, text] for name in ("two", "other")]
+        assert sum(one["votes"].values()) == 2
+        mean = np.mean([row["probabilities"]["yes"] for row in both])
+        assert one["probabilities"]["yes"] == pytest.approx(mean, abs=2e-6)
+    assert answer["usage"]["prompt_tokens_details"]["soft_tokens"] == 4 * (2 + 3 + 5)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("classify", {"model": "two", "input": "a", "labels": ["x", "y"]}, "its own l"),
+        ("classify", {"model": "two+pair", "input": "a"}, "heads of other labels"),
+        ("classify", {"model": "tags+tags", "input": "a"}, "not voted on"),
+        ("classify", {"model": "pair", "input": "a"}, "reads text, more fields"),
+        ("classify", {"model": "bert", "input": "a"}, "writes no words"),
+        ("completions", {"model": "two", "prompt": "a"}, "writes no words"),
+        ("completions", {"model": "bert", "prompt": "a"}, "writes no words"),
+    ],
+)
+def test_what_a_head_does_not_answer_is_told(server, path, body, told):
+    assert told in post(server, f"/v1/{path}", **body)["message"]
+
+
+def test_prompts_come_and_go_and_answers_stay(server, folder, offline):
+    def ask():
+        return post(server, "/v1/classify", model="two", input=TEXTS[1])
+
+    compiled = json.loads(urllib.request.urlopen(f"{server.url}/v1/info").read())
+    for _ in range(3):
+        post(server, "/v1/unload_prompt", prompt_name="other")
+        post(server, "/v1/load_prompt", prompt_name="other")
+        check("two", TEXTS[1], ask(), offline)
+    again = json.loads(urllib.request.urlopen(f"{server.url}/v1/info").read())
+    assert again["compiled"] == compiled["compiled"]
+    card = post_card(server, "tags")
+    assert (card["metadata"]["head"], card["metadata"]["fields"]) == ("tags", ["words"])
+
+
+def post_card(server, name):
+    with urllib.request.urlopen(f"{server.url}/v1/models/{name}") as answer:
+        return json.loads(answer.read())
