@@ -1,6 +1,7 @@
 """The names that gin text sets: which there are, and which values they can have."""
 
 import dataclasses
+import re
 import tokenize
 from typing import Any, Literal, get_origin, get_type_hints
 
@@ -25,6 +26,8 @@ MALFORMED = (
     OSError,
 )
 """What gin raises at text that it cannot read, or cannot make anything of."""
+
+_QUOTES = "'\""
 
 _PLAIN = {"int": "a whole number", "float": "a number", "bool": "True or False"}
 """Types in words."""
@@ -114,11 +117,11 @@ class Names:
                     f"{asked} has an empty value: write {asked}=VALUE, or "
                     f"{asked}=\"''\" for an empty text"
                 ) from error
-            # What stands in a list or a table alone is of the kind that it was.
-            takes_text = any(map(_takes_text, hints)) or (
-                not hints and isinstance(self.values.get(name), str)
-            )
-            if value[0] not in "'\"" and takes_text:
+            if self._takes_text(name, hints):
+                if value[0] in _QUOTES:
+                    raise ValueError(
+                        f"{asked}={said_value}: its quotes do not match: leave them out"
+                    ) from error
                 return f"{name} = {value!r}"
             raise ValueError(
                 f"{asked}={said_value}: {said_value} is not a value"
@@ -168,13 +171,20 @@ class Names:
         """Says what a name takes that cannot take a value."""
         now = self.values.get(name)
         example = f", as {now}" if type(now) in (int, float) else ""
-        if value[0] in "'\"" or not (hints or example):
-            text = value.strip("'\"").replace("'", "")
-            return f"; text needs quotes of its own: --gin.{name}=\"'{text}'\""
         kinds = dict.fromkeys(_PLAIN.get(described(x), described(x)) for x in hints)
         if any(map(_is_part, hints)) and (found := meant_gin_file(value)):
             return f"; did you mean --gin_file={found}?"
+        if not (kinds or example):
+            text = cut(visible(value.strip(_QUOTES)), most=100)
+            return f"; text needs quotes of its own: --gin.{name}=\"'{text}'\""
         return f": {name} must be {' or '.join(kinds) or 'a number'}{example}"
+
+    def _takes_text(self, name: str, hints: list[Any]) -> bool:
+        """Whether a text may be a name's value."""
+        if hints:
+            return any(map(_allows_text, hints))
+        # What stands in a list or a table alone is of the kind that it was.
+        return isinstance(self.values.get(name), str)
 
 
 class _NoReferences(config_parser.ParserDelegate):
@@ -203,10 +213,17 @@ def check_name(name: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Returns what an error says, without where gin was when it was raised."""
+    """Returns what an error says, and which configurable says it.
+
+    gin puts that behind the error, with all the others that wait for it.
+    """
     if isinstance(error, RecursionError | MemoryError):
         return "values in values, or names that stand for each other, without an end"
-    said = str(error).split("\n  In call to configurable ")[0]
+    said, *calls = str(error).split("\n  In call to configurable ")
+    if unset := re.match(r"'macro' .* in scope '(?:.*/)?(\w+)'", "".join(calls[:1])):
+        return f"%{unset[1]} has no value: no gin file sets {unset[1]}"
+    if calls and (name := calls[0].split("'")[1]) not in said:
+        said = f"{name}: {said}"
     return cut(visible(" ".join(said.split())), most=1000)
 
 
@@ -228,7 +245,7 @@ def _hints_of(selector: str) -> dict[str, Any]:
     return get_type_hints(_CLASSES[selector]) if selector in _CLASSES else {}
 
 
-def _takes_text(hint: Any) -> bool:
+def _allows_text(hint: Any) -> bool:
     return any(kind is str or get_origin(kind) is Literal for kind in choices_of(hint))
 
 

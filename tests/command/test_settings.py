@@ -67,7 +67,8 @@ def test_a_name_that_stands_in_a_table_alone_keeps_its_kind():
         ("OwnTask.metrics=f1", r"OwnTask\.metrics must be a list of str$"),
         ("MODEL=", r"MODEL has an empty value: write --gin\.MODEL=VALUE"),
         ("MODEL", r"MODEL has no value: write --gin\.MODEL=VALUE"),
-        ("MODEL='google", r"text needs quotes of its own: --gin\.MODEL=\"'google'\"$"),
+        ("MODEL='google", r"its quotes do not match: leave them out$"),
+        ("STEPS='many", r"STEPS must be a whole number, as 30000$"),
         ("learning_rate=1", r"did you mean LEARNING_RATE\?$"),
         ("learning-rate=1", r"did you mean LEARNING_RATE\?$"),
         ("PROMPT_LENGHT=1", r"did you mean PROMPT_LENGTH\?$"),
@@ -102,6 +103,13 @@ def test_a_misspelt_gin_file_says_which_is_meant(
         check_names([file], [])
 
 
-def test_an_error_of_a_part_says_nothing_of_gin():
-    with pytest.raises(ValueError, match=r"^-5 steps: a run has 1 or more$"):
+def test_an_error_of_a_part_names_it_in_front_and_nothing_of_gin():
+    with pytest.raises(ValueError, match=r"^Pace: -5 steps: a run has 1 or more$"):
         configure(FILES, ["STEPS=-5"])
+
+
+def test_a_name_that_no_file_sets_is_named(tmp_path: Path):
+    file = tmp_path / "run.gin"
+    file.write_text(f"include '{RUN}'\nMODEL = %WHICH\n")
+    with pytest.raises(ValueError, match=r"^%WHICH has no value: no gin file sets WHI"):
+        configure([str(file)], [])
