@@ -66,9 +66,9 @@ def _metrics() -> Rows:
 
 
 def _heads() -> Rows:
-    from jaxprompt.config.settings import HEADS
+    from jaxprompt.data.tasks.answers.kinds import KINDS
 
-    return list(HEADS.items())
+    return [(name, kind.told) for name, kind in KINDS.items()]
 
 
 def _described(named: Mapping[str, Callable[..., object]]) -> Rows:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from jaxprompt.config.run import Run
-from jaxprompt.config.settings import WORDS, Data, Evaluation, HeadStart, Model
+from jaxprompt.config.settings import Data, Evaluation, HeadStart, Model
 from jaxprompt.config.task_settings import DATA_FIELDS
 from jaxprompt.config.tasks import (
     OfficialTask,
@@ -17,6 +17,7 @@ from jaxprompt.config.tasks import (
     SelfSupervisedTask,
     TextTask,
 )
+from jaxprompt.data.tasks.answers.kinds import KINDS, WORDS
 from jaxprompt.field_types import check_value
 from jaxprompt.quoting import listed, quoted
 
@@ -46,8 +47,6 @@ _HEAD: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "head": (HeadStart, ("kind", "pooling", "pooler"))
 }
 """The same of a head that has weights."""
-
-_KINDS = (WORDS, "mask", "classes", "tags")
 
 _MACROS = {
     "Model.name": "MODEL",
@@ -154,7 +153,7 @@ def _task_of(said: Mapping[str, Any], where: str) -> tuple[type, dict[str, Any]]
     """Returns the type of the task and its settings, checked."""
     task = said.get("task")
     name = str(task.get("type")) if isinstance(task, dict) else "none"
-    known = said.get("kind") in _KINDS and name in _TASKS
+    known = said.get("kind") in KINDS and name in _TASKS
     if not known or not isinstance(task, dict):
         raise ValueError(
             f"{where}: answers of kind {quoted(said.get('kind'))} to a task of type "

@@ -12,6 +12,7 @@ from jaxprompt.config.tasks import (
     TaskGroup,
 )
 from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.tasks.answers.kinds import KINDS, WORDS
 from jaxprompt.data.tasks.few_shot import DEVELOPMENT, FewRows
 from jaxprompt.evaluate.methods import METHODS as EVALUATION_METHODS
 from jaxprompt.evaluate.methods import check_method
@@ -27,17 +28,6 @@ LOSS = "loss"
 
 MOST_TOKENS = 2**17
 """Of a text, an answer or a prompt: as long a context as any model here has."""
-
-WORDS = "words"
-"""The head that has no weights: the model writes the answer."""
-
-HEADS = {
-    WORDS: "the model itself writes the answer; no weights of its own",
-    "mask": "the label word that an encoder finds likeliest at a mask; no weights",
-    "classes": "a linear layer chooses one of the task's labels for each text",
-    "tags": "a linear layer chooses a label for each word",
-}
-"""Kinds of heads."""
 
 MOST_LAYERS = 2**10
 """Of one site: no model here has more."""
@@ -415,7 +405,7 @@ class HeadStart:
         file: A prompt file with such a head, to go on from; empty for new weights.
     """
 
-    kind: Literal["words", "mask", "classes", "tags"] = WORDS
+    kind: str = WORDS
     pooling: Literal["token", "mean"] = "token"
     pooler: Literal["none", "frozen", "trained"] = "none"
     dropout: float = 0.0
@@ -425,11 +415,11 @@ class HeadStart:
     @property
     def has_weights(self) -> bool:
         """Whether it has weights of its own, which train."""
-        return self.kind not in (WORDS, "mask")
+        return KINDS[self.kind].has_weights
 
     def __post_init__(self) -> None:
         for name, known in (
-            ("kind", HEADS),
+            ("kind", KINDS),
             ("pooling", ("token", "mean")),
             ("pooler", ("none", "frozen", "trained")),
         ):

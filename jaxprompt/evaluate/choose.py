@@ -1,4 +1,4 @@
-"""Predictions of a head of labels: the likeliest one, and how likely each is."""
+"""Predictions of a head that writes no words: what it finds, and how likely it is."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -7,26 +7,22 @@ import jax
 from jaxtyping import Array, Float
 
 from jaxprompt.evaluate.score import Predict
-from jaxprompt.heads.labels import Labels, answers
-from jaxprompt.heads.masked import Masked
+from jaxprompt.heads.head import Scorer
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 
-Chooser: TypeAlias = Labels | Masked
-"""A head that scores the labels of a task."""
-
-Probabilities: TypeAlias = Callable[[Params, Batch], Float[Array, "B L C"]]
-"""From the joined tree and a batch to the probability of each label at each place."""
+Likely: TypeAlias = Callable[[Params, Batch], Float[Array, "B ..."]]
+"""From the joined tree and a batch to how likely the choices of each row are."""
 
 
 def make_choose(
-    backbone: Backbone, head: Chooser, place: Callable[[Batch], Batch] = jax.device_put
+    backbone: Backbone, head: Scorer, place: Callable[[Batch], Batch] = jax.device_put
 ) -> Predict:
-    """Compiles the way from a batch to target ids: the numbers of labels, from 1.
+    """Compiles the way from a batch to what the head finds in each row.
 
     Args:
         backbone: The frozen model's functions.
-        head: The head of labels.
+        head: The head.
         place: Moves a batch of NumPy arrays to the devices.
 
     Returns:
@@ -35,31 +31,32 @@ def make_choose(
 
     @jax.jit
     def compiled(params: Params, batch: Batch) -> jax.Array:
-        return answers(head.scores(backbone, params, batch), batch)
+        return head.find(backbone, params, batch)
 
     def predict(params: Params, batch: Batch, examples: int | None = None) -> jax.Array:
         if examples is not None:
             raise ValueError(
-                "a head of labels for rows that hold several examples: do not pack"
+                f"a head of {head.name} for rows that hold several examples: do not "
+                "pack"
             )
         return compiled(params, place(batch))
 
     return predict
 
 
-def make_probabilities(
-    backbone: Backbone, head: Chooser, place: Callable[[Batch], Batch] = jax.device_put
-) -> Probabilities:
-    """Compiles the way from a batch to the probability of each label, float32.
+def make_likely(
+    backbone: Backbone, head: Scorer, place: Callable[[Batch], Batch] = jax.device_put
+) -> Likely:
+    """Compiles the way from a batch to how likely the choices are, float32.
 
     Args:
         backbone: The frozen model's functions.
-        head: The head of labels.
+        head: The head.
         place: Moves a batch of NumPy arrays to the devices.
     """
 
     @jax.jit
     def compiled(params: Params, batch: Batch) -> jax.Array:
-        return jax.nn.softmax(head.scores(backbone, params, batch), axis=-1)
+        return head.likely(backbone, params, batch)
 
     return lambda params, batch: compiled(params, place(batch))

@@ -179,8 +179,8 @@ class EvaluationSet:
 
         Ties go to the first label, or for free text to the first text met.
         """
-        choice = self._task.choice
-        if choice is not None and choice.of_words:
+        answers = self._task.answers
+        if answers is not None and answers.of_words:
             # Of each word alone: most words of most sentences are in no span.
             return self.score_texts([""] * self.num_examples)
         # The label words lead, so that a tie goes to the first of them.

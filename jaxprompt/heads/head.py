@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxprompt.data.tasks.verbalizer import Score
 from jaxprompt.models.backbone import Backbone
@@ -113,7 +113,17 @@ class Head(Protocol):
 
 
 class Scorer(abc.ABC):
-    """A head that scores the labels of a task; target ids are their numbers, from 1."""
+    """A head that scores what a task's answers choose from; it writes no words.
+
+    Attributes:
+        name: What prompt files call it.
+    """
+
+    name: str
+
+    @abc.abstractmethod
+    def init(self, key: jax.Array, backbone: Backbone, model: Params) -> Params:
+        """Draws the weights of one member; see `Head.init`."""
 
     @abc.abstractmethod
     def scores(
@@ -124,7 +134,7 @@ class Scorer(abc.ABC):
         *,
         dropout_key: jax.Array | None = None,
     ) -> Float[Array, "B L C"]:
-        """Scores every label for each target's place; float32.
+        """Scores C choices for each target; float32.
 
         Args:
             backbone: The frozen model's functions.
@@ -141,6 +151,56 @@ class Scorer(abc.ABC):
         *,
         dropout_key: jax.Array | None = None,
     ) -> Losses:
-        """Scores the true labels; see `Head.losses`."""
+        """Scores the true choices, which are `true_of`; see `Head.losses`."""
         scores_BLC = self.scores(backbone, params, batch, dropout_key=dropout_key)
-        return losses_of(scores_BLC, jnp.maximum(batch.targets - 1, 0))
+        return losses_of(scores_BLC, self.true_of(batch))
+
+    def true_of(self, batch: Batch) -> Int[Array, "B L"]:
+        """Returns the number of each target's true choice: it is the target, from 1."""
+        return jnp.maximum(batch.targets - 1, 0)
+
+    def find(
+        self, backbone: Backbone, params: Params, batch: Batch
+    ) -> Shaped[Array, "B ..."]:
+        """Returns what the answer to each row is read from, by `Answers.decode`.
+
+        That is the `likeliest` choice for each target.
+        """
+        return likeliest(self.scores(backbone, params, batch), batch)
+
+    def likely(
+        self, backbone: Backbone, params: Params, batch: Batch
+    ) -> Float[Array, "B ..."]:
+        """Returns how likely each choice is, for `Answers.likelihoods`; float32."""
+        return jax.nn.softmax(self.scores(backbone, params, batch), axis=-1)
+
+
+def likeliest(scores: Float[Array, "B L C"], batch: Batch) -> Int[Array, "B L"]:
+    """Returns the number of the likeliest choice for each target, from 1.
+
+    Where no token stands for a word, that is the first choice; behind the last target,
+    it is 0.
+    """
+    best_BL = 1 + jnp.argmax(scores, axis=-1)
+    best_BL = jnp.where(places_of(batch) < 0, 1, best_BL)
+    return jnp.where(batch.target_segments > 0, best_BL, 0).astype(jnp.int32)
+
+
+def states_at(states: Float[Array, "B T D"], batch: Batch) -> Float[Array, "B L D"]:
+    """Returns the states at the targets' places; any state where there is none."""
+    index_BL1 = jnp.maximum(places_of(batch), 0)[..., None]
+    return jnp.take_along_axis(states, index_BL1, axis=1)
+
+
+def places_of(batch: Batch) -> Int[Array, "B L"]:
+    """Returns the targets' places.
+
+    Raises:
+        ValueError: If the batch has none.
+    """
+    if batch.target_places is None:
+        raise ValueError(
+            "a head for a batch without target_places: lay its rows out for a task "
+            "that is put to the head, by Task.put_to"
+        )
+    return jnp.asarray(batch.target_places)

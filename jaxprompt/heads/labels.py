@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxprompt.heads.head import Scorer
+from jaxprompt.heads.head import Scorer, states_at
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.prompts.join import prompted_states
@@ -86,17 +86,10 @@ class Labels(Scorer):
         *,
         dropout_key: jax.Array | None = None,
     ) -> Float[Array, "B L C"]:
-        """Scores every label for each target's place; float32.
-
-        Args:
-            backbone: The frozen model's functions.
-            params: The joined tree, with a `Prompt`.
-            batch: Rows to answer, which say their targets' places.
-            dropout_key: Typed PRNG key, or M of them; no dropout without it.
-        """
+        """Scores every label for each target's place; see `Scorer.scores`."""
         keys = split_key(dropout_key, 2)
         states_BTD = prompted_states(backbone, params, batch, dropout_key=keys[0])
-        pooled_BLD = self._pooled(states_BTD.astype(jnp.float32), batch)
+        pooled_BLD = self.pooled(states_BTD.astype(jnp.float32), batch)
         head = params["head"]
         if self.pooler != "none":
             own = self.pooler == "trained"
@@ -105,7 +98,10 @@ class Labels(Scorer):
         pooled_BLD = drop(pooled_BLD, self.dropout, keys[1], shared=False)
         return _affine(pooled_BLD, head, batch.members)
 
-    def _pooled(self, states: Float[Array, "B T D"], batch: Batch) -> Array:
+    def pooled(
+        self, states: Float[Array, "B T D"], batch: Batch
+    ) -> Float[Array, "B L D"]:
+        """Returns the states that the layer reads."""
         if self.pooling == "token" or self.name == "tags":
             return states_at(states, batch)
         if batch.lead:
@@ -141,32 +137,6 @@ def without_padding(head: Params, count: int) -> Params:
         "weight": head["weight"][..., :count],
         "bias": head["bias"][..., :count],
     }
-
-
-def states_at(states: Float[Array, "B T D"], batch: Batch) -> Float[Array, "B L D"]:
-    """Returns the states at the targets' places; any state where there is none."""
-    index_BL1 = jnp.maximum(_places(batch), 0)[..., None]
-    return jnp.take_along_axis(states, index_BL1, axis=1)
-
-
-def answers(scores: Float[Array, "B L C"], batch: Batch) -> Int[Array, "B L"]:
-    """Returns the likeliest label at each place, as target ids: numbers from 1.
-
-    Where no token stands for a word, that is the first label; behind the last target,
-    it is 0.
-    """
-    best_BL = 1 + jnp.argmax(scores, axis=-1)
-    best_BL = jnp.where(_places(batch) < 0, 1, best_BL)
-    return jnp.where(batch.target_segments > 0, best_BL, 0).astype(jnp.int32)
-
-
-def _places(batch: Batch) -> Int[Array, "B L"]:
-    if batch.target_places is None:
-        raise ValueError(
-            "a head of labels for a batch without target_places: lay its rows out for "
-            "a task that is put to the head, by Task.put_to"
-        )
-    return jnp.asarray(batch.target_places)
 
 
 def _shared(layer: Params) -> Params:

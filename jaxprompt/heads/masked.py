@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxprompt.data.tasks.verbalizer import Score
-from jaxprompt.heads.head import Scorer, class_scores
-from jaxprompt.heads.labels import states_at
+from jaxprompt.heads.head import Scorer, class_scores, states_at
 from jaxprompt.models.backbone import Backbone, Filler
 from jaxprompt.prompts.join import prompted_states
 from jaxprompt.shapes import Batch, Params

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxprompt.config import VOCABULARY, WORDS, Run
+from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
-from jaxprompt.heads.labels import Labels
-from jaxprompt.heads.masked import Masked
+from jaxprompt.heads.head import Scorer
+from jaxprompt.heads.kinds import HEADS, Layer
 from jaxprompt.heads.words import Words
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
@@ -110,8 +111,8 @@ def lengths(run: Run, config: Config) -> tuple[int, int]:
     """
     soft = run.prompt.length if run.trains_bank else 0
     in_rows = soft - len(_lead(run, config))
-    one = run.head.kind in ("classes", "mask")  # A text gets one label.
-    return in_rows + run.data.input_length, 1 if one else run.data.target_length
+    targets = KINDS[run.head.kind].targets or run.data.target_length
+    return in_rows + run.data.input_length, targets
 
 
 def _lead(run: Run, config: Config) -> tuple[int, ...]:
@@ -198,21 +199,14 @@ def _shapes_of_params(run: Run, backbone: Backbone, step: str) -> Params:
     return {"model": model, "prompt": prompt, "head": _of_members(head, members)}
 
 
-def _head(run: Run) -> Words | Masked | Labels:
+def _head(run: Run) -> Words | Scorer:
     """Returns the head of the run, as if its task had two labels."""
     start = run.head
     if start.kind == WORDS:
         return Words()
-    if start.kind == "mask":
-        return Masked(tuple((word,) for word in range(1, 1 + _CLASSES)))
-    return Labels(
-        start.kind,
-        _CLASSES,
-        start.pooling,
-        start.pooler,
-        start.dropout,
-        start.stddev,
-    )
+    kind = HEADS[start.kind]
+    layer = Layer(start.pooling, start.pooler, start.dropout, start.stddev)
+    return kind.make([kind.made_up()], layer)
 
 
 def _of_members(tree: Any, members: int) -> Any:
@@ -289,8 +283,8 @@ def _predict(run: Run, backbone: Backbone, params: Params, batch: Batch) -> Prog
     function: Callable[..., Any]
     head = _head(run)
     if not isinstance(head, Words):
-        scores = functools.partial(head.scores, backbone)
-        return Program(jax.jit(scores), arguments, params["model"], 1)
+        find = functools.partial(head.find, backbone)
+        return Program(jax.jit(find), arguments, params["model"], 1)
     match evaluation.method:
         case "rank":
             label_shape = (_CLASSES, run.data.target_length)

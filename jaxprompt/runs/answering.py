@@ -113,11 +113,13 @@ class Answerer:
             for place, text in zip(places, task.decode(ids), strict=True):
                 texts[place] = text
             if self._probabilities:
-                measure = functools.partial(self._job.probabilities, self._params)
+                measure = functools.partial(self._job.likely, self._params)
                 batches = sorted_batches(joined, size)
                 found = predict_rows(measure, batches, len(places))
+                assert task.answers is not None
                 for place, chosen, likely in zip(places, ids, found, strict=True):
-                    more[place] = {PROBABILITIES: task.likelihoods(chosen, likely)}
+                    said = task.answers.likelihoods(chosen[None], likely[None], ())
+                    more[place] = {PROBABILITIES: said}
         return Answered(texts, more if self._probabilities else None)
 
     def _tokenise(self, owner: int, rows: Mapping[int, Row]) -> Any:

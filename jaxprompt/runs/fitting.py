@@ -71,7 +71,7 @@ def check_training(job: Job, start: Prompt) -> None:
         *(np.zeros((run.batch_size, width), np.int32) for width in widths)
     )
     rows = dataclasses.replace(rows, lead=layout.lead)
-    if job.task.choice is not None:
+    if job.task.answers is not None:
         rows = dataclasses.replace(
             rows, input_types=rows.inputs, target_places=rows.targets
         )

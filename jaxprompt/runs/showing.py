@@ -80,9 +80,7 @@ def _tell(task: Task, layout: Layout, pair: Pair) -> Iterator[str]:
 
 
 def _answer(task: Task, targets: Int[np.ndarray, " L"]) -> str:
-    if task.choice is not None:
-        return task.choice.decode(targets.tolist())
-    return task.vocabulary.decode(targets.tolist())
+    return task.decode(targets[None])[0]
 
 
 def _marked(task: Task, layout: Layout, ids: Int[np.ndarray, " T"]) -> str:

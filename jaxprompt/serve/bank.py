@@ -17,7 +17,7 @@ from jaxprompt.config.answering import answering_run
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.evaluate.choose import Chooser
+from jaxprompt.heads.head import Scorer
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.file import load_head, load_prompt
@@ -111,7 +111,7 @@ def open_prompt(file: Path, backbone: Backbone, vocabulary: Vocabulary) -> Opene
     run = answering_run(provenance.answering, f"prompt {file.name}")
     task = run.data.tasks[0].load(vocabulary).put_to(run.head.kind)
     check_slots(task, [prompt.length])
-    if task.choice is not None:
+    if task.answers is not None:
         return Opened(prompt, provenance, plain, plain, (run, task))
     lengths = Lengths(run.data.input_length, run.data.target_length)
     return Opened(prompt, provenance, AsInTraining(task, lengths, soft), plain)
@@ -194,7 +194,7 @@ class Bank:
         vocabulary: Vocabulary,
         read: Callable[[Prompt, Sequence[int]], Ready],
         labels: LabelEngine,
-        chooser_of: Callable[[Run, Task], Chooser],
+        chooser_of: Callable[[Run, Task], Scorer],
         *,
         folder: Path | None = None,
         another_backbone: bool = False,
@@ -263,8 +263,8 @@ class Bank:
         return named
 
     def _scored(self, prompt: Prompt, head: Params, run: Run, task: Task) -> Scored:
-        assert task.choice is not None
-        length = run.data.target_length if task.choice.of_words else 1
+        assert task.answers is not None
+        length = task.answers.targets(run.data.target_length)
         lengths = Lengths(run.data.input_length, length)
         soft = soft_ids.prefix(self._backbone.vocab_rows, prompt.length)
         layout = Labelled(task, lengths, soft)
@@ -272,7 +272,7 @@ class Bank:
             prompt,
             head,
             self._chooser_of(run, task),
-            labels=len(task.choice.labels),
+            labels=len(task.answers.labels),
             length=length,
             room=layout.width,
         )

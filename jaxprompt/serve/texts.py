@@ -157,11 +157,11 @@ class Labelled:
             lengths: Its longest texts.
             soft_ids: Of the prompt.
         """
-        assert task.choice is not None
+        assert task.answers is not None
         self._task = task
         whole = dataclasses.replace(lengths, folds=False)
         self._layout = layout_of(task, whole, soft_ids)
-        self.labels, self.of_words = task.choice.labels, task.choice.of_words
+        self.labels, self.of_words = task.answers.labels, task.answers.of_words
         self.width = self._layout.width
         self.fields = _fields_of(task)
 
@@ -202,7 +202,7 @@ class LaidForHead(NamedTuple):
 
 
 def _fields_of(task: Task) -> tuple[str, ...]:
-    if task.choice is not None and task.choice.of_words:
+    if task.answers is not None and task.answers.of_words:
         return (WORDS,)
     return () if task.template is None else task.template.fields
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxprompt.data.tasks.verbalizer import Score
 from jaxprompt.evaluate.rank import rank_labels
-from jaxprompt.heads.labels import answers, states_at
+from jaxprompt.heads.head import likeliest, states_at
 from jaxprompt.models.backbone import Backbone, Filler
 from jaxprompt.prompts.join import prompted_states
 from jaxprompt.shapes import Batch, Params
@@ -143,7 +143,7 @@ def make_fill(
 
     Returns:
         A function of the joined tree, a batch and label words of one token each; it
-        returns the numbers of labels, from 1, as `heads.labels.answers`.
+        returns the numbers of labels, from 1, as `heads.head.likeliest`.
 
     Raises:
         ValueError: If the model has no such head.
@@ -156,7 +156,7 @@ def make_fill(
     def compiled(params: Params, batch: Batch, of: LabelWords) -> jax.Array:
         states = states_at(prompted_states(backbone, params, batch), batch)
         scores_BLW = fill(params["model"], states)[..., of.words]
-        return answers(score_classes(scores_BLW, of), batch)
+        return likeliest(score_classes(scores_BLW, of), batch)
 
     return lambda params, batch, of: compiled(params, place(batch), of)
 

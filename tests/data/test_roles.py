@@ -53,7 +53,7 @@ def test_the_predicate_is_read_behind_a_separator_and_gets_no_tag(tmp_path):
     read = [words[number - 1] for number in pair.inputs]
     assert read == ["[CLS]", "he", "sleeps", "here", "[SEP]", "sleeps", "[SEP]"]
     np.testing.assert_array_equal(pair.places, [1, 2, 3])
-    assert task.choice.decode(pair.targets) == "B-A0 B-V B-AM"
+    assert task.decode(pair.targets[None]) == ["B-A0 B-V B-AM"]
     row = Row("asked:1", {"words": "he sleeps", "predicate": "sleeps"})
     (asked,) = task.write([task.read_request(row, 0)])
     assert (asked.words, asked.behind) == (("he", "sleeps"), "sleeps")

@@ -136,7 +136,7 @@ def test_a_request_without_words_is_refused(task, words):
 
 def test_a_row_with_more_words_than_there_is_room_for_is_named(task):
     with pytest.raises(ValueError, match=r"rows.txt:1: 4 words, but the target len"):
-        task.check_words("train", 3)
+        task.check_targets("train", 3)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real data of ../shared")

@@ -59,7 +59,7 @@ def measure_coverage(
     numbers, pairs = _sample(task, split, limit)
     texts = None if task.draw is not None else task.examples(split, numbers)
     lost = {"inputs": {task.vocabulary.unk_id}, "targets": lost_ids(task.vocabulary)}
-    if task.choice is not None:  # Numbers of labels, not tokens.
+    if task.answers is not None:  # Numbers of labels, not tokens.
         lost["targets"] = set()
     if task.vocabulary.unk_id == task.end:
         # A vocabulary of bytes lacks nothing; it gives its end-of-sequence instead.

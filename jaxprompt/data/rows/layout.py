@@ -207,7 +207,7 @@ class Layout:
 def layout_of(task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]) -> Layout:
     """Returns how a task's examples become rows behind soft ids."""
     soft_ids = np.asarray(soft_ids, np.int32)
-    continues = task.causal and task.choice is None
+    continues = task.causal and task.answers is None
     inputs = lengths.inputs + len(task.before_ids)
     lengths = dataclasses.replace(lengths, inputs=inputs)
     layout = Layout(lengths, soft_ids, continues, task.end, task.vocabulary.separator)

@@ -9,7 +9,7 @@ from typing import Any
 from jaxprompt.data.read.columns import Scheme, Sentence, read_columns
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
-from jaxprompt.data.tasks.choice import Choice
+from jaxprompt.data.tasks.answers.tags import Tags
 from jaxprompt.data.tasks.metrics import Metric
 from jaxprompt.data.tasks.spans import entity_f1
 from jaxprompt.data.tasks.task import Example, Task
@@ -111,7 +111,7 @@ def span_task(
         metrics=metrics,
         headline=("f1",),
         start_words=tuple(kinds),
-        choice=Choice(tags, of_words=True),
+        answers=Tags(tags),
     )
 
 

@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source
 from jaxprompt.data.read.template import Piece, Template
-from jaxprompt.data.tasks.choice import Choice
+from jaxprompt.data.tasks.answers.answers import Answers
+from jaxprompt.data.tasks.answers.kinds import WORDS
+from jaxprompt.data.tasks.answers.labels import OF_LABELS
 from jaxprompt.data.tasks.metrics import Metric
 from jaxprompt.data.tasks.pieces import encode_pieces
 from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.data.vocabulary.tokens import Pair, Span
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode
-from jaxprompt.data.vocabulary.writing import as_written, mask_of
-from jaxprompt.quoting import listed
+from jaxprompt.data.vocabulary.writing import as_written
 
 _AHEAD = 1024
 """Examples that are tokenised in one call: the first batch waits for no whole split."""
@@ -125,7 +126,7 @@ class Task:
             where they are those of the examples.
         targets_are_right: Whether the target of every row is a right answer to it.
         template: How the inputs of own rows are written; None where otherwise.
-        choice: The labels that a head chooses from; None where the model writes words.
+        answers: What a head answers; None where the model writes words.
         before: Words in front of every input, as an instruction or examples that are
             shown. They are tokenised by themselves, and do not count as text that may
             be cut.
@@ -150,7 +151,7 @@ class Task:
     draw: Draw | None = None
     targets_are_right: bool = True
     template: Template | None = None
-    choice: Choice | None = None
+    answers: Answers | None = None
     before: str = ""
     verbalizer: Verbalizer | None = None
     opening: str = ""
@@ -245,145 +246,45 @@ class Task:
         except ValueError as err:
             raise ValueError(f"{where}: {err}") from err
 
-    def check_words(self, split: str, length: int) -> None:
-        """Checks that there is room for the label of every word of a split.
-
-        Args:
-            split: The split.
-            length: Target length L.
-
-        Raises:
-            ValueError: If a row has more words; names it.
-        """
-        if self.choice is None or not self.choice.of_words:
-            return
-        for number, example in enumerate(self.examples(split)):
-            if len(example.words) > length:
-                raise ValueError(
-                    f"{self.source.place(split, number)}: {len(example.words)} words, "
-                    f"but the target length is {length}: set it to as many words as "
-                    "the longest row has, as --gin.TARGET_LENGTH=128"
-                )
+    def check_targets(self, split: str, longest: int) -> None:
+        """Checks that there is room for what a head answers; see `Answers.check`."""
+        if self.answers is not None:
+            self.answers.check(self, split, longest)
 
     def put_to(self, kind: str) -> "Task":
         """Returns the task as a head of this kind is asked it.
 
         Args:
-            kind: "words", that the model writes; or as `Choice.kind`.
+            kind: One of `data.tasks.answers.kinds.KINDS`.
 
         Raises:
             ValueError: If the task has no such answers.
         """
-        own = "words" if self.choice is None else self.choice.kind
+        own = WORDS if self.answers is None else self.answers.kind
         if kind == own:
             return self
-        if kind == "classes" and self.labels is not None:
-            return dataclasses.replace(self, choice=Choice(self.labels))
-        if kind == "mask" and self.labels is not None:
-            return dataclasses.replace(self, choice=self._at_mask(self.labels))
-        labelled = self.choice is None and self.labels is not None
-        known = "words, mask or classes" if labelled else own
+        has_labels = self.answers is None and self.labels is not None
+        if has_labels and kind in OF_LABELS:
+            return dataclasses.replace(self, answers=OF_LABELS[kind](self))
+        known = [own, *(OF_LABELS if has_labels else ())]
         raise ValueError(
-            f"a head of {kind} for task {self.name}, whose answers are {known}: use "
-            f"--gin.HEAD=\"'{known.split()[-1]}'\", or another task"
-        )
-
-    def _at_mask(self, labels: tuple[str, ...]) -> Choice:
-        """Returns the label words as they may stand in the place of a mask."""
-        if self.template is None or "mask" not in self.template.marks:
-            raise ValueError(
-                f"a head of mask for task {self.name}, whose texts have no mask: put "
-                "{mask:1} into its inputs"
-            )
-        verbalizer = self.words
-        if verbalizer is None:
-            raise ValueError(f"task {self.name} has no label words for its mask")
-        space = " " if self.template.has_space_before_mask else ""
-        of_word: dict[str, int] = {}
-        for word in verbalizer.flat:
-            tokens = self.vocabulary.encode(space + word.removeprefix(" "))
-            if len(tokens) != 1:
-                raise ValueError(
-                    f"label word {word!r} of task {self.name} is {len(tokens)} tokens, "
-                    "but a mask stands for one: use a word of one token"
-                )
-            of_word[word] = tokens[0]
-        if len({*of_word.values()}) < len(of_word):
-            raise ValueError(
-                f"label words {listed(of_word)} of task {self.name} are not told apart "
-                "by the vocabulary: use other words"
-            )
-        (mask,) = self.vocabulary.encode(mask_of(self.vocabulary))
-        return Choice(
-            labels,
-            mask=mask,
-            word_ids=tuple(
-                tuple(of_word[w] for w in words) for words in verbalizer.words
-            ),
-            word_score=verbalizer.score,
+            f"a head of {kind} for task {self.name}, whose answers are "
+            f"{' or '.join(known)}: use --gin.HEAD=\"'{known[-1]}'\", or another task"
         )
 
     def encode(self, examples: Sequence[Example]) -> list[Pair]:
         """Tokenises examples."""
-        if self.choice is not None and self.choice.of_words:
-            return self._encode_words(self.choice, examples)
-        if self.choice is not None:
-            return self._encode_classes(self.choice, examples)
+        if self.answers is not None:
+            return self.answers.encode(self, examples)
         encode = self.vocabulary.encode_all
         targets = encode([example.targets for example in examples])
         opening = self.opening_ids
         return [
             Pair(inputs, np.array([*opening, *ids, self.end], np.int32), cut)
-            for (inputs, cut), ids in zip(self._read(examples), targets, strict=True)
+            for (inputs, cut), ids in zip(self.read(examples), targets, strict=True)
         ]
 
-    def _encode_classes(
-        self, choice: Choice, examples: Sequence[Example]
-    ) -> list[Pair]:
-        """A class is read at an encoder's first token, at the last one of any other.
-
-        Or at the mask, if the model itself scores the label words.
-        """
-        found = []
-        for example, (ids, cut) in zip(examples, self._read(examples), strict=True):
-            numbers = choice.encode(example.targets) if example.targets else [0]
-            if choice.mask is not None:
-                masks = np.flatnonzero(ids == choice.mask)
-                place = int(masks[0]) if masks.size else -1
-            elif self.vocabulary.frame is not None:
-                place = int(np.flatnonzero(ids >= 0)[0])
-            else:
-                place = len(ids) - 1
-            places = np.array([place], np.int32)
-            found.append(Pair(ids, np.array(numbers, np.int32), cut, places))
-        return found
-
-    def _encode_words(self, choice: Choice, examples: Sequence[Example]) -> list[Pair]:
-        """The tag of a word is read at its first token."""
-        words = [example.words or (*example.inputs.split(),) for example in examples]
-        # A word reads as it does behind another, the first one too.
-        distinct = list(dict.fromkeys(f" {word}" for row in words for word in row))
-        ids_of = dict(zip(distinct, self.vocabulary.encode_all(distinct), strict=True))
-        found = []
-        for example, row in zip(examples, words, strict=True):
-            pieces = [ids_of[f" {word}"] for word in row]
-            behind = self._encode_behind(example.behind)
-            inputs = self._framed([*(n for ids in pieces for n in ids), *behind])
-            first = len(self.vocabulary.frame.first) if self.vocabulary.frame else 0
-            sizes = [len(ids) for ids in pieces]
-            starts = first + np.cumsum([0, *sizes])[:-1]
-            places = np.where(np.array(sizes, int) > 0, starts, -1).astype(np.int32)
-            numbers = choice.encode(example.targets) if example.targets else 0
-            targets = np.broadcast_to(np.array(numbers, np.int32), places.shape)
-            found.append(Pair(inputs, targets, places=places))
-        return found
-
-    def _encode_behind(self, text: str) -> list[int]:
-        if not text:
-            return []
-        return self.vocabulary.encode(f"{self.vocabulary.separator_text} {text}")
-
-    def _read(
+    def read(
         self, examples: Sequence[Example]
     ) -> Iterator[tuple[Int[np.ndarray, " T"], tuple[Span, ...]]]:
         """Yields the input ids of examples, and what of them is cut first."""
@@ -398,14 +299,23 @@ class Task:
             if example.pieces:
                 ids, cut = encode_pieces(example.pieces, self.vocabulary.encode)
                 cut = tuple(Span(a + before, b + before, of) for a, b, of in cut)
-            yield self._framed([*front, *ids]), cut
+            yield self.framed([*front, *ids]), cut
 
     @functools.cached_property
     def before_ids(self) -> list[int]:
         """The tokens of the words in front of every input."""
         return self.vocabulary.encode(self.before) if self.before else []
 
-    def _framed(self, ids: Iterable[int]) -> Int[np.ndarray, " T"]:
+    def place_of_text(self, ids: Int[np.ndarray, " T"]) -> int:
+        """Returns where a text as a whole is read, by its input ids.
+
+        It is an encoder's first token, and of any other model the last one.
+        """
+        if self.vocabulary.frame is not None:
+            return int(np.flatnonzero(ids >= 0)[0])
+        return len(ids) - 1
+
+    def framed(self, ids: Iterable[int]) -> Int[np.ndarray, " T"]:
         """Puts around the ids of a text what the model reads there.
 
         A decoder goes on from its input, which therefore does not end.
@@ -419,7 +329,7 @@ class Task:
     def ended(self, inputs: Iterable[int], targets: Iterable[int]) -> Pair:
         """Makes the pair of an example's ids, with end-of-sequence behind them."""
         targets = np.array([*targets, self.end], np.int32)
-        return Pair(self._framed(inputs), targets)
+        return Pair(self.framed(inputs), targets)
 
     def pairs(self, split: str, numbers: Iterable[int]) -> Iterator[Pair]:
         """Yields the token ids of examples.
@@ -485,8 +395,8 @@ class Task:
         Returns:
             One text per row.
         """
-        if self.choice is not None:
-            return [self.choice.decode(row) for row in ids.tolist()]
+        if self.answers is not None:
+            return [self.answers.decode(row[None], ()) for row in ids]
         opening, said = self.opening_ids, self.words
         answers: list[list[int]] = [
             row[len(opening) :] if row[: len(opening)] == opening else row
@@ -503,36 +413,13 @@ class Task:
         label_of = dict(zip(written, labels, strict=True))
         return [label_of.get(text, text) for text in texts]
 
-    def likelihoods(
-        self, ids: Int[np.ndarray, " L"], probabilities: Float[np.ndarray, "L C"]
-    ) -> dict[str, float] | list[float]:
-        """Returns how likely a head's answers are, for JSON.
-
-        Args:
-            ids: Target ids of a row: numbers of labels, from 1.
-            probabilities: Of each label, at each place.
-
-        Returns:
-            Label -> probability, for a text; of tags, the probability of the chosen one
-            of each word, and 0 for a word that the model does not read.
-        """
-        assert self.choice is not None
-        if not self.choice.of_words:
-            shares = probabilities[0].astype(float).round(6).tolist()
-            return dict(zip(self.choice.labels, shares, strict=True))
-        chosen = ids[ids > 0]
-        return [
-            round(float(probabilities[place, number - 1]), 6)
-            for place, number in enumerate(chosen)
-        ]
-
     def written(self, text: str) -> str | None:
         """Returns a target as it reads where a model answers every token of it.
 
         None if the vocabulary lacks some of its characters, so that no answer can
         equal it. A label word is itself, however it is written.
         """
-        if self.choice is not None or text in (self.labels or ()):
+        if self.answers is not None or text in (self.labels or ()):
             return text
         return as_written(self.vocabulary, text)
 

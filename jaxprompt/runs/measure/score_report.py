@@ -193,7 +193,7 @@ class ScoreReport:
         head, which reads the places of one answer.
         """
         run, task = self._job.run, self._job.task
-        by_rank = run.evaluation.method == "rank" and task.choice is None
+        by_rank = run.evaluation.method == "rank" and task.answers is None
         return run.data.pack and by_rank and not task.causal
 
     @property
@@ -323,9 +323,9 @@ class ScoreReport:
         }
 
     def _answered(self, place: int, report: Report) -> Answered:
-        rows, choice = self._scored[place].rows, self._job.tasks[place].choice
-        of_words = choice is not None and choice.of_words
-        labels = self._job.tasks[place].labels or (choice.labels if choice else ())
+        rows, answers = self._scored[place].rows, self._job.tasks[place].answers
+        of_words = answers is not None and answers.of_words
+        labels = self._job.tasks[place].labels or (answers.labels if answers else ())
         predicted = [tuned.predictions for tuned in report.tuned]
         return Answered(
             task=self._labels[place],

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,17 +13,11 @@ from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.few_shot import few_shot_task
 from jaxprompt.data.tasks.shots import asked_by_hand
 from jaxprompt.data.tasks.task import Task
-from jaxprompt.data.tasks.verbalizer import Score
-from jaxprompt.evaluate.choose import (
-    Chooser,
-    Probabilities,
-    make_choose,
-    make_probabilities,
-)
+from jaxprompt.evaluate.choose import Likely, make_choose, make_likely
 from jaxprompt.evaluate.score import Predict, make_predict
-from jaxprompt.heads.head import Head
-from jaxprompt.heads.labels import Labels, padded, without_padding
-from jaxprompt.heads.masked import Masked
+from jaxprompt.heads.head import Head, Scorer
+from jaxprompt.heads.kinds import Layer, make_head
+from jaxprompt.heads.labels import padded, without_padding
 from jaxprompt.heads.words import WORDS
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.prefix import KeysValues
@@ -98,38 +91,17 @@ class Job:
     @functools.cached_property
     def head(self) -> Head:
         """What turns the model's states into the answers of its tasks."""
-        if self.task.choice is None:
-            return WORDS
-        return self.chooser
+        return WORDS if self.task.answers is None else self.chooser
 
     @functools.cached_property
-    def chooser(self) -> Chooser:
-        """What scores the labels of its tasks, which are put to a head."""
-        start = self.run.head
-        words: set[tuple[Any, Score]] = {
-            (task.choice.word_ids, task.choice.word_score)
-            for task in self.tasks
-            if task.choice is not None
-        }
-        if start.kind == "mask" and len(words) == 1:
-            return Masked(*words.pop())
-        if start.kind == "mask":
-            raise ValueError(
-                "a bank of prompts for tasks of different label words at a mask: start "
-                "a run for each"
-            )
-        return self._labels(max(map(num_labels, self.tasks)))
+    def chooser(self) -> Scorer:
+        """What scores what its tasks choose from, which are put to a head."""
+        return self._head_of(self.tasks)
 
-    def _labels(self, count: int) -> Labels:
+    def _head_of(self, tasks: Sequence[Task]) -> Scorer:
         start = self.run.head
-        return Labels(
-            start.kind,
-            count,
-            start.pooling,
-            start.pooler,
-            start.dropout,
-            start.stddev,
-        )
+        layer = Layer(start.pooling, start.pooler, start.dropout, start.stddev)
+        return make_head([one.answers for one in tasks if one.answers], layer)
 
     def start_head(self, *, new: bool = False) -> Params:
         """Makes the bank of heads that training starts from; {} for words.
@@ -142,7 +114,7 @@ class Job:
         if not self.run.head.has_weights:
             return {}
         members = self.members or [(0, self.run.seed)]
-        most = max(map(num_labels, self.tasks))
+        most = max(map(num_columns, self.tasks))
         return join_heads(
             [
                 padded(self._start_head(self.tasks[place], seed, new), most)
@@ -152,9 +124,8 @@ class Job:
 
     def _start_head(self, task: Task, seed: int, new: bool) -> Params:
         backbone, file = self.frozen.backbone, self.run.head.file
-        drawn = self._labels(num_labels(task)).init(
-            jax.random.fold_in(jax.random.key(seed), 2), backbone, self.frozen.model
-        )
+        key = jax.random.fold_in(jax.random.key(seed), 2)
+        drawn = self._head_of([task]).init(key, backbone, self.frozen.model)
         if new or not file:
             return drawn
         head = load_head(file)
@@ -167,16 +138,16 @@ class Job:
         if not self.run.head.has_weights:
             return heads
         return [
-            without_padding(head, num_labels(self.tasks[place]))
+            without_padding(head, num_columns(self.tasks[place]))
             for head, (place, _) in zip(heads, self.members, strict=True)
         ]
 
     @property
     def lengths(self) -> Lengths:
-        """Longest texts, in tokens; a text that gets one label has one target."""
-        choice = self.task.choice
-        one = choice is not None and not choice.of_words
-        targets = 1 if one else self.run.data.target_length
+        """Longest texts, in tokens, and room for what a head answers."""
+        answers, targets = self.task.answers, self.run.data.target_length
+        if answers is not None:
+            targets = answers.targets(targets)
         return Lengths(self.run.data.input_length, targets, self.frozen.folds)
 
     def sample(self, task: Task, split: str, prompt_length: int) -> Sample:
@@ -204,7 +175,7 @@ class Job:
             fit = (soft + lengths.inputs) // (soft + _SHORT_INPUT)
             room = max(fit, 1) if self.run.trains_bank else 1
             return dataclasses.replace(lengths, targets=lengths.targets * room)
-        if self.run.model.dropout or self.task.choice is not None:
+        if self.run.model.dropout or self.task.answers is not None:
             return lengths
         for task in self.tasks:
             if task.labels is None:
@@ -324,7 +295,7 @@ class Job:
         """
         if seeds is None:
             seeds = [seed for _, seed in self.members]
-        if task.choice is not None:
+        if task.answers is not None:
             return self._choose
         # Only ranking depends on the task: it chooses from its label words.
         words = task.words if self.run.evaluation.method == "rank" else None
@@ -339,10 +310,10 @@ class Job:
         return make_choose(backbone, self.chooser, place)
 
     @functools.cached_property
-    def probabilities(self) -> Probabilities:
-        """The way from a batch to the probability of each label; compiled once."""
+    def likely(self) -> Likely:
+        """The way from a batch to how likely a head's answers are; compiled once."""
         backbone, place = self.frozen.backbone, self.frozen.place_batch
-        return make_probabilities(backbone, self.chooser, place)
+        return make_likely(backbone, self.chooser, place)
 
     @functools.cached_property
     def _compiled(self) -> dict[tuple, Predict]:
@@ -364,6 +335,6 @@ class Job:
         )
 
 
-def num_labels(task: Task) -> int:
-    """Returns how many labels a task has that is put to a head; 0 for words."""
-    return 0 if task.choice is None else len(task.choice.labels)
+def num_columns(task: Task) -> int:
+    """Returns the columns of a layer that is trained for a task; 0 for words."""
+    return 0 if task.answers is None else task.answers.columns

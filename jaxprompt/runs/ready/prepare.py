@@ -210,8 +210,8 @@ def _check_task(
     for split in splits:
         task.check_labelled(split)
         task.check_tokens(split)
-        task.check_words(split, run.data.target_length)
-    if task.choice is not None:
+        task.check_targets(split, run.data.target_length)
+    if task.answers is not None:
         return
     if task.labels is not None or run.evaluation.method == "rank":
         task.label_ids(run.data.target_length)

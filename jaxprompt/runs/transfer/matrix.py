@@ -205,11 +205,12 @@ class _Scorer:
         found: dict[str, LabelWords] = {}
         for target in targets:
             task, length = target.task, target.run.data.target_length
-            if task.choice is not None and task.choice.mask is not None:
-                words = task.choice.word_ids
+            answers = task.answers
+            if answers is not None and answers.word_ids:
+                words = answers.word_ids
                 ids = [number for of_class in words for number in of_class]
                 counts = [len(of_class) for of_class in words]
-                found[target.name] = label_words(ids, counts, task.choice.word_score)
+                found[target.name] = label_words(ids, counts, answers.word_score)
             elif target.run.evaluation.method == "rank" and task.words is not None:
                 counts = [len(of_class) for of_class in task.words.words]
                 found[target.name] = label_words(
@@ -223,13 +224,14 @@ class _Scorer:
     def _answer(self, target: _Target, job: Job) -> Callable[[Params, Batch], Any]:
         words = self._label_words.get(target.name)
         if words is not None:
-            program = self._rank if target.task.choice is None else self._fill
+            program = self._rank if target.task.answers is None else self._fill
             return lambda params, batch: program(params, batch, words)
         seeds = range(self._bank.members)
-        if target.task.choice is None:
+        answers = target.task.answers
+        if answers is None:
             return self._job.predict(self._job.task, seeds)
-        # A head of labels: tasks of as many labels share a program.
-        owner = self._choosers.setdefault(len(target.task.choice.labels), job)
+        # Tasks of one kind and of as many labels share a program.
+        owner = self._choosers.setdefault((answers.kind, answers.columns), job)
         return owner.predict(owner.task, seeds)
 
     @functools.cached_property
@@ -241,7 +243,7 @@ class _Scorer:
         return make_fill(self._frozen.backbone, self._frozen.place_batch)
 
     @functools.cached_property
-    def _choosers(self) -> dict[int, Job]:
+    def _choosers(self) -> dict[tuple[str, int], Job]:
         return {}
 
     def _head(self, target: _Target) -> Params:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxprompt.evaluate.choose import Chooser
+from jaxprompt.heads.head import Scorer
 from jaxprompt.heads.labels import Labels, padded
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.prompt import Prompt, lengthen, shape_of, stack
@@ -90,7 +90,7 @@ class LabelEngine:
         self,
         prompt: Prompt,
         head: Params,
-        chooser: Chooser,
+        chooser: Scorer,
         *,
         labels: int,
         length: int,
@@ -168,7 +168,7 @@ class _Group:
         self,
         backbone: Backbone,
         model: Params,
-        chooser: Chooser,
+        chooser: Scorer,
         length: int,
         lengths: tuple[int, ...],
         typed: bool,

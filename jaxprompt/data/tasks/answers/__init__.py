@@ -1,0 +1,1 @@
+"""What a head is asked: a file for each kind of answer."""

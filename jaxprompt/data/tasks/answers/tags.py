@@ -1,0 +1,97 @@
+"""A label for each word of a text."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from jaxprompt.data.tasks.answers.answers import Answers
+from jaxprompt.data.vocabulary.tokens import Pair
+
+if TYPE_CHECKING:
+    from jaxprompt.data.tasks.task import Example, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Tags(Answers):
+    """Labels of which every word gets one; as target ids they are numbers from 1.
+
+    An answer is the labels of all words, with spaces between.
+
+    Attributes:
+        labels: In class order. The first is that of a word that the model does not
+            read: of no token, or cut off.
+    """
+
+    kind: ClassVar[str] = "tags"
+    of_words: ClassVar[bool] = True
+    labels: tuple[str, ...]
+
+    @classmethod
+    def made_up(cls) -> "Tags":
+        """Returns two labels."""
+        return cls(("O", "B"))
+
+    @property
+    def columns(self) -> int:
+        """One for each label."""
+        return len(self.labels)
+
+    def encode(self, task: "Task", examples: "Sequence[Example]") -> list[Pair]:
+        """Reads the tag of a word at its first token."""
+        vocabulary = task.vocabulary
+        words = [example.words or (*example.inputs.split(),) for example in examples]
+        # A word reads as it does behind another, the first one too.
+        distinct = list(dict.fromkeys(f" {word}" for row in words for word in row))
+        ids_of = dict(zip(distinct, vocabulary.encode_all(distinct), strict=True))
+        first = len(vocabulary.frame.first) if vocabulary.frame else 0
+        found = []
+        for example, row in zip(examples, words, strict=True):
+            pieces = [ids_of[f" {word}"] for word in row]
+            behind: list[int] = []
+            if example.behind:
+                text = f"{vocabulary.separator_text} {example.behind}"
+                behind = vocabulary.encode(text)
+            inputs = task.framed([*(n for ids in pieces for n in ids), *behind])
+            sizes = [len(ids) for ids in pieces]
+            starts = first + np.cumsum([0, *sizes])[:-1]
+            places = np.where(np.array(sizes, int) > 0, starts, -1).astype(np.int32)
+            numbers = self._numbers(example.targets) if example.targets else 0
+            targets = np.broadcast_to(np.array(numbers, np.int32), places.shape)
+            found.append(Pair(inputs, targets, places=places))
+        return found
+
+    def _numbers(self, answer: str) -> list[int]:
+        return [1 + self.labels.index(name) for name in answer.split(" ")]
+
+    def decode(self, found: np.ndarray, read: "Sequence[Example]") -> str:
+        """Returns the labels of all words; see `Answers.decode`."""
+        del read
+        numbers = found[0].tolist()
+        stop = numbers.index(0) if 0 in numbers else len(numbers)
+        return " ".join(self.labels[number - 1] for number in numbers[:stop])
+
+    def likelihoods(
+        self, found: np.ndarray, likely: np.ndarray, read: "Sequence[Example]"
+    ) -> list[float]:
+        """Returns the probability of the chosen label of each word.
+
+        Of a word that the model does not read, it is that at any token.
+        """
+        del read
+        chosen = found[0][found[0] > 0]
+        return [
+            round(float(likely[0, place, number - 1]), 6)
+            for place, number in enumerate(chosen)
+        ]
+
+    def check(self, task: "Task", split: str, longest: int) -> None:
+        """Raises ValueError if a row has more words than targets."""
+        for number, example in enumerate(task.examples(split)):
+            if len(example.words) > longest:
+                raise ValueError(
+                    f"{task.source.place(split, number)}: {len(example.words)} words, "
+                    f"but the target length is {longest}: set it to as many words as "
+                    "the longest row has, as --gin.TARGET_LENGTH=128"
+                )

@@ -1,0 +1,70 @@
+"""The head of each kind of answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from jaxprompt.data.tasks.answers.answers import Answers
+from jaxprompt.data.tasks.answers.labels import AtMask, Classes
+from jaxprompt.data.tasks.answers.tags import Tags
+from jaxprompt.heads.head import Scorer
+from jaxprompt.heads.labels import Labels, Pooler, Pooling
+from jaxprompt.heads.masked import Masked
+
+
+class Layer(NamedTuple):
+    """Settings of a layer that is trained; see `heads.labels.Labels`."""
+
+    pooling: Pooling = "token"
+    pooler: Pooler = "none"
+    dropout: float = 0.0
+    stddev: float = 0.02
+
+
+class HeadKind(NamedTuple):
+    """A kind of head.
+
+    Attributes:
+        make: From the answers of all tasks of a bank, and the settings of the layer.
+        made_up: Answers of a task that is not there, with two labels.
+    """
+
+    make: Callable[[Sequence[Answers], Layer], Scorer]
+    made_up: Callable[[], Answers]
+
+
+def make_head(answers: Sequence[Answers], layer: Layer) -> Scorer:
+    """Makes the head of a bank of tasks whose answers are of one kind.
+
+    Args:
+        answers: Of each task.
+        layer: Settings of what is trained.
+
+    Raises:
+        ValueError: If no head is for all of these.
+    """
+    return HEADS[answers[0].kind].make(answers, layer)
+
+
+def _masked(answers: Sequence[Answers], layer: Layer) -> Masked:
+    del layer
+    first = answers[0]
+    words = {(one.word_ids, one.word_score) for one in answers}
+    if len(words) > 1:
+        raise ValueError(
+            "a bank of prompts for tasks of different label words at a mask: start a "
+            "run for each"
+        )
+    return Masked(first.word_ids, first.word_score)
+
+
+def _labels(answers: Sequence[Answers], layer: Layer) -> Labels:
+    """Gives all members the columns of the task with the most labels."""
+    return Labels(answers[0].kind, max(one.columns for one in answers), *layer)
+
+
+HEADS: Mapping[str, HeadKind] = {
+    AtMask.kind: HeadKind(_masked, AtMask.made_up),
+    Classes.kind: HeadKind(_labels, Classes.made_up),
+    Tags.kind: HeadKind(_labels, Tags.made_up),
+}
+"""Kind of answer -> its head; `data.tasks.answers.kinds` has the names."""
