@@ -1,8 +1,9 @@
 """Reads the vocabulary inside a GGUF file."""
 
+import functools
 from pathlib import Path
 
-from jaxprompt.data.vocabulary.pieces import TURN_ENDS, Pieces
+from jaxprompt.data.vocabulary.pieces import TURN_ENDS, Pieces, locate
 from jaxprompt.models.weights.gguf_tokenizer import read_tokenizer
 
 
@@ -40,4 +41,5 @@ def read_gguf_model(path: Path) -> Pieces:
         name=lambda number: read.tokens[number],
         tokenizer_json=tokenizer.to_str,
         turn_ends=tuple({*read.ends, *named} - {read.ends[0]}),
+        locate=functools.partial(locate, tokenizer),
     )

@@ -11,6 +11,7 @@ from jaxprompt.data.vocabulary.pieces import (
     Frame,
     Pieces,
     check_t5_ids,
+    locate,
     read_settings,
 )
 from jaxprompt.models.families import tokenizer_class_of
@@ -92,6 +93,7 @@ def read_tokenizer(path: Path, *, causal: bool, encoder_only: bool = False) -> P
         tokenizer_json=backend.to_str,
         turn_ends=tuple(named - {end}),
         frame=frame,
+        locate=functools.partial(locate, backend),
     )
 
 

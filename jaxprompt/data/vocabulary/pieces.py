@@ -33,6 +33,24 @@ class Frame(NamedTuple):
     last: tuple[int, ...]
 
 
+class Located(NamedTuple):
+    """The ids of a text, and where each token stands in it.
+
+    Attributes:
+        ids: Of its tokens.
+        spans: Of each, the character that it begins with, and the one behind it.
+    """
+
+    ids: list[int]
+    spans: list[tuple[int, int]]
+
+
+def locate(tokenizer: Any, texts: Sequence[str]) -> list[Located]:
+    """Tokenises texts by the tokenizers library, with the places of all tokens."""
+    encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    return [Located(encoding.ids, encoding.offsets) for encoding in encoded]
+
+
 @dataclasses.dataclass(frozen=True)
 class Pieces:
     """A vocabulary with the ids that its model gives them.
@@ -49,6 +67,8 @@ class Pieces:
             in the same way; None where there is only a SentencePiece model.
         turn_ends: Other ids that end an answer, such as the end of a turn.
         frame: What an encoder-only model reads around a text; None for other models.
+        locate: Does what `encode` does, with the places of all tokens; None where the
+            library does not say them.
     """
 
     size: int
@@ -60,6 +80,7 @@ class Pieces:
     tokenizer_json: Callable[[], str] | None = None
     turn_ends: tuple[int, ...] = ()
     frame: Frame | None = None
+    locate: Callable[[Sequence[str]], list[Located]] | None = None
 
 
 def check_t5_ids(path: Path, pad: int | None, end: int | None) -> int:

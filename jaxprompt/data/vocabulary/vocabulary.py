@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxprompt.data.vocabulary.files import find_vocabulary, read_vocabulary
-from jaxprompt.data.vocabulary.pieces import Frame, Pieces
+from jaxprompt.data.vocabulary.pieces import Frame, Located, Pieces
 
 _SHOWN = 5  # Tokens that a note names.
 _SHOWN_TEXT = 60  # Characters of a text that an error shows.
@@ -111,13 +111,32 @@ class Vocabulary:
             ValueError: As `encode`.
         """
         encoded = self.pieces.encode(texts)
+        return [self._own(*found) for found in zip(texts, encoded, strict=True)]
+
+    def locate(self, texts: Sequence[str]) -> list[Located]:
+        """Turns texts into ids as `encode_all` does, and says where each token stands.
+
+        Raises:
+            ValueError: As `encode`; or if the vocabulary's library does not say it.
+        """
+        if self.pieces.locate is None:
+            raise ValueError(
+                f"the vocabulary {self.place} does not say where its tokens stand in a "
+                "text: use a model with a tokenizer.json"
+            )
+        found = self.pieces.locate(texts)
+        return [
+            Located(self._own(text, one.ids), one.spans)
+            for text, one in zip(texts, found, strict=True)
+        ]
+
+    def _own(self, text: str, ids: list[int]) -> list[int]:
+        """Returns the ids as they are here, of those that the model gives a text."""
         if self._up:
-            encoded = [[number + self._up for number in ids] for ids in encoded]
-        if self._rows is not None:
-            for text, ids in zip(texts, encoded, strict=True):
-                if max(ids, default=0) >= self._rows:
-                    self._refuse(text, max(ids))
-        return encoded
+            ids = [number + self._up for number in ids]
+        if self._rows is not None and max(ids, default=0) >= self._rows:
+            self._refuse(text, max(ids))
+        return ids
 
     def _refuse(self, text: str, number: int) -> None:
         shown = text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
