@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from jaxprompt.data.rows.batches import Lengths, train_batches
 from jaxprompt.data.rows.requests import decode, request_batches
 from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.digest import data_hashes
+from jaxprompt.data.tasks.metrics import squad as own_squad
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
@@ -358,3 +360,17 @@ def test_answers_are_free_text(tmp_path: Path, vocabulary):
             data_dir=tmp_path,
             label_words={"baker": "cook"},
         )
+
+
+TEXTS = ["the Cat, sat", "cat sat", "a", "The", "x-y", "xy z", "cat cat dog", "", "1.5"]
+
+
+def test_em_and_f1_of_own_answers_are_those_of_t5():
+    from t5.evaluation import metrics
+
+    draw = random.Random(0)
+    worded = [text for text in TEXTS if text not in ("", "a", "The")]
+    targets = [draw.choices(worded, k=draw.randint(1, 3)) for _ in range(300)]
+    predictions = draw.choices(TEXTS, k=300)
+    found = own_squad(targets, predictions)
+    assert found == pytest.approx(metrics.squad(targets, predictions))

@@ -37,22 +37,48 @@ def sequence_accuracy(
     return {"sequence_accuracy": accuracy(targets, predictions)["accuracy"]}
 
 
-def squad(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, float]:
+def squad(
+    targets: Sequence[str | Sequence[str]], predictions: Sequence[str]
+) -> Mapping[str, float]:
     """Returns exact match "em" and word overlap "f1", both normalised as in SQuAD.
 
-    A target without words, such as "the" or "+", is met by an answer without words.
+    A target may be several texts, of which the best one counts. A target without words,
+    such as "the" or "+", is met by an answer without words.
 
     Source: compute_exact and compute_f1 of SQuAD 2.0's evaluation script,
     https://rajpurkar.github.io/SQuAD-explorer.
     """
-    pairs = [
-        (_squad_words(target), _squad_words(prediction))
-        for target, prediction in zip(targets, predictions, strict=True)
-    ]
-    return {
-        "em": 100 * float(np.mean([target == found for target, found in pairs])),
-        "f1": 100 * float(np.mean([_overlap(*pair) for pair in pairs])),
-    }
+    exact, overlap = [], []
+    for target, prediction in zip(targets, predictions, strict=True):
+        found = _squad_words(prediction)
+        several = [target] if isinstance(target, str) else target
+        true = [_squad_words(text) for text in several]
+        exact.append(found in true)
+        overlap.append(max(_overlap(one, found) for one in true))
+    return {"em": 100 * float(np.mean(exact)), "f1": 100 * float(np.mean(overlap))}
+
+
+def squad_2(
+    targets: Sequence[Sequence[str]], predictions: Sequence[str]
+) -> Mapping[str, float]:
+    """Returns what `squad` does, and the same of questions with and without an answer.
+
+    Those are "has_answer_em", "has_answer_f1" and "no_answer_em", where there are any.
+    Of a question without an answer the only target is "".
+
+    Source: SQuAD 2.0's evaluation script, which calls them HasAns_exact, HasAns_f1 and
+    NoAns_exact.
+    """
+    found = dict(squad(targets, predictions))
+    for name, kinds, wanted in (
+        ("has_answer", ("em", "f1"), True),
+        ("no_answer", ("em",), False),
+    ):
+        rows = [n for n, target in enumerate(targets) if any(target) == wanted]
+        if rows:
+            part = squad([targets[n] for n in rows], [predictions[n] for n in rows])
+            found |= {f"{name}_{kind}": part[kind] for kind in kinds}
+    return found
 
 
 def _squad_words(text: str) -> list[str]:
