@@ -9,6 +9,7 @@ from jaxprompt.command.sweep import plan_sweep
 from jaxprompt.config import (
     OfficialTask,
     OwnRoles,
+    OwnSpans,
     OwnTags,
     OwnTask,
     QuizTask,
@@ -38,7 +39,7 @@ def test_every_file_builds_a_run(file: str):
     assert isinstance(run, Run)
     has_tasks = "Sweep.tasks" in (REPOSITORY / file).read_text()
     if "/tasks/" in file or ("/recipes/" in file and not has_tasks):
-        kinds = (OfficialTask, OwnTask, OwnTags, OwnRoles, QuizTask, TextTask)
+        kinds = (OfficialTask, OwnTask, OwnTags, OwnRoles, OwnSpans, QuizTask, TextTask)
         assert isinstance(run.data.task, (*kinds, TaskGroup, SelfSupervisedTask))
         assert run.data.task.name
     if "/models/" in file:

@@ -15,8 +15,10 @@ from jaxprompt.config.settings import (
 )
 from jaxprompt.config.sweep import Sweep
 from jaxprompt.config.tasks import (
+    TASKS,
     OfficialTask,
     OwnRoles,
+    OwnSpans,
     OwnTags,
     OwnTask,
     QuizTask,
@@ -29,13 +31,7 @@ from jaxprompt.train.pace import Pace
 
 CONFIGURABLES = (
     Model,
-    OfficialTask,
-    OwnTask,
-    OwnRoles,
-    OwnTags,
-    QuizTask,
-    TextTask,
-    SelfSupervisedTask,
+    *TASKS,
     TaskGroup,
     Tokenizer,
     *CONFIGS,
@@ -63,6 +59,7 @@ __all__ = [
     "OfficialTask",
     "Optimizer",
     "OwnRoles",
+    "OwnSpans",
     "OwnTags",
     "OwnTask",
     "PromptStart",

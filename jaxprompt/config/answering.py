@@ -8,30 +8,12 @@ from typing import Any, get_type_hints
 from jaxprompt.config.run import Run
 from jaxprompt.config.settings import Data, Evaluation, HeadStart, Model
 from jaxprompt.config.task_settings import DATA_FIELDS
-from jaxprompt.config.tasks import (
-    OfficialTask,
-    OwnRoles,
-    OwnTags,
-    OwnTask,
-    QuizTask,
-    SelfSupervisedTask,
-    TextTask,
-)
+from jaxprompt.config.tasks import TASKS
 from jaxprompt.data.tasks.answers.kinds import KINDS, WORDS
 from jaxprompt.field_types import check_value
 from jaxprompt.quoting import listed, quoted
 
-_KNOWN = (
-    OfficialTask,
-    OwnTask,
-    OwnTags,
-    OwnRoles,
-    QuizTask,
-    TextTask,
-    SelfSupervisedTask,
-)
-
-_TASKS = {kind.__name__: kind for kind in _KNOWN}
+_TASKS = {kind.__name__: kind for kind in TASKS}
 
 _PARTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "model": (Model, ("name", "revision", "vocabulary", "dtype", "quantise")),
@@ -44,7 +26,7 @@ _PARTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
 """Part of a run -> its type, and the settings that decide an answer."""
 
 _HEAD: Mapping[str, tuple[type, tuple[str, ...]]] = {
-    "head": (HeadStart, ("kind", "pooling", "pooler"))
+    "head": (HeadStart, ("kind", "pooling", "pooler", "longest"))
 }
 """The same of a head that has weights."""
 

@@ -14,6 +14,7 @@ from jaxprompt.config.settings import (
     PromptStart,
     Tokenizer,
 )
+from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.train.pace import Pace
 
 VOCABULARY = "vocabulary"
@@ -159,6 +160,11 @@ class Run:
                 f"HeadStart.file for a head of {self.head.kind}, which has no weights: "
                 "leave it out"
             )
+        if self.data.pack and not KINDS[self.head.kind].packs:
+            raise ValueError(
+                f"packed rows for a head of {self.head.kind}, which reads one example "
+                "a row: leave --gin.PACK out"
+            )
         in_words = self.head.kind == WORDS
         evaluation = self.evaluation
         if not in_words and (evaluation.hand_written or evaluation.examples_in_input):
@@ -226,7 +232,10 @@ class Run:
             data=data,
             prompt=start,
             head=HeadStart(
-                kind=self.head.kind, pooling=self.head.pooling, pooler=self.head.pooler
+                kind=self.head.kind,
+                pooling=self.head.pooling,
+                pooler=self.head.pooler,
+                longest=self.head.longest,
             ),
             optimizer=Optimizer(),
             pace=Pace(steps=1),

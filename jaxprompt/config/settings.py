@@ -393,8 +393,9 @@ class HeadStart:
     Attributes:
         kind: "words", which the model itself writes; "mask", the label word that an
             encoder's own masked-LM head finds likeliest at the template's {mask:1};
-            "classes", one of the task's labels for each text; or "tags", a label for
-            each word. Only the last two have weights.
+            "classes", one of the task's labels for each text; "tags", a label for each
+            word; or "spans", an answer that stands in a text. The first two have no
+            weights.
         pooling: Which state stands for a text: "token", of an encoder-only model [CLS]
             and of any other the last one; or "mean", of all tokens.
         pooler: What is between that state and the labels: "none"; "frozen", the
@@ -402,6 +403,7 @@ class HeadStart:
             "trained", a pooler that learns, from the checkpoint's where it has one.
         dropout: Share of the state's features that are zeroed in training.
         stddev: Standard deviation of new weights.
+        longest: Most tokens of an answer that stands in a text.
         file: A prompt file with such a head, to go on from; empty for new weights.
     """
 
@@ -410,6 +412,7 @@ class HeadStart:
     pooler: Literal["none", "frozen", "trained"] = "none"
     dropout: float = 0.0
     stddev: float = 0.02
+    longest: int = 30
     file: str = ""
 
     @property
@@ -427,6 +430,9 @@ class HeadStart:
                 raise ValueError(
                     f"HeadStart.{name} {getattr(self, name)!r}: use one of {[*known]}"
                 )
+        if self.longest < 1:
+            raise ValueError(f"HeadStart.longest {self.longest}: use 1 token or more")
+        check_tokens("HeadStart.longest", self.longest)
         if not 0 <= self.dropout < 1 or self.stddev < 0:
             raise ValueError(
                 f"HeadStart.dropout {self.dropout}, stddev {self.stddev}: use a rate "

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from jaxprompt.bundled import resolve
 from jaxprompt.config.self_supervised import SelfSupervisedTask
@@ -285,6 +285,52 @@ class OwnRoles(TaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnSpans(TaskSettings):
+    """Questions whose answers stand in a text; see `data.tasks.questions`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A file for each split: SQuAD's own .json, or .jsonl of its rows.
+        null_threshold: None where every question has an answer, as in SQuAD 1.1; else
+            how much higher no answer has to score than the best one, as 0.0 in 2.0.
+        stride: Tokens that a window of a text has in common with the one before it.
+        question_length: Most tokens of a question.
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    null_threshold: float | None = None
+    stride: int = 128
+    question_length: int = 64
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def told(self) -> str:
+        """Its layout and its windows."""
+        return (
+            "own files of questions whose answers stand in a text, read in windows "
+            f"with {self.stride} tokens in common"
+        )
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.questions import question_task
+
+        return question_task(
+            self.name,
+            files={split: resolve(path) for split, path in self.files.items()},
+            null_threshold=self.null_threshold,
+            stride=self.stride,
+            question_length=self.question_length,
+            vocabulary=vocabulary,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class QuizTask(TaskSettings):
     """The Japanese quiz; see `data.tasks.quiz.quiz_task`.
 
@@ -416,7 +462,7 @@ class TaskGroup(TaskSettings):
 
     name: str = "group"
     names: Sequence[str] = ()
-    own: Sequence[OwnTask | OwnTags | OwnRoles] = ()
+    own: Sequence[OwnTask | OwnTags | OwnRoles | OwnSpans] = ()
     data_dir: str | None = None
     keep_task_name: bool = False
 
@@ -443,8 +489,12 @@ AnyTask: TypeAlias = (
     | OwnTask
     | OwnTags
     | OwnRoles
+    | OwnSpans
     | QuizTask
     | TextTask
     | SelfSupervisedTask
 )
 """The settings of one task of any kind."""
+
+TASKS: tuple[type[Any], ...] = get_args(AnyTask)
+"""Every kind of task, each a class of settings."""

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxprompt.data.rows.coverage import show_lost
+from jaxprompt.data.rows.reading import Reading, told_by_row
 from jaxprompt.data.rows.row_batches import (
     Progress,
     RowBatch,
@@ -63,10 +64,15 @@ class EvaluationSet:
         self._fields = self._task.fields([rows[number] for number in self._numbers])
 
     @functools.cached_property
-    def _rows(self) -> Batch:
-        """The rows, tokenised when they are first scored: training need not wait."""
-        pairs = self._task.encode(self._examples)
-        return self._sample.layout.padded(pairs, self._sample.numbers)
+    def _reading(self) -> Reading:
+        """The rows as they are read; these are not needed before they are scored."""
+        task, layout = self._task, self._sample.layout
+        parts = [[example] for example in self._examples]
+        if task.windows is not None:
+            rows = task.source.rows(self._split)
+            asked = [rows[number] for number in self._numbers]
+            parts = task.read_as(asked, layout.lengths.inputs)
+        return Reading(task, layout, parts, self._sample.numbers)
 
     @property
     def num_examples(self) -> int:
@@ -120,8 +126,9 @@ class EvaluationSet:
 
         Args:
             batch_size: Rows B; the last batch is filled up with empty rows.
-            members: Members of the bank: all rows come for each, and batches are
-                shared between them. Numbers of rows count on from member to member.
+            members: Members of the bank: all rows, or their windows, come for each,
+                and batches are shared between them. Numbers of rows count on from
+                member to member.
             pack: Whether a row holds as many examples as fit.
 
         Raises:
@@ -132,7 +139,8 @@ class EvaluationSet:
                 f"packed rows of task {self._task.name} for a decoder-only model: an "
                 "answer follows on the end of its row, so do not pack"
             )
-        joined = join_members([(member, self._rows) for member in members])
+        rows = self._reading.batch
+        joined = join_members([(member, rows) for member in members])
         return (packed_batches if pack else sorted_batches)(joined, batch_size)
 
     def score(
@@ -165,13 +173,13 @@ class EvaluationSet:
         Returns:
             The scores of each member.
         """
-        rows = self.num_examples
+        reading, count = self._reading, self._reading.count
         batches = self.batches(batch_size, members, pack=pack)
-        ids = predict_rows(predict, batches, rows * len(members), progress)
-        predictions = self._task.decode(ids)
+        told = told_by_row(progress, [reading])
+        found = predict_rows(predict, batches, count * len(members), told)
         return [
-            self.score_texts(predictions[place * rows : (place + 1) * rows])
-            for place in range(len(members))
+            self.score_texts(reading.answers(found[start : start + count]))
+            for start in range(0, count * len(members), count)
         ]
 
     def majority(self) -> Scores:

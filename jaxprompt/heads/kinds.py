@@ -1,23 +1,27 @@
 """The head of each kind of answer."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from jaxprompt.data.tasks.answers import spans
 from jaxprompt.data.tasks.answers.answers import Answers
 from jaxprompt.data.tasks.answers.labels import AtMask, Classes
 from jaxprompt.data.tasks.answers.tags import Tags
 from jaxprompt.heads.head import Scorer
 from jaxprompt.heads.labels import Labels, Pooler, Pooling
 from jaxprompt.heads.masked import Masked
+from jaxprompt.heads.spans import Spans
 
 
 class Layer(NamedTuple):
-    """Settings of a layer that is trained; see `heads.labels.Labels`."""
+    """Settings of a layer that is trained; see `heads.labels` and `heads.spans`."""
 
     pooling: Pooling = "token"
     pooler: Pooler = "none"
     dropout: float = 0.0
     stddev: float = 0.02
+    longest: int = 30
 
 
 class HeadKind(NamedTuple):
@@ -59,12 +63,25 @@ def _masked(answers: Sequence[Answers], layer: Layer) -> Masked:
 
 def _labels(answers: Sequence[Answers], layer: Layer) -> Labels:
     """Gives all members the columns of the task with the most labels."""
-    return Labels(answers[0].kind, max(one.columns for one in answers), *layer)
+    most = max(one.columns for one in answers)
+    return Labels(answers[0].kind, most, **_settings(layer, Labels))
+
+
+def _spans(answers: Sequence[Answers], layer: Layer) -> Spans:
+    del answers
+    return Spans(**_settings(layer, Spans))
+
+
+def _settings(layer: Layer, kind: type[Labels]) -> dict[str, Any]:
+    """Takes those of the settings that a kind of head has."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    return {name: x for name, x in layer._asdict().items() if name in known}
 
 
 HEADS: Mapping[str, HeadKind] = {
     AtMask.kind: HeadKind(_masked, AtMask.made_up),
     Classes.kind: HeadKind(_labels, Classes.made_up),
     Tags.kind: HeadKind(_labels, Tags.made_up),
+    spans.Spans.kind: HeadKind(_spans, spans.Spans.made_up),
 }
 """Kind of answer -> its head; `data.tasks.answers.kinds` has the names."""

@@ -205,7 +205,9 @@ def _head(run: Run) -> Words | Scorer:
     if start.kind == WORDS:
         return Words()
     kind = HEADS[start.kind]
-    layer = Layer(start.pooling, start.pooler, start.dropout, start.stddev)
+    layer = Layer(
+        start.pooling, start.pooler, start.dropout, start.stddev, start.longest
+    )
     return kind.make([kind.made_up()], layer)
 
 

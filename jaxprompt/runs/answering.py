@@ -5,7 +5,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.reading import Reading, told_by_row
 from jaxprompt.data.rows.requests import request_rows
 from jaxprompt.data.rows.row_batches import (
     Progress,
@@ -92,8 +95,8 @@ class Answerer:
         for place, owner in enumerate(owners):
             places_of[owner].append(place)
         numbered = list(rows.items())
-        features = {
-            owner: self._tokenise(owner, dict(numbered[place] for place in places))
+        readings = {
+            owner: self._read(owner, dict(numbered[place] for place in places))
             for owner, places in places_of.items()
         }
         # Only ranking needs a program of its own, for each set of label words.
@@ -104,26 +107,33 @@ class Answerer:
         texts = [""] * len(rows)
         more: list[dict[str, Any]] = [{}] * len(rows)
         for predict, together in shared.items():
-            joined = join_members([(owner, features[owner]) for owner in together])
-            places = [place for owner in together for place in places_of[owner]]
+            joined = join_members(
+                [(owner, readings[owner].batch) for owner in together]
+            )
+            counts = [readings[owner].count for owner in together]
             answer = functools.partial(predict, self._params)
+            told = told_by_row(advance, [readings[owner] for owner in together])
             batches = sorted_batches(joined, size)
-            ids = predict_rows(answer, batches, len(places), advance)
-            task = members[together[0]].job.task
-            for place, text in zip(places, task.decode(ids), strict=True):
-                texts[place] = text
+            found = predict_rows(answer, batches, sum(counts), told)
+            likely = found
             if self._probabilities:
                 measure = functools.partial(self._job.likely, self._params)
                 batches = sorted_batches(joined, size)
-                found = predict_rows(measure, batches, len(places))
-                assert task.answers is not None
-                for place, chosen, likely in zip(places, ids, found, strict=True):
-                    said = task.answers.likelihoods(chosen[None], likely[None], ())
-                    more[place] = {PROBABILITIES: said}
+                likely = predict_rows(measure, batches, sum(counts))
+            ends = np.cumsum([0, *counts])
+            for owner, a, b in zip(together, ends[:-1], ends[1:], strict=True):
+                reading, places = readings[owner], places_of[owner]
+                said = reading.answers(found[a:b])
+                for place, text in zip(places, said, strict=True):
+                    texts[place] = text
+                if self._probabilities:
+                    shares = reading.likelihoods(found[a:b], likely[a:b])
+                    for place, share in zip(places, shares, strict=True):
+                        more[place] = {PROBABILITIES: share}
         return Answered(texts, more if self._probabilities else None)
 
-    def _tokenise(self, owner: int, rows: Mapping[int, Row]) -> Any:
-        """Tokenises a member's rows, behind its soft tokens."""
+    def _read(self, owner: int, rows: Mapping[int, Row]) -> Reading:
+        """Returns a member's rows as it reads them, behind its soft tokens."""
         job, prompt, _ = self._members[owner]
         soft_ids = job.frozen.soft_ids(prompt.length)
         return request_rows(job.task, rows, job.lengths, soft_ids)

@@ -168,7 +168,8 @@ def _only(check: Callable[[Case], Finding], case: Case) -> list[Finding]:
 
 def _coverage(job: Job) -> list[Finding]:
     split, lengths = job.run.data.train_split, job.lengths
-    share = measure_coverage(job.task, split, lengths, limit=_LOOKED_AT)
+    task = job.trained(0, job.run.seed)
+    share = measure_coverage(task, split, lengths, limit=_LOOKED_AT)
     return [check_truncation(share, lengths), check_unknown(share)]
 
 
@@ -183,7 +184,7 @@ def _reach(job: Job) -> Finding:
 
 def _make_case(job: Job, prompt: Prompt) -> Case:
     """Takes the first rows of the run's training, behind the prompt and without it."""
-    task, split = job.task, job.run.data.train_split
+    task, split = job.trained(0, job.run.seed), job.run.data.train_split
     devices = job.frozen.mesh.shape[DATA]
     rows = max(min(_ROWS, task.num_examples(split)) // devices, 1) * devices
 

@@ -1,6 +1,7 @@
 """Showing what a model will read before anything trains: a few encoded rows."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -9,7 +10,8 @@ from jaxprompt.config import Run
 from jaxprompt.data.rows.layout import Layout, kept_tokens, layout_of
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.few_shot import few_shot_task
-from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.tasks.task import Example, Task
+from jaxprompt.data.tasks.windows import in_windows
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.quoting import quoted
@@ -46,13 +48,21 @@ def show(run: Run, *, rows: int = 3) -> str:
         task.check_split(split)
         if few is not None:
             task = few_shot_task(task, split, few, run.seed)
+        task = in_windows(task, split, run.data.input_length)
         lines += [f"{settings.label}: {note}" for note in task.source.notes(split)]
         lengths = Lengths(run.data.input_length, run.data.target_length)
         layout = layout_of(task, lengths, soft_ids)
         numbers = range(min(rows, task.num_examples(split)))
-        for number, pair in zip(numbers, task.pairs(split, numbers), strict=True):
+        pairs = zip(
+            numbers,
+            task.pairs(split, numbers),
+            task.examples(split, numbers),
+            strict=True,
+        )
+        for number, pair, example in pairs:
             lines.append(f"{settings.label}, {task.source.place(split, number)}")
             lines += [f"  {line}" for line in _tell(task, layout, pair)]
+            lines.append(f"  answers {_answer(task, layout, pair, example)}")
     text = "\n".join(lines)
     say_lines(text)
     return text
@@ -73,14 +83,21 @@ def _tell(task: Task, layout: Layout, pair: Pair) -> Iterator[str]:
         )
     else:
         yield f"whole: {text} tokens, with room for {room}"
-    yield f"ids {' '.join(map(str, read.tolist()))}"
+    yield f"ids {_listed(read)}"
+
+
+def _answer(task: Task, layout: Layout, pair: Pair, example: Example) -> str:
+    """Returns a row's answer: that of a head, or what is left of one in words."""
+    if task.answers is not None:
+        places = layout.prompted(pair).places
+        return f"{quoted(example.targets)}, at tokens {_listed(places)}"
     targets = pair.targets[: layout.lengths.targets]
-    ids = " ".join(map(str, targets.tolist()))
-    yield f"answers {quoted(_answer(task, targets))}, ids {ids}"
+    said = task.vocabulary.decode(targets.tolist())
+    return f"{quoted(said)}, ids {_listed(targets)}"
 
 
-def _answer(task: Task, targets: Int[np.ndarray, " L"]) -> str:
-    return task.decode(targets[None])[0]
+def _listed(numbers: Any) -> str:
+    return " ".join(map(str, numbers.tolist()))
 
 
 def _marked(task: Task, layout: Layout, ids: Int[np.ndarray, " T"]) -> str:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from jaxprompt.config import WORDS, Run
 from jaxprompt.config.answering import answering_run
 from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.heads.head import Scorer
@@ -109,6 +110,11 @@ def open_prompt(file: Path, backbone: Backbone, vocabulary: Vocabulary) -> Opene
             )
         return Opened(prompt, provenance, plain, plain)
     run = answering_run(provenance.answering, f"prompt {file.name}")
+    if run.head.kind != WORDS and not KINDS[run.head.kind].chooses:
+        raise ValueError(
+            f"{file.name} answers by a head of {run.head.kind}, which is not served: "
+            "`jaxprompt predict` answers with it"
+        )
     task = run.data.tasks[0].load(vocabulary).put_to(run.head.kind)
     check_slots(task, [prompt.length])
     if task.answers is not None:

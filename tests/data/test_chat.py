@@ -251,7 +251,7 @@ def test_constant_turns_are_read_once_for_all_rows(folder: Path):
     task = file_task("own", files={}, inputs=inputs, target="a", vocabulary=ending)
     rows = {n: Row("here", {"text": text}) for n, text in enumerate(("", "no", "日"))}
     soft = np.array([900, 901], np.int32)
-    batch = request_rows(task, rows, Lengths(90, 4), soft)
+    batch = request_rows(task, rows, Lengths(90, 4), soft).batch
     front = vocabulary.encode("<|im_start|>system\nYou help.")
     behind = vocabulary.encode("<|im_end|>\n<|im_start|>user\nIs it")
     assert batch.lead == (*front, *soft.tolist(), *behind)

@@ -40,7 +40,7 @@ def own(vocabulary, inputs, files=None):
 def laid_out(task, lengths, soft_ids=SOFT, rows=None):
     rows = [{"h": text} for text in TEXTS] if rows is None else rows
     numbered = {n: Row(f"here:{n}", dict(row)) for n, row in enumerate(rows)}
-    return request_rows(task, numbered, lengths, soft_ids)
+    return request_rows(task, numbered, lengths, soft_ids).batch
 
 
 def check_same(found, expected):

@@ -30,7 +30,7 @@ def batch_of(vocabulary, inputs, soft_ids=SOFT, length=40, cut=()):
         "own", files={}, inputs=inputs, target="a", vocabulary=vocabulary, cut=cut
     )
     rows = {0: Row("here:1", ROW)}
-    return request_rows(task, rows, Lengths(length, 4), soft_ids)
+    return request_rows(task, rows, Lengths(length, 4), soft_ids).batch
 
 
 def ids_of(vocabulary, inputs, soft_ids=SOFT, length=40, cut=()):
@@ -106,7 +106,7 @@ def test_fields_of_one_place_are_cut_in_proportion(nano):
     )
 
     def kept(length):
-        rows = request_rows(task, {0: row}, Lengths(length, 4), SOFT[:0])
+        rows = request_rows(task, {0: row}, Lengths(length, 4), SOFT[:0]).batch
         ids = rows.inputs[0][rows.input_segments[0] > 0].tolist()
         ids = [*ids, int(rows.target_inputs[0, 0])] if nano.causal else ids[:-1]
         middle = ids.index(nano.encode("or")[0])

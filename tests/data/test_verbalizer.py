@@ -48,7 +48,7 @@ def test_the_first_word_is_the_label_and_any_of_them_is_read_as_it(nano, tmp_pat
 def test_one_template_puts_the_answer_where_the_model_wants_it(nano, tmp_path):
     task = make(nano, tmp_path / "rows.jsonl")
     rows = {0: Row("here:1", {"text": "A film."})}
-    batch = request_rows(task, rows, Lengths(20, 6), np.zeros(0, np.int32))
+    batch = request_rows(task, rows, Lengths(20, 6), np.zeros(0, np.int32)).batch
     read = batch.inputs[0][batch.input_segments[0] > 0].tolist()
     pair = next(task.pairs("train", [0]))
     if nano.causal:

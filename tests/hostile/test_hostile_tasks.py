@@ -63,7 +63,7 @@ def test_requests_are_tokenised_once_each_and_in_order(
         number: Row(f"asked.jsonl:{number + 1}", {name: text})
         for number, (name, text) in enumerate(zip(names, asked, strict=True))
     }
-    found = request_rows(task, rows, Lengths(ROOM, 2), SOFT_IDS).inputs
+    found = request_rows(task, rows, Lengths(ROOM, 2), SOFT_IDS).batch.inputs
     assert len(found) == len(asked)
     for ids, text in zip(found, asked, strict=True):
         expected = [*SOFT_IDS, *vocabulary.encode(text)[: ROOM - 1], 1]

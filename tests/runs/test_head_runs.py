@@ -19,6 +19,7 @@ from jaxprompt.config import (
     HeadStart,
     Model,
     Optimizer,
+    OwnSpans,
     OwnTags,
     OwnTask,
     PromptStart,
@@ -155,6 +156,64 @@ def test_every_word_of_a_row_gets_its_tag(capsys):
     long = dataclasses.replace(run, data=Data(task=task, target_length=2))
     with pytest.raises(ValueError, match=r"tags.txt:1: 3 words, but the target length"):
         train(long, Path("refused"))
+
+
+def test_an_answer_is_cut_out_of_the_window_that_holds_it(capsys):
+    """Wherever "c d" stands in a text it is the answer; without it there is none."""
+    rows = []
+    for shift in (2, 3, 4, 5, 6, 7, 8, 2, 4):
+        letters = "abcdefgh"[-shift:] + "abcdefgh"[:-shift]
+        text = " ".join(letters).replace("c", "h" if len(rows) > 6 else "C")
+        answers = [{"text": "C d", "answer_start": x} for x in (text.find("C"),)]
+        row = {"question": "a", "context": text, "answers": answers}
+        rows.append(row if "C" in text else row | {"answers": []})
+    rows = [
+        x for x in rows if not x["answers"] or x["answers"][0]["text"] in x["context"]
+    ]
+    Path("asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = {"train": "asked.jsonl", "validation": "asked.jsonl"}
+    task = OwnSpans(
+        name="qa", files=files, null_threshold=0.0, stride=2, question_length=1
+    )
+    run = dataclasses.replace(
+        RUN,
+        data=Data(task=task, input_length=10),
+        head=HeadStart(kind="spans", longest=3),
+        seeds=2,
+    )
+    # Of eight tokens a window has six: the answer of some rows is in the second alone.
+    result = train(run, Path("qa"))
+    assert result["metric"] == "f1"
+    for member in result["members"]:
+        assert member["metrics"]["no_answer_em"] == member["score"] == 100.0
+        assert member["examples"] == len(rows)
+    capsys.readouterr()
+    file = Path("qa/prompts/qa-0.safetensors")
+    assert load_head(file)["weight"].shape == (1, 16, 2)
+    said = answering_run(load_prompt(file)[1].answering, "")
+    scored = dataclasses.replace(said.data.task, files=files)
+    data = dataclasses.replace(said.data, task=scored)
+    assert evaluate(dataclasses.replace(said, data=data), file)["score"] == 100.0
+    texts = ["e f g h a b C  d", "C d e", "h d e f g h a b h d"]
+    asked = [{"question": "a", "context": text} for text in texts]
+    Path("texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    arguments = ["predict", "--prompt", str(file), "--input", "texts.jsonl"]
+    capsys.readouterr()
+    assert main([*arguments, "--probabilities"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    answers = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [answer["prediction"] for answer in answers] == ["C  d", "C d", ""]
+    for answer in answers:
+        shares = answer["probabilities"]
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+        assert shares[answer["prediction"]] == max(shares.values())
+    narrow = dataclasses.replace(run, data=Data(task=task, input_length=6))
+    with pytest.raises(
+        ValueError, match="input length 6 has room for 2 tokens of a te"
+    ):
+        train(narrow, Path("refused"))
+    with pytest.raises(ValueError, match="packed rows for a head of spans, which read"):
+        dataclasses.replace(run, data=dataclasses.replace(run.data, pack=True))
 
 
 def test_a_masked_lm_head_chooses_a_label_word_behind_a_prompt(capsys):

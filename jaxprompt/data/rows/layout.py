@@ -149,7 +149,8 @@ class Layout:
             "lead": lead,
         }
         if by_head:
-            arrays["weights"] = (places >= 0).astype(np.float32)
+            # A place that is told to the head is no target.
+            arrays["weights"] = ((places >= 0) & (targets > 0)).astype(np.float32)
             arrays["target_places"] = places
         return Batch(**arrays)
 

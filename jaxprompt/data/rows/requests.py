@@ -14,12 +14,12 @@ from jaxprompt.data.read import files
 from jaxprompt.data.read.answered import TABLES
 from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.rows.lengths import Lengths
+from jaxprompt.data.rows.reading import Reading
 from jaxprompt.data.rows.row_batches import RowBatch, sorted_batches
 from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.vocabulary import decode
 from jaxprompt.quoting import quoted_path
-from jaxprompt.shapes import Batch
 
 __all__ = ["decode", "read_jsonl", "read_requests", "request_batches", "request_rows"]
 
@@ -110,7 +110,9 @@ def request_batches(
     }
     if not numbered:
         return iter(())
-    return sorted_batches(request_rows(task, numbered, lengths, soft_ids), batch_size)
+    return sorted_batches(
+        request_rows(task, numbered, lengths, soft_ids).batch, batch_size
+    )
 
 
 def request_rows(
@@ -118,8 +120,8 @@ def request_rows(
     rows: Mapping[int, files.Row],
     lengths: Lengths,
     soft_ids: Int[np.ndarray, " P"],
-) -> Batch:
-    """Formats rows as examples of the task, and tokenises them.
+) -> Reading:
+    """Formats rows as examples of the task.
 
     Args:
         task: The task, whose fields a row must have; a label may be absent.
@@ -129,15 +131,15 @@ def request_rows(
         soft_ids: int32 ids of the prompt [P]; empty for no prompt.
 
     Returns:
-        NumPy arrays, one example a row, in the order of the rows.
+        The rows, in their order; each is tokenised when its batch is asked for.
 
     Raises:
         ValueError: If a field is missing, or a text holds a token without a row in
             the model's table; names file and line.
     """
-    pairs = request_pairs(task, [*rows.values()])
+    parts = _parts(task, [*rows.values()], lengths.inputs)
     layout = layout_of(task, lengths, soft_ids)
-    return layout.padded(pairs, np.fromiter(rows, np.int32))
+    return Reading(task, layout, parts, np.fromiter(rows, np.int32))
 
 
 def request_pairs(task: Task, rows: Sequence[files.Row]) -> list[Pair]:
@@ -146,11 +148,7 @@ def request_pairs(task: Task, rows: Sequence[files.Row]) -> list[Pair]:
     Raises:
         ValueError: As `request_rows`.
     """
-    examples = _examples(task, rows)
-    if task.vocabulary.rowless:
-        for row, example in zip(rows, examples, strict=True):
-            task.check_text(example.inputs, row.where)
-    return task.encode(examples)
+    return task.encode([example for (example,) in _parts(task, rows, None)])
 
 
 def check_request(task: Task, row: files.Row, number: int) -> None:
@@ -161,23 +159,39 @@ def check_request(task: Task, row: files.Row, number: int) -> None:
         row: The row; {"inputs": text} alone is taken as it is.
         number: Its number among all.
     """
-    if row.fields.keys() == RAW:
+    if _is_raw(task, row):
         files.field_text(row, "inputs")
     else:
         task.read_request(row, number)
 
 
-def _examples(task: Task, rows: Sequence[files.Row]) -> list[Example]:
-    """Writes rows as examples without targets."""
-    found = [Example("", "")] * len(rows)
+def _is_raw(task: Task, row: files.Row) -> bool:
+    """Tells whether a row is text alone, which a task of windows cannot read."""
+    return row.fields.keys() == RAW and task.windows is None
+
+
+def _parts(
+    task: Task, rows: Sequence[files.Row], length: int | None
+) -> list[list[Example]]:
+    """Writes rows as the examples that a model reads, without targets.
+
+    Args:
+        task: The task.
+        rows: The rows.
+        length: As of `Task.read_as`.
+    """
+    found = [[Example("", "")]] * len(rows)
     structured = {}
     for i, row in enumerate(rows):
-        if row.fields.keys() == RAW:
-            found[i] = Example(files.field_text(row, "inputs"), "")
+        if _is_raw(task, row):
+            found[i] = [Example(files.field_text(row, "inputs"), "")]
         else:
             structured[i] = task.read_request(row, i)
     if structured:
-        written = task.write(list(structured.values()))
-        for i, example in zip(structured, written, strict=True):
-            found[i] = example._replace(targets="")
+        written = task.read_as(list(structured.values()), length)
+        for i, part in zip(structured, written, strict=True):
+            found[i] = [example._replace(targets="") for example in part]
+    if task.vocabulary.rowless:
+        for row, (first, *_) in zip(rows, found, strict=True):
+            task.check_text(first.inputs, row.where)
     return found

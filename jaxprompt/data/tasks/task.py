@@ -16,6 +16,7 @@ from jaxprompt.data.read.template import Piece, Template
 from jaxprompt.data.tasks.answers.answers import Answers
 from jaxprompt.data.tasks.answers.kinds import WORDS
 from jaxprompt.data.tasks.answers.labels import OF_LABELS
+from jaxprompt.data.tasks.answers.passages import Passage
 from jaxprompt.data.tasks.metrics import Metric
 from jaxprompt.data.tasks.pieces import encode_pieces
 from jaxprompt.data.tasks.verbalizer import Verbalizer
@@ -40,6 +41,7 @@ class Example(NamedTuple):
             these all lead, and the text is cut at its end.
         words: The words of the inputs, where each gets an answer of its own.
         behind: Then what is read behind a separator, and gets none.
+        passage: The question and the text, where the answer stands in a text.
     """
 
     inputs: str
@@ -47,6 +49,7 @@ class Example(NamedTuple):
     pieces: tuple[Piece, ...] = ()
     words: tuple[str, ...] = ()
     behind: str = ""
+    passage: Passage | None = None
 
 
 Write = Callable[[Sequence[Features]], Sequence[Example]]
@@ -55,6 +58,10 @@ Write = Callable[[Sequence[Features]], Sequence[Example]]
 Compare = Callable[..., Any]
 """From a text, with the keywords `example` (the row's fields) and `is_target`, to what
 the metrics compare."""
+
+Windows = Callable[[Sequence[Features], int], Sequence[Sequence[Features]]]
+"""From rows and the tokens that a model reads at once to the windows of each row, which
+are rows again."""
 
 Draw = Callable[[str, Iterable[int]], Iterator[Pair]]
 """From a split and numbers of examples to their token ids, in order."""
@@ -133,6 +140,8 @@ class Task:
         verbalizer: The words of each label, the first of which is the label itself;
             None where each label is its only word.
         opening: What every answer begins with: the sentinel that stands in the text.
+        windows: How a row becomes several that a model reads one by one, where it is
+            too long; None where its text is cut.
     """
 
     name: str
@@ -155,6 +164,7 @@ class Task:
     before: str = ""
     verbalizer: Verbalizer | None = None
     opening: str = ""
+    windows: Windows | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.:]+", self.name):
@@ -245,6 +255,26 @@ class Task:
             self.vocabulary.encode(text)
         except ValueError as err:
             raise ValueError(f"{where}: {err}") from err
+
+    def read_as(
+        self, rows: Sequence[Features], length: int | None
+    ) -> list[list[Example]]:
+        """Writes rows as the examples that a model reads: of each one, or its windows.
+
+        Args:
+            rows: The rows.
+            length: Tokens of text that the model reads at once; None for all of them.
+        """
+        if self.windows is None or length is None:
+            return [[example] for example in self.write(rows)]
+        windows = self.windows(rows, length)
+        written = iter(self.write([*itertools.chain.from_iterable(windows)]))
+        return [[*itertools.islice(written, len(part))] for part in windows]
+
+    def check_length(self, length: int) -> None:
+        """Raises ValueError if windows of so many tokens have no room for a text."""
+        if self.windows is not None:
+            self.windows((), length)
 
     def check_targets(self, split: str, longest: int) -> None:
         """Checks that there is room for what a head answers; see `Answers.check`."""

@@ -20,7 +20,7 @@ def report_coverage(job: Job) -> dict[str, float]:
     split, lengths = job.run.data.train_split, job.lengths
     found = []
     for place, settings in enumerate(job.run.data.tasks):
-        task = job.learned(place, job.run.seed)
+        task = job.trained(place, job.run.seed)
         for note in task.source.notes(split):
             say(f"{settings.label}: {note}")
         share = measure_coverage(task, split, lengths)

@@ -13,6 +13,7 @@ from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.few_shot import few_shot_task
 from jaxprompt.data.tasks.shots import asked_by_hand
 from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.tasks.windows import in_windows
 from jaxprompt.evaluate.choose import Likely, make_choose, make_likely
 from jaxprompt.evaluate.score import Predict, make_predict
 from jaxprompt.heads.head import Head, Scorer
@@ -88,6 +89,20 @@ class Job:
     def _learned(self) -> dict[tuple[int, int], Task]:
         return {}
 
+    def trained(self, place: int, seed: int) -> Task:
+        """Returns `learned` as the model reads it: a row for each window."""
+        task = self.learned(place, seed)
+        if id(task) not in self._trained:
+            data = self.run.data
+            self._trained[id(task)] = in_windows(
+                task, data.train_split, data.input_length
+            )
+        return self._trained[id(task)]
+
+    @functools.cached_property
+    def _trained(self) -> dict[int, Task]:
+        return {}
+
     @functools.cached_property
     def head(self) -> Head:
         """What turns the model's states into the answers of its tasks."""
@@ -100,7 +115,9 @@ class Job:
 
     def _head_of(self, tasks: Sequence[Task]) -> Scorer:
         start = self.run.head
-        layer = Layer(start.pooling, start.pooler, start.dropout, start.stddev)
+        layer = Layer(
+            start.pooling, start.pooler, start.dropout, start.stddev, start.longest
+        )
         return make_head([one.answers for one in tasks if one.answers], layer)
 
     def start_head(self, *, new: bool = False) -> Params:

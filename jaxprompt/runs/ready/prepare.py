@@ -205,6 +205,7 @@ def _check_task(
     task: Task, run: Run, splits: Sequence[str], answered: Sequence[str] = ()
 ) -> None:
     """Reads the splits, and checks that the labels fit."""
+    task.check_length(run.data.input_length)
     for split in (*splits, *answered):
         task.num_examples(split)
     for split in splits:

@@ -18,7 +18,7 @@ def answer_settings(run: Run) -> dict[str, Any]:
     return {
         **_fields(run.model, "name", "revision", "vocabulary", "dtype", "quantise"),
         **_fields(run.data, "target_length"),
-        **_fields(run.head, "kind", "pooling", "pooler"),
+        **_fields(run.head, "kind", "pooling", "pooler", "longest"),
         **_fields(run.evaluation, "method", "beams", "alpha", "top_p", "temperature"),
         **_fields(run.evaluation, "decode_length"),
     }

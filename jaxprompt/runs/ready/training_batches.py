@@ -82,9 +82,9 @@ def _whole_batches(
     }
     if run.tunes_model:
         options |= {"seed": run.seed, "start": starts[0]}
-        tasks = [job.learned(place, run.seed) for place in range(len(job.tasks))]
+        tasks = [job.trained(place, run.seed) for place in range(len(job.tasks))]
         mixed = mixed_batches(tasks, data.train_split, lengths, **options)
         return ((batch, (position,)) for batch, position in mixed)
-    bank = [Member(job.learned(place, seed), seed) for place, seed in job.members]
+    bank = [Member(job.trained(place, seed), seed) for place, seed in job.members]
     soft_ids = job.frozen.soft_ids(length)
     return bank_batches(bank, data.train_split, lengths, soft_ids, starts, **options)

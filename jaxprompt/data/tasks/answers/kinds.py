@@ -14,11 +14,15 @@ class Kind(NamedTuple):
         has_weights: Whether its head has weights of its own, which train.
         targets: Targets L of a row; None where the run's target length says.
         told: What its head does, in words.
+        packs: Whether several examples may share a row of a training batch.
+        chooses: Whether it chooses one of the task's labels for each target.
     """
 
     has_weights: bool
     targets: int | None
     told: str
+    packs: bool = True
+    chooses: bool = True
 
 
 KINDS: Mapping[str, Kind] = {
@@ -26,6 +30,7 @@ KINDS: Mapping[str, Kind] = {
         has_weights=False,
         targets=None,
         told="the model itself writes the answer; no weights of its own",
+        chooses=False,
     ),
     "mask": Kind(
         has_weights=False,
@@ -41,6 +46,13 @@ KINDS: Mapping[str, Kind] = {
         has_weights=True,
         targets=None,
         told="a linear layer chooses a label for each word",
+    ),
+    "spans": Kind(
+        has_weights=True,
+        targets=5,
+        told="a linear layer finds where the answer stands in a text",
+        packs=False,
+        chooses=False,
     ),
 }
 """Name -> kind. Its answers are a file of this folder, its head one of `heads`."""
