@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.data.read.files import field_text, read_jsonl, read_rows
+from jaxprompt.data.read.files import Row, field_text, read_jsonl, read_rows
 
 
 def write(path: Path, data: str | bytes) -> Path:
@@ -72,3 +72,13 @@ def test_windows_1252_file_is_refused(shared: Path, tmp_path: Path):
     real = shared / "data" / "rotten_tomatoes" / "rt-polarity.pos"
     with pytest.raises(ValueError, match=r"rt.tsv:\d+: byte 0x.. is not UTF-8"):
         read_rows(write(tmp_path / "rt.tsv", real.read_bytes()))
+
+
+def test_a_field_may_stand_within_another():
+    row = Row("here:1", {"target": {"text": "it", "index": 3}, "a.b": "c"})
+    assert field_text(row, "target.index") == "3"
+    assert field_text(row, "a.b") == "c"
+    with pytest.raises(ValueError, match="here:1: target: no field 'word': the row"):
+        field_text(row, "target.word")
+    with pytest.raises(ValueError, match=r"here:1: no field 'a[.]c': the row has"):
+        field_text(row, "a.c")

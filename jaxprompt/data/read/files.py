@@ -172,11 +172,16 @@ def read_jsonl(lines: Iterable[str], where: str | Path) -> Iterator[Row]:
 def field_text(row: Row, name: str) -> str:
     """Returns a field as text: whole numbers as written, true and false as in JSON.
 
-    Other numbers come as Python writes them: 0.50 as "0.5", and 1e2 as "100.0".
+    Other numbers come as Python writes them: 0.50 as "0.5", and 1e2 as "100.0". Of an
+    object within the row "name.field" is a field, where the row has none of that name.
 
     Raises:
         ValueError: If the row has no such field, or it is null, a list or an object.
     """
+    within, _, field = name.partition(".")
+    inner = row.fields.get(within)
+    if name not in row.fields and field and isinstance(inner, dict):
+        return field_text(Row(f"{row.where}: {within}", inner), field)
     if name not in row.fields:
         raise ValueError(
             f"{row.where}: no field {name!r}: the row has {listed(row.fields)}"
