@@ -6,18 +6,8 @@ import pytest
 
 from jaxprompt.command.configure import configure
 from jaxprompt.command.sweep import plan_sweep
-from jaxprompt.config import (
-    OfficialTask,
-    OwnRoles,
-    OwnSpans,
-    OwnTags,
-    OwnTask,
-    QuizTask,
-    Run,
-    SelfSupervisedTask,
-    TaskGroup,
-    TextTask,
-)
+from jaxprompt.config import OfficialTask, Run, TaskGroup
+from jaxprompt.config.tasks import TASKS
 from jaxprompt.data.official.names import task_names
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.train.pace import Pace
@@ -39,8 +29,7 @@ def test_every_file_builds_a_run(file: str):
     assert isinstance(run, Run)
     has_tasks = "Sweep.tasks" in (REPOSITORY / file).read_text()
     if "/tasks/" in file or ("/recipes/" in file and not has_tasks):
-        kinds = (OfficialTask, OwnTask, OwnTags, OwnRoles, OwnSpans, QuizTask, TextTask)
-        assert isinstance(run.data.task, (*kinds, TaskGroup, SelfSupervisedTask))
+        assert isinstance(run.data.task, (*TASKS, TaskGroup))
         assert run.data.task.name
     if "/models/" in file:
         assert run.model.name

@@ -17,6 +17,7 @@ from jaxprompt.config.sweep import Sweep
 from jaxprompt.config.tasks import (
     TASKS,
     OfficialTask,
+    OwnChoices,
     OwnRoles,
     OwnSpans,
     OwnTags,
@@ -58,6 +59,7 @@ __all__ = [
     "Model",
     "OfficialTask",
     "Optimizer",
+    "OwnChoices",
     "OwnRoles",
     "OwnSpans",
     "OwnTags",

@@ -84,13 +84,15 @@ class Run:
                 "2**32 on, which JAX would not tell from a smaller one"
             )
         data, evaluation = self.data, self.evaluation
-        longest = data.input_length + data.target_length
+        texts = max((task.texts for task in data.tasks), default=1)
+        longest = texts * (data.input_length + data.target_length)
         _check_batch("training", self.batch_size, 1, longest)
         _check_batch(
             "evaluation",
             evaluation.batch_size,
             evaluation.beams if evaluation.method == "beam" else 1,
-            data.input_length + (evaluation.decode_length or data.target_length),
+            texts
+            * (data.input_length + (evaluation.decode_length or data.target_length)),
         )
         if not self.trains_bank and self.seeds > 1:
             raise ValueError(

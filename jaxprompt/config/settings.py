@@ -394,8 +394,8 @@ class HeadStart:
         kind: "words", which the model itself writes; "mask", the label word that an
             encoder's own masked-LM head finds likeliest at the template's {mask:1};
             "classes", one of the task's labels for each text; "tags", a label for each
-            word; or "spans", an answer that stands in a text. The first two have no
-            weights.
+            word; "spans", an answer that stands in a text; or "choices", one of
+            several texts. The first two have no weights.
         pooling: Which state stands for a text: "token", of an encoder-only model [CLS]
             and of any other the last one; or "mean", of all tokens.
         pooler: What is between that state and the labels: "none"; "frozen", the

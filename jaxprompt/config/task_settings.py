@@ -52,6 +52,11 @@ class TaskSettings:
         return ()
 
     @property
+    def texts(self) -> int:
+        """Texts that a row holds, each read by itself: of multiple choice, several."""
+        return 1
+
+    @property
     def leaderboard(self) -> str | None:
         """The benchmark's name of the task; None if it is of no benchmark."""
         return None

@@ -285,6 +285,62 @@ class OwnRoles(TaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnChoices(TaskSettings):
+    """Multiple choice from JSONL, CSV or TSV; see `data.tasks.choices.choice_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A file for each split.
+        choices: The target as in the file -> template of the text that it stands for.
+        target: The field of the target.
+        wording: Field -> its value -> what is read in its place.
+        cut: Fields in the order in which they are shortened where a text is too long.
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
+    target: str = "label"
+    wording: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    cut: Sequence[str] = ()
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def told(self) -> str:
+        """Its texts."""
+        texts = " or ".join(map(repr, self.choices.values()))
+        return f"own files, one of the texts {texts}"
+
+    @property
+    def label_words_in_order(self) -> tuple[str, ...]:
+        """The targets, as in the files."""
+        return tuple(self.choices)
+
+    @property
+    def texts(self) -> int:
+        """One for each choice."""
+        return len(self.choices)
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.choices import choice_task
+
+        return choice_task(
+            self.name,
+            files={split: resolve(path) for split, path in self.files.items()},
+            choices=dict(self.choices),
+            target=self.target,
+            wording=dict(self.wording),
+            cut=tuple(self.cut),
+            vocabulary=vocabulary,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnSpans(TaskSettings):
     """Questions whose answers stand in a text; see `data.tasks.questions`.
 
@@ -462,7 +518,7 @@ class TaskGroup(TaskSettings):
 
     name: str = "group"
     names: Sequence[str] = ()
-    own: Sequence[OwnTask | OwnTags | OwnRoles | OwnSpans] = ()
+    own: Sequence[OwnTask | OwnTags | OwnRoles | OwnChoices | OwnSpans] = ()
     data_dir: str | None = None
     keep_task_name: bool = False
 
@@ -489,6 +545,7 @@ AnyTask: TypeAlias = (
     | OwnTask
     | OwnTags
     | OwnRoles
+    | OwnChoices
     | OwnSpans
     | QuizTask
     | TextTask

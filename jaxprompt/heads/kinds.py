@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxprompt.data.tasks.answers import spans
+from jaxprompt.data.tasks.answers import choices, spans
 from jaxprompt.data.tasks.answers.answers import Answers
 from jaxprompt.data.tasks.answers.labels import AtMask, Classes
 from jaxprompt.data.tasks.answers.tags import Tags
+from jaxprompt.heads.choices import Choices
 from jaxprompt.heads.head import Scorer
 from jaxprompt.heads.labels import Labels, Pooler, Pooling
 from jaxprompt.heads.masked import Masked
@@ -67,6 +68,16 @@ def _labels(answers: Sequence[Answers], layer: Layer) -> Labels:
     return Labels(answers[0].kind, most, **_settings(layer, Labels))
 
 
+def _choices(answers: Sequence[Answers], layer: Layer) -> Choices:
+    counts = sorted({one.texts for one in answers})
+    if len(counts) > 1:
+        raise ValueError(
+            f"a bank of prompts for tasks of {counts[0]} and of {counts[-1]} choices: "
+            "start a run for each"
+        )
+    return Choices(**_settings(layer, Choices))
+
+
 def _spans(answers: Sequence[Answers], layer: Layer) -> Spans:
     del answers
     return Spans(**_settings(layer, Spans))
@@ -82,6 +93,7 @@ HEADS: Mapping[str, HeadKind] = {
     AtMask.kind: HeadKind(_masked, AtMask.made_up),
     Classes.kind: HeadKind(_labels, Classes.made_up),
     Tags.kind: HeadKind(_labels, Tags.made_up),
+    choices.Choices.kind: HeadKind(_choices, choices.Choices.made_up),
     spans.Spans.kind: HeadKind(_spans, spans.Spans.made_up),
 }
 """Kind of answer -> its head; `data.tasks.answers.kinds` has the names."""

@@ -118,7 +118,7 @@ class Labels(Scorer):
         return jnp.einsum("blt,btd->bld", of_text_BLT, states) / total_BL1
 
 
-_NEVER = -1e9
+NEVER = -1e9
 """Score of a label that a task does not have: no softmax gives it anything."""
 
 
@@ -126,7 +126,7 @@ def padded(head: Params, count: int) -> Params:
     """Gives a head columns of labels that are never chosen, up to a count of them."""
     more = count - head["bias"].shape[-1]
     weight = jnp.pad(head["weight"], ((0, 0), (0, 0), (0, more)))
-    bias = jnp.pad(head["bias"], ((0, 0), (0, more)), constant_values=_NEVER)
+    bias = jnp.pad(head["bias"], ((0, 0), (0, more)), constant_values=NEVER)
     return {**head, "weight": weight, "bias": bias}
 
 

@@ -112,7 +112,8 @@ def lengths(run: Run, config: Config) -> tuple[int, int]:
     soft = run.prompt.length if run.trains_bank else 0
     in_rows = soft - len(_lead(run, config))
     targets = KINDS[run.head.kind].targets or run.data.target_length
-    return in_rows + run.data.input_length, targets
+    texts = max((task.texts for task in run.data.tasks), default=1)
+    return texts * (in_rows + run.data.input_length), texts * targets
 
 
 def _lead(run: Run, config: Config) -> tuple[int, ...]:

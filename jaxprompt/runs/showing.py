@@ -61,7 +61,8 @@ def show(run: Run, *, rows: int = 3) -> str:
         )
         for number, pair, example in pairs:
             lines.append(f"{settings.label}, {task.source.place(split, number)}")
-            lines += [f"  {line}" for line in _tell(task, layout, pair)]
+            for text in (pair, *pair.beside):
+                lines += [f"  {line}" for line in _tell(task, layout, text)]
             lines.append(f"  answers {_answer(task, layout, pair, example)}")
     text = "\n".join(lines)
     say_lines(text)

@@ -16,7 +16,7 @@ from jaxprompt.config import (
     PromptStart,
     Run,
 )
-from jaxprompt.heads.labels import Labels
+from jaxprompt.heads.kinds import HEADS, Layer, make_head
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families import PUBLISHED
@@ -147,8 +147,11 @@ BERT = BertConfig(
 
 
 @pytest.mark.parametrize("trains", ["prompt+head", "head", "model+head"])
-@pytest.mark.parametrize("kind", ["classes", "tags"])
-def test_the_state_of_a_head_is_that_of_the_run(trains, kind):
+@pytest.mark.parametrize(
+    ("kind", "targets", "found"),
+    [("classes", 1, (8, 1)), ("tags", 4, (8, 4)), ("spans", 5, (8, 21, 3))],
+)
+def test_the_state_of_a_head_is_that_of_the_run(trains, kind, targets, found):
     seeds = 1 if trains == "model+head" else 2
     start = PromptStart(length=0, deep={"encoder": 2}, stddev=0.1)
     head = HeadStart(kind=kind, pooler="frozen")
@@ -159,7 +162,8 @@ def test_the_state_of_a_head_is_that_of_the_run(trains, kind):
     if trains == "prompt+head":
         deep = make_deep(jnp.zeros((2, 2, 2, 8)), jnp.zeros((2, 2, 2, 8)))
         one = make_prompt(jnp.zeros((0, 16)), {"encoder": deep})
-    own = Labels(kind, 2, pooler="frozen").init(jax.random.key(0), backbone, model)
+    layer = make_head([HEADS[kind].made_up()], Layer(pooler="frozen"))
+    own = layer.init(jax.random.key(0), backbone, model)
     params = {
         "model": model,
         "prompt": stack([one] * seeds),
@@ -170,9 +174,8 @@ def test_the_state_of_a_head_is_that_of_the_run(trains, kind):
     planned, planned_frozen, batch = program.arguments
     assert places(planned) == places(state)
     assert places(planned_frozen) == places(frozen)
-    assert batch.targets.shape == (8 * seeds, 1 if kind == "classes" else 4)
+    assert batch.targets.shape == (8 * seeds, targets)
     metrics = jax.eval_shape(program.function, *program.arguments)[1]
     assert metrics["loss"].shape == ()
     program = make_program(run, BERT, "predict", mesh)
-    found = jax.eval_shape(program.function, *program.arguments)
-    assert found.shape == (8, 1 if kind == "classes" else 4, 2)
+    assert jax.eval_shape(program.function, *program.arguments).shape == found

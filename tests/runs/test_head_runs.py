@@ -19,6 +19,7 @@ from jaxprompt.config import (
     HeadStart,
     Model,
     Optimizer,
+    OwnChoices,
     OwnSpans,
     OwnTags,
     OwnTask,
@@ -214,6 +215,41 @@ def test_an_answer_is_cut_out_of_the_window_that_holds_it(capsys):
         train(narrow, Path("refused"))
     with pytest.raises(ValueError, match="packed rows for a head of spans, which read"):
         dataclasses.replace(run, data=dataclasses.replace(run.data, pack=True))
+
+
+def test_one_of_several_texts_is_chosen_whatever_stands_beside_it(capsys):
+    """The text with an "a" is right, first or second."""
+    texts = [("a b", "c d"), ("e", "f a"), ("g h", "a"), ("a d", "h h"), ("b", "a c")]
+    rows = [
+        {"one": one, "two": two, "label": int("a" in two), "three": "h"}
+        for one, two in texts * 2
+    ]
+    Path("choices.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = {"train": "choices.jsonl", "validation": "choices.jsonl"}
+    task = OwnChoices(
+        name="which", files=files, choices={"0": "g{sep:1}{one}", "1": "g{sep:1}{two}"}
+    )
+    run = dataclasses.replace(
+        RUN, data=Data(task=task, input_length=8), head=HeadStart(kind="choices")
+    )
+    result = train(run, Path("which"))
+    assert (result["metric"], result["score"]) == ("accuracy", 100.0)
+    file = Path("which/prompt.safetensors")
+    assert load_head(file)["weight"].shape == (1, 16, 1)
+    assert evaluate(run, file)["score"] == 100.0
+    capsys.readouterr()
+    Path("pairs.jsonl").write_text(
+        '{"one": "h a", "two": "b"}\n{"one": "b", "two": "h a"}\n'
+    )
+    arguments = ["predict", "--prompt", str(file), "--input", "pairs.jsonl"]
+    assert main([*arguments, "--probabilities"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first, second = (json.loads(line) for line in lines if line.startswith("{"))
+    assert [first["prediction"], second["prediction"]] == ["0", "1"]
+    # A text's score does not depend on where it stands.
+    shares = [one["probabilities"] for one in (first, second)]
+    assert shares[0]["0"] == pytest.approx(shares[1]["1"], abs=1e-5)
+    assert sum(shares[0].values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_masked_lm_head_chooses_a_label_word_behind_a_prompt(capsys):

@@ -1,7 +1,7 @@
 """Files of questions whose answers stand in a text: SQuAD's JSON, or JSON lines."""
 
 import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,7 +127,7 @@ def _answers(row: Row) -> list[tuple[str, int]]:
                 f"{row.where}: answers has {len(texts)} texts and {len(starts)} of "
                 "answer_start: give one for each"
             )
-        pairs: Sequence[tuple[Any, Any]] = [*zip(texts, starts, strict=True)]
+        pairs: list[tuple[Any, Any]] = [*zip(texts, starts, strict=True)]
     else:
         rows = field_rows(row, "answers")
         pairs = [(x.fields.get("text"), x.fields.get("answer_start")) for x in rows]
@@ -138,4 +138,4 @@ def _answers(row: Row) -> list[tuple[str, int]]:
                 f"{as_json(start)}: use a text, and the number of the character that "
                 "it begins with"
             )
-    return list(pairs)
+    return pairs

@@ -127,7 +127,7 @@ class _Stream:
                 epoch, done = epoch + 1, 0
             done += 1
             some = itertools.islice(pairs, self.batch_size)
-            rows = [[self.layout.prompted(pair)] for pair in some]
+            rows = [self.layout.together(pair) for pair in some]
             yield rows, Position(epoch, done)
 
     def _numbers(self, start: Position, num_batches: int) -> Iterator[int]:

@@ -32,6 +32,7 @@ class Layout:
             Where all examples of a batch begin with them, its rows are without them;
             where some do not, without those that all begin with. So any ids are right
             here; the best are those by which every batch has the same lead.
+        texts: Texts of an example, each of which is read by itself.
     """
 
     lengths: Lengths
@@ -40,11 +41,17 @@ class Layout:
     end: int
     separator: int | None = None
     lead: tuple[int, ...] = ()
+    texts: int = 1
 
     @property
     def width(self) -> int:
         """Source tokens T of a row, where the whole lead is left out of it."""
-        return len(self.soft_ids) + self.lengths.inputs - len(self.lead)
+        one = len(self.soft_ids) + self.lengths.inputs - len(self.lead)
+        return self.texts * one
+
+    def together(self, pair: Pair) -> list[Pair]:
+        """Returns the texts of an example, which share a row, each `prompted`."""
+        return [self.prompted(one) for one in (pair, *pair.beside)]
 
     def prompted(self, pair: Pair) -> Pair:
         """Cuts an example, then puts the soft ids before it.
@@ -178,7 +185,7 @@ class Layout:
             pairs: The examples.
             numbers: Where each stands in its split or file; None if nothing is drawn.
         """
-        rows = self.rows([[self.prompted(pair)] for pair in pairs])
+        rows = self.rows([self.together(pair) for pair in pairs])
         drawn: Any = None if numbers is None else numbers.astype(np.int32)
         return dataclasses.replace(rows, row_numbers=drawn)
 
@@ -211,7 +218,15 @@ def layout_of(task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]) -> 
     continues = task.causal and task.answers is None
     inputs = lengths.inputs + len(task.before_ids)
     lengths = dataclasses.replace(lengths, inputs=inputs)
-    layout = Layout(lengths, soft_ids, continues, task.end, task.vocabulary.separator)
+    texts = 1 if task.answers is None else task.answers.texts
+    layout = Layout(
+        lengths,
+        soft_ids,
+        continues,
+        task.end,
+        task.vocabulary.separator,
+        texts=texts,
+    )
     if not (lengths.folds and task.causal):
         return layout
     begun = common_beginning(

@@ -69,7 +69,7 @@ class Reading:
         answers = self.task.answers
         assert answers is not None
         each = zip(self._by_row(found), self._by_row(likely), self.parts, strict=True)
-        return [answers.likelihoods(*own, read) for *own, read in each]
+        return [answers.likelihoods(own, shares, read) for own, shares, read in each]
 
     def _by_row(self, found: np.ndarray) -> Iterator[np.ndarray]:
         ends = np.cumsum([0, *map(len, self.parts)])

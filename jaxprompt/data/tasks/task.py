@@ -42,6 +42,7 @@ class Example(NamedTuple):
         words: The words of the inputs, where each gets an answer of its own.
         behind: Then what is read behind a separator, and gets none.
         passage: The question and the text, where the answer stands in a text.
+        choices: The texts that an answer is one of, each an example by itself.
     """
 
     inputs: str
@@ -50,6 +51,7 @@ class Example(NamedTuple):
     words: tuple[str, ...] = ()
     behind: str = ""
     passage: Passage | None = None
+    choices: "tuple[Example, ...]" = ()
 
 
 Write = Callable[[Sequence[Features]], Sequence[Example]]
@@ -299,7 +301,7 @@ class Task:
         known = [own, *(OF_LABELS if has_labels else ())]
         raise ValueError(
             f"a head of {kind} for task {self.name}, whose answers are "
-            f"{' or '.join(known)}: use --gin.HEAD=\"'{known[-1]}'\", or another task"
+            f"{_either(known)}: use --gin.HEAD=\"'{known[-1]}'\", or another task"
         )
 
     def encode(self, examples: Sequence[Example]) -> list[Pair]:
@@ -515,6 +517,12 @@ class Task:
     def opening_ids(self) -> list[int]:
         """The tokens that every answer begins with; none without an opening."""
         return self.vocabulary.encode(self.opening) if self.opening else []
+
+
+def _either(names: Sequence[str]) -> str:
+    """Lists names as in "a, b or c"."""
+    *others, last = names
+    return " or ".join([*([", ".join(others)] if others else []), last])
 
 
 def class_index(labels: Sequence[str]) -> Compare:

@@ -33,12 +33,14 @@ class Pair(NamedTuple):
         places: int32 index among the inputs of the token that each target is read at,
             by a head; -1 where no token stands for it. None where a model writes the
             targets.
+        beside: Other texts that are read in the same row, each by itself.
     """
 
     inputs: Int[np.ndarray, " T"]
     targets: Int[np.ndarray, " L"]
     cut: tuple[Span, ...] = ()
     places: Int[np.ndarray, " L"] | None = None
+    beside: tuple["Pair", ...] = ()
 
 
 def soft_place(number: int) -> int:

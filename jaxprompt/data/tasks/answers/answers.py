@@ -38,6 +38,11 @@ class Answers(abc.ABC):
     def columns(self) -> int:
         """Columns C of a layer that is trained for them, as one for each label."""
 
+    @property
+    def texts(self) -> int:
+        """Texts that share a row, each read by itself."""
+        return 1
+
     @classmethod
     @abc.abstractmethod
     def made_up(cls) -> "Answers":
@@ -70,7 +75,7 @@ class Answers(abc.ABC):
 
     def targets(self, longest: int) -> int:
         """Returns the targets L of a row, where the run's target length is given."""
-        return KINDS[self.kind].targets or longest
+        return self.texts * (KINDS[self.kind].targets or longest)
 
     def check(self, task: "Task", split: str, longest: int) -> None:
         """Checks that there is room for the targets of every row of a split.

@@ -12,10 +12,11 @@ class Kind(NamedTuple):
 
     Attributes:
         has_weights: Whether its head has weights of its own, which train.
-        targets: Targets L of a row; None where the run's target length says.
+        targets: Targets L of each text of a row; None where the run's target length
+            says.
         told: What its head does, in words.
         packs: Whether several examples may share a row of a training batch.
-        chooses: Whether it chooses one of the task's labels for each target.
+        chooses: Whether it scores each of the task's labels for each target.
     """
 
     has_weights: bool
@@ -46,6 +47,13 @@ KINDS: Mapping[str, Kind] = {
         has_weights=True,
         targets=None,
         told="a linear layer chooses a label for each word",
+    ),
+    "choices": Kind(
+        has_weights=True,
+        targets=1,
+        told="a linear layer chooses one of several texts",
+        packs=False,
+        chooses=False,
     ),
     "spans": Kind(
         has_weights=True,
