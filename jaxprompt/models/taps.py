@@ -45,7 +45,8 @@ def neurons_read(run: Callable[[], Any]) -> list[Float[Array, "B T F"]]:
             found.append(affine(args[0], weights[name], weights.get(f"{name}_bias")))
         return apply(*args, **kwargs)
 
-    # A loop over layers then runs layer by layer, and its values can be kept.
+    # A loop over layers is then one of Python's, whose values can be kept, also while
+    # the whole is compiled.
     with jax.disable_jit(), nn.intercept_methods(record):
         run()
     return found

@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxprompt.models.backbone import Backbone, Writer
 from jaxprompt.models.taps import neuron_layers, neurons_read
@@ -63,14 +64,16 @@ def read_neurons(
     batch = _batch(ids, place, bank.members)
     params = {"model": model, "prompt": bank, "head": {}}
     writes = isinstance(backbone, Writer) and not backbone.causal
-
-    def run() -> None:
-        (prompted_logits if writes else prompted_states)(backbone, params, batch)
-
     layers, _ = neuron_layers(model)
-    found = neurons_read(run)[-layers:]
     place = 0 if writes else place
-    return np.stack([np.asarray(layer[:, place], np.float32) for layer in found], 1)
+
+    @jax.jit
+    def read(params: Params, batch: Batch) -> Float[Array, "M N F"]:
+        run = prompted_logits if writes else prompted_states
+        found = neurons_read(lambda: run(backbone, params, batch))[-layers:]
+        return jnp.stack([layer[:, place] for layer in found], axis=1)
+
+    return np.asarray(read(params, batch), np.float32)
 
 
 def overlap(
