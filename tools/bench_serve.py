@@ -1,15 +1,18 @@
 """Times a server of many prompts: a decoding step, a load of requests, and its answers.
 
-    python tools/bench_serve.py --model=SmolLM2-135M-Instruct.Q4_1.gguf
+    python tools/bench_serve.py --model=SmolLM2-135M-Instruct.Q4_1.gguf --peft
 
 Prompts are random, shallow and deep, of 5 to 100 tokens: their answers mean nothing,
 and cost the same. Every answer under load is compared with the one that
-the same request got alone.
+the same request got alone. With --peft the same requests then go to
+tools/peft_server.py, which switches adapters, with the same weights and prompts; that
+takes the extra `parity`.
 """
 
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import os
 import re
 import signal
@@ -27,8 +30,11 @@ import numpy as np
 import openai
 
 from jaxprompt.config.settings import Model
+from jaxprompt.interop.peft_prefix import write_prefix
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.file import save_prompt
+from jaxprompt.models.load import load
+from jaxprompt.models.weights.save import save
+from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.prompt import Prompt, make_deep, make_prompt
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.runs.ready.frozen import open_model
@@ -62,12 +68,23 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--requests", type=int, default=64)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--peft", action="store_true", help="PEFT's answers/s too")
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        bank = Path(folder)
+        bank = Path(folder) / "bank"
+        bank.mkdir()
         _time_engine(flags, bank)
-        with _server(flags, bank) as url:
+        with _ready(_ours(flags, bank)) as url:
             asyncio.run(_time_server(flags, url))
+            rates = asyncio.run(_time_whole(flags, url))
+        if flags.peft:
+            with _ready(_theirs(flags, bank, Path(folder))) as url:
+                theirs = asyncio.run(_time_whole(flags, url))
+            for together, rate in rates.items():
+                print(
+                    f"{together:2} together, answers a second: jaxprompt {rate:.2f}, "
+                    f"PEFT {theirs[together]:.2f}, ratio {rate / theirs[together]:.2f}"
+                )
 
 
 def _time_engine(flags: argparse.Namespace, bank: Path) -> None:
@@ -142,8 +159,7 @@ def _draw(backbone: Backbone, number: int) -> Prompt:
     return make_prompt(jax.numpy.zeros((0, backbone.width)), {"decoder": deep})
 
 
-@contextlib.contextmanager
-def _server(flags: argparse.Namespace, bank: Path) -> Iterator[str]:
+def _ours(flags: argparse.Namespace, bank: Path) -> list[str]:
     main = "import sys; from jaxprompt.cli import main; sys.exit(main())"
     command = [
         sys.executable,
@@ -154,7 +170,33 @@ def _server(flags: argparse.Namespace, bank: Path) -> Iterator[str]:
         "--port=0",
     ]
     command += [f"--bank={bank}", f"--slots={flags.slots}"]
-    command += [f"--slot_tokens={flags.slot_tokens}", "--queue=1000", "--deadline=600"]
+    command += [f"--slot_tokens={flags.slot_tokens}", "--queue=1000"]
+    return [*command, "--deadline=600"]
+
+
+def _theirs(flags: argparse.Namespace, bank: Path, folder: Path) -> list[str]:
+    """Writes the model and its prompts as PEFT reads them."""
+    backbone, params = load(flags.model)
+    save(folder / "model", backbone, params)
+    for file in bank.iterdir():
+        prompt, _ = load_prompt(file)
+        adapter = folder / "adapters" / file.stem
+        adapter.parent.mkdir(exist_ok=True)
+        in_front = {
+            site: dataclasses.replace(deep, in_front=True)
+            for site, deep in prompt.deep.items()
+        }
+        # All as prefixes: one model of PEFT's takes adapters of one kind alone.
+        whole = dataclasses.replace(prompt, deep=in_front)
+        write_prefix(adapter, backbone, params, whole, str(folder / "model"))
+    tool = str(Path(__file__).with_name("peft_server.py"))
+    places = [f"--model={folder / 'model'}", f"--adapters={folder / 'adapters'}"]
+    return [sys.executable, tool, *places]
+
+
+@contextlib.contextmanager
+def _ready(command: list[str]) -> Iterator[str]:
+    """Starts a server, and yields where it answers."""
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     )
@@ -212,6 +254,28 @@ async def _time_server(flags: argparse.Namespace, url: str) -> None:
                 f"{len(loads) / seconds:.2f} answers/s; {wrong} wrong, {lost} lost of "
                 f"{len(found)}"
             )
+
+
+async def _time_whole(flags: argparse.Namespace, url: str) -> dict[int, float]:
+    """Returns answers a second, of whole answers, for numbers of clients at once."""
+    options: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": "none"}
+    rates = {}
+    async with openai.AsyncOpenAI(**options, max_retries=0, timeout=600) as client:
+        for together in (1, 8, 32):
+            limit = asyncio.Semaphore(together)
+
+            async def one(number: int, limit: Any = limit) -> None:
+                async with limit:
+                    await client.completions.create(
+                        model=f"p{number % flags.prompts}",
+                        prompt=TEXTS[number % len(TEXTS)],
+                        max_tokens=flags.tokens,
+                    )
+
+            start = time.perf_counter()
+            await asyncio.gather(*map(one, range(flags.requests)))
+            rates[together] = flags.requests / (time.perf_counter() - start)
+    return rates
 
 
 async def _ask(client: openai.AsyncOpenAI, name: str, text: str, tokens: int) -> Load:
