@@ -1,14 +1,11 @@
 """The command `jaxprompt`: starts what its flags say, and tells mistakes in a line."""
 
 import sys
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from jaxprompt.interrupts import Interrupted, interruptible
-from jaxprompt.terminal import say
 
-PACKAGE = Path(__file__).parent
+# All else is imported once signals are heard: until then Ctrl-C shows a traceback.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,9 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    # Imported when signals are heard, and JAX after the flags and the names in gin
-    # files are read, so that --help and a misspelt name do not wait for it.
+    # JAX is imported after the flags and the names in gin files are read, so that
+    # --help and a misspelt name do not wait for it.
     from jaxprompt.command.flags import is_distributed, make_parser
+    from jaxprompt.terminal import say
 
     parser = make_parser()
     if not (sys.argv[1:] if arguments is None else arguments):
@@ -80,11 +78,16 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _tell(message: str) -> None:
     """Prints a message, which may hold text of files and users, as one line."""
+    from jaxprompt.terminal import say
+
     lines = (line.strip() for line in message.split("\n"))
     say(f"jaxprompt: {' '.join(filter(None, lines))}", problem=True)
 
 
 def _is_ours(error: BaseException) -> bool:
     """Whether one of this package's checks raised it: anything else is a bug."""
+    import traceback
+    from pathlib import Path
+
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return Path(last.filename).is_relative_to(PACKAGE)
+    return Path(last.filename).is_relative_to(Path(__file__).parent)

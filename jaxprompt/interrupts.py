@@ -1,9 +1,15 @@
 """SIGINT and SIGTERM as one exception, from a command's first import to its end."""
 
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
+
+_AGAIN = 0.05
+"""Seconds until a signal comes again that Python could not raise where it came."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -51,6 +57,8 @@ def interruptible(*, ends_process: bool) -> Iterator[None]:
             previous[number] = signal.signal(number, receive)
         except ValueError:  # Not the main thread: the caller handles signals.
             break
+    show_others = sys.unraisablehook
+    sys.unraisablehook = _send_again(show_others)
     try:
         yield
     except BaseException as error:
@@ -58,5 +66,28 @@ def interruptible(*, ends_process: bool) -> Iterator[None]:
             raise Interrupted(received[0]) from error
         raise
     finally:
+        sys.unraisablehook = show_others
         for number, handler in previous.items():
             signal.signal(number, signal.SIG_DFL if ends_process else handler)
+
+
+def _send_again(show_others: Any) -> Any:
+    """Makes the hook of what is raised where nothing can catch it.
+
+    A signal may come while Python calls back, as JAX's after a garbage collection.
+    What that raises is dropped, and the process would go on.
+    """
+
+    def hook(raised: Any) -> None:
+        if not isinstance(raised.exc_value, Interrupted):
+            show_others(raised)
+            return
+        # A moment later, when the callback is over; this takes 10 ms to import.
+        import threading
+
+        again = (os.getpid(), raised.exc_value.signal)
+        timer = threading.Timer(_AGAIN, os.kill, again)
+        timer.daemon = True
+        timer.start()
+
+    return hook

@@ -13,9 +13,9 @@ from jaxprompt.terminal import say
 SECONDS = 20.0
 """Between two plain lines, and before the first: what takes less needs none."""
 
-_LINE = "{desc}: {n_fmt} {unit}, {elapsed} so far, {rate_fmt}{postfix}"
+_LINE = "{desc}: {n_fmt}, {elapsed} so far, {rate_fmt}{postfix}"
 _LINE_OF_TOTAL = (
-    "{desc}: {n_fmt} of {total_fmt} {unit} ({percentage:.0f}%), {elapsed} so far, "
+    "{desc}: {n_fmt} of {total_fmt} ({percentage:.0f}%), {elapsed} so far, "
     "{remaining} left, {rate_fmt}{postfix}"
 )
 

@@ -1,9 +1,11 @@
 """SIGINT and SIGTERM at any moment of a command: one quiet line, and 130 or 143."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -77,6 +79,25 @@ def test_another_error_that_a_signal_became_is_the_signal():
 
     with pytest.raises(Interrupted, match="SIGINT"):
         start_up()
+
+
+def test_a_signal_while_python_collects_garbage_is_not_lost():
+    # JAX has such a callback; what it raises is dropped.
+    def call_back(phase: str, info: dict) -> None:
+        if phase == "stop":
+            gc.callbacks.remove(call_back)
+            signal.raise_signal(signal.SIGTERM)
+
+    @interruptible(ends_process=False)
+    def collect() -> None:
+        gc.callbacks.append(call_back)
+        gc.collect()
+        time.sleep(10)
+
+    hook = sys.unraisablehook
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        collect()
+    assert sys.unraisablehook is hook
 
 
 def test_an_ignored_signal_stays_ignored():

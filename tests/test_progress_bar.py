@@ -34,10 +34,10 @@ def test_a_log_file_gets_plain_lines_and_what_is_quick_gets_none():
     assert all(x.isprintable() for x in said.replace("\n", ""))
     lines = said.splitlines()
     assert any(
-        line.startswith("training: 2 of 4 step (50%), ") and "loss=0.5" in line
+        line.startswith("training: 2 of 4 (50%), ") and "loss=0.5" in line
         for line in lines
     )
-    assert any("va\\x1blidation: 2 of 2 ex (100%)" in line for line in lines)
+    assert any("va\\x1blidation: 2 of 2 (100%)" in line for line in lines)
     assert "quick" not in said
 
 
