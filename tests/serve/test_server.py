@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies as st
 import openai
 import pytest
 from served_models import PROMPTS, choice_of, serving, write_model
@@ -19,6 +21,12 @@ from slot_models import draw_prompt
 from jaxprompt.cli import main
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.prompts.file import save_prompt
+from jaxprompt.serve.http.app import make_app
+from jaxprompt.serve.http.requests import (
+    CHAT_FIELDS,
+    CLASSIFY_FIELDS,
+    COMPLETION_FIELDS,
+)
 
 TEXTS = ["a good film", "bad", "user system good bad assistant", "日本語 é\n\n"]
 LENGTH = 12
@@ -308,6 +316,78 @@ def test_an_unknown_prompt_is_not_found(client):
         complete(client, "../bank/short", "good")
 
 
+def strategy_of(schema):
+    """Makes values that a schema of openapi.json allows."""
+    if "oneOf" in schema:
+        return st.one_of(*map(strategy_of, schema["oneOf"]))
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    kind = schema.get("type")
+    if kind == "object":
+        known = {k: strategy_of(v) for k, v in schema.get("properties", {}).items()}
+        if not known:
+            return st.dictionaries(st.sampled_from(["text", "a"]), WORDS, min_size=1)
+        required = {name: known.pop(name) for name in schema.get("required", [])}
+        return st.fixed_dictionaries(required, optional=known)
+    if kind == "array":
+        items = strategy_of(schema["items"])
+        least = schema.get("minItems", 0)
+        is_unique = schema.get("uniqueItems", False)
+        return st.lists(items, min_size=least, max_size=3, unique=is_unique)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if kind == "string":
+        return WORDS.filter(lambda text: len(text) >= schema.get("minLength", 0))
+    return {
+        "integer": st.integers(low, high),
+        "number": st.floats(low, high),
+        "boolean": st.booleans(),
+    }.get(kind, st.none())
+
+
+WORDS = st.text("ab é{}\n\u202e", max_size=6) | st.just("good")
+
+
+def test_the_description_names_every_route_and_field(server):
+    told = json.loads(fetch(server, "/openapi.json"))["paths"]
+    routes = {(route.path, *route.methods) for route in make_app(None).routes}
+    for path, methods in told.items():
+        (method,) = methods
+        found = [path.replace("{name}", "{name:path}"), method.upper()]
+        assert any({*found} <= {*route} for route in routes), path
+    assert len(told) == len(routes)
+    fields = {"completions": COMPLETION_FIELDS, "chat/completions": CHAT_FIELDS}
+    for name, known in {**fields, "classify": CLASSIFY_FIELDS}.items():
+        assert schema_of(told, f"/v1/{name}")["properties"].keys() == {*known}
+
+
+def schema_of(told, path):
+    content = told[path]["post"]["requestBody"]["content"]
+    return content["application/json"]["schema"]
+
+
+@pytest.mark.parametrize("path", ["completions", "chat/completions", "classify"])
+def test_what_the_description_allows_is_answered_or_refused(server, path):
+    told = json.loads(fetch(server, "/openapi.json"))["paths"]
+
+    @hypothesis.settings(max_examples=15, deadline=None)
+    @hypothesis.given(
+        body=strategy_of(schema_of(told, f"/v1/{path}")),
+        model=st.sampled_from(["model", "short", "amid", "short+one", "none"]),
+    )
+    def check(body, model):
+        if path != "classify":
+            body |= {"max_tokens": 1, "stream": False, "n": 1}
+            body.pop("max_completion_tokens", None)
+        sent = json.dumps({**body, "model": model}).encode()
+        status, answer, _ = post(server, f"/v1/{path}", sent)
+        assert status in (200, 400, 404, 429), answer
+        if status != 200:
+            assert answer["error"].keys() == {"message", "type", "param", "code"}
+            assert "\n" not in answer["error"]["message"]
+
+    check()
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b'{"model": 1, "model": 2}'])
 def test_what_is_no_json_object_is_refused(server, body):
     status, answer, _ = post(server, "/v1/completions", body)
@@ -432,11 +512,15 @@ def wait_for(condition) -> None:
         time.sleep(0.05)
 
 
-def metrics_of(server) -> str:
+def fetch(server, path) -> str:
     headers = {"Authorization": "Bearer secret"}
-    request = urllib.request.Request(f"{server.url}/metrics", headers=headers)
+    request = urllib.request.Request(f"{server.url}{path}", headers=headers)
     with urllib.request.urlopen(request) as answer:
         return answer.read().decode()
+
+
+def metrics_of(server) -> str:
+    return fetch(server, "/metrics")
 
 
 def metric(server, name: str) -> float:

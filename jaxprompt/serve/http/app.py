@@ -20,6 +20,7 @@ def make_app(served: Served) -> Starlette:
     paths: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
         ("GET", "/", routes.page),
         ("GET", "/favicon.ico", routes.icon),
+        ("GET", "/openapi.json", routes.openapi),
         ("GET", "/health", routes.health),
         ("GET", "/ready", routes.ready),
         ("GET", "/metrics", routes.metrics),

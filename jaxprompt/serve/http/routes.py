@@ -11,6 +11,7 @@ from jaxtyping import Float
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
+from jaxprompt import __version__
 from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.data.vocabulary.chat import Turn
 from jaxprompt.data.vocabulary.words import word_rows
@@ -33,6 +34,7 @@ from jaxprompt.serve.http.forms import (
     tagged_words,
 )
 from jaxprompt.serve.http.keys import given_key, same_key
+from jaxprompt.serve.http.openapi import describe
 from jaxprompt.serve.http.page import read_page
 from jaxprompt.serve.http.questions import Questions
 from jaxprompt.serve.http.requests import (
@@ -71,6 +73,11 @@ class Routes:
         """None, for browsers, which ask for one."""
         del request
         return Response(status_code=204)
+
+    async def openapi(self, request: Request) -> Response:
+        """What can be asked, as OpenAPI."""
+        del request
+        return JSONResponse(describe(__version__))
 
     async def health(self, request: Request) -> Response:
         """Whether the process works."""

@@ -1,0 +1,184 @@
+"""What the server answers, as OpenAPI: for clients that are made by it, and fuzzing."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from jaxprompt.serve.http.requests import (
+    MOST_CHOICES,
+    MOST_LABELS,
+    MOST_STOPS,
+    MOST_TEXTS,
+)
+from jaxprompt.serve.slots.engine import TOP
+
+_TEXT = {"type": "string"}
+_ROW = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": _TEXT,
+    "description": "The fields of a row, for a task that reads several.",
+}
+_TEXTS = {
+    "oneOf": [
+        _TEXT,
+        _ROW,
+        {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_TEXTS,
+            "items": {"oneOf": [_TEXT, _ROW]},
+        },
+    ]
+}
+_STOP = {"type": "string", "minLength": 1, "maxLength": 100}
+_MODEL = {
+    "type": "string",
+    "description": "A prompt's name; the model's own for none; one+two to vote.",
+}
+
+
+def _whole(low: int, high: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def _number(low: float, high: float) -> dict[str, Any]:
+    return {"type": "number", "minimum": low, "maximum": high}
+
+
+_SAMPLING: Mapping[str, Any] = {
+    "model": _MODEL,
+    "max_tokens": _whole(1, 2**20),
+    "temperature": {**_number(0, 2), "default": 0},
+    "top_p": _number(1e-6, 1),
+    "top_k": _whole(0, 2**20),
+    "stop": {
+        "oneOf": [_STOP, {"type": "array", "maxItems": MOST_STOPS, "items": _STOP}]
+    },
+    "seed": _whole(0, 2**63 - 1),
+    "n": _whole(1, MOST_CHOICES),
+    "stream": {"type": "boolean"},
+    "stream_options": {
+        "type": "object",
+        "properties": {"include_usage": {"type": "boolean"}},
+        "additionalProperties": False,
+    },
+    "user": {},
+}
+_MESSAGE = {
+    "type": "object",
+    "properties": {
+        "role": {"enum": ["system", "developer", "user", "assistant"]},
+        "content": _TEXT,
+        "name": {},
+    },
+    "required": ["role", "content"],
+    "additionalProperties": False,
+}
+_NAMED = {"prompt_name": _TEXT}
+_BODIES: Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
+    "/v1/completions": (
+        "Answers texts as the prompt's task puts them.",
+        {**_SAMPLING, "prompt": _TEXTS, "logprobs": _whole(0, TOP)},
+        ("model", "prompt"),
+    ),
+    "/v1/chat/completions": (
+        "Answers a conversation, by the model's own chat template.",
+        {
+            **_SAMPLING,
+            "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
+            "max_completion_tokens": _whole(1, 2**20),
+            "logprobs": {"type": "boolean"},
+            "top_logprobs": _whole(0, TOP),
+        },
+        ("model", "messages"),
+    ),
+    "/v1/classify": (
+        "Says how likely each label is.",
+        {
+            "model": _MODEL,
+            "input": _TEXTS,
+            "labels": {
+                "type": "array",
+                "minItems": 2,
+                "maxItems": MOST_LABELS,
+                "uniqueItems": True,
+                "items": {"type": "string", "minLength": 1},
+            },
+            "user": {},
+        },
+        ("model", "input"),
+    ),
+    "/v1/load_prompt": ("Loads a prompt of the folder.", _NAMED, ("prompt_name",)),
+    "/v1/unload_prompt": ("Forgets a prompt.", _NAMED, ("prompt_name",)),
+}
+_READ: Mapping[str, str] = {
+    "/": "The page for a browser.",
+    "/favicon.ico": "None.",
+    "/openapi.json": "This description.",
+    "/health": "Whether the process works.",
+    "/ready": "Whether all is compiled.",
+    "/metrics": "Counts, for Prometheus.",
+    "/v1/info": "What is served, and its limits.",
+    "/v1/models": "The model, and a card of each prompt.",
+    "/v1/models/{name}": "One card.",
+    "/v1/nearest/{name}": "The words that each soft token of a prompt is near.",
+}
+_ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "message": _TEXT,
+                "type": _TEXT,
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+            "required": ["message", "type", "param", "code"],
+        }
+    },
+    "required": ["error"],
+}
+
+
+@functools.cache
+def describe(version: str) -> dict[str, Any]:
+    """Returns the description, of OpenAPI 3.1.
+
+    Args:
+        version: Of this package.
+    """
+    answers = {
+        "200": {"description": "The answer."},
+        "default": {
+            "description": "A refusal, in the shape of OpenAI's.",
+            "content": {"application/json": {"schema": _ERROR}},
+        },
+    }
+    paths: dict[str, Any] = {}
+    for path, what in _READ.items():
+        paths[path] = {"get": {"summary": what, "responses": answers}}
+        if "{name}" in path:
+            name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
+            paths[path]["get"]["parameters"] = [name]
+    for path, (what, fields, required) in _BODIES.items():
+        schema = {
+            "type": "object",
+            "properties": dict(fields),
+            "required": [*required],
+            "additionalProperties": False,
+        }
+        body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        paths[path] = {
+            "post": {"summary": what, "requestBody": body, "responses": answers}
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "jaxprompt", "version": version},
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}
+        },
+        "security": [{}, {"key": []}],
+        "paths": paths,
+    }
