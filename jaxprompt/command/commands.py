@@ -58,6 +58,10 @@ def _sources(flags: argparse.Namespace) -> list[str]:
     return [flags.source] if isinstance(flags.source, str) else flags.source
 
 
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
 def _meant_path(path: str) -> str | None:
     """Returns the path beside a misspelt one that it may mean, or None."""
     folder, name = os.path.split(path)
@@ -96,7 +100,8 @@ def evaluate(flags: argparse.Namespace) -> None:
 
     options = {
         "split": flags.split,
-        "output": None if flags.output is None else Path(flags.output),
+        "output": _path(flags.output),
+        "predictions": _path(flags.predictions),
         "overwrite": flags.overwrite,
         "another_backbone": flags.another_backbone,
     }
@@ -142,7 +147,7 @@ def inspect(flags: argparse.Namespace) -> None:
         metric=flags.metric,
         label_words=tuple(filter(None, flags.label_words.split(","))),
         without_model=flags.without_model,
-        output=None if flags.output is None else Path(flags.output),
+        output=_path(flags.output),
         overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,
     )
@@ -161,7 +166,7 @@ def doctor(flags: argparse.Namespace) -> int:
     found = runs.diagnose(
         run,
         file,
-        output=None if flags.output is None else Path(flags.output),
+        output=_path(flags.output),
         overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,
     )
@@ -225,7 +230,7 @@ def compare(flags: argparse.Namespace) -> None:
     """Compares two runs row by row."""
     from jaxprompt import runs
 
-    output = None if flags.output is None else Path(flags.output)
+    output = _path(flags.output)
     runs.compare(flags.first, flags.second, output=output, overwrite=flags.overwrite)
 
 
@@ -333,7 +338,7 @@ def new(flags: argparse.Namespace) -> None:
     """Writes the gin file of a task of one's own."""
     from jaxprompt.command.new_task import write_task
 
-    output = None if flags.output is None else Path(flags.output)
+    output = _path(flags.output)
     write_task(
         flags.files,
         output,

@@ -46,6 +46,9 @@ def make_parser() -> Parser:
     evaluate.add_argument(
         "--output", metavar="FILE", help="also write the scores, as JSON"
     )
+    evaluate.add_argument(
+        "--predictions", metavar="FILE", help="also write every answer, as JSON lines"
+    )
 
     predict = add("predict", "Answer rows with a prompt file.", commands.predict)
     _add_rows(predict)
@@ -89,6 +92,8 @@ def make_parser() -> Parser:
     inspect.add_argument(
         "--metric",
         default="cosine",
+        choices=("cosine", "dot", "l2"),
+        metavar="NAME",
         help="what is near: cosine, dot or l2 (default: %(default)s)",
     )
     inspect.add_argument(

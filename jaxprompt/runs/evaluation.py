@@ -10,8 +10,9 @@ from jaxprompt.prompts.prompt import stack
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.trained import join_heads
 from jaxprompt.runs.keep.output import check_output, write_json
+from jaxprompt.runs.keep.predictions import write_predictions
 from jaxprompt.runs.measure.coverage import report_limits
-from jaxprompt.runs.measure.measured import result_of
+from jaxprompt.runs.measure.measured import Measured, result_of
 from jaxprompt.runs.measure.results import make_report, result_table
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.ready.prepare import prepare
@@ -25,6 +26,7 @@ def evaluate(
     *,
     split: str | None = None,
     output: Path | None = None,
+    predictions: Path | None = None,
     overwrite: bool = False,
     another_backbone: bool = False,
 ) -> dict[str, Any]:
@@ -35,7 +37,8 @@ def evaluate(
         prompt_file: The prompt.
         split: Split to score; None for the one that the run was scored on.
         output: Where to write the scores as JSON.
-        overwrite: Whether `output` may exist.
+        predictions: Where to write every answer, as a run's predictions.jsonl.
+        overwrite: Whether these files may exist.
         another_backbone: Allows a model that the prompt was not trained on.
 
     Returns:
@@ -46,7 +49,7 @@ def evaluate(
         FileNotFoundError: If a file is missing.
     """
     split = split or run.data.scored_split
-    check_output(output, overwrite)
+    _check_files(run, output, predictions, overwrite)
     prompt, provenance = load_prompt(prompt_file)
     job = prepare(
         run, splits=(split,), trained=[provenance], another_backbone=another_backbone
@@ -54,8 +57,7 @@ def evaluate(
     report = make_report(job, split, prompt.length)
     report_limits(report)
     measured = report.measure(job.frozen.join(prompt, load_head(prompt_file)))
-    result = result_of(measured, run.data.task_name)
-    return _show(result, output)
+    return _show(run, measured, output, predictions)
 
 
 def evaluate_ensemble(
@@ -63,6 +65,7 @@ def evaluate_ensemble(
     *,
     split: str | None = None,
     output: Path | None = None,
+    predictions: Path | None = None,
     overwrite: bool = False,
     another_backbone: bool = False,
 ) -> dict[str, Any]:
@@ -75,6 +78,7 @@ def evaluate_ensemble(
             The order of the files decides ties, as in `evaluate.vote.majority_vote`.
         split: As of `evaluate`.
         output: As of `evaluate`.
+        predictions: As of `evaluate`.
         overwrite: As of `evaluate`.
         another_backbone: As of `evaluate`.
 
@@ -85,13 +89,13 @@ def evaluate_ensemble(
         ValueError: If anything does not fit, before any device work.
         FileNotFoundError: If a file is missing.
     """
-    check_output(output, overwrite)
+    run = next(iter(runs.values()))
+    _check_files(run, output, predictions, overwrite)
     if len(runs) < 2:
         raise ValueError(
             f"an ensemble of {len(runs)} prompts: name two or more, as "
             "--prompt=A --prompt=B, or the folder of a bank"
         )
-    run = next(iter(runs.values()))
     if run.evaluation.method == LOSS:
         raise ValueError(
             f"method {LOSS!r} gives no answers to vote on: use another, as "
@@ -120,8 +124,7 @@ def evaluate_ensemble(
     measured = report.measure(job.frozen.join(bank, heads))
     files = [{"file": str(file)} for file in runs]
     named = [m | f for m, f in zip(measured.members, files, strict=True)]
-    result = result_of(measured._replace(members=named), run.data.task_name)
-    return _show(result, output)
+    return _show(run, measured._replace(members=named), output, predictions)
 
 
 def _places(runs: Mapping[Path, Run], provenances: Sequence[Provenance]) -> list[int]:
@@ -144,9 +147,27 @@ def _places(runs: Mapping[Path, Run], provenances: Sequence[Provenance]) -> list
     return places
 
 
-def _show(result: dict[str, Any], output: Path | None) -> dict[str, Any]:
+def _check_files(
+    run: Run, output: Path | None, predictions: Path | None, overwrite: bool
+) -> None:
+    """Raises ValueError for a file that cannot be written, or has nothing to hold."""
+    check_output(output, overwrite)
+    check_output(predictions, overwrite)
+    if predictions is not None and run.evaluation.method == LOSS:
+        raise ValueError(
+            f"method {LOSS!r} gives no answers: leave --predictions out, or use "
+            "another, as --gin.METHOD=greedy"
+        )
+
+
+def _show(
+    run: Run, measured: Measured, output: Path | None, predictions: Path | None
+) -> dict[str, Any]:
+    result = result_of(measured, run.data.task_name)
     say_lines(result_table(result))
     if output is not None:
         write_json(output, result)
         say(f"wrote {output}")
+    if predictions is not None:
+        say(f"wrote {write_predictions(predictions, measured.answers)}")
     return result

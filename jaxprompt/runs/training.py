@@ -19,6 +19,7 @@ from jaxprompt.runs.keep.bindings import with_values
 from jaxprompt.runs.keep.predictions import write_predictions
 from jaxprompt.runs.keep.workdir import (
     MODEL,
+    PREDICTIONS,
     PROMPT,
     PROMPTS,
     check_workdir,
@@ -209,7 +210,8 @@ def _train_weights(
         page = write_run_page(
             workdir, job, bank, result, measured, start=start, command=command
         )
-        made += [page, write_predictions(workdir, measured.answers)]
+        answers = write_predictions(workdir / PREDICTIONS, measured.answers)
+        made += [page, answers]
     return result, made
 
 

@@ -24,7 +24,7 @@ def write_run(folder: Path, *predicted: list[str], **other: object) -> Path:
     right = [[a == b for a, b in zip(x, EXPECTED, strict=True)] for x in predicted]
     seeds = range(3, 3 + len(predicted))
     rows = Answered(predicted=predicted, right=right, seeds=seeds, **fields)  # type: ignore[arg-type]
-    write_predictions(folder, [rows])
+    write_predictions(folder / "predictions.jsonl", [rows])
     return folder
 
 
@@ -38,7 +38,7 @@ def test_predictions_are_read_as_they_were_written():
     (found,) = read_predictions("one").values()
     assert found.task == "reviews"
     assert found.expected == EXPECTED
-    assert found.predicted == [EXPECTED, ["bad"] * 20]
+    assert [*map(list, found.predicted)] == [EXPECTED, ["bad"] * 20]
     assert [sum(right) for right in found.right] == [20, 10]
     assert found.seeds == [3, 4]
     assert read_predictions("one/predictions.jsonl") == {"reviews": found}

@@ -97,8 +97,8 @@ def test_every_answer_is_kept_and_the_mistakes_are_on_the_page(page: str):
     lines = (WORKDIR / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["place"] for row in rows] == [f"test.jsonl:{n + 1}" for n in range(40)]
-    right = [row["predicted"]["0"] == row["expected"] for row in rows]
-    assert right == [row["right"] == [0] for row in rows]
+    right = [row["predicted"] == [row["expected"]] for row in rows]
+    assert right == [row["right"] == [True] for row in rows]
     result = json.loads((WORKDIR / "result.json").read_text())
     assert 100 * sum(right) / 40 == pytest.approx(result["score"])
     wrong = next(row for row, is_right in zip(rows, right, strict=True) if not is_right)
@@ -114,7 +114,10 @@ def test_the_commands_of_the_page_give_its_score_an_answer_and_the_words(
         for line in re.findall("<pre>(.*?)</pre>", page)
     ]
     evaluate, predict, inspect = commands
-    assert main([*evaluate[1:], "--output=scores.json"]) == 0
+    files = ("--output=scores.json", "--predictions=again.jsonl")
+    assert main([*evaluate[1:], *files]) == 0
+    kept = (WORKDIR / "predictions.jsonl").read_bytes()
+    assert Path("again.jsonl").read_bytes() == kept
     scores = json.loads(Path("scores.json").read_text())
     result = json.loads((WORKDIR / "result.json").read_text())
     assert (scores["split"], scores["score"]) == ("test", result["score"])

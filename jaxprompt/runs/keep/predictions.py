@@ -11,18 +11,18 @@ from jaxprompt.quoting import quoted, quoted_path
 from jaxprompt.report.results.answers import Answered
 from jaxprompt.runs.keep.workdir import PREDICTIONS
 
-_FIELDS = {"task": str, "place": str, "text": str, "expected": str}
-_FIELDS |= {"predicted": dict, "right": list}
+_FIELDS = dict.fromkeys(("task", "place", "text", "expected"), str)
+_FIELDS |= dict.fromkeys(("predicted", "right", "seeds"), list)
 
 
-def write_predictions(workdir: Path, answered: Sequence[Answered]) -> Path:
+def write_predictions(file: Path, answered: Sequence[Answered]) -> Path:
     """Writes the file: a JSON object for each row.
 
-    Its "predicted" holds an answer for each seed, and "right" the seeds whose answer is
-    right. A model's own answer has the run's seed.
+    Its "predicted" lists the answers of all prompts, "right" which of them are right,
+    and "seeds" the prompts' seeds; a model's own answer has the run's seed.
 
     Args:
-        workdir: Folder of the run.
+        file: The file; an existing one is replaced.
         answered: The rows of each task.
 
     Returns:
@@ -44,13 +44,11 @@ def write_predictions(workdir: Path, answered: Sequence[Answered]) -> Path:
                 "place": place,
                 "text": text,
                 "expected": expected,
-                "predicted": dict(zip(map(str, one.seeds), given, strict=True)),
-                "right": [
-                    x for x, is_so in zip(one.seeds, right, strict=True) if is_so
-                ],
+                "predicted": given,
+                "right": right,
+                "seeds": list(one.seeds),
             }
             lines.append(json.dumps(row, ensure_ascii=False))
-    file = workdir / PREDICTIONS
     write_atomically(file, "".join(f"{line}\n" for line in lines).encode())
     return file
 
@@ -88,16 +86,18 @@ def read_predictions(name: str | Path) -> dict[str, Answered]:
 
 
 def _answered(file: Path, task: str, rows: Sequence[dict[str, Any]]) -> Answered:
-    seeds = list(rows[0]["predicted"])
-    if not seeds or any(list(row["predicted"]) != seeds for row in rows):
-        raise ValueError(
-            f"{quoted_path(file)}: the rows of task {quoted(task)} are answered by "
-            "different seeds: the file is damaged"
-        )
+    seeds = rows[0]["seeds"]
+    for row in rows:
+        sizes = {len(row["predicted"]), len(row["right"])}
+        if not seeds or row["seeds"] != seeds or sizes != {len(seeds)}:
+            raise ValueError(
+                f"{quoted_path(file)}: the rows of task {quoted(task)} have answers of "
+                "different prompts: the file is damaged"
+            )
     return Answered(
         task,
         *([row[name] for row in rows] for name in ("place", "text", "expected")),
-        predicted=[[row["predicted"][seed] for row in rows] for seed in seeds],
-        right=[[seed in map(str, row["right"]) for row in rows] for seed in seeds],
-        seeds=[int(seed) if seed.isdecimal() else 0 for seed in seeds],
+        predicted=list(zip(*(row["predicted"] for row in rows), strict=True)),
+        right=list(zip(*(row["right"] for row in rows), strict=True)),
+        seeds=seeds,
     )
