@@ -73,17 +73,20 @@ class Frozen:
 
 @dataclasses.dataclass(frozen=True)
 class OpenedModel:
-    """A model whose files are found; its weights are not loaded yet.
+    """A model whose files are found; its weights are read when they are asked for.
 
     Attributes:
         settings: Which model, and how it is to be loaded.
         checkpoint: Its files.
-        vocabulary: Turns texts into ids and back.
     """
 
     settings: Model
     checkpoint: Checkpoint
-    vocabulary: Vocabulary
+
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Turns texts into ids and back; ValueError if the checkpoint has none."""
+        return vocabulary_of(self.checkpoint)
 
     @functools.cached_property
     def backbone(self) -> Backbone:
@@ -96,20 +99,32 @@ class OpenedModel:
         )
 
     def load(self, mesh: jax.sharding.Mesh) -> Frozen:
-        """Reads the weights onto the devices."""
+        """Reads the weights onto the devices, if that has not happened yet."""
+        backbone = dataclasses.replace(self.backbone, mesh=mesh)
+        return Frozen(mesh, backbone, self.weights(mesh), self.vocabulary)
+
+    def weights(self, mesh: jax.sharding.Mesh) -> Params:
+        """Reads the weights onto the devices, once for each mesh."""
+        if mesh not in self._weights:
+            self._weights[mesh] = self._read(mesh)
+        return self._weights[mesh]
+
+    @functools.cached_property
+    def _weights(self) -> dict[jax.sharding.Mesh, Params]:
+        return {}
+
+    def _read(self, mesh: jax.sharding.Mesh) -> Params:
         quantise = self.settings.quantise
         note = storage_note(self.checkpoint, self.settings.dtype, quantise)
         if note:
             say(f"jaxprompt: {note}")
-        params = read_params(
+        return read_params(
             self.checkpoint,
             self.settings.dtype,
             mesh,
             sharding_rules(self.settings),
             quantise=quantise,
         )
-        backbone = dataclasses.replace(self.backbone, mesh=mesh)
-        return Frozen(mesh, backbone, params, self.vocabulary)
 
 
 def open_model(settings: Model) -> OpenedModel:
@@ -122,11 +137,26 @@ def open_model(settings: Model) -> OpenedModel:
         ValueError: If no model is named, or it cannot be used.
         FileNotFoundError: If a file is missing.
     """
+    model = find_model(settings)
+    _ = model.vocabulary  # It is refused here that there is none.
+    return model
+
+
+def find_model(settings: Model) -> OpenedModel:
+    """Finds a model's files; its vocabulary is read when it is asked for.
+
+    Args:
+        settings: Which model, and how it is to be loaded.
+
+    Raises:
+        ValueError: If no model is named, or it cannot be used.
+        FileNotFoundError: If a file is missing.
+    """
     check_named(settings)
     checkpoint = find_checkpoint(
         str(settings.name), revision=settings.revision, vocabulary=settings.vocabulary
     )
-    return OpenedModel(settings, checkpoint, vocabulary_of(checkpoint))
+    return OpenedModel(settings, checkpoint)
 
 
 def check_named(settings: Model) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import jax
 
-from jaxprompt.config import WORDS, Run
+from jaxprompt.config import WORDS, Model, Run
 from jaxprompt.data.tasks.few_shot import choose_rows
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
@@ -26,6 +26,7 @@ def prepare(
     answered: Sequence[str] = (),
     trained: Sequence[Provenance] = (),
     another_backbone: bool = False,
+    model: OpenedModel | None = None,
 ) -> Job:
     """Checks all that can be checked without the weights, and loads these last.
 
@@ -38,6 +39,7 @@ def prepare(
         trained: Where the prompts that are to be used come from; empty for a run that
             is to train.
         another_backbone: Allows a model that they were not trained on.
+        model: That of the run, where it is open already; None opens it.
 
     Returns:
         What every command starts from.
@@ -57,7 +59,7 @@ def prepare(
         tasks, shift_to = _load_tasks(run, vocabulary, splits, answered)
         _open(run, mesh, tasks, splits)
         return Job(draw_model(run, architecture, tasks[0], mesh), run, tasks, shift_to)
-    model = open_model(run.model)
+    model = model or open_model(run.model)
     check_head(run, model)
     tasks, shift_to = _load_tasks(run, model.vocabulary, splits, answered)
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
@@ -140,11 +142,20 @@ def mesh_of(run: Run, *, trains: bool) -> jax.sharding.Mesh:
     Raises:
         ValueError: If the devices do not fit the mesh, or a batch size the devices.
     """
-    mesh = make_mesh(run.model.mesh_data, run.model.mesh_model)
+    mesh = devices_of(run.model)
     if trains:
         check_batch_size(run.batch_size, mesh, run.optimizer.accumulate)
     check_batch_size(run.evaluation.batch_size, mesh)
     return mesh
+
+
+def devices_of(settings: Model) -> jax.sharding.Mesh:
+    """Makes the mesh that a model's settings ask for.
+
+    Raises:
+        ValueError: If the devices do not fit it.
+    """
+    return make_mesh(settings.mesh_data, settings.mesh_model)
 
 
 def _load_tasks(
