@@ -8,6 +8,7 @@ from jaxprompt.bundled import resolve
 from jaxprompt.config.self_supervised import SelfSupervisedTask
 from jaxprompt.config.task_settings import TaskSettings, tell_words
 from jaxprompt.data.official.names import LABEL_WORDS, check_name
+from jaxprompt.data.read.table import Table
 from jaxprompt.data.read.text import Text, read_text
 from jaxprompt.quoting import listed
 
@@ -98,7 +99,7 @@ class OwnTask(TaskSettings):
     Attributes:
         name: Any name, for the results.
         files: A file for each split, or one file that `share` splits; a bundled one
-            such as "bundled:mini/SST-2/dev.tsv" too.
+            such as "bundled:mini/SST-2/dev.tsv" too, and rows in memory.
         inputs: Template over the fields of a row, as "review: {text}", and for soft
             tokens that stand in it, "{slots:20}".
         target: The field, or template, of the answer.
@@ -118,7 +119,7 @@ class OwnTask(TaskSettings):
     """
 
     name: str = ""
-    files: str | Mapping[str, str] = field(default_factory=dict)
+    files: str | Mapping[str, str | Table] = field(default_factory=dict)
     inputs: str = ""
     target: str = ""
     labels: Mapping[str, str | Sequence[str]] | None = None
@@ -145,9 +146,9 @@ class OwnTask(TaskSettings):
 
     @property
     def place(self) -> str:
-        """Its files."""
+        """Its files, or that its rows were in memory."""
         files = self.files
-        return files if isinstance(files, str) else ", ".join(files.values())
+        return files if isinstance(files, str) else ", ".join(map(str, files.values()))
 
     @property
     def told(self) -> str:
@@ -186,10 +187,13 @@ class OwnTask(TaskSettings):
             vocabulary=vocabulary,
         )
 
-    def _paths(self) -> str | dict[str, str]:
+    def _paths(self) -> str | dict[str, str | Table]:
         if isinstance(self.files, str):
             return resolve(self.files)
-        return {split: resolve(path) for split, path in self.files.items()}
+        return {
+            split: resolve(rows) if isinstance(rows, str) else rows
+            for split, rows in self.files.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,15 @@ import itertools
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sklearn.metrics
+from scipy.stats import rankdata
 
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.batches import Lengths
 from jaxprompt.data.rows.sample import Sample
+from jaxprompt.data.tasks.metrics import OF_NUMBERS
 from jaxprompt.data.tasks.own import METRICS, Template, file_task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
@@ -115,21 +118,25 @@ def test_label_metrics_are_sklearns(tmp_path: Path, vocabulary):
         "accuracy",
         "f1_score_with_invalid",
         "mean_multiclass_f1",
+        "macro_f1",
         "matthews_corrcoef",
+        "mcc",
     )
     task = make(path, vocabulary, metrics=names)
     evaluation = EvaluationSet(Sample(task, "train", Lengths(30, 9), prefix(500, 2)))
     answers = [0, 0, 0, 1, 1, 1, 0, 1]
     scores = evaluation.score_texts([task.labels[i] for i in answers])
     truth = evaluation.targets
+    macro = 100 * sklearn.metrics.f1_score(truth, answers, average="macro")
+    matthews = 100 * sklearn.metrics.matthews_corrcoef(truth, answers)
     assert scores.metrics == pytest.approx(
         {
             "accuracy": 100 * sklearn.metrics.accuracy_score(truth, answers),
             "f1": 100 * sklearn.metrics.f1_score(truth, answers),
-            "mean_2class_f1": 100
-            * sklearn.metrics.f1_score(truth, answers, average="macro"),
-            "matthews_corrcoef": 100
-            * sklearn.metrics.matthews_corrcoef(truth, answers),
+            "mean_2class_f1": macro,
+            "macro_f1": macro,
+            "matthews_corrcoef": matthews,
+            "mcc": matthews,
         }
     )
 
@@ -140,12 +147,81 @@ def test_text_metrics_of_perfect_and_wrong_answers(tmp_path: Path, vocabulary):
         {"q": "y", "a": "and these are four"},
     ]
     path = write(tmp_path / "rows.jsonl", rows)
-    task = make(path, vocabulary, inputs="{q}", labels=None, metrics=tuple(METRICS))
+    names = tuple(name for name in METRICS if name not in OF_NUMBERS)
+    task = make(path, vocabulary, inputs="{q}", labels=None, metrics=names)
     evaluation = EvaluationSet(Sample(task, "train", Lengths(30, 30), prefix(500, 2)))
     perfect = evaluation.score_texts(evaluation.texts)
     assert all(value == pytest.approx(100) for value in perfect.metrics.values())
     assert {"accuracy", "em", "f1", "rouge1", "bleu"} <= perfect.metrics.keys()
     assert evaluation.score_texts(["nothing", "alike"]).score == pytest.approx(0, abs=1)
+
+
+def test_numbers_are_compared_as_numbers(tmp_path: Path, vocabulary):
+    true = [1.5, 2.0, 4.0, 3.25, 0.0]
+    rows = [{"q": "x", "a": number} for number in true]
+    path = write(tmp_path / "rows.jsonl", rows)
+    names = ("pearson", "spearman")
+    task = make(path, vocabulary, inputs="{q}", labels=None, metrics=names)
+    evaluation = EvaluationSet(Sample(task, "train", Lengths(30, 30), prefix(500, 2)))
+    found = evaluation.score_texts(["1.50", "+2", "3e0", "4", "none"]).metrics
+    # What is no number is as far off as the range of the targets allows.
+    told = [1.5, 2.0, 3.0, 4.0, 4.0]
+    assert found == pytest.approx(
+        {
+            "pearson": 100 * np.corrcoef(true, told)[0, 1],
+            "spearman": 100 * np.corrcoef(rankdata(true), rankdata(told))[0, 1],
+        }
+    )
+    assert evaluation.majority().score == 0.0, "a constant"
+    right = evaluation.score_texts([f"{number:.3f}" for number in true])
+    assert right.score == pytest.approx(100)
+    refuse(
+        tmp_path,
+        vocabulary,
+        r"jsonl:1: the target 'film 0' is no number, but metric 'pearson' compares",
+        target="p",
+        labels=None,
+        metrics=("accuracy", "pearson"),
+    )
+
+
+def test_any_of_several_answers_is_right(tmp_path: Path, vocabulary):
+    rows = [
+        {"q": "x", "a": ["the grey cat", "a cat of grey"]},
+        {"q": "y", "a": ["two"]},
+        {"q": "z", "a": "three"},
+    ]
+    path = write(tmp_path / "rows.jsonl", rows)
+    names = ("exact_match", "squad")
+    task = make(path, vocabulary, inputs="{q}", labels=None, metrics=names)
+    assert [text for _, text in texts(task)] == ["the grey cat", "two", "three"]
+    evaluation = EvaluationSet(Sample(task, "train", Lengths(30, 30), prefix(500, 2)))
+    right = evaluation.score_texts(["a cat of grey", "two", "three"])
+    assert all(value == pytest.approx(100) for value in right.metrics.values())
+    # "cat of" has two of the second answer's three words, and one of the first's two.
+    near = evaluation.score_texts(["cat of", "two", "four"]).metrics
+    assert near["exact_match"] == pytest.approx(100 / 3)
+    assert near["f1"] == pytest.approx(100 * (0.8 + 1 + 0) / 3)
+    refuse_rows = write(tmp_path / "none.jsonl", [{"q": "x", "a": []}])
+    with pytest.raises(ValueError, match=r"none.jsonl:1: field 'a' is \[\]: give an"):
+        make(refuse_rows, vocabulary, inputs="{q}", labels=None).num_examples("train")
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("rows.CSV", "rename it to rows.csv"),
+        (
+            "rows.json",
+            r"one object a line into a .jsonl, as jq -c '.\[\]' rows.json > ",
+        ),
+        ("rows.jsonl.gz", "gunzip --keep rows.jsonl.gz, and name rows.jsonl"),
+        ("rows.parquet", r"read_parquet\('rows.parquet'\).to_json\('rows.jsonl'"),
+    ],
+)
+def test_other_files_are_refused_with_the_cure(vocabulary, name: str, cure: str):
+    with pytest.raises(ValueError, match=f"{name}: unknown extension .*{cure}"):
+        make(name, vocabulary)
 
 
 def refuse(tmp_path: Path, vocabulary, message: str, **options):

@@ -12,6 +12,21 @@ from jaxprompt.quoting import listed, quoted_path
 from jaxprompt.strict_json import NotJson, as_json, parse_json
 from jaxprompt.utf8 import NotUtf8, utf8_lines
 
+EXTENSIONS = (".jsonl", ".csv", ".tsv")
+"""Of files of rows."""
+
+PACKED = (".gz", ".parquet", ".xlsx")
+"""Of files that hold no lines of text."""
+
+_CURES = {
+    ".json": "write one object a line into a .jsonl, as jq -c '.[]' {path} > {rows}",
+    ".gz": "unpack it first, as gunzip --keep {path}, and name {stem}",
+    ".parquet": "write a .jsonl in Python, as pandas.read_parquet('{path}')"
+    ".to_json('{rows}', orient='records', lines=True)",
+    ".xlsx": "save it as a .csv",
+}
+"""Ending of a file that is no file of rows yet -> what makes it one."""
+
 
 class Row(NamedTuple):
     """One row of a file.
@@ -72,10 +87,16 @@ def stream_rows(path: Path, *, skip_short: bool = False) -> Iterator[Row]:
 
 def check_extension(path: Path) -> None:
     """Raises ValueError unless `read_rows` knows the extension."""
-    if path.suffix not in (".jsonl", ".csv", ".tsv"):
-        raise ValueError(
-            f"{path}: unknown extension {path.suffix!r}: use .jsonl, .csv or .tsv"
+    if path.suffix in EXTENSIONS:
+        return
+    cure = "use .jsonl, .csv or .tsv"
+    if path.suffix.lower() in EXTENSIONS:
+        cure = f"rename it to {path.with_suffix(path.suffix.lower()).name}"
+    elif path.suffix in _CURES:
+        cure = _CURES[path.suffix].format(
+            path=path, stem=path.with_suffix(""), rows=path.with_suffix(".jsonl")
         )
+    raise ValueError(f"{path}: unknown extension {path.suffix!r}: {cure}")
 
 
 def check_exists(path: Path) -> None:

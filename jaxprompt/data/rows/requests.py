@@ -49,6 +49,8 @@ def read_requests(source: str) -> Iterator[files.Row]:
         raise FileNotFoundError(f"no input file {quoted_path(source)}: check the path")
     if Path(source).suffix in TABLES:
         return files.stream_rows(Path(source))
+    if Path(source).suffix in files.PACKED:
+        files.check_extension(Path(source))
     return _read_lines(source)
 
 

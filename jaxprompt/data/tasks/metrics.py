@@ -1,6 +1,7 @@
 """Metrics of one's own tasks, on t5's scale of 0 to 100 and under t5's names."""
 
 import collections
+import math
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -175,14 +176,108 @@ def mean_multiclass_f1(num_classes: int) -> Metric:
     return mean_f1
 
 
+def exact_match(
+    targets: Sequence[str], predictions: Sequence[str]
+) -> Mapping[str, float]:
+    """Returns the share of texts that are their target, character by character."""
+    return {"exact_match": accuracy(targets, predictions)["accuracy"]}
+
+
+def pearson(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, float]:
+    """Returns the linear correlation of numbers that are written as texts, -100 to 100.
+
+    It is 0 where either side is constant, as of the majority baseline. A prediction
+    that is no number counts as that end of the targets' range which is farther off.
+    """
+    import scipy.stats
+
+    return {"pearson": _correlation(scipy.stats.pearsonr, targets, predictions)}
+
+
+def spearman(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, float]:
+    """Returns the correlation of the ranks of such numbers; see `pearson`."""
+    import scipy.stats
+
+    return {"spearman": _correlation(scipy.stats.spearmanr, targets, predictions)}
+
+
+def _correlation(
+    correlate: Callable[..., Any], targets: Sequence[str], predictions: Sequence[str]
+) -> float:
+    true = np.array([number_of(text) for text in targets], float)
+    found = np.array([number_of(text) for text in predictions], float)
+    low, high = true.min(), true.max()
+    farther = np.where(true - low > high - true, low, high)
+    found = np.where(np.isnan(found), farther, found)
+    if min(np.ptp(true), np.ptp(found)) == 0:
+        return 0.0
+    return 100 * float(correlate(true, found).statistic)
+
+
+def number_of(text: str) -> float:
+    """Returns the number that a text is; NaN if it is none, or not finite."""
+    try:
+        found = float(text)
+    except ValueError:
+        return math.nan
+    return found if math.isfinite(found) else math.nan
+
+
+def with_name(name: str, metric: Metric) -> Metric:
+    """Makes a metric of one value give it another name."""
+
+    def named(
+        targets: Sequence[Any], predictions: Sequence[Any]
+    ) -> Mapping[str, float]:
+        (value,) = metric(targets, predictions).values()
+        return {name: value}
+
+    return named
+
+
+def of_nearest(metric: Metric) -> Metric:
+    """Makes a metric of several right answers: of each row the nearest one counts.
+
+    That is the one that equals the prediction, or else overlaps with it most, in words
+    as SQuAD compares them.
+
+    Args:
+        metric: Of one text for each row.
+
+    Returns:
+        A metric of lists of texts and of predictions.
+    """
+
+    def compare(
+        targets: Sequence[Sequence[str]], predictions: Sequence[str]
+    ) -> Mapping[str, float]:
+        pairs = zip(targets, predictions, strict=True)
+        return metric([_nearest(*pair) for pair in pairs], predictions)
+
+    return compare
+
+
+def _nearest(answers: Sequence[str], prediction: str) -> str:
+    if prediction in answers:
+        return prediction
+    found = _squad_words(prediction)
+    return max(answers, key=lambda answer: _overlap(_squad_words(answer), found))
+
+
 METRICS: Mapping[str, Metric] = {
     "accuracy": accuracy,
+    "exact_match": exact_match,
     "sequence_accuracy": sequence_accuracy,
     "squad": squad,
     "rouge": rouge,
     "bleu": bleu,
+    "pearson": pearson,
+    "spearman": spearman,
 }
 """Metrics of texts; of these, only accuracy suits a task with labels."""
+
+OF_NUMBERS = ("pearson", "spearman")
+"""Those of `METRICS` whose targets are numbers."""
 
 OF_SENTENCES = ("rouge",)
 """Those of `METRICS` that take each line of a target for a sentence."""
@@ -191,6 +286,10 @@ LABEL_METRICS: Mapping[str, Callable[[int], Metric]] = {
     "accuracy": lambda num_classes: accuracy,
     "f1_score_with_invalid": lambda num_classes: f1_score_with_invalid,
     "matthews_corrcoef": lambda num_classes: matthews_corrcoef,
+    "mcc": lambda num_classes: with_name("mcc", matthews_corrcoef),
     "mean_multiclass_f1": mean_multiclass_f1,
+    "macro_f1": lambda num_classes: with_name(
+        "macro_f1", mean_multiclass_f1(num_classes)
+    ),
 }
 """Metrics of class indices, made from the number of classes."""

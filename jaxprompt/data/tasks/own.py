@@ -1,4 +1,4 @@
-"""Own data: any JSONL, CSV or TSV file becomes a task, by templates over its fields."""
+"""Own data: rows of a file, or in memory, become a task, by templates over fields."""
 
 import dataclasses
 import functools
@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from jaxprompt.data.read.files import (
     Row,
@@ -15,13 +15,21 @@ from jaxprompt.data.read.files import (
     read_rows,
 )
 from jaxprompt.data.read.sources import Features, Source, SplitRows
+from jaxprompt.data.read.table import Table
 from jaxprompt.data.read.template import Template
-from jaxprompt.data.tasks.metrics import LABEL_METRICS, METRICS, OF_SENTENCES, Metric
+from jaxprompt.data.tasks.metrics import (
+    LABEL_METRICS,
+    METRICS,
+    OF_NUMBERS,
+    OF_SENTENCES,
+    Metric,
+    number_of,
+    of_nearest,
+)
 from jaxprompt.data.tasks.task import (
     Example,
     Task,
     class_index,
-    text_itself,
     texts_as_they_are,
 )
 from jaxprompt.data.tasks.verbalizer import Score, make_verbalizer, words_of
@@ -29,11 +37,14 @@ from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.data.vocabulary.writing import as_written, mask_of
 from jaxprompt.quoting import listed, quoted
 
+Rows: TypeAlias = str | Path | Table
+"""A file of rows, or rows in memory."""
+
 
 def file_task(
     name: str,
     *,
-    files: str | Path | Mapping[str, str | Path],
+    files: Rows | Mapping[str, Rows],
     inputs: str,
     target: str,
     vocabulary: Vocabulary,
@@ -45,7 +56,7 @@ def file_task(
     word_score: Score = "sum",
     single_token: bool = False,
 ) -> Task:
-    """Makes a task of one's own files.
+    """Makes a task of one's own files, or of rows in memory.
 
     Example:
         file_task(
@@ -60,11 +71,12 @@ def file_task(
 
     Args:
         name: Letters, digits, "_", "." and ":".
-        files: Split -> file (.jsonl, .csv or .tsv); or one file, which is the split
-            "train" or is divided by `share`.
+        files: Split -> file (.jsonl, .csv or .tsv) or rows in memory; or one of these,
+            which is the split "train" or is divided by `share`.
         inputs: Template of the input text: "{field}" stands for a field's value, and
             "{slots:20}" for soft tokens; see `data.read.template.Template`.
-        target: A field's name, or a template, of the target.
+        target: A field's name, or a template, of the target. Where the field is a list
+            of texts, each is a right answer, and the first is what training writes.
         vocabulary: The backbone's vocabulary.
         labels: The target as in the file -> label word, or several, of which the first
             is what training writes; JSON's true and false are "true" and "false".
@@ -116,6 +128,7 @@ def file_task(
         {name: _MARKS[name](vocabulary) for name in template.marks},
         None if labels is None else {key: words[0] for key, words in spaced.items()},
         space,
+        next((name for name in metrics if name in OF_NUMBERS), None),
     )
     words = None if verbalizer is None else verbalizer.labels
     reads_sentinel = at_mask and not vocabulary.causal and vocabulary.frame is None
@@ -126,7 +139,7 @@ def file_task(
         read_request=row_format.read_request,
         write=row_format.write,
         labels=words,
-        compare=text_itself if words is None else class_index(words),
+        compare=_answers if words is None else class_index(words),
         metrics=tuple(_metric_fns(metrics, words, vocabulary)),
         start_words=words or (),
         template=template,
@@ -163,6 +176,14 @@ _MARKS: Mapping[str, Callable[[Vocabulary], str]] = {
 _WHERE = "where"
 """Of a row that was read: its file and line."""
 
+_ANSWERS = "answers"
+"""Of a row that was read: all right answers, of which its target is the first."""
+
+
+def _answers(text: str, example: Features, is_target: bool = False) -> Any:
+    """Compares texts as they are; a target is the list of all right answers."""
+    return example.get(_ANSWERS, [text]) if is_target else text
+
 
 @dataclasses.dataclass(frozen=True)
 class _RowFormat:
@@ -172,6 +193,9 @@ class _RowFormat:
     labels: Mapping[str, str] | None
     space: str = ""
     """What stands before an answer in free text."""
+
+    numbers_for: str | None = None
+    """A metric that compares numbers, if any does."""
 
     def read_request(self, row: Row, number: int) -> Features:
         text = self.inputs.fill(row, self.marks)
@@ -192,18 +216,41 @@ class _RowFormat:
             for row in rows
         ]
 
-    def read(self, path: Path) -> list[Features]:
+    def read(self, rows: Path | Table) -> list[Features]:
+        found = rows.rows if isinstance(rows, Table) else read_rows(rows)
+        answers = [self._answers(row) for row in found]
+        several = any(len(texts) > 1 for texts in answers)
         return [
             {
                 **self.read_request(row, number),
-                "targets": self._target(row),
+                "targets": texts[0],
+                **({_ANSWERS: texts} if several else {}),
                 _WHERE: row.where,
             }
-            for number, row in enumerate(read_rows(path))
+            for number, (row, texts) in enumerate(zip(found, answers, strict=True))
+        ]
+
+    def _answers(self, row: Row) -> list[str]:
+        """Returns all right answers to a row: several where the field is a list."""
+        name = self.target.fields[0] if self.target.fields else ""
+        several = row.fields.get(name)
+        if self.labels is not None or not isinstance(several, list):
+            return [self._target(row)]
+        if not several:
+            raise ValueError(f"{row.where}: field {name!r} is []: give an answer")
+        return [
+            self._target(row._replace(fields={**row.fields, name: one}))
+            for one in several
         ]
 
     def _target(self, row: Row) -> str:
         value = self.target.fill(row)
+        if self.numbers_for and math.isnan(number_of(value)):
+            raise ValueError(
+                f"{row.where}: the target {quoted(value)} is no number, but metric "
+                f"{self.numbers_for!r} compares numbers: mend the row, or use another "
+                "metric"
+            )
         if self.labels is None:
             return self.space + value
         if value not in self.labels:
@@ -215,7 +262,7 @@ class _RowFormat:
 
 
 def _finder(
-    files: str | Path | Mapping[str, str | Path],
+    files: Rows | Mapping[str, Rows],
     row_format: _RowFormat,
     share: Mapping[str, float] | None,
     seed: int,
@@ -223,24 +270,21 @@ def _finder(
     if isinstance(files, Mapping):
         if share is not None:
             raise ValueError("share divides one file, but files names one per split")
-        paths = {split: Path(path) for split, path in files.items()}
-        for path in paths.values():
-            check_extension(path)
+        named = {split: _found(rows) for split, rows in files.items()}
 
         def find() -> dict[str, SplitRows]:
-            if not paths:
+            if not named:
                 raise ValueError(
                     "files is empty: name a file for each split, as "
                     "--gin.OwnTask.files=\"{'validation': 'rows.jsonl'}\""
                 )
             return {
-                split: _split_rows(functools.partial(row_format.read, path), path)
-                for split, path in paths.items()
+                split: _split_rows(functools.partial(row_format.read, rows), rows)
+                for split, rows in named.items()
             }
 
         return find
-    path, share = Path(files), {"train": 1.0} if share is None else share
-    check_extension(path)
+    path, share = _found(files), {"train": 1.0} if share is None else share
     if (
         not share
         or min(share.values()) <= 0
@@ -263,11 +307,21 @@ def _finder(
     }
 
 
-def _split_rows(read: Callable[[], list[Features]], path: Path) -> SplitRows:
+def _found(rows: Rows) -> Path | Table:
+    """Returns rows in memory, or a path whose extension is known."""
+    if isinstance(rows, Table):
+        return rows
+    check_extension(Path(rows))
+    return Path(rows)
+
+
+def _split_rows(read: Callable[[], list[Features]], place: Path | Table) -> SplitRows:
+    file = None if isinstance(place, Table) else place
+
     def rows() -> list[Features]:
         return [{name: row[name] for name in row if name != _WHERE} for row in read()]
 
-    return SplitRows(rows, path, lambda: [row[_WHERE] for row in read()])
+    return SplitRows(rows, file, lambda: [row[_WHERE] for row in read()])
 
 
 def _split_of(number: int, share: Mapping[str, float], seed: int) -> str:
@@ -306,18 +360,22 @@ def _metric_fns(
 def _of_written(name: str, vocabulary: Vocabulary) -> Metric:
     """Makes a metric of texts compare targets as the vocabulary writes them.
 
-    A target that it cannot write stays as it is: no prediction equals it.
+    A target that it cannot write stays as it is: no prediction equals it. Of several
+    right answers the nearest counts.
     """
-    metric = METRICS[name]
 
     def write(text: str) -> str:
         written = as_written(vocabulary, text)
         return text if written is None else written
 
-    def compare(targets: Sequence[str], predictions: Sequence[str]) -> Any:
+    def written(text: str) -> str:
         if name in OF_SENTENCES:
-            lines = [map(write, target.split("\n")) for target in targets]
-            return metric(["\n".join(some) for some in lines], predictions)
-        return metric([write(target) for target in targets], predictions)
+            return "\n".join(map(write, text.split("\n")))
+        return write(text)
+
+    metric = of_nearest(METRICS[name])
+
+    def compare(targets: Sequence[Sequence[str]], predictions: Sequence[str]) -> Any:
+        return metric([[*map(written, texts)] for texts in targets], predictions)
 
     return compare
