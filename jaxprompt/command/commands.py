@@ -128,7 +128,8 @@ def predict(flags: argparse.Namespace) -> None:
         output=flags.output,
         prompt_field=flags.prompt_field,
         answer_field=flags.answer_field,
-        probabilities=flags.probabilities,
+        scores=flags.scores,
+        top_k=flags.top_k,
         overwrite=flags.overwrite,
         another_backbone=flags.another_backbone,
     )

@@ -217,9 +217,18 @@ def _add_rows(predict: argparse.ArgumentParser) -> None:
         help="field that gets the answer (default: %(default)s)",
     )
     predict.add_argument(
-        "--probabilities",
+        "--scores",
         action="store_true",
-        help='with a head of labels: add a field "probabilities" to each JSON line',
+        help='say how likely answers are: add a field "probabilities", of each label, '
+        'or "probability", of a decoded answer',
+    )
+    predict.add_argument(
+        "--top_k",
+        type=int,
+        default=0,
+        metavar="N",
+        help='add a field "candidates" of the N likeliest answers: labels, or what '
+        "beam search finds",
     )
 
 

@@ -29,7 +29,7 @@ class SelfSupervisedTask(TaskSettings):
             "pseudo_labels": what did a classifier say of a text? See
             `data.pretraining.pseudo_labels`.
         folder: Folder of .txt and .jsonl files, or one such file. Of "pseudo_labels":
-            the .jsonl file of `jaxprompt predict --probabilities`.
+            the .jsonl file of `jaxprompt predict --scores`.
         documents: What of a .txt file is a document, "line" or "file".
         row_text: Template of the text of a .jsonl file's row, each a document.
         inputs: Template over the form's fields, as of `OwnTask`.

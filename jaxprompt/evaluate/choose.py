@@ -1,4 +1,4 @@
-"""Predictions of a head that writes no words: what it finds, and how likely it is."""
+"""Choosing by a head that writes no words, and how likely choices and labels are."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -6,6 +6,8 @@ from typing import TypeAlias
 import jax
 from jaxtyping import Array, Float
 
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.evaluate.rank import make_label_scores
 from jaxprompt.evaluate.score import Predict
 from jaxprompt.heads.head import Scorer
 from jaxprompt.models.backbone import Backbone
@@ -58,5 +60,34 @@ def make_likely(
     @jax.jit
     def compiled(params: Params, batch: Batch) -> jax.Array:
         return head.likely(backbone, params, batch)
+
+    return lambda params, batch: compiled(params, place(batch))
+
+
+def make_word_scores(
+    backbone: Backbone,
+    task: Task,
+    length: int,
+    place: Callable[[Batch], Batch] = jax.device_put,
+) -> Likely:
+    """Compiles the way from a batch to the log-probability of each label's words.
+
+    Args:
+        backbone: The frozen model's functions.
+        task: Whose label words are ranked.
+        length: Target length L, which each word has to fit into.
+        place: Moves a batch of NumPy arrays to the devices.
+
+    Returns:
+        A function to [B, C], in nats, float32.
+
+    Raises:
+        ValueError: If the task has no labels, or one does not fit.
+    """
+    scores = make_label_scores(backbone, task, length)
+
+    @jax.jit
+    def compiled(params: Params, batch: Batch) -> jax.Array:
+        return scores(params, batch, 1)[:, 0]
 
     return lambda params, batch: compiled(params, place(batch))

@@ -1,7 +1,7 @@
 """Decoding with a key/value cache: greedy, nucleus sampling and beam search."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -144,16 +144,36 @@ def beam(
     alpha: float = 0.6,
     end: End = END,
 ) -> tuple[Int[Array, "B L"], Float[Array, "B"]]:
-    """Searches for the most likely sequence, keeping the best few at each step.
+    """Returns the best sequence of `beam_candidates`, and its score."""
+    options: dict[str, Any] = {"beams": beams, "alpha": alpha, "end": end}
+    ids_B1L, scores_B1 = beam_candidates(
+        backbone, params, batch, count=1, length=length, **options
+    )
+    return ids_B1L[:, 0], scores_B1[:, 0]
+
+
+def beam_candidates(
+    backbone: Backbone,
+    params: Params,
+    batch: Batch,
+    *,
+    count: int,
+    length: int,
+    beams: int = 4,
+    alpha: float = 0.6,
+    end: End = END,
+) -> tuple[Int[Array, "B K L"], Float[Array, "B K"]]:
+    """Searches for the most likely sequences, keeping the best few at each step.
 
     Sequences that have ended are kept apart from those still growing, so they take
     no growing sequence's place. A row is settled early where no growing sequence can
-    pass its best ended one.
+    pass the last of the ended ones that are wanted.
 
     Args:
         backbone: The frozen model's functions.
         params: The joined tree; see `shapes.Params`.
         batch: As for `greedy`.
+        count: Sequences K that are wanted of each row, at most `beams`.
         length: Most target tokens L, end-of-sequence included.
         beams: Sequences kept.
         alpha: Brevity penalty: a score is the sum of log-probabilities over
@@ -161,10 +181,16 @@ def beam(
         end: As for `greedy`.
 
     Returns:
-        The best sequence of each row, 0 after its end, and its score in nats.
+        The best sequences of each row, the best one first, 0 after the end of each; and
+        their scores in nats.
 
     Source: Wu et al. 2016, eq. 14 (arXiv:1609.08144); 4 beams and 0.6 are T5X's.
     """
+    if not 1 <= count <= beams:
+        raise ValueError(
+            f"{count} candidates of {beams} beams: use 1 or more, and at least as many "
+            "beams"
+        )
     cache, step = _start(backbone, params, batch, length)
     rows, ends = batch.inputs.shape[0], _ids_of(end)
     looked_at = (1 + len(ends)) * beams
@@ -179,7 +205,7 @@ def beam(
         index, _, growing_BK, _, ended_BK, _ = carry
         # Log-probabilities only fall; the longest sequence has the mildest penalty.
         reachable_B = growing_BK.max(axis=1) / penalty(length)
-        return (index < length) & (reachable_B > ended_BK[:, 0]).any()
+        return (index < length) & (reachable_B > ended_BK[:, count - 1]).any()
 
     def extend(carry: tuple) -> tuple:
         index, out_BKL, growing_BK, ended_BKL, ended_BK, cache = carry
@@ -227,7 +253,7 @@ def beam(
         cache,
     )
     _, _, _, ended_BKL, ended_BK, _ = jax.lax.while_loop(unfinished, extend, start)
-    return ended_BKL[:, 0], ended_BK[:, 0]
+    return ended_BKL[:, :count], ended_BK[:, :count]
 
 
 def _ids_of(end: End) -> Int[Array, " ends"]:

@@ -1,13 +1,49 @@
 """Rank classification: which of the task's label words is the likeliest?"""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.heads.head import class_scores
 from jaxprompt.models.backbone import Backbone, writer_of
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
 from jaxprompt.shapes import Batch, Params
+
+LabelScores: TypeAlias = Callable[[Params, Batch, int], Float[Array, "B E C"]]
+"""From the joined tree, a batch and the number E of examples in a row to the
+log-probability of each label of a task, in nats."""
+
+
+def make_label_scores(backbone: Backbone, task: Task, length: int) -> LabelScores:
+    """Makes the way from a batch to the scores of a task's labels.
+
+    A label with several words has the sum of their probabilities, or the mean, as its
+    task says.
+
+    Args:
+        backbone: The frozen model's functions.
+        task: Whose label words are scored.
+        length: Target length L, which each word has to fit into.
+
+    Raises:
+        ValueError: If the task has no labels, or one does not fit.
+    """
+    found = task.word_ids(length)
+    word_ids = jnp.asarray(found[:, : np.count_nonzero(found, axis=1).max()])
+    assert task.words is not None
+    counts, score = [len(words) for words in task.words.words], task.words.score
+
+    def scores(params: Params, batch: Batch, examples: int) -> jax.Array:
+        found = rank_labels(backbone, params, batch, word_ids, examples=examples)
+        return class_scores(found, counts, score)
+
+    return scores
 
 
 def rank_labels(

@@ -12,12 +12,11 @@ from jaxtyping import Array, Key
 
 from jaxprompt.data.rows.row_batches import Progress
 from jaxprompt.data.tasks.task import Task
-from jaxprompt.evaluate.decode import beam, greedy, nucleus
+from jaxprompt.evaluate.decode import beam, beam_candidates, greedy, nucleus
 from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
 from jaxprompt.evaluate.methods import check_method
-from jaxprompt.evaluate.rank import rank_labels
+from jaxprompt.evaluate.rank import make_label_scores
 from jaxprompt.evaluate.vote import majority_vote
-from jaxprompt.heads.head import class_scores
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 
@@ -76,19 +75,13 @@ def make_predict(
         temperature=temperature,
     )
     if method == "rank":
-        label_ids, word_ids = (
-            jnp.asarray(found[:, : np.count_nonzero(found, axis=1).max()])
-            for found in (task.label_ids(length), task.word_ids(length))
-        )
-        assert task.words is not None
-        counts, score = [len(words) for words in task.words.words], task.words.score
+        found = task.label_ids(length)
+        label_ids = jnp.asarray(found[:, : np.count_nonzero(found, axis=1).max()])
+        scores = make_label_scores(backbone, task, length)
 
         def ids(params: Params, batch: Batch, examples: int) -> jax.Array:
-            scores_BEW = rank_labels(
-                backbone, params, batch, word_ids, examples=examples
-            )
-            scores_BEC = class_scores(scores_BEW, counts, score)
-            return label_ids[jnp.argmax(scores_BEC, axis=-1)]
+            best_BE = jnp.argmax(scores(params, batch, examples), axis=-1)
+            return label_ids[best_BE]
 
     else:
         limits: dict[str, Any] = {"length": length, "end": task.vocabulary.end_ids}
@@ -117,6 +110,41 @@ def make_predict(
         return compiled(params, place(batch), examples)
 
     return predict
+
+
+def make_candidates(
+    backbone: Backbone,
+    task: Task,
+    *,
+    count: int,
+    length: int,
+    beams: int = 4,
+    alpha: float = 0.6,
+    place: Callable[[Batch], Batch] = jax.device_put,
+) -> Predict:
+    """Compiles the way from a batch to several answers to each row, by beam search.
+
+    Args:
+        backbone: The frozen model's functions.
+        task: Whose vocabulary ends an answer.
+        count: Answers K to each row, at most `beams`.
+        length: Most target tokens L, end-of-sequence included.
+        beams: Sequences kept.
+        alpha: Brevity penalty.
+        place: Moves a batch of NumPy arrays to the devices.
+
+    Returns:
+        A function of the joined tree and a batch to target ids, [B, K, L], the best
+        answer first.
+    """
+    limits: dict[str, Any] = {"length": length, "end": task.vocabulary.end_ids}
+
+    @jax.jit
+    def compiled(params: Params, batch: Batch) -> jax.Array:
+        options = {"count": count, "beams": beams, "alpha": alpha, **limits}
+        return beam_candidates(backbone, params, batch, **options)[0]
+
+    return lambda params, batch: compiled(params, place(batch))
 
 
 def _row_keys(seeds: Sequence[int], params: Params, batch: Batch) -> Key[Array, " B"]:

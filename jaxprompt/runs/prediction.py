@@ -6,24 +6,31 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxprompt.atomic import open_atomically
-from jaxprompt.config import LOSS, WORDS, Run
+from jaxprompt.config import LOSS, Run
 from jaxprompt.data.read.answered import TABLES, check_writable, write_answers
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.requests import check_request, read_requests
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.report.text.bar import example_bar
-from jaxprompt.runs.answering import PROBABILITIES, Answerer, Answering
+from jaxprompt.runs.answering import (
+    CANDIDATE,
+    CANDIDATES,
+    PROBABILITIES,
+    PROBABILITY,
+    Answerer,
+    by_label_scores,
+    check_top_k,
+    make_answering,
+)
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.frozen import open_model
-from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.prepare import (
     check_has_task,
     check_head,
-    check_slots,
-    may_fold,
     mesh_of,
 )
 from jaxprompt.runs.ready.together import answer_settings, check_together
@@ -48,7 +55,8 @@ def predict(
     output: str = "-",
     prompt_field: str | None = None,
     answer_field: str = ANSWER_FIELD,
-    probabilities: bool = False,
+    scores: bool = False,
+    top_k: int = 0,
     overwrite: bool = False,
     another_backbone: bool = False,
 ) -> None:
@@ -72,8 +80,13 @@ def predict(
             does not see. None takes "prompt" where there are several prompts, and no
             field where there is one: its rows may have a field "prompt" like any other.
         answer_field: The field that gets the answer; no row may have it.
-        probabilities: Whether a field "probabilities" says how likely each label is;
-            of tags, the chosen one of each word. For heads of labels and JSON lines.
+        scores: Whether answers say how likely they are: where labels are ranked, or a
+            head scores them, a field "probabilities" has that of each label, and of
+            tags that of the chosen one of each word; a decoded answer has a field
+            "probability", that the model writes it and then ends.
+        top_k: How many answers a field "candidates" has, the likeliest first, each with
+            its probability: labels, or what beam search finds; 0 for no such field. In
+            a table what is nested has columns as "candidates.0.probability".
         overwrite: Whether `output` may exist.
         another_backbone: Allows a model that the prompts were not trained on.
 
@@ -88,13 +101,13 @@ def predict(
     if prompt_field is None and len(runs) > 1:
         prompt_field = PROMPT_FIELD
     suffix = "" if target is None else target.suffix
-    if probabilities:
-        _check_probabilities(runs, suffix)
+    added = _check_scores(runs, suffix, scores, top_k)
     asked = _Asked(
         source,
         prompts=[file.stem for file in runs],
         prompt_field=prompt_field,
-        answer_fields=[answer_field, *([PROBABILITIES] if probabilities else [])],
+        answer_field=answer_field,
+        added=added,
         suffix=suffix,
     )
     loaded = {file: load_prompt(file) for file in runs}
@@ -111,16 +124,10 @@ def predict(
     count = asked.check(tasks)
     frozen = model.load(mesh)
     prompts = [prompt for prompt, _ in loaded.values()]
-    for task, prompt in zip(tasks, prompts, strict=True):
-        check_slots(task, [prompt.length])
-    has_deep = any(prompt.deep for prompt in prompts)
-    if has_deep or not all(may_fold(run) for run in runs.values()):
-        frozen = frozen.unfolded()
-    members = [
-        Answering(Job(frozen, run, (task,)), prompt, load_head(file))
-        for (file, run), task, prompt in zip(runs.items(), tasks, prompts, strict=True)
-    ]
-    answer = Answerer(members, probabilities=probabilities)
+    heads = [load_head(file) for file in runs]
+    members = make_answering(frozen, [*runs.values()], tasks, prompts, heads)
+    answer = Answerer(members, scores=scores, top_k=top_k)
+    columns = _columns(tasks, added, top_k)
     written = changed = 0
     with _open(target) as write, example_bar(count, "predict") as advance:
         for block in asked.blocks(tasks):
@@ -133,13 +140,15 @@ def predict(
                 answered.texts,
                 answer_field,
                 suffix,
-                answered.more,
+                [_rounded(fields) for fields in answered.more],
+                columns=columns,
                 header=not written,
             )
             write(content.text)
             written, changed = written + len(block), changed + content.changed
         if not written:
-            write(write_answers([], [], answer_field, suffix).text)
+            nothing = write_answers([], [], answer_field, suffix, columns=columns)
+            write(nothing.text)
     if target is None:
         return
     say(f"wrote {written} answers to {target}")
@@ -174,7 +183,8 @@ class _Asked:
         source: As of `predict`.
         prompts: The prompts' names.
         prompt_field: The field in which a row names its own; None for none.
-        answer_fields: Fields that an answer adds.
+        answer_field: The field that gets the answer.
+        added: Other fields that an answer adds.
         suffix: Ending of the file that the answers go to.
 
     Raises:
@@ -188,11 +198,13 @@ class _Asked:
         *,
         prompts: Sequence[str],
         prompt_field: str | None,
-        answer_fields: Sequence[str],
+        answer_field: str,
+        added: Sequence[str],
         suffix: str,
     ):
         self._source, self._suffix = source, suffix
-        self._prompt_field, self._answer_fields = prompt_field, answer_fields
+        self._prompt_field, self._answer_field = prompt_field, answer_field
+        self._added = added
         self._places = {name: place for place, name in enumerate(prompts)}
         self._rest = read_requests(source)
         self._block = list(itertools.islice(self._rest, BLOCK))
@@ -259,11 +271,17 @@ class _Asked:
         return row._replace(fields=kept)
 
     def _check_fields(self, row: Row) -> None:
-        for field in self._answer_fields:
-            if field in row.fields:
+        if self._answer_field in row.fields:
+            raise ValueError(
+                f"{row.where}: it has a field {self._answer_field!r} already, which "
+                "the answer would replace: name another for the answer by "
+                "--answer_field"
+            )
+        for field in row.fields:
+            if field.partition(".")[0] in self._added:
                 raise ValueError(
-                    f"{row.where}: it has a field {field!r} already, which the answer "
-                    "would replace: name another for the answer by --answer_field"
+                    f"{row.where}: it has a field {field!r} already, which --scores or "
+                    "--top_k would replace: give it another name"
                 )
         check_writable(row, self._block[0], self._suffix)
         self.owner(row)
@@ -289,16 +307,45 @@ def _check_runs(runs: Mapping[Path, Run]) -> None:
     check_together({file: answer_settings(run) for file, run in runs.items()})
 
 
-def _check_probabilities(runs: Mapping[Path, Run], suffix: str) -> None:
-    """Raises ValueError where there are no probabilities, or no room for them."""
-    for file, run in runs.items():
-        if run.head.kind == WORDS:
-            raise ValueError(
-                f"--probabilities, but {file} answers in words, not by a head of "
-                "labels: leave it out"
-            )
-    if suffix in TABLES:
+def _check_scores(
+    runs: Mapping[Path, Run], suffix: str, scores: bool, top_k: int
+) -> list[str]:
+    """Raises ValueError where there are no such scores, or no room for them.
+
+    Returns:
+        The fields that an answer gets beside itself.
+    """
+    (run, *_) = runs.values()  # All answer in one way.
+    check_top_k(run, top_k)
+    if scores and run.head.kind in ("tags", "spans") and suffix in TABLES:
         raise ValueError(
-            f"--probabilities are no cell of a {suffix}: write a .jsonl, or leave it "
-            "out"
+            f"--scores of {run.head.kind}, of which each row has its own, are no "
+            f"column of a {suffix}: write a .jsonl, or leave them out"
         )
+    beside = PROBABILITIES if by_label_scores(run) else PROBABILITY
+    return [*([beside] if scores else []), *([CANDIDATES] if top_k else [])]
+
+
+def _columns(tasks: Sequence[Task], added: Sequence[str], top_k: int) -> list[str]:
+    """Names the columns of a table that hold these fields."""
+    labels = dict.fromkeys(label for task in tasks for label in task.row_labels)
+    found = []
+    if PROBABILITIES in added:
+        found += [f"{PROBABILITIES}.{label}" for label in labels]
+    if PROBABILITY in added:
+        found.append(PROBABILITY)
+    found += [
+        f"{CANDIDATES}.{number}.{field}"
+        for number in range(top_k)
+        for field in (CANDIDATE, PROBABILITY)
+    ]
+    return found
+
+
+def _rounded(value: Any) -> Any:
+    """Returns fields with numbers of six significant digits, at any depth."""
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

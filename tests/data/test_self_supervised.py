@@ -299,7 +299,7 @@ def test_rows_without_probabilities_are_told(tmp_path: Path, vocabulary):
     task = make(
         path, vocabulary, form="pseudo_labels", inputs="{text}", labels={"up": "good"}
     )
-    with pytest.raises(ValueError, match=r"rows.jsonl:1: .* predict --probabilities"):
+    with pytest.raises(ValueError, match=r"rows.jsonl:1: .* predict --scores"):
         task.num_examples("train")
 
 

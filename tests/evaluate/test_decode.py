@@ -13,7 +13,8 @@ import pytest
 import safetensors.numpy
 from tiny import CONFIG, Example, Tiny, draw_examples, draw_prompt, make_tiny, one_each
 
-from jaxprompt.evaluate.decode import beam, greedy
+from jaxprompt.evaluate.decode import beam, beam_candidates, greedy
+from jaxprompt.evaluate.likelihood import make_likelihood, with_answers
 from jaxprompt.models.load import load
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import empty_prompt
@@ -167,6 +168,32 @@ def test_enough_beams_find_the_best_of_what_either_end_ends(small):
     np.testing.assert_allclose(found_scores, scores.max(axis=1), atol=1e-5)
 
 
+def test_enough_beams_find_the_best_few_of_all_sequences(small, totals):
+    backbone, params, batch = small
+    ids, tokens = sequences()
+    scores = totals / ((5 + tokens) / 6) ** 0.6
+    order = np.argsort(-scores, axis=1)[:, :4]
+    options = {"length": LENGTH, "beams": 64, "alpha": 0.6, "count": 4}
+    search = functools.partial(beam_candidates, backbone, **options)
+    found, found_scores = jax.jit(search)(params, batch)
+    np.testing.assert_array_equal(found, ids[order])
+    best = np.take_along_axis(scores, order, axis=1)
+    np.testing.assert_allclose(found_scores, best, atol=1e-5)
+    with pytest.raises(ValueError, match="3 candidates of 2 beams: use 1 or more"):
+        beam_candidates(backbone, params, batch, count=3, length=2, beams=2)
+
+
+def test_an_answer_is_as_likely_as_among_all_sequences(small, totals):
+    backbone, params, batch = small
+    ids, tokens = sequences()
+    # An id 0 within a sequence would be padding.
+    whole = np.count_nonzero(ids, axis=1) == tokens
+    best = np.where(whole, totals, -np.inf).argmax(axis=1)
+    rows = with_answers(jax.tree.map(np.asarray, batch), ids[best].astype(np.int32))
+    found = make_likelihood(backbone)(params, rows)
+    np.testing.assert_allclose(found, totals[np.arange(16), best], atol=1e-5)
+
+
 def test_the_penalty_changes_the_winner(totals):
     _, tokens = sequences()
     penalised = totals / ((5 + tokens) / 6) ** 1.5
@@ -188,7 +215,8 @@ def test_a_row_decodes_as_if_alone(tiny):
     """Rows that end later, and padding, change nothing."""
     examples = draw_examples(0, 5)
     params = tiny.join(draw_prompt(0))
-    search = jax.jit(functools.partial(beam, tiny.backbone, length=4, beams=2))
+    options = {"length": 4, "beams": 2, "count": 2}
+    search = jax.jit(functools.partial(beam_candidates, tiny.backbone, **options))
     ids, scores = search(params, one_each(examples, inputs=14))
     for row, example in enumerate(examples):
         alone = [example, *draw_examples(row + 1, 4)]

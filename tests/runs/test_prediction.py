@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,6 +116,86 @@ def test_rows_are_answered_in_blocks_as_they_are_together(
     said = capsys.readouterr()
     assert [json.loads(line)["text"] for line in said.out.splitlines()] == texts[:4]
     assert "standard input:6: " in said.err
+
+
+def test_scores_are_fields_of_json_and_columns_of_tables():
+    write_jsonl(*({"text": text} for text in TEXTS))
+    asked = ["--prompt=one.safetensors", "--input=asked.jsonl"]
+    predict(*asked, "--output=said.jsonl")
+    plain = read_jsonl("said.jsonl")
+    predict(*asked, "--scores", "--top_k=5", "--output=said.jsonl")
+    scored = read_jsonl("said.jsonl")
+    for row, scores in zip(plain, scored, strict=True):
+        shares = scores["probabilities"]
+        assert [*shares] == ["negative", "positive"]
+        assert sum(shares.values()) == pytest.approx(1, abs=2e-6)
+        best = sorted(shares.items(), key=lambda item: -item[1])
+        assert scores["candidates"] == [
+            {"prediction": label, "probability": share} for label, share in best
+        ]
+        assert row["prediction"] == scores["prediction"] == best[0][0]
+    predict(*asked, "--scores", "--top_k=1", "--output=said.csv")
+    for row, scores in zip(read_rows("said.csv"), scored, strict=True):
+        shares, said = scores["probabilities"], scores["prediction"]
+        assert row.fields == {
+            "text": scores["text"],
+            "prediction": said,
+            "probabilities.negative": str(shares["negative"]),
+            "probabilities.positive": str(shares["positive"]),
+            "candidates.0.prediction": said,
+            "candidates.0.probability": str(max(shares.values())),
+        }
+    # A table of scored rows cannot be scored once more under the same names.
+    again = ["predict", asked[0], "--input=said.csv", "--answer_field=again"]
+    assert main([*again, "--scores"]) == 1
+
+
+def test_beam_search_gives_several_answers_with_their_probabilities():
+    write_jsonl({"text": TEXTS[0]}, {"text": TEXTS[1]})
+    asked = ["--prompt=one.safetensors", "--input=asked.jsonl", "--output=said.jsonl"]
+    beams = ["--gin.METHOD='beam'", "--gin.Evaluation.beams=3", "--gin.TARGET_LENGTH=3"]
+    predict(*asked, *beams, "--scores", "--top_k=3")
+    for row in read_jsonl("said.jsonl"):
+        best, *others = row["candidates"]
+        assert best["prediction"] == row["prediction"]
+        assert best["probability"] == row["probability"] > 0
+        assert len(others) == 2
+        assert sum(one["probability"] for one in row["candidates"]) <= 1
+    predict(*asked, "--gin.METHOD='greedy'", "--scores", "--gin.TARGET_LENGTH=3")
+    assert [*read_jsonl("said.jsonl")[0]] == ["text", "prediction", "probability"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--gin.METHOD='greedy'", "--top_k=2"], "top_k 2 with method 'greedy' of 4 "
+         "beams: decoding finds several answers by beam search, so use method 'beam'"),
+        (["--gin.METHOD='beam'", "--top_k=9"], "--gin.Evaluation.beams=9"),
+        (["--top_k=-1"], "top_k -1: use a number of answers"),
+    ],
+)  # fmt: skip
+def test_answers_that_are_not_searched_for_are_refused(
+    capsys: pytest.CaptureFixture[str], flags: list[str], message: str
+):
+    write_jsonl({"text": "a"})
+    asked = ["predict", "--prompt=one.safetensors", "--input=asked.jsonl"]
+    assert main([*asked, *flags]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_the_folder_of_a_bank_stands_for_its_prompts():
+    bank = Path("bank/prompts")
+    bank.mkdir(parents=True)
+    for name in ("one", "two"):
+        shutil.copy(f"{name}.safetensors", bank)
+    write_jsonl(
+        {"text": TEXTS[0], "prompt": "two"}, {"text": TEXTS[1], "prompt": "one"}
+    )
+    output = ["--input=asked.jsonl", "--output=said.jsonl"]
+    predict("--prompt=bank/prompts", *output)
+    expected = read_jsonl("said.jsonl")
+    predict("--prompt=bank", *output)
+    assert read_jsonl("said.jsonl") == expected
 
 
 def test_a_column_may_be_called_prompt():

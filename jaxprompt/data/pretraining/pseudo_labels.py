@@ -1,6 +1,6 @@
 """Texts that a classifier labelled -> a task: rows of which it was sure.
 
-The rows are those of `jaxprompt predict --probabilities`: fields of a text,
+The rows are those of `jaxprompt predict --scores`: fields of a text,
 "prediction" and "probabilities".
 """
 
@@ -161,7 +161,7 @@ def _label_of(row: Row) -> tuple[str, float]:
     if not isinstance(label, str) or not isinstance(probability, int | float):
         raise ValueError(
             f"{row.where}: prediction {as_json(label)} with probabilities "
-            f"{as_json(shares)}: give the rows of jaxprompt predict --probabilities"
+            f"{as_json(shares)}: give the rows of jaxprompt predict --scores"
         )
     return label, float(probability)
 

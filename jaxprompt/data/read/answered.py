@@ -69,6 +69,7 @@ def write_answers(
     suffix: str,
     more: Sequence[Mapping[str, Any]] | None = None,
     *,
+    columns: Sequence[str] = (),
     header: bool = True,
 ) -> Written:
     """Writes each row with its answer behind its own fields.
@@ -79,28 +80,52 @@ def write_answers(
         field: Name of the field that gets it.
         suffix: The file's ending: .csv and .tsv are tables, as
             `data.read.files.read_rows` reads them; any other is one JSON object a line.
-        more: Fields behind the answer of each row, for JSON lines; None for none.
+        more: Fields behind the answer of each row; None for none.
+        columns: Of a table, those that have these, by their names as of `flat`.
         header: Whether the rows are the first ones, so that a table's names come first.
     """
+    beside = more or [{}] * len(rows)
     if suffix not in TABLES:
         lines = (
-            json.dumps({**row.fields, field: answer, **beside}, ensure_ascii=False)
+            json.dumps({**row.fields, field: answer, **other}, ensure_ascii=False)
             + "\n"
-            for row, answer, beside in zip(
-                rows, answers, more or [{}] * len(rows), strict=True
-            )
+            for row, answer, other in zip(rows, answers, beside, strict=True)
         )
         return Written("".join(lines))
-    names = [[*(rows[0].fields if rows else ()), field]] if header else []
-    own = [[field_text(row, name) for name in row.fields] for row in rows]
-    if suffix == ".csv":
-        text = io.StringIO(newline="")
-        # Not "\n", or a lone carriage return within a text would stand unquoted.
-        table = csv.writer(text, lineterminator="\r\n")
-        table.writerows(names)
-        table.writerows([*row, said] for row, said in zip(own, answers, strict=True))
-        return Written(text.getvalue())
-    cells = [answer.translate(_NO_CELL) for answer in answers]
-    changed = sum(cell != answer for cell, answer in zip(cells, answers, strict=True))
-    lines = [*names, *([*row, cell] for row, cell in zip(own, cells, strict=True))]
-    return Written("".join("\t".join(line) + "\n" for line in lines), changed)
+    names = [*(rows[0].fields if rows else ()), field]
+    names += [name.translate(_NO_CELL) for name in columns]
+    table, changed = [names] if header else [], 0
+    for row, answer, other in zip(rows, answers, beside, strict=True):
+        own = [field_text(row, name) for name in row.fields]
+        found = flat(other)
+        said = [answer, *(str(found.get(name, "")) for name in columns)]
+        if suffix == ".tsv":
+            cells = [cell.translate(_NO_CELL) for cell in said]
+            changed += cells != said
+            said = cells
+        table.append([*own, *said])
+    if suffix == ".tsv":
+        return Written("".join("\t".join(line) + "\n" for line in table), changed)
+    text = io.StringIO(newline="")
+    # Not "\n", or a lone carriage return within a text would stand unquoted.
+    csv.writer(text, lineterminator="\r\n").writerows(table)
+    return Written(text.getvalue())
+
+
+def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives what is nested a name of its own, as "candidates.0.probability".
+
+    Args:
+        fields: Name -> a text, a number, or a list or an object of such.
+
+    Source: the names of pandas.json_normalize, for lists too.
+    """
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            value = {str(number): one for number, one in enumerate(value)}
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{inner}": one for inner, one in flat(value).items()}
+        else:
+            found[name] = value
+    return found

@@ -445,6 +445,13 @@ class Task:
         label_of = dict(zip(written, labels, strict=True))
         return [label_of.get(text, text) for text in texts]
 
+    @property
+    def row_labels(self) -> tuple[str, ...]:
+        """The labels of which each row gets one; none for any other answers."""
+        if self.answers is None:
+            return self.labels or ()
+        return () if self.answers.of_words else self.answers.labels
+
     def written(self, text: str) -> str | None:
         """Returns a target as it reads where a model answers every token of it.
 

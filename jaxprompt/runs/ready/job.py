@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,8 +15,14 @@ from jaxprompt.data.tasks.few_shot import few_shot_task
 from jaxprompt.data.tasks.shots import asked_by_hand
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.tasks.windows import in_windows
-from jaxprompt.evaluate.choose import Likely, make_choose, make_likely
-from jaxprompt.evaluate.score import Predict, make_predict
+from jaxprompt.evaluate.choose import (
+    Likely,
+    make_choose,
+    make_likely,
+    make_word_scores,
+)
+from jaxprompt.evaluate.likelihood import Likelihood, make_likelihood
+from jaxprompt.evaluate.score import Predict, make_candidates, make_predict
 from jaxprompt.heads.head import Head, Scorer
 from jaxprompt.heads.kinds import Layer, make_head
 from jaxprompt.heads.labels import padded, without_padding
@@ -332,6 +339,57 @@ class Job:
         backbone, place = self.frozen.backbone, self.frozen.place_batch
         return make_likely(backbone, self.chooser, place)
 
+    def word_scores(self, task: Task) -> Likely:
+        """Returns the way from a batch to the scores of label words; compiled once.
+
+        Args:
+            task: The task, which has labels.
+        """
+        if task.words not in self._word_scores:
+            self._word_scores[task.words] = make_word_scores(
+                self.frozen.backbone,
+                task,
+                self._decode_length,
+                self.frozen.place_batch,
+            )
+        return self._word_scores[task.words]
+
+    @functools.cached_property
+    def _word_scores(self) -> dict[Any, Likely]:
+        return {}
+
+    def candidates(self, count: int) -> Predict:
+        """Returns the way to several answers to each row; compiled once.
+
+        Args:
+            count: How many, at most the run's beams.
+        """
+        if count not in self._candidates:
+            evaluation = self.run.evaluation
+            self._candidates[count] = make_candidates(
+                self.frozen.backbone,
+                self.task,
+                count=count,
+                length=self._decode_length,
+                beams=evaluation.beams,
+                alpha=evaluation.alpha,
+                place=self.frozen.place_batch,
+            )
+        return self._candidates[count]
+
+    @functools.cached_property
+    def _candidates(self) -> dict[int, Predict]:
+        return {}
+
+    @functools.cached_property
+    def likelihood(self) -> Likelihood:
+        """The way from a batch with answers to how likely each is; compiled once."""
+        return make_likelihood(self.frozen.backbone, self.frozen.place_batch)
+
+    @property
+    def _decode_length(self) -> int:
+        return self.run.evaluation.decode_length or self.run.data.target_length
+
     @functools.cached_property
     def _compiled(self) -> dict[tuple, Predict]:
         return {}
@@ -342,7 +400,7 @@ class Job:
             self.frozen.backbone,
             task,
             method=evaluation.method,
-            length=evaluation.decode_length or self.run.data.target_length,
+            length=self._decode_length,
             beams=evaluation.beams,
             alpha=evaluation.alpha,
             top_p=evaluation.top_p,
