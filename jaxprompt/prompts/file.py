@@ -22,9 +22,11 @@ from jaxprompt.prompts.provenance import (
     HEADER,
     VERSION,
     Provenance,
+    check_backbone,
     read_header,
 )
-from jaxprompt.quoting import quoted_path
+from jaxprompt.prompts.tuned import TunedPrompt
+from jaxprompt.quoting import listed, quoted_path
 from jaxprompt.shapes import Params
 
 _PROMPT, _START, _HEAD = "prompt", "start", "head"
@@ -45,8 +47,8 @@ _HEAD_AXES = {"weight": "[D, C]", "bias": "[C]"}
 
 def save_prompt(
     path: str | Path,
-    prompt: Prompt,
-    backbone: Backbone,
+    prompt: Prompt | TunedPrompt,
+    backbone: Backbone | None = None,
     *,
     start: Prompt | None = None,
     weights: Params | None = None,
@@ -58,7 +60,8 @@ def save_prompt(
 
     Args:
         path: The file to write; an existing one is replaced.
-        prompt: A bank of one; save the members of a larger bank one by one.
+        prompt: A bank of one; save the members of a larger bank one by one. A
+            `TunedPrompt` brings all that follows, so that nothing else is to be given.
         backbone: The frozen model that the prompt was trained on.
         start: The prompt that training started from, to tell later how far each row
             has moved; None leaves it out.
@@ -67,8 +70,17 @@ def save_prompt(
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If the prompt is not as wide as the model; or as `write_prompt`.
+        ValueError: If the prompt is not as wide as the model, or comes without one; or
+            as `write_prompt`.
     """
+    if isinstance(prompt, TunedPrompt):
+        _save_tuned(path, prompt, backbone, start=start, weights=weights, **details)
+        return
+    if backbone is None:
+        raise ValueError(
+            "a prompt alone does not say which model it is of: give its backbone, as "
+            "save_prompt(path, prompt, model.backbone)"
+        )
     if prompt.width != backbone.width:
         raise ValueError(
             f"prompt width {prompt.width} != model width {backbone.width}: this is not "
@@ -85,6 +97,21 @@ def save_prompt(
         **details,
     )
     write_prompt(path, prompt, provenance, start=start, weights=weights)
+
+
+def _save_tuned(
+    path: str | Path, tuned: TunedPrompt, backbone: Backbone | None, **more: Any
+) -> None:
+    given = [name for name, value in more.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"{listed(given)} for a tuned prompt, which brings its own: leave it out"
+        )
+    if backbone is not None:
+        check_backbone(tuned.provenance, backbone)
+    write_prompt(
+        path, tuned.prompt, tuned.provenance, start=tuned.start, weights=tuned.head
+    )
 
 
 def write_prompt(
@@ -123,9 +150,10 @@ def write_prompt(
                 f"start {_told(start)} != prompt {_told(prompt)}: give what this "
                 "prompt's training started from"
             )
-    # One header entry: safetensors writes several in no fixed order.
+    # One header entry: safetensors writes several in no fixed order. Names are not
+    # sorted: the order of a task's labels is that of a head's columns.
     header = {"version": VERSION, **dataclasses.asdict(provenance)}
-    header = {HEADER: json.dumps(header, sort_keys=True)}
+    header = {HEADER: json.dumps(header)}
     write_atomically(Path(path), to_bytes(tensors, metadata=header))
 
 
@@ -193,6 +221,20 @@ def _sites(prompt: Prompt) -> dict[str, dict[str, Any]]:
 
 def _told(prompt: Prompt) -> str:
     return prompt.told if prompt.deep else str(list(prompt.rows.shape[1:]))
+
+
+def read_tuned(path: str | Path) -> TunedPrompt:
+    """Reads all that a prompt file holds.
+
+    Args:
+        path: A file written by `save_prompt`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a prompt file of this project.
+    """
+    prompt, provenance = load_prompt(path)
+    return TunedPrompt(prompt, provenance, load_head(path), load_start(path))
 
 
 def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:

@@ -38,6 +38,7 @@ from jaxprompt.runs.measure.results import make_report, result_table
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.measure.vocabulary import make_vocabulary
 from jaxprompt.runs.publish.run_pages import write_model_card, write_run_page
+from jaxprompt.runs.ready.frozen import OpenedModel
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.runs.ready.prepare import prepare
@@ -75,29 +76,58 @@ def train(
         OSError: If the workdir cannot be written any more.
         train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
+    result, made = finish(run, workdir, config=config, command=command)
+    if not made:
+        say(f"{workdir} holds a finished run:")
+        say_lines(result_table(result))
+        return result
+    say_lines(result_table(result))
+    if run.trains_bank and result["metric"] != LOSS:
+        for note in chance_notes(result):
+            say(note)
+    say(f"wrote {', '.join(map(str, made[:-1]))} and {made[-1]}")
+    return result
+
+
+def finish(
+    run: Run,
+    workdir: Path,
+    *,
+    config: str = "",
+    command: str = "",
+    model: OpenedModel | None = None,
+) -> tuple[dict[str, Any], list[Path]]:
+    """Does what `train` does, and leaves it to others to tell the result.
+
+    Args:
+        run: What to train.
+        workdir: Folder of the run.
+        config: The run as gin text.
+        command: As of `train`.
+        model: That of the run, where it is open already; None opens it.
+
+    Returns:
+        The content of result.json; and the files and folders that this call wrote,
+        none if the run was finished before.
+
+    Raises:
+        ValueError: As all others, as `train`.
+    """
     check_workdir(workdir, config)
     finished = read_result(workdir, config)
     if finished is not None:
-        say(f"{workdir} holds a finished run:")
-        say_lines(result_table(finished))
-        return finished
+        return finished, []
     check_writable(workdir)
     try:
         with writing(workdir):
             if run.trains == VOCABULARY:
                 result, made = _train_vocabulary(run, workdir, config)
             else:
-                result, made = _train_weights(run, workdir, config, command)
-            record = write_result(workdir, result)
+                checked = _check_weights(run, model)
+                result, made = _train_weights(checked, workdir, config, command)
+            return result, [*made, write_result(workdir, result)]
     finally:
         release_workdir(workdir)
-    files = ", ".join(map(str, made))
-    say_lines(result_table(result))
-    if run.trains_bank and result["metric"] != LOSS:
-        for note in chance_notes(result):
-            say(note)
-    say(f"wrote {files} and {record}")
-    return result
 
 
 def rehearse(run: Run, workdir: Path, *, config: str = "") -> None:
@@ -155,10 +185,10 @@ class _Checked(NamedTuple):
     reports: dict[str, ScoreReport | LossReport]
 
 
-def _check_weights(run: Run) -> _Checked:
+def _check_weights(run: Run, model: OpenedModel | None = None) -> _Checked:
     """Makes all checks of a run that trains weights; writes nothing."""
     tx = make_optimizer(run)
-    job = prepare(run, splits=run.data.splits)
+    job = prepare(run, splits=run.data.splits, model=model)
     start = job.start_prompt()
     coverage = report_coverage(job)
     reports = {
@@ -172,12 +202,11 @@ def _check_weights(run: Run) -> _Checked:
 
 
 def _train_weights(
-    run: Run, workdir: Path, config: str, command: str
+    checked: _Checked, workdir: Path, config: str, command: str
 ) -> tuple[dict[str, Any], list[Path]]:
     """Returns the result and the files that it wrote."""
-    checked = _check_weights(run)
     job, start, reports = checked.job, checked.start, checked.reports
-    data, split = run.data, run.data.scored_split
+    run, data, split = job.run, job.run.data, job.run.data.scored_split
     # Only now: a mistake that any of these has found leaves nothing behind.
     claim_workdir(workdir, config)
     validate = reports[data.choosing_split].validate

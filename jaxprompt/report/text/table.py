@@ -1,8 +1,26 @@
 """Plain tables for the terminal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from jaxprompt.quoting import visible
+
+
+class Grid(NamedTuple):
+    """A table that is still to be laid out.
+
+    Attributes:
+        header: Names of the columns.
+        rows: Cells; None where there is nothing to show.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+def grid_of(header: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Grid:
+    """Takes the cells of rows that name their columns, and may lack some."""
+    return Grid(header, [[row.get(name) for name in header] for row in rows])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

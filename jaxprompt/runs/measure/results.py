@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxprompt.config import LOSS, VOCABULARY
+from jaxprompt.report.text.table import table
 from jaxprompt.runs.measure.loss_report import LossReport, loss_table
 from jaxprompt.runs.measure.score_report import ScoreReport
-from jaxprompt.runs.measure.score_table import bank_table, score_table
+from jaxprompt.runs.measure.score_table import score_grid
 from jaxprompt.runs.measure.vocabulary import vocabulary_table
 from jaxprompt.runs.ready.job import Job
 
@@ -23,4 +24,4 @@ def result_table(result: Mapping[str, Any]) -> str:
         return vocabulary_table(result)
     if result["metric"] == LOSS:
         return loss_table(result)
-    return bank_table(result) if "members" in result else score_table(result)
+    return table(*score_grid(result))

@@ -5,13 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from jaxprompt.report.text.table import table
+from jaxprompt.report.text.table import Grid, grid_of
 
 BASELINES = ("task", "metric", "majority", "untuned", "hand-written")
 """The first columns of a bank's table."""
 
 
-def score_table(result: Mapping[str, Any]) -> str:
+def score_grid(result: Mapping[str, Any]) -> Grid:
+    """Takes the cells of a result.json of scores; see `_one_grid` and `_bank_grid`."""
+    return _bank_grid(result) if "members" in result else _one_grid(result)
+
+
+def _one_grid(result: Mapping[str, Any]) -> Grid:
     """Lays out the result of one prompt, or of a model: a line for each task.
 
     Tasks of a domain shift follow that of the training.
@@ -41,10 +46,10 @@ def score_table(result: Mapping[str, Any]) -> str:
         for name, scores in result.get("shift", {}).items()
     ]
     rows = [columns, *shifted]
-    return table(list(columns), [[row.get(name) for name in columns] for row in rows])
+    return grid_of([*columns], rows)
 
 
-def bank_table(result: Mapping[str, Any]) -> str:
+def _bank_grid(result: Mapping[str, Any]) -> Grid:
     """Lays out the result of several prompts: a line for each task.
 
     Like Table 3 of Lester et al. 2021: the members' average, the best of them, and
@@ -86,7 +91,7 @@ def bank_table(result: Mapping[str, Any]) -> str:
         for name in (*BASELINES, "average", "std", "best", "vote")
         if any(row.get(name) is not None for row in rows)
     ]
-    return table(header, [[row.get(name) for name in header] for row in rows])
+    return grid_of(header, rows)
 
 
 def _spread(members: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
