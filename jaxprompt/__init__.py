@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
     from jaxprompt.evaluate.evaluation_set import EvaluationSet
     from jaxprompt.evaluate.score import make_predict
-    from jaxprompt.models.load import load
+    from jaxprompt.interactive.model import FrozenModel, load
+    from jaxprompt.interactive.result import TuningResult
+    from jaxprompt.interactive.tune import tune
     from jaxprompt.models.weights.save import save
     from jaxprompt.prompts.file import load_prompt, save_prompt
     from jaxprompt.prompts.init import init_prompt
@@ -38,7 +40,9 @@ _HOMES = {
     "data.official.tasks": ("load_task",),
     "data.vocabulary.vocabulary": ("load_vocabulary",),
     "evaluate.score": ("make_predict",),
-    "models.load": ("load",),
+    "interactive.model": ("FrozenModel", "load"),
+    "interactive.result": ("TuningResult",),
+    "interactive.tune": ("tune",),
     "models.weights.save": ("save",),
     "prompts.file": ("load_prompt", "save_prompt"),
     "prompts.init": ("init_prompt",),
@@ -57,9 +61,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Batch",
     "EvaluationSet",
+    "FrozenModel",
     "Lengths",
     "Prompt",
     "Sample",
+    "TuningResult",
     "__version__",
     "adafactor",
     "check_backbone",
@@ -81,6 +87,7 @@ __all__ = [
     "stack",
     "train_batches",
     "train_only",
+    "tune",
     "unstack",
 ]
 

@@ -50,7 +50,7 @@ REPOSITORY = TESTS.parent
 sys.path.insert(0, str(REPOSITORY / "tools"))
 import make_skills  # noqa: E402  It lies among the tools.
 
-WHOLE_RUNS = ("tests", "runs", "hostile", "interop", "faults")
+WHOLE_RUNS = ("tests", "runs", "hostile", "interop", "faults", "interactive")
 """Folders whose tests call whole runs in their own process."""
 
 LONGEST_FIRST = (

@@ -46,6 +46,22 @@ def test_using_models_and_prompts_does_not_import_tensorflow():
     assert done.stdout.split() == ["False"], done.stderr
 
 
+def test_the_first_lines_of_the_readme_tune_a_prompt(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    first = blocks("python")[0]
+    assert len(first.splitlines()) == 5
+    assert README.index(first) < README.index("```sh")
+    assert first.count("steps=200") == 1
+    exec(compile(first.replace("steps=200", "steps=2"), "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "| majority |" in said
+    assert said.splitlines()[-1] in ("['bad']", "['good']")
+
+
 @pytest.mark.parametrize(
     "whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["short", "whole"]
 )
@@ -56,7 +72,7 @@ def test_the_python_of_the_readme_trains_a_prompt(
     whole: bool,
 ):
     monkeypatch.chdir(tmp_path)
-    (python,) = blocks("python")
+    _, python = blocks("python")
     assert len([line for line in python.splitlines() if line.strip()]) <= 22
     assert python.count("400") == 2, "the steps"
     steps = "400" if whole else "4"

@@ -1,0 +1,334 @@
+"""A frozen model in memory, which answers behind any prompt."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxprompt import startup
+from jaxprompt.config import WORDS, Data, Evaluation, Model, OwnTask, Run
+from jaxprompt.config.answering import answering_run
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.requests import check_request
+from jaxprompt.interactive.rows import read_asked
+from jaxprompt.interactive.settings import changed
+from jaxprompt.models.backbone import Backbone
+from jaxprompt.models.options import Remat
+from jaxprompt.prompts.file import read_tuned
+from jaxprompt.prompts.prompt import Prompt, empty_prompt
+from jaxprompt.prompts.tuned import TunedPrompt
+from jaxprompt.quoting import listed, quoted, quoted_path
+from jaxprompt.runs.answering import PROBABILITIES, Answerer, Answering, make_answering
+from jaxprompt.runs.keep.prompt_files import find_prompts
+from jaxprompt.runs.ready.frozen import Frozen, OpenedModel, find_model
+from jaxprompt.runs.ready.job import Job
+from jaxprompt.runs.ready.prepare import check_head, check_slots, devices_of
+from jaxprompt.runs.ready.trained_on import check_prompts
+from jaxprompt.shapes import Params
+from jaxprompt.sharding import check_batch_size
+
+BLOCK = 4096
+"""Rows that are tokenised and answered at once."""
+
+INPUT_LENGTH, MAX_TOKENS = 1024, 64
+"""Longest text and longest answer, in tokens, where no prompt says otherwise."""
+
+
+def load(
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    vocabulary: str | None = None,
+    dtype: str = "float32",
+    quantise: Literal["none", "int8"] = "none",
+    dropout: float = 0.0,
+    remat: Remat = "dots",
+    mesh_data: int = -1,
+    mesh_model: int = 1,
+    weights_over_data: bool = False,
+) -> "FrozenModel":
+    """Loads a frozen model: a Hub name, a folder, a GGUF file or "bundled:nano".
+
+    Compiled programs are kept for the next process, in ~/.cache/jaxprompt/compiled,
+    unless JAX's own settings say otherwise.
+
+    Example:
+        model = load("bundled:nano")
+        model.generate(["a text"])
+        backbone, params = model  # For the functions that take these.
+
+    Args:
+        name: As for `models.load.find_checkpoint`.
+        revision: Branch, tag or commit of the Hub repository.
+        vocabulary: A `spiece.model`, where the checkpoint has none.
+        dtype: "float32" or "bfloat16", of the weights and to compute in.
+        quantise: "int8" stores every matrix in int8; "none" does not.
+        dropout: Share of features to drop in training.
+        remat: What the backward pass computes again: "none", "dots" or "full".
+        mesh_data: Devices that split a batch; -1 for all that are left.
+        mesh_model: Devices that split the weights.
+        weights_over_data: Whether the devices that split a batch split the weights too.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the files are those of no family that can be read, or an option
+            is unknown.
+    """
+    startup.leave_out_absent_tpu()
+    startup.use_compilation_cache()
+    settings = Model(
+        name=str(name),
+        revision=revision,
+        vocabulary=vocabulary,
+        dtype=dtype,
+        quantise=quantise,
+        remat=remat,
+        dropout=dropout,
+        mesh_data=mesh_data,
+        mesh_model=mesh_model,
+        weights_over_data=weights_over_data,
+    )
+    opened = find_model(settings)
+    model = FrozenModel(opened)
+    _ = model.params
+    return model
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class FrozenModel:
+    """A model whose weights never change. Made by `load`.
+
+    It unpacks as (backbone, params), which the functions of the lower level take.
+
+    Attributes:
+        opened: Its files and its settings.
+    """
+
+    opened: OpenedModel
+
+    @property
+    def backbone(self) -> Backbone:
+        """The model's functions."""
+        return self.opened.backbone
+
+    @functools.cached_property
+    def params(self) -> Params:
+        """The weights, in their places: the tree under "model" of the joined tree."""
+        return self.opened.weights(devices_of(self.opened.settings))
+
+    @functools.cached_property
+    def frozen(self) -> Frozen:
+        """The same with its vocabulary; ValueError if it has none."""
+        return self.opened.load(devices_of(self.opened.settings))
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self.backbone
+        yield self.params
+
+    def __repr__(self) -> str:
+        settings = self.opened.settings
+        return f"<{self.backbone.name}, frozen, {settings.dtype}>"
+
+    def generate(
+        self,
+        rows: Any,
+        *,
+        prompt: "AnyPrompt" = None,
+        max_tokens: int | None = None,
+        another_backbone: bool = False,
+        **evaluation: Any,
+    ) -> list[str]:
+        """Answers rows.
+
+        Behind a tuned prompt a row is asked, and answered, as in its training: its
+        template is filled in, and a prompt of labels answers by one of them. A text
+        then stands for the one field of the template; {"inputs": text} is a whole
+        input. Without a prompt, or behind one that says nothing of its task, a text is
+        the whole input, cut behind `INPUT_LENGTH` tokens, and the model writes on.
+
+        Args:
+            rows: Texts; or rows with the template's fields: dicts, a data frame, or a
+                `datasets.Dataset`.
+            prompt: A prompt, as `tune` makes them, or the path of a prompt file or of a
+                run's folder; None for the model alone.
+            max_tokens: Most tokens of an answer, end-of-sequence included; None takes
+                what the prompt says, or `MAX_TOKENS`.
+            another_backbone: Allows a prompt that was trained on another model.
+            **evaluation: Other settings of `config.Evaluation`, as method="beam",
+                beams=4, top_p=0.9, batch_size=64.
+
+        Returns:
+            The answers, in the order of the rows.
+
+        Raises:
+            ValueError: If a row, the prompt or a setting does not fit.
+            FileNotFoundError: If there is no such prompt file.
+        """
+        asked = self._asked(prompt, another_backbone)
+        if max_tokens is not None:
+            evaluation["decode_length"] = max_tokens
+        settings = {f"Evaluation.{name}": x for name, x in evaluation.items()}
+        answering = self._ready(asked, changed(asked.run, settings))
+        answerer, texts = Answerer([answering]), list[str]()
+        for block in _blocks(rows, answering.job):
+            texts += answerer(block, [0] * len(block), _tell_nobody).texts
+        # Of a decoder, it begins with the space that parts it from its text.
+        return [text.removeprefix(" ") for text in texts]
+
+    def scores(
+        self,
+        rows: Any,
+        labels: Sequence[str] | None = None,
+        *,
+        prompt: "AnyPrompt" = None,
+        batch_size: int | None = None,
+        another_backbone: bool = False,
+    ) -> Float[np.ndarray, "R C"]:
+        """Says how likely each label is for each row.
+
+        Args:
+            rows: As of `generate`.
+            labels: The labels' words; None takes those of a tuned prompt, in the order
+                of its task. A head has its own alone.
+            prompt: As of `generate`.
+            batch_size: Rows of a batch; None takes what the prompt says.
+            another_backbone: As of `generate`.
+
+        Returns:
+            float64, of each of R rows and C labels; 1 in sum for each row. Words count
+            by what the model gives them, end-of-sequence included.
+
+        Raises:
+            ValueError: As `generate`; or if there are no labels, or others than those
+                of a head.
+        """
+        asked = self._asked(prompt, another_backbone)
+        settings: dict[str, Any] = {}
+        if asked.run.head.kind == WORDS:
+            settings["Evaluation.method"] = "rank"
+        if batch_size is not None:
+            settings["Evaluation.batch_size"] = batch_size
+        run = changed(asked.run, settings)
+        if labels is not None:
+            run = _with_labels(run, labels)
+        answering = self._ready(asked, run)
+        known = answering.job.task.row_labels
+        if not known:
+            raise ValueError(
+                "no labels to score: give their words, as "
+                'model.scores(rows, ["bad", "good"])'
+            )
+        answerer, found = Answerer([answering], scores=True), []
+        for block in _blocks(rows, answering.job):
+            told = answerer(block, [0] * len(block), _tell_nobody).more
+            found += [[*row[PROBABILITIES].values()] for row in told]
+        return np.array(found, float).reshape(len(found), len(known))
+
+    def _asked(self, prompt: "AnyPrompt", another_backbone: bool) -> "_Asked":
+        """Returns a prompt of any kind with its run, once it is known to fit."""
+        if prompt is None:
+            return _Asked(bare_run(), empty_prompt(self.backbone.width))
+        if isinstance(prompt, str | Path):
+            prompt = _read(prompt)
+        if isinstance(prompt, Prompt):
+            if prompt.width != self.backbone.width or prompt.members != 1:
+                raise ValueError(
+                    f"a bank of {prompt.members} prompts of width {prompt.width} for a "
+                    f"model of width {self.backbone.width}: give one prompt, of this "
+                    "model"
+                )
+            return _Asked(bare_run(), prompt)
+        if not isinstance(prompt, TunedPrompt):
+            raise ValueError(
+                f"prompt is {quoted(prompt)}: give a prompt, as `tune` makes them, or "
+                "the path of a prompt file"
+            )
+        said = prompt.provenance
+        check_prompts([said], self.backbone, another_backbone=another_backbone)
+        run = answering_run(said.answering, "this prompt") if said.answering else None
+        return _Asked(run or bare_run(), prompt.prompt, prompt.head)
+
+    def _ready(self, asked: "_Asked", run: Run) -> Answering:
+        """Puts a prompt on the model; what was compiled for such a run serves again."""
+        check_batch_size(run.evaluation.batch_size, self.frozen.mesh)
+        key = repr(run), bool(asked.prompt.deep)
+        if key not in self._jobs:
+            check_head(run, self.opened)
+            task = run.data.tasks[0].load(self.frozen.vocabulary).put_to(run.head.kind)
+            self._jobs[key] = make_answering(
+                self.frozen, [run], [task], [asked.prompt], [asked.head]
+            )[0].job
+        job = self._jobs[key]
+        check_slots(job.task, [asked.prompt.length])
+        return Answering(job, asked.prompt, asked.head)
+
+    @functools.cached_property
+    def _jobs(self) -> dict[tuple[str, bool], Job]:
+        return {}
+
+
+AnyPrompt = TunedPrompt | Prompt | str | Path | None
+"""What stands in front of a text: a prompt, its file or a run's folder, or nothing."""
+
+
+class _Asked(NamedTuple):
+    """A prompt and the run that answers behind it."""
+
+    run: Run
+    prompt: Prompt
+    head: Params = {}  # noqa: RUF012
+
+
+def bare_run() -> Run:
+    """Returns the run of texts that are the whole input, of no task."""
+    task = OwnTask(name="text", inputs="{inputs}", target="inputs")
+    return Run(
+        data=Data(task=task, input_length=INPUT_LENGTH, target_length=MAX_TOKENS),
+        evaluation=Evaluation(method="greedy"),
+    )
+
+
+def _with_labels(run: Run, labels: Sequence[str]) -> Run:
+    """Returns the run with other label words."""
+    (task,) = run.data.tasks
+    if isinstance(labels, str):
+        raise ValueError(f"labels is the text {labels!r}: give a list of words")
+    if tuple(labels) == task.label_words_in_order:
+        return run
+    if run.head.kind != WORDS or not isinstance(task, OwnTask):
+        raise ValueError(
+            f"labels {listed(labels)} for a prompt of {task.label}, which has its own, "
+            f"{listed(task.label_words_in_order)}: leave labels out"
+        )
+    task = dataclasses.replace(task, labels={word: word for word in labels})
+    data = dataclasses.replace(run.data, task=task, target_length=MAX_TOKENS)
+    return dataclasses.replace(run, data=data)
+
+
+def _read(place: str | Path) -> TunedPrompt:
+    files = find_prompts([str(place)])
+    if len(files) > 1:
+        raise ValueError(
+            f"{quoted_path(place)} holds {len(files)} prompts: name one of them, as "
+            f"{quoted_path(files[0])}"
+        )
+    return read_tuned(files[0])
+
+
+def _blocks(rows: Any, job: Job) -> Iterator[dict[int, Row]]:
+    """Reads and checks all rows, and yields those that are answered at once."""
+    template = job.task.template
+    found = read_asked(rows, "rows", () if template is None else template.fields)
+    for number, row in enumerate(found):
+        check_request(job.task, row, number)
+    for first in range(0, len(found), BLOCK):
+        yield dict(enumerate(found[first : first + BLOCK], start=first))
+
+
+def _tell_nobody(examples: int, padding: float) -> None:
+    """Takes the progress of answers that nobody watches."""
+    del examples, padding

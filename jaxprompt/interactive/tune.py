@@ -1,0 +1,342 @@
+"""`tune`: rows in memory -> trained prompts and their scores, by the runs' training."""
+
+import contextlib
+import dataclasses
+import signal
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.config import (
+    WORDS,
+    Data,
+    Evaluation,
+    HeadStart,
+    Optimizer,
+    OwnTask,
+    PromptStart,
+    Run,
+)
+from jaxprompt.data.read.files import Row, field_text
+from jaxprompt.data.read.table import Table
+from jaxprompt.data.read.template import Template
+from jaxprompt.data.tasks.task import Task
+from jaxprompt.interactive.model import FrozenModel
+from jaxprompt.interactive.result import TuningResult
+from jaxprompt.interactive.rows import plain, read_data, split_rows
+from jaxprompt.interactive.settings import changed, gin_text
+from jaxprompt.prompts.file import read_tuned
+from jaxprompt.quoting import listed, quoted
+from jaxprompt.runs.ready.prepare import devices_of
+from jaxprompt.runs.training import finish
+from jaxprompt.sharding import DATA
+from jaxprompt.terminal import say
+from jaxprompt.train.stopped import Stopped
+
+LONGEST_INPUT, LONGEST_TARGET = 512, 128
+"""Most tokens of a row, its soft tokens included, and of an answer; the rest is cut."""
+
+BATCH_SIZE, EVALUATION_BATCH = 16, 32
+"""Rows of a batch to train on, where there are so many, and of one to score."""
+
+VALIDATIONS = 4
+"""How often the prompt is scored on the validation rows."""
+
+_SPLITS = ("train", "validation", "test")
+
+
+def tune(
+    model: FrozenModel,
+    data: Any,
+    *,
+    inputs: str | Mapping[str, str],
+    target: str,
+    labels: Mapping[Any, str | Sequence[str]] | Sequence[str] | None = None,
+    prompt_length: int = 20,
+    prompt_text: str = "",
+    steps: int = 300,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    validation: Any = 0.2,
+    metrics: Sequence[str] = ("accuracy",),
+    seed: int = 0,
+    seeds: int = 1,
+    name: str = "task",
+    settings: Mapping[str, Any] | None = None,
+    workdir: str | Path | None = None,
+) -> TuningResult:
+    """Trains prompts for a frozen model on rows in memory.
+
+    It is the training of `jaxprompt train`, with the defaults that suit the model: an
+    encoder, which writes no words, gets keys and values in every layer and a head of
+    the labels; a T5 is trained by Adafactor at 0.3, any other by AdamW at 0.01, both
+    falling to 0. The step that is best on the validation rows is kept.
+
+    Example:
+        result = tune(
+            model,
+            [{"text": "a fine film", "label": 1}, {"text": "dull", "label": 0}],
+            inputs="review: {text}",
+            target="label",
+            labels={0: "bad", 1: "good"},
+        )
+        model.generate(["warm and funny"], prompt=result.prompt)
+
+    Args:
+        model: From `load`.
+        data: The rows: a list of dicts, a pandas DataFrame, a `datasets.Dataset`, or
+            the path of a .jsonl, .csv or .tsv file. Or a dict of "train", and of
+            "validation" and "test", if there are such, as a `datasets.DatasetDict`;
+            scores are then those of "test".
+        inputs: Template of the input text over the columns, as "review: {text}". A
+            decoder writes its answer behind it, with a space between, unless {mask:1}
+            says where. For an instruct model role -> template, as
+            {"user": "review: {text}"}, written by its own chat template.
+        target: Column of the answer, or a template of it.
+        labels: Value of the target -> label word, or several, of which training writes
+            the first; or a list of the words, where these are the values. None for
+            free text.
+        prompt_length: Soft tokens P; of an encoder, keys and values in every layer.
+        prompt_text: Words that the prompt starts from; "" takes the label words, or
+            tokens of the vocabulary where there are none, or more than fit.
+        steps: Training steps.
+        learning_rate: Highest rate; None for the model's default.
+        batch_size: Rows of a training batch; None for `BATCH_SIZE`, or all if there are
+            fewer.
+        validation: Share of the rows that choose the best step, of each label alike; or
+            the rows themselves, as `data`. They also give the scores, unless there are
+            "test" rows.
+        metrics: Names out of `data.tasks.metrics`, as ("rouge",) for free text.
+        seed: Of the start, the order of the rows and the validation rows.
+        seeds: Prompts to train at once, from `seed` on, each as it would be alone.
+        name: What tables call the task.
+        settings: Any other settings, by their names in gin files, as
+            {"PromptStart.reparametrise": "lstm", "Pace.patience": 3}.
+        workdir: Folder for all that `jaxprompt train` leaves: the prompts, the page,
+            the curves, the checkpoints. The same call goes on from there, or reads the
+            result. None keeps nothing but the result.
+
+    Returns:
+        The scores, beside those of the majority class and of the model alone, and the
+        prompts.
+
+    Raises:
+        ValueError: If a row, a column or a setting does not fit; names it and the fix.
+        FileNotFoundError: If there is no such file.
+        FloatingPointError: If the loss is not finite.
+        train.stopped.Stopped: After an interrupt, once the state is saved in the
+            workdir; without a workdir it is KeyboardInterrupt.
+    """
+    words = _label_words(labels)
+    task = _make_task(model, name, inputs, target, words, metrics)
+    tables = _read_splits(data, task, validation, seed)
+    task = dataclasses.replace(task, files=tables)
+    if batch_size is None:
+        devices = devices_of(model.opened.settings).shape[DATA]
+        most = min(BATCH_SIZE, len(tables["train"].rows))
+        batch_size = max(most // devices * devices, 1)
+    run = _default_run(model, task, prompt_length, prompt_text)
+    given: dict[str, Any] = {
+        "Pace.steps": steps,
+        "Pace.evaluate_every": max(steps // VALIDATIONS, 1),
+        "Pace.checkpoint_every": max(steps // VALIDATIONS, 1),
+        "Run.batch_size": batch_size,
+        "Run.seed": seed,
+        "Run.seeds": seeds,
+        "Data.test_split": "test" if "test" in tables else None,
+    }
+    if learning_rate is not None:
+        given["Optimizer.learning_rate"] = learning_rate
+    run = changed(run, {**given, **(settings or {})})
+    return _train(model, run, workdir)
+
+
+def _train(model: FrozenModel, run: Run, workdir: str | Path | None) -> TuningResult:
+    with contextlib.ExitStack() as stack:
+        if workdir is None:
+            prefix = "jaxprompt-"
+            place = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
+            )
+        else:
+            place = Path(workdir)
+        try:
+            result, made = finish(run, place, config=gin_text(run), model=model.opened)
+        except Stopped as stopped:
+            if workdir is None and stopped.signal == signal.SIGINT:
+                raise KeyboardInterrupt("nothing is kept without a workdir") from None
+            raise
+        if not made:
+            say(f"{place} holds a finished run")
+        files = [place / member["file"] for member in result.get("members", [result])]
+        prompts = tuple(read_tuned(file) for file in files)
+        return TuningResult(result, prompts, None if workdir is None else place)
+
+
+def _label_words(
+    labels: Mapping[Any, str | Sequence[str]] | Sequence[str] | None,
+) -> dict[str, str | Sequence[str]] | None:
+    """Returns label words by the text of the target's value."""
+    if labels is None:
+        return None
+    if isinstance(labels, str):
+        raise ValueError(
+            f"labels is the text {labels!r}: give a dict of values to words, as "
+            '{0: "bad", 1: "good"}, or a list of words'
+        )
+    if not isinstance(labels, Mapping):
+        labels = {word: word for word in labels}
+    found: dict[str, str | Sequence[str]] = {}
+    for key, words in labels.items():
+        each = [words] if isinstance(words, str) else words
+        if not isinstance(each, Sequence) or not all(isinstance(x, str) for x in each):
+            raise ValueError(
+                f"labels[{quoted(key)}] is {quoted(words)}: give a word, or a list of "
+                "words"
+            )
+        where = f"labels[{quoted(key)}]"
+        found[field_text(Row(where, {"key": plain(key)}), "key")] = words
+    return found
+
+
+def _make_task(
+    model: FrozenModel,
+    name: str,
+    inputs: str | Mapping[str, str],
+    target: str,
+    labels: dict[str, str | Sequence[str]] | None,
+    metrics: Sequence[str],
+) -> OwnTask:
+    config = model.backbone.config
+    if config.encoder_only and labels is None:
+        raise ValueError(
+            f"{model.backbone.name} is an encoder, which writes no words: give labels, "
+            "of which a head chooses one, or take a T5 or a decoder for free text"
+        )
+    roles = None if isinstance(inputs, str) else dict(inputs)
+    if isinstance(inputs, str) and config.causal and "{mask:1}" not in inputs:
+        inputs = inputs.rstrip(" ")
+        space = "" if inputs[-1:].isspace() else " "
+        inputs = f"{inputs}{space}{{mask:1}}"
+    return OwnTask(
+        name=name,
+        inputs=inputs if isinstance(inputs, str) else "",
+        roles=roles,
+        target=target,
+        labels=labels,
+        metrics=tuple(metrics),
+    )
+
+
+def _default_run(
+    model: FrozenModel, task: OwnTask, prompt_length: int, prompt_text: str
+) -> Run:
+    """Makes the run that suits a model, with room for the longest row."""
+    config = model.backbone.config
+    head = HeadStart(kind="classes" if config.encoder_only else WORDS)
+    inputs, targets = _longest(task.load(model.frozen.vocabulary).put_to(head.kind))
+    if config.encoder_only:
+        prompt = PromptStart(
+            length=0,
+            deep={"encoder": prompt_length},
+            deep_init="text" if prompt_text else "normal",
+            deep_in_front=True,
+            stddev=1.0,
+            text=prompt_text,
+        )
+    else:
+        labels = len(task.labels or ())
+        start = "class_labels" if 0 < labels <= prompt_length else "vocabulary"
+        prompt = PromptStart(
+            length=prompt_length,
+            init="text" if prompt_text else start,
+            text=prompt_text,
+        )
+    if config.causal or config.encoder_only:
+        optimizer = Optimizer(
+            kind="adamw", learning_rate=0.01, schedule="linear", weight_decay=0.0
+        )
+    else:
+        optimizer = Optimizer(schedule="linear")
+    by_rank = task.labels is not None and not head.has_weights
+    devices = devices_of(model.opened.settings).shape[DATA]
+    return Run(
+        trains="prompt+head" if head.has_weights else "prompt",
+        model=model.opened.settings,
+        data=Data(
+            task=task,
+            input_length=min(inputs, max(LONGEST_INPUT - prompt_length, 1)),
+            target_length=min(targets, LONGEST_TARGET),
+        ),
+        prompt=prompt,
+        head=head,
+        optimizer=optimizer,
+        evaluation=Evaluation(
+            method="rank" if by_rank else "greedy",
+            batch_size=max(EVALUATION_BATCH // devices, 1) * devices,
+        ),
+    )
+
+
+def _longest(task: Task) -> tuple[int, int]:
+    """Returns the tokens of the longest input, and of the longest answer."""
+    inputs = targets = 1
+    for split in task.splits:
+        for pair in task.pairs(split, range(task.num_examples(split))):
+            inputs = max(inputs, len(pair.inputs))
+            targets = max(targets, len(pair.targets))
+    if task.answers is None and task.words is not None:
+        most = LONGEST_TARGET
+        targets = max(targets, int((task.word_ids(most) > 0).sum(axis=1).max()))
+    return inputs, targets
+
+
+def _read_splits(
+    data: Any, task: OwnTask, validation: Any, seed: int
+) -> dict[str, Table]:
+    """Reads the rows of each split, and makes a split to validate on."""
+    texts = [task.inputs, *(task.roles or {}).values()]
+    answer = Template(task.target if "{" in task.target else f"{{{task.target}}}")
+    fields = [name for text in texts for name in Template(text).fields]
+    used = [*dict.fromkeys([*fields, *answer.fields])]
+    named = {"train": data}
+    if isinstance(data, Mapping):
+        unknown = [split for split in data if split not in _SPLITS]
+        if "train" not in data:
+            raise ValueError(
+                f"data is a dict of {listed(map(str, data))}: name splits, as "
+                '{"train": rows, "validation": rows}, or give a list of dicts'
+            )
+        if unknown:
+            say(f"data has splits that are not used: {listed(map(str, unknown))}")
+        named = {split: data[split] for split in _SPLITS if split in data}
+    if not isinstance(validation, int | float):
+        if "validation" in named:
+            raise ValueError(
+                "validation rows, and a split 'validation' in data: give one of them"
+            )
+        named["validation"] = validation
+    rows = {
+        split: read_data(part, "data" if part is data else split, used)
+        for split, part in named.items()
+    }
+    if "validation" not in rows:
+        by = answer.fill if task.labels is not None else None
+        rows["train"], rows["validation"] = split_rows(
+            rows["train"], validation, by, seed
+        )
+    for row in (row for part in rows.values() for row in part):
+        _check_label(row, answer, task)
+    return {split: Table(tuple(rows[split])) for split in _SPLITS if split in rows}
+
+
+def _check_label(row: Row, answer: Template, task: OwnTask) -> None:
+    if task.labels is None:
+        return
+    value = answer.fill(row)
+    if value not in task.labels:
+        raise ValueError(
+            f"{row.where}: column {task.target!r} is {quoted(value)}, which is none of "
+            f"the labels {listed(task.labels)}: add it to labels, or leave the row out"
+        )
