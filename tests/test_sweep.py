@@ -136,6 +136,17 @@ def test_a_mistake_in_the_last_arm_shows_before_the_first_one_trains(recipe: Pat
     refused("%RATE", "%NO_RATE", "NO_RATE")
 
 
+def test_a_dry_run_names_its_runs_and_writes_nothing(recipe: Path, capsys):
+    assert sweep(FILES, [], WORKDIR, dry_run=True) == []
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{WORKDIR / 'own' / 'two_tokens'}: own, two_tokens, 2 steps"
+    assert [line.partition(": ")[2] for line in lines[1:]] == [
+        "own, model, seed 0, 2 steps",
+        "own, model, seed 1, 2 steps",
+    ]
+    assert not WORKDIR.exists()
+
+
 def test_a_folder_of_another_sweep_is_refused_at_once(recipe: Path):
     _, planned = plan_sweep(FILES, [], WORKDIR)
     last = planned[-1]
