@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import jax
-
 from jaxprompt.quoting import quoted_path
 
 
@@ -28,7 +26,7 @@ def write_atomically(path: Path, content: bytes, *, every_host: bool = False) ->
     Raises:
         FileNotFoundError: If the folder does not exist, on the host that writes.
     """
-    if every_host or jax.process_index() == 0:
+    if every_host or _is_first_host():
         with open_atomically(path) as file:
             file.write(content)
 
@@ -84,6 +82,12 @@ def write_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def _is_first_host() -> bool:
+    import jax  # Here, so that commands which read no model need not wait for it.
+
+    return jax.process_index() == 0
 
 
 def _name_beside(path: Path) -> Path:

@@ -91,16 +91,22 @@ NAMES = {
     "plan --topology=v5e:1x1 --gin.MODLE='x'": "did you mean MODEL?",
     "evaluate --prompt=there --gin_file=misspelt.gin": "matching 'Paec'",
     "predict --prompt=absent.safetensors": "no prompt file at absent.safetensors",
+    "train --gin_file=gin/tasks/sst.gin --workdir=run": "mean gin/tasks/sst2.gin?",
+    "list tasks": "gin/tasks/boolq.gin",
+    "list models": "bundled:nano",
+    "completion bash": "--gin.LEARNING_RATE=",
+    "new rows.csv": "wrote rows.gin",
 }
-"""Commands with a misspelt name, and a part of what they say."""
+"""Commands with a misspelt name, or that need no model, and what they say."""
 
 NAMES_PROGRAM = PROGRAM.replace('"tensorflow", "seqio", "t5"', '"jax", "flax", "optax"')
 
 
-def test_misspelt_names_are_told_before_jax_is_imported(tmp_path: Path):
+def test_misspelt_names_are_told_and_lists_made_without_jax(tmp_path: Path):
     (tmp_path / "misspelt.gin").write_text("Paec.steps = 3\n")
     (tmp_path / "field.gin").write_text("Pace.setps = 3\n")
     (tmp_path / "there").write_text("")
+    (tmp_path / "rows.csv").write_text("text,label\na b c,x\nd e f,y\ng h i,x\n")
     done = subprocess.run(
         [sys.executable, "-c", NAMES_PROGRAM, *NAMES],
         cwd=tmp_path,

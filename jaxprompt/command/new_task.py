@@ -108,7 +108,10 @@ def write_task(
     texts = _texts(columns, answer, text)
     to_train = len(rows[0]) * (1 if len(files) > 1 else _SHARE["train"])
     lines = _gin(files, columns, texts, answer, to_train)
-    write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
+    content = "".join(f"{line}\n" for line in lines)
+    write_atomically(
+        output, content.encode(), every_host=True
+    )  # It looks for no device.
     for line in _seen(files, columns, texts, answer):
         say(line)
     say(f"wrote {output}; look at it, then at what the model will read, and train:")
