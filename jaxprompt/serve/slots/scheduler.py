@@ -320,6 +320,10 @@ class Scheduler(threading.Thread):
             ][: self._labels.rows]
             for asked in shared:
                 self._scoring.remove(asked)
+        started = time.monotonic()
+        for asked in shared:
+            tokens = np.count_nonzero(asked.row.batch.input_segments)
+            self._metrics.admitted(asked.name, tokens, started - asked.arrived)
         found = self._labels.score([asked.row for asked in shared])
         now = time.monotonic()
         for asked, probabilities in zip(shared, found, strict=True):
