@@ -53,7 +53,8 @@ def use_compilation_cache() -> None:
     # A folder that cannot be written is JAX's to warn of; nothing depends on it.
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+        # Small ones too: a start compiles about fifty, of 30 milliseconds each.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def load_triton() -> None:
