@@ -82,7 +82,8 @@ def predict(
         answer_field: The field that gets the answer; no row may have it.
         scores: Whether answers say how likely they are: where labels are ranked, or a
             head scores them, a field "probabilities" has that of each label, and of
-            tags that of the chosen one of each word; a decoded answer has a field
+            tags that of the chosen one of each word, of an answer that stands in a text
+            that of the best ones; a decoded answer has a field
             "probability", that the model writes it and then ends.
         top_k: How many answers a field "candidates" has, the likeliest first, each with
             its probability: labels, or what beam search finds; 0 for no such field. In

@@ -1,6 +1,7 @@
 """Multiple choice of one's own: a text for each label, of which one is right."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -126,13 +127,15 @@ class _Format:
         return {split: self._rows(path) for split, path in self.paths.items()}
 
     def _rows(self, path: Path) -> SplitRows:
+        read = functools.cache(lambda: read_rows(path))
+
         def rows() -> list[Features]:
             return [
                 {**self.read_request(row, number), "targets": self._target(row)}
-                for number, row in enumerate(read_rows(path))
+                for number, row in enumerate(read())
             ]
 
-        return SplitRows(rows, path, lambda: [row.where for row in read_rows(path)])
+        return SplitRows(rows, path, lambda: [row.where for row in read()])
 
     def _target(self, row: Row) -> str:
         value = field_text(row, self.target)

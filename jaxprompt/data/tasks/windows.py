@@ -30,7 +30,7 @@ def in_windows(task: Task, split: str, length: int) -> Task:
         return [window for part in parts for window in part]
 
     def places() -> list[str]:
-        return [task.source.place(split, number) for number in owners]
+        return task.source.places(split, owners)
 
     def find() -> dict[str, SplitRows]:
         found = {name: _whole(task, name) for name in task.splits}
