@@ -1,5 +1,12 @@
 """What a run is made of: frozen dataclasses, which gin fills and Python can too."""
 
+from jaxprompt.config.own_tasks import (
+    OwnChoices,
+    OwnRoles,
+    OwnSpans,
+    OwnTags,
+    OwnTask,
+)
 from jaxprompt.config.run import VOCABULARY, Run
 from jaxprompt.config.settings import (
     COOCCURRENCE,
@@ -17,11 +24,6 @@ from jaxprompt.config.sweep import Sweep
 from jaxprompt.config.tasks import (
     TASKS,
     OfficialTask,
-    OwnChoices,
-    OwnRoles,
-    OwnSpans,
-    OwnTags,
-    OwnTask,
     QuizTask,
     SelfSupervisedTask,
     TaskGroup,

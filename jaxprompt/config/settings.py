@@ -4,13 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from jaxprompt.config.own_tasks import OwnTask
 from jaxprompt.config.task_settings import TaskSettings
-from jaxprompt.config.tasks import (
-    AnyTask,
-    OfficialTask,
-    OwnTask,
-    TaskGroup,
-)
+from jaxprompt.config.tasks import AnyTask, OfficialTask, TaskGroup
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.answers.kinds import KINDS, WORDS
 from jaxprompt.data.tasks.few_shot import DEVELOPMENT, FewRows

@@ -217,7 +217,9 @@ def test_an_answer_is_cut_out_of_the_window_that_holds_it(capsys):
     ):
         train(narrow, Path("refused"))
     backbone, _ = load("bert")
-    with pytest.raises(ValueError, match="by a head of spans, which is not served: `jax"):
+    with pytest.raises(
+        ValueError, match="by a head of spans, which is not served: `jax"
+    ):
         open_prompt(file, backbone, load_vocabulary("bert", encoder_only=True))
     with pytest.raises(ValueError, match="packed rows for a head of spans, which read"):
         dataclasses.replace(run, data=dataclasses.replace(run.data, pack=True))

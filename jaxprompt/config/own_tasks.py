@@ -1,0 +1,315 @@
+"""Tasks of one's own files as settings: texts, tags, roles, choices and spans."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from jaxprompt.bundled import resolve
+from jaxprompt.config.task_settings import TaskSettings, tell_words
+from jaxprompt.data.read.table import Table
+from jaxprompt.quoting import listed
+
+if TYPE_CHECKING:
+    from jaxprompt.data.tasks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnTask(TaskSettings):
+    """A task from JSONL, CSV or TSV files; see `data.tasks.own.file_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A file for each split, or one file that `share` splits; a bundled one
+            such as "bundled:mini/SST-2/dev.tsv" too, and rows in memory.
+        inputs: Template over the fields of a row, as "review: {text}", and for soft
+            tokens that stand in it, "{slots:20}".
+        target: The field, or template, of the answer.
+        labels: From the field's value to the label word, or to several, of which
+            training writes the first; None for free text.
+        share: Share of the rows in each split, of one file.
+        seed: Of that split.
+        metrics: Names of t5's metrics.
+        cut: Fields of `inputs` in the order in which they are shortened where a text
+            is too long; empty for the end of the text.
+        word_score: What a label with several words has: the "sum" of their
+            probabilities, or the "mean".
+        single_token: Whether each label word has to be one token.
+        roles: Instead of `inputs`: role -> what it says, as "system" -> "{slots:20}"
+            and "user" -> "{text}", written by the model's own chat template; the
+            answer is the assistant's turn.
+    """
+
+    name: str = ""
+    files: str | Mapping[str, str | Table] = field(default_factory=dict)
+    inputs: str = ""
+    target: str = ""
+    labels: Mapping[str, str | Sequence[str]] | None = None
+    share: Mapping[str, float] | None = None
+    seed: int = 0
+    metrics: Sequence[str] = ("accuracy",)
+    cut: Sequence[str] = ()
+    word_score: Literal["sum", "mean"] = "sum"
+    single_token: bool = False
+    roles: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.roles and self.inputs:
+            raise ValueError(
+                f"OwnTask {self.name!r} has inputs {self.inputs!r} and roles "
+                f"{listed(self.roles)}: give one of them"
+            )
+
+    @property
+    def label_words_in_order(self) -> tuple[str, ...]:
+        """The words that stand for the classes; none for free text."""
+        words = (self.labels or {}).values()
+        return tuple(word if isinstance(word, str) else word[0] for word in words)
+
+    @property
+    def place(self) -> str:
+        """Its files, or that its rows were in memory."""
+        files = self.files
+        return files if isinstance(files, str) else ", ".join(map(str, files.values()))
+
+    @property
+    def told(self) -> str:
+        """Its template and its label words."""
+        written = f"as {self.inputs!r}"
+        if self.roles:
+            turns = ", ".join(f"{role} {text!r}" for role, text in self.roles.items())
+            written = f"by the model's chat template: {turns}"
+        return f"own files, texts written {written}{tell_words(self.labels)}"
+
+    @property
+    def input_template(self) -> str:
+        """The setting; empty where a chat template writes the inputs."""
+        return self.inputs
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.own import file_task
+        from jaxprompt.data.vocabulary.chat import ask_by_roles
+
+        inputs = self.inputs
+        if self.roles:
+            inputs, vocabulary = ask_by_roles(vocabulary, self.roles)
+        return file_task(
+            self.name,
+            files=self._paths(),
+            inputs=inputs,
+            target=self.target,
+            labels=None if self.labels is None else dict(self.labels),
+            share=None if self.share is None else dict(self.share),
+            seed=self.seed,
+            metrics=tuple(self.metrics),
+            cut=tuple(self.cut),
+            word_score=self.word_score,
+            single_token=self.single_token,
+            vocabulary=vocabulary,
+        )
+
+    def _paths(self) -> str | dict[str, str | Table]:
+        if isinstance(self.files, str):
+            return resolve(self.files)
+        return {
+            split: resolve(rows) if isinstance(rows, str) else rows
+            for split, rows in self.files.items()
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnTags(TaskSettings):
+    """Sequence labelling from column files; see `data.tasks.tags.tag_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A column file for each split.
+        kinds: Kinds of spans, as "PER".
+        word_column: Column of the word, from 0; from the last one if negative.
+        tag_column: Column of its tag.
+        scheme: How tags begin a span: "bio" always with "B-", "iob1" as CoNLL-2003.
+        boundaries: What lines begin with that stand between sentences.
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    kinds: Sequence[str] = ()
+    word_column: int = 0
+    tag_column: int = -1
+    scheme: Literal["bio", "iob1"] = "bio"
+    boundaries: Sequence[str] = ("-DOCSTART-",)
+
+    def __post_init__(self) -> None:
+        if self.scheme not in ("bio", "iob1"):
+            raise ValueError(
+                f"OwnTags.scheme {self.scheme!r}: use one of ['bio', 'iob1']"
+            )
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def told(self) -> str:
+        """Its layout and its kinds."""
+        return f"own column files, words tagged with spans of {listed(self.kinds)}"
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.tags import tag_task
+
+        return tag_task(
+            self.name,
+            files={split: resolve(path) for split, path in self.files.items()},
+            kinds=tuple(self.kinds),
+            word_column=self.word_column,
+            tag_column=self.tag_column,
+            scheme=self.scheme,
+            boundaries=tuple(self.boundaries),
+            vocabulary=vocabulary,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnRoles(TaskSettings):
+    """Semantic role labelling from lines "1 He sleeps ||| B-A0 B-V".
+
+    See `data.tasks.roles.role_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A file for each split.
+        kinds: Kinds of spans, as "A0", "C-A1" and "V".
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    kinds: Sequence[str] = ()
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def told(self) -> str:
+        """Its layout and its kinds."""
+        return f"own files, words tagged with roles of {listed(self.kinds)}"
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.roles import role_task
+
+        return role_task(
+            self.name,
+            files={split: resolve(path) for split, path in self.files.items()},
+            kinds=tuple(self.kinds),
+            vocabulary=vocabulary,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnChoices(TaskSettings):
+    """Multiple choice from JSONL, CSV or TSV; see `data.tasks.choices.choice_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A file for each split.
+        choices: The target as in the file -> template of the text that it stands for.
+        target: The field of the target.
+        wording: Field -> its value -> what is read in its place.
+        cut: Fields in the order in which they are shortened where a text is too long.
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
+    target: str = "label"
+    wording: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    cut: Sequence[str] = ()
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def told(self) -> str:
+        """Its texts."""
+        texts = " or ".join(map(repr, self.choices.values()))
+        return f"own files, one of the texts {texts}"
+
+    @property
+    def label_words_in_order(self) -> tuple[str, ...]:
+        """The targets, as in the files."""
+        return tuple(self.choices)
+
+    @property
+    def texts(self) -> int:
+        """One for each choice."""
+        return len(self.choices)
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.choices import choice_task
+
+        return choice_task(
+            self.name,
+            files={split: resolve(path) for split, path in self.files.items()},
+            choices=dict(self.choices),
+            target=self.target,
+            wording=dict(self.wording),
+            cut=tuple(self.cut),
+            vocabulary=vocabulary,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSpans(TaskSettings):
+    """Questions whose answers stand in a text; see `data.tasks.questions`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A file for each split: SQuAD's own .json, or .jsonl of its rows.
+        null_threshold: None where every question has an answer, as in SQuAD 1.1; else
+            how much higher no answer has to score than the best one, as 0.0 in 2.0.
+        stride: Tokens that a window of a text has in common with the one before it.
+        question_length: Most tokens of a question.
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    null_threshold: float | None = None
+    stride: int = 128
+    question_length: int = 64
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def told(self) -> str:
+        """Its layout and its windows."""
+        return (
+            "own files of questions whose answers stand in a text, read in windows "
+            f"with {self.stride} tokens in common"
+        )
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.questions import question_task
+
+        return question_task(
+            self.name,
+            files={split: resolve(path) for split, path in self.files.items()},
+            null_threshold=self.null_threshold,
+            stride=self.stride,
+            question_length=self.question_length,
+            vocabulary=vocabulary,
+        )
+
+
+OwnKind: TypeAlias = OwnTask | OwnTags | OwnRoles | OwnChoices | OwnSpans
+"""The settings of a task of one's own files of any kind."""
