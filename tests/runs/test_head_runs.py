@@ -203,7 +203,7 @@ def test_an_answer_is_cut_out_of_the_window_that_holds_it(capsys):
     Path("texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     arguments = ["predict", "--prompt", str(file), "--input", "texts.jsonl"]
     capsys.readouterr()
-    assert main([*arguments, "--probabilities"]) == 0
+    assert main([*arguments, "--scores"]) == 0
     lines = capsys.readouterr().out.splitlines()
     answers = [json.loads(line) for line in lines if line.startswith("{")]
     assert [answer["prediction"] for answer in answers] == ["C  d", "C d", ""]
@@ -250,7 +250,7 @@ def test_one_of_several_texts_is_chosen_whatever_stands_beside_it(capsys):
         '{"one": "h a", "two": "b"}\n{"one": "b", "two": "h a"}\n'
     )
     arguments = ["predict", "--prompt", str(file), "--input", "pairs.jsonl"]
-    assert main([*arguments, "--probabilities"]) == 0
+    assert main([*arguments, "--scores"]) == 0
     lines = capsys.readouterr().out.splitlines()
     first, second = (json.loads(line) for line in lines if line.startswith("{"))
     assert [first["prediction"], second["prediction"]] == ["0", "1"]

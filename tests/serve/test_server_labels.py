@@ -138,7 +138,7 @@ def offline(folder):
             rows = [json.dumps(asked_of(name, text)) + "\n" for text in TEXTS]
             Path("asked.jsonl").write_text("".join(rows))
             flags = ["--input=asked.jsonl", "--output=said.jsonl", "--overwrite"]
-            flags += ["--probabilities", f"--prompt=bank/{name}.safetensors"]
+            flags += ["--scores", f"--prompt=bank/{name}.safetensors"]
             assert main(["predict", *flags]) == 0
             lines = Path("said.jsonl").read_text().splitlines()
             found |= {
