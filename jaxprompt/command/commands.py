@@ -106,6 +106,8 @@ def evaluate(flags: argparse.Namespace) -> None:
         "another_backbone": flags.another_backbone,
     }
     if flags.ensemble:
+        if flags.mistakes:
+            raise ValueError("--mistakes is of one prompt: leave --ensemble out")
         files = runs.find_prompts(flags.prompt)
         of_files = {file: configured(flags, file)[0] for file in files}
         runs.evaluate_ensemble(of_files, **options)
@@ -113,7 +115,7 @@ def evaluate(flags: argparse.Namespace) -> None:
     (name,) = flags.prompt
     file = runs.find_prompt(name)
     run = run_of_prompt(flags, file)
-    runs.evaluate(run, file, **options)
+    runs.evaluate(run, file, mistakes=flags.mistakes, **options)
 
 
 def predict(flags: argparse.Namespace) -> None:

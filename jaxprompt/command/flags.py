@@ -49,6 +49,13 @@ def make_parser() -> Parser:
     evaluate.add_argument(
         "--predictions", metavar="FILE", help="also write every answer, as JSON lines"
     )
+    evaluate.add_argument(
+        "--mistakes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also print the N worst mistakes, the least likely true answer first",
+    )
 
     predict = add("predict", "Answer rows with a prompt file.", commands.predict)
     _add_rows(predict)

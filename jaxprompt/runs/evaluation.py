@@ -9,6 +9,12 @@ from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.prompts.prompt import stack
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.trained import join_heads
+from jaxprompt.quoting import cut
+from jaxprompt.report.results.answers import (
+    Answered,
+    surprising_mistakes,
+    worst_mistakes,
+)
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.keep.predictions import write_predictions
 from jaxprompt.runs.measure.coverage import report_limits
@@ -27,6 +33,7 @@ def evaluate(
     split: str | None = None,
     output: Path | None = None,
     predictions: Path | None = None,
+    mistakes: int = 0,
     overwrite: bool = False,
     another_backbone: bool = False,
 ) -> dict[str, Any]:
@@ -38,6 +45,8 @@ def evaluate(
         split: Split to score; None for the one that the run was scored on.
         output: Where to write the scores as JSON.
         predictions: Where to write every answer, as a run's predictions.jsonl.
+        mistakes: How many of the worst mistakes to print: rows with a wrong answer,
+            the least likely true answer first. They take one more pass.
         overwrite: Whether these files may exist.
         another_backbone: Allows a model that the prompt was not trained on.
 
@@ -50,14 +59,20 @@ def evaluate(
     """
     split = split or run.data.scored_split
     _check_files(run, output, predictions, overwrite)
+    if mistakes < 0:
+        raise ValueError(f"{mistakes} mistakes: use 0, for none, or more")
     prompt, provenance = load_prompt(prompt_file)
     job = prepare(
         run, splits=(split,), trained=[provenance], another_backbone=another_backbone
     )
     report = make_report(job, split, prompt.length)
     report_limits(report)
-    measured = report.measure(job.frozen.join(prompt, load_head(prompt_file)))
-    return _show(run, measured, output, predictions)
+    params = job.frozen.join(prompt, load_head(prompt_file))
+    measured = report.measure(params)
+    result = _show(run, measured, output, predictions)
+    if mistakes and isinstance(report, ScoreReport):
+        _show_mistakes(measured.answers[0], report.surprises(params), mistakes)
+    return result
 
 
 def evaluate_ensemble(
@@ -171,3 +186,14 @@ def _show(
     if predictions is not None:
         say(f"wrote {write_predictions(predictions, measured.answers)}")
     return result
+
+
+def _show_mistakes(answered: Answered, nats: Sequence[float], most: int) -> None:
+    wrong = len(worst_mistakes(answered, len(answered.places)))
+    found = surprising_mistakes(answered, nats, most)
+    say(f"{len(found)} of {wrong} mistakes, the least likely true answer first:")
+    for mistake, share in found:
+        say(
+            f"  {mistake.place}: {cut(mistake.text, 80)} -> {mistake.expected} "
+            f"({share:.1%} likely), not {mistake.predicted}"
+        )

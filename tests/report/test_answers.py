@@ -1,5 +1,7 @@
 """What answers say: each label's scores, which is taken for which, the mistakes."""
 
+import math
+
 import numpy as np
 import sklearn.metrics
 
@@ -8,6 +10,7 @@ from jaxprompt.report.results.answers import (
     Answered,
     class_cells,
     confusion_cells,
+    surprising_mistakes,
     worst_mistakes,
 )
 
@@ -70,3 +73,10 @@ def test_the_worst_mistakes_are_those_of_most_prompts_and_of_every_kind():
     every = worst_mistakes(answered(first, second, expected=expected), 10)
     assert [one.wrong for one in every] == [2, 2, 2, 1]
     assert worst_mistakes(answered(expected, expected=expected), 3) == []
+
+
+def test_a_mistake_is_worse_the_less_likely_its_true_answer_was():
+    rows = answered(["bad", "good", "good"], expected=["good", "good", "bad"])
+    found = surprising_mistakes(rows, [math.log(4), 9.0, math.log(50)], 5)
+    assert [one.place for one, _ in found] == ["rows.csv:4", "rows.csv:2"]
+    np.testing.assert_allclose([share for _, share in found], [0.02, 0.25])

@@ -1,6 +1,7 @@
 """What answers say beside their score: a confusion matrix, each class, the mistakes."""
 
 import collections
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -46,6 +47,7 @@ class Mistake(NamedTuple):
     """A row that is answered wrongly.
 
     Attributes:
+        row: Which of the scored rows it is, from 0.
         place: Where it stands.
         text: What the model reads, without soft tokens.
         expected: The true target text.
@@ -53,6 +55,7 @@ class Mistake(NamedTuple):
         wrong: How many prompts give a wrong one.
     """
 
+    row: int
     place: str
     text: str
     expected: str
@@ -159,13 +162,13 @@ def worst_mistakes(answered: Answered, most: int) -> list[Mistake]:
     texts = zip(answered.places, answered.inputs, answered.expected, strict=True)
     answers = zip(*answered.predicted, strict=True)
     right = zip(*answered.right, strict=True)
-    for row, given, are_right in zip(texts, answers, right, strict=True):
-        place, text, expected = row
+    rows = zip(texts, answers, right, strict=True)
+    for row, ((place, text, expected), given, are_right) in enumerate(rows):
         pairs = zip(given, are_right, strict=True)
         others = [answer for answer, is_right in pairs if not is_right]
         if others:
             usual = collections.Counter(others).most_common(1)[0][0]
-            found.append(Mistake(place, text, expected, usual, len(others)))
+            found.append(Mistake(row, place, text, expected, usual, len(others)))
     kinds = collections.Counter((one.expected, one.predicted) for one in found)
     turn: collections.Counter[tuple[int, str, str]] = collections.Counter()
     ordered = []
@@ -174,6 +177,24 @@ def worst_mistakes(answered: Answered, most: int) -> list[Mistake]:
         ordered.append(((-one.wrong, turn[key], -kinds[key[1:]]), one))
         turn[key] += 1
     return [one for _, one in sorted(ordered, key=lambda pair: pair[0])[:most]]
+
+
+def surprising_mistakes(
+    answered: Answered, nats: Sequence[float], most: int
+) -> list[tuple[Mistake, float]]:
+    """Lists rows that are answered wrongly, the least likely true answer first.
+
+    Args:
+        answered: The rows.
+        nats: Of each row, the cross-entropy of its true answer.
+        most: How many to list.
+
+    Returns:
+        Each with the probability of its true answer.
+    """
+    found = worst_mistakes(answered, len(answered.places))
+    found.sort(key=lambda one: -nats[one.row])
+    return [(one, math.exp(-nats[one.row])) for one in found[:most]]
 
 
 def _counts(answered: Answered) -> collections.Counter[tuple[str, str]]:

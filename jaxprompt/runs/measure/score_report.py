@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxprompt.data.rows.row_batches import predict_rows
 from jaxprompt.data.tasks.few_shot import DEVELOPMENT
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
 from jaxprompt.evaluate.gold import make_gold, score_gold
 from jaxprompt.evaluate.score import Report, evaluate, vote_of
+from jaxprompt.evaluate.surprise import make_surprise
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.prompts.trained import unstack_head
 from jaxprompt.report.pages.page import Example
@@ -138,6 +140,26 @@ class ScoreReport:
                 progress=advance,
                 pack=self._pack,
             )
+
+    def surprises(self, params: Params, place: int = 0) -> list[float]:
+        """Returns how unlikely the true answer of each row of a task is.
+
+        Args:
+            params: The joined tree.
+            place: Number of the task.
+
+        Returns:
+            Its cross-entropy in nats, the mean over the members; see
+            `evaluate.surprise`.
+        """
+        job, rows, places = self._job, self._scored[place].rows, self._places(place)
+        measure = make_surprise(job.frozen.backbone, job.head, job.frozen.place_batch)
+        total = len(places) * rows.num_examples
+        with example_bar(total, f"{self._labels[place]} true answers") as advance:
+            batches = rows.batches(job.run.evaluation.batch_size, places)
+            of_batch = functools.partial(measure, params)
+            nats = predict_rows(of_batch, batches, total, advance)
+        return nats.reshape(len(places), -1).mean(axis=0).tolist()
 
     def _baselines(self, task: Task) -> list[tuple[EvaluationSet, Params]]:
         """Tokenises the split without a prompt, and behind the hand-written one.
