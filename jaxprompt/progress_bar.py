@@ -31,8 +31,8 @@ def progress_bar(
 ) -> "tqdm[Any]":
     """Makes a bar on standard error, as tqdm draws it, or one that writes lines.
 
-    Lines are written where standard error is no terminal, as in a log file: there the
-    characters that move a terminal's cursor would be read.
+    Lines are written where standard error is neither a terminal nor a notebook, as in a
+    log file: there the characters that move a cursor would be read.
 
     Args:
         description: Text before the bar.
@@ -48,7 +48,8 @@ def progress_bar(
     shown = {"desc": visible(description), "total": total, "unit": unit, **options}
     if not show:  # Otherwise TQDM_DISABLE in the environment decides.
         shown["disable"] = True
-    if sys.stderr.isatty():
+    # What a notebook shows moves its cursor as a terminal does.
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
         return tqdm(each, dynamic_ncols=True, **shown)
     line = _LINE if total is None and each is None else _LINE_OF_TOTAL
     return _Lines(each, **{**shown, "bar_format": line, "unit_scale": False})

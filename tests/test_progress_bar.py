@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 PROGRAM = """
 import jaxprompt.progress_bar as progress
@@ -20,9 +21,9 @@ with progress.progress_bar("quick", total=1) as bar:
 """
 
 
-def run(stderr: int = subprocess.PIPE, **variables: str) -> str:
+def run(stderr: int = subprocess.PIPE, program: str = PROGRAM, **variables: str) -> str:
     others = {k: v for k, v in os.environ.items() if k != "TQDM_DISABLE"}
-    command = [sys.executable, "-c", PROGRAM]
+    command = [sys.executable, "-c", program]
     done = subprocess.run(
         command, env={**others, **variables}, stderr=stderr, text=True, check=True
     )
@@ -43,6 +44,12 @@ def test_a_log_file_gets_plain_lines_and_what_is_quick_gets_none():
 
 def test_the_environment_may_turn_it_off():
     assert run(TQDM_DISABLE="1") == ""
+
+
+def test_a_notebook_gets_a_bar(tmp_path: Path):
+    (tmp_path / "ipykernel.py").touch()
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    assert "\rtraining:" in run(program=f"import ipykernel{PROGRAM}", PYTHONPATH=path)
 
 
 def test_a_terminal_gets_a_bar():

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jaxprompt.atomic import write_atomically
 from jaxprompt.command.suggest import did_you_mean
 from jaxprompt.data.read.files import read_rows
+from jaxprompt.data.tasks.metrics import number_of
 from jaxprompt.quoting import cut, listed, quoted
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.terminal import say
@@ -65,9 +66,16 @@ class Column(NamedTuple):
         return lengths[math.ceil(0.99 * len(lengths)) - 1]
 
     @property
+    def are_numbers(self) -> bool:
+        """Whether its values are numbers, and not all of them whole."""
+        found = [number_of(value) for value in self.values]
+        return all(map(math.isfinite, found)) and any(x % 1 for x in found)
+
+    @property
     def may_be_labels(self) -> bool:
         """Whether its values come again and again."""
-        return 1 < len(self.counts) <= min(_MOST_LABELS, len(self.values) // 2)
+        few = min(_MOST_LABELS, len(self.values) // 2)
+        return 1 < len(self.counts) <= few and not self.are_numbers
 
 
 def write_task(
@@ -125,7 +133,7 @@ def _columns(file: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     names = list(dict.fromkeys(name for fields in rows for name in fields))
     columns = {}
     for name in names:
-        values = [fields.get(name) for fields in rows]
+        values = [_first(fields.get(name)) for fields in rows]
         if all(isinstance(value, str | int | float) for value in values):
             columns[name] = Column(name, [_text(value) for value in values])
     if len(columns) < 2:
@@ -134,6 +142,11 @@ def _columns(file: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
             "a task needs two, a text and its label or answer"
         )
     return columns
+
+
+def _first(value: object) -> object:
+    """Returns a value, and of several right answers the first."""
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _text(value: object) -> str:
@@ -208,11 +221,10 @@ def _gin(
     yield f"OwnTask.target = {answer.name!r}"
     if is_free:
         yield "OwnTask.labels = None    # Free text."
-        yield (
-            "OwnTask.metrics = ('rouge',)"
-            if answer.words >= _WORDS
-            else ("OwnTask.metrics = ('accuracy',)")
-        )
+        metrics = ("rouge",) if answer.words >= _WORDS else ("exact_match",)
+        if answer.are_numbers:
+            metrics = ("pearson", "spearman")
+        yield f"OwnTask.metrics = {metrics!r}   # See `jaxprompt list metrics`."
         yield "PROMPT_INIT = 'vocabulary'"
     else:
         yield "# Label in the file -> the word that the model says. Short, common words"
@@ -255,7 +267,8 @@ def _seen(
         told = listed(shares, longest=40)
         yield f"label: {answer.name}, {len(counts)} different ones: {told}"
         return
-    yield f"answer: {answer.name}, free text, {len(counts):,} different ones"
+    kind = "numbers" if answer.are_numbers else "free text"
+    yield f"answer: {answer.name}, {kind}, {len(counts):,} different ones"
     empty = counts.get("", 0)
     if empty:
         yield f"{empty} of the answers are empty"

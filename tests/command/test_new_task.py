@@ -69,6 +69,22 @@ def test_texts_in_pairs_and_free_answers():
     assert task.load(byte_vocabulary()).labels is None
 
 
+def test_numbers_are_compared_as_numbers_and_several_answers_are_right():
+    rows = [
+        {"text": f"how like is {n} to it", "score": n % 7 / 2, "answer": [f"{n}", "x"]}
+        for n in range(40)
+    ]
+    Path("a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert main(["new", "a.jsonl", "--label=score"]) == 0
+    assert main(["new", "a.jsonl", "--text=text", "--output=b.gin"]) == 0
+    numbers, several = (
+        configure([file], [])[0].data.tasks[0] for file in ("a.gin", "b.gin")
+    )
+    assert numbers.metrics == ("pearson", "spearman")
+    assert (several.target, several.metrics) == ("answer", ("exact_match",))
+    assert several.load(byte_vocabulary()).num_examples("train") > 20
+
+
 def test_columns_may_be_named_and_a_file_is_not_overwritten(capsys):
     write_tickets()
     assert main(["new", "tickets.csv", "--text=day", "--label=text"]) == 0

@@ -19,14 +19,15 @@ def opening_line(
         run: The configuration.
         mesh: Its devices.
         tasks: Its tasks, whose rows are read.
-        splits: The splits that it reads.
+        splits: The splits that it reads; none to answer other rows.
     """
     name = run.model.name or "a new model"
-    sizes = ", ".join(f"{n:,} of {x}" for x, n in rows_of_splits(tasks, splits).items())
+    sizes = rows_of_splits(tasks, splits)
+    rows = ", ".join(f"{count:,} of {split}" for split, count in sizes.items())
     several = f" ({len(tasks)} tasks)" if len(tasks) > 1 else ""
     return (
         f"{versions()}, on {tell_devices(mesh)}: model {name}, task "
-        f"{run.data.task_name}{several}, rows: {sizes}"
+        f"{run.data.task_name}{several}{', rows: ' * bool(rows)}{rows}"
     )
 
 

@@ -1,5 +1,6 @@
 """A run's configuration -> a job: checked files, a loaded model, tokenised tasks."""
 
+import sys
 from collections.abc import Iterable, Sequence
 
 import jax
@@ -81,9 +82,12 @@ def prepare(
 def _open(
     run: Run, mesh: jax.sharding.Mesh, tasks: Sequence[Task], splits: Sequence[str]
 ) -> None:
-    """Says what is about to be loaded; a command that answers rows says nothing."""
-    if splits:
-        say(opening_line(run, mesh, tasks, splits))
+    """Says what is about to be loaded.
+
+    What answers rows may write them to standard output: it tells only who looks on.
+    """
+    if splits or sys.stderr.isatty():
+        say(opening_line(run, mesh, tasks, splits), problem=not splits)
 
 
 def may_fold(run: Run) -> bool:
