@@ -49,7 +49,9 @@ def test_the_environment_may_turn_it_off():
 def test_a_notebook_gets_a_bar(tmp_path: Path):
     (tmp_path / "ipykernel.py").touch()
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    assert "\rtraining:" in run(program=f"import ipykernel{PROGRAM}", PYTHONPATH=path)
+    assert "training:   0%|" in run(
+        program=f"import ipykernel{PROGRAM}", PYTHONPATH=path
+    )
 
 
 def test_a_terminal_gets_a_bar():
