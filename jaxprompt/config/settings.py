@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from jaxprompt.config.own_tasks import OwnTask
+from jaxprompt.config.own_tasks import OwnSpans, OwnTask
 from jaxprompt.config.task_settings import TaskSettings
 from jaxprompt.config.tasks import AnyTask, OfficialTask, TaskGroup
 from jaxprompt.data.rows.lengths import Lengths
@@ -171,7 +171,7 @@ class Data:
     pack: bool = False
     cut: bool = True
     part_rows: int | None = None
-    shift_to: Sequence[OfficialTask | OwnTask] = ()
+    shift_to: Sequence[OfficialTask | OwnTask | OwnSpans] = ()
     shift_split: str = "validation"
 
     def __post_init__(self) -> None:

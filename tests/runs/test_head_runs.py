@@ -181,7 +181,11 @@ def test_an_answer_is_cut_out_of_the_window_that_holds_it(capsys):
     )
     run = dataclasses.replace(
         RUN,
-        data=Data(task=task, input_length=10),
+        data=Data(
+            task=task,
+            input_length=10,
+            shift_to=(dataclasses.replace(task, name="others"),),
+        ),
         head=HeadStart(kind="spans", longest=3),
         seeds=2,
     )
@@ -191,6 +195,7 @@ def test_an_answer_is_cut_out_of_the_window_that_holds_it(capsys):
     for member in result["members"]:
         assert member["metrics"]["no_answer_em"] == member["score"] == 100.0
         assert member["examples"] == len(rows)
+        assert member["shift"]["others"]["score"] == 100.0
     capsys.readouterr()
     file = Path("qa/prompts/qa-0.safetensors")
     assert load_head(file)["weight"].shape == (1, 16, 2)
