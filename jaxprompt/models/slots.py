@@ -24,12 +24,15 @@ class Slots:
         filled: Columns of each row that hold a token, int32.
         placeless: How many of these, the first ones, have no position: the keys and
             values of a deep prompt. The text behind them begins at position 0.
+        hidden: How many, the first ones, a layer does not attend to, int32: those of a
+            deep prompt that is for other layers.
     """
 
     keys: Float[Array, "N S C G K"]
     values: Float[Array, "N S C G K"]
     filled: Int[Array, " S"]
     placeless: Int[Array, " S"]
+    hidden: Int[Array, "N S"]
 
     @property
     def capacity(self) -> int:
@@ -108,6 +111,7 @@ class Slots:
             write(self.values, row.values, 1),
             write(self.filled, row.filled, 0),
             write(self.placeless, row.placeless, 0),
+            write(self.hidden, row.hidden, 1),
         )
 
     def advance(self, active: Bool[Array, " S"]) -> "Slots":

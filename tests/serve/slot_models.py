@@ -55,7 +55,9 @@ def draw_params(config) -> Params:
     return {**params, "embedding": table}
 
 
-def draw_prompt(backbone: Decoder, soft: int, deep: int = 0, seed: int = 0) -> Prompt:
+def draw_prompt(
+    backbone: Decoder, soft: int, deep: int = 0, seed: int = 0, layers=None
+) -> Prompt:
     """Draws a prompt of so many soft tokens, and so many keys and values."""
     drawing = np.random.default_rng([seed, soft, deep])
     rows = drawing.normal(size=(soft, backbone.width)).astype(np.float32)
@@ -64,7 +66,7 @@ def draw_prompt(backbone: Decoder, soft: int, deep: int = 0, seed: int = 0) -> P
     site = backbone.config.sites["decoder"]
     shape = (site.layers, deep, site.kv_heads, site.head_width)
     keys, values = (jnp.asarray(drawing.normal(size=shape)) for _ in range(2))
-    return make_prompt(jnp.asarray(rows), {"decoder": make_deep(keys, values)})
+    return make_prompt(jnp.asarray(rows), {"decoder": make_deep(keys, values, layers)})
 
 
 def behind(backbone: Decoder, prompt: Prompt | None, ids: list[int]) -> list[int]:
@@ -89,7 +91,8 @@ def whole_pass(backbone, params, prompt, row, count, how=None) -> list[int]:
     if prompt is not None and prompt.deep:
         deep = prompt.deep["decoder"]
         keys, values = (x.swapaxes(0, 1) for x in (deep.keys, deep.values))
-        prefix = Prefix(keys, values, jnp.zeros(1, jnp.int32), in_front=False)
+        rows_of = jnp.zeros(1, jnp.int32)
+        prefix = Prefix(keys, values, rows_of, layers=deep.layers, in_front=False)
     row = [*row]
     for index in range(count):
         padded = np.zeros((1, LONGEST), np.int32)

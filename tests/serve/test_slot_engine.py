@@ -21,18 +21,21 @@ from jaxprompt.serve.slots.slot_engine import SlotEngine
 COUNT = 5
 TEXTS = {"none": [3, 9, 4], "one": [11], "short": [8, 8, 2, 5, 30, 31], "deep": [60]}
 TEXTS["both"] = [7, 7]
+TEXTS["last"] = [12, 3]
 SAMPLED = Sampling(temperature=0.8, top_p=0.9, top_k=20, seed=7, choice=1)
 
 
 @pytest.fixture(scope="module", params=[GPT2, GEMMA], ids=["gpt2", "gemma"])
 def model(request):
     backbone = Decoder(request.param)
+    layers = request.param.layers
     prompts = {
         "none": None,
         "one": draw_prompt(backbone, 1),
         "short": draw_prompt(backbone, 6),
         "deep": draw_prompt(backbone, 0, 5),
         "both": draw_prompt(backbone, 3, 4),
+        "last": draw_prompt(backbone, 2, 4, layers=[False] * (layers - 1) + [True]),
     }
     return backbone, draw_params(request.param), prompts
 
@@ -174,10 +177,10 @@ def test_what_cannot_be_served_is_told(model, engine):
         read(engine, backbone, draw_prompt(backbone, 40))
     site = backbone.config.sites["decoder"]
     keys = jnp.zeros((site.layers, 2, site.kv_heads, site.head_width))
-    layers = [True] + [False] * (site.layers - 1)
-    partly = make_deep(keys, keys, layers)
-    with pytest.raises(ValueError, match="for some layers only, are not served"):
-        engine.read(make_prompt(jnp.zeros((0, 16)), {"decoder": partly}))
+    gate = jnp.zeros((site.layers, backbone.config.heads))
+    gated = make_deep(keys, keys, gate=gate)
+    with pytest.raises(ValueError, match="with gates are not served"):
+        engine.read(make_prompt(jnp.zeros((0, 16)), {"decoder": gated}))
     elsewhere = {"encoder": make_deep(keys, keys)}
     with pytest.raises(ValueError, match="keys and values at encoder, but"):
         engine.read(make_prompt(jnp.zeros((0, 16)), elsewhere))

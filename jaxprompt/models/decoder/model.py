@@ -286,6 +286,7 @@ class Decoder:
             self._no_keys(rows, capacity),
             jnp.zeros(rows, jnp.int32),
             jnp.zeros(rows, jnp.int32),
+            jnp.zeros((self.config.layers, rows), jnp.int32),
         )
 
     def extend_slots(self, params: Params, slots: Slots, tokens: Tokens) -> Slots:
@@ -295,7 +296,9 @@ class Decoder:
         )
         steps = jnp.arange(tokens.length, dtype=jnp.int32)
         places = Places(tokens.segments, slots.next_position[:, None] + steps[None])
-        _, (keys, values) = self._run(params, tokens.x, places, Front(None, source))
+        _, (keys, values) = self._run(
+            params, tokens.x, places, Front(None, source), hidden=slots.hidden
+        )
         counts = tokens.segments.sum(axis=1, dtype=jnp.int32)
         wide = slots.resize(slots.capacity + tokens.length)
         return wide.append(keys, values, counts).resize(slots.capacity)
@@ -317,6 +320,7 @@ class Decoder:
             past=(slots.keys, slots.values),
             past_places=Places(slots.holding(1), slots.positions),
             index=slots.filled,
+            hidden=slots.hidden,
         )
         slots = dataclasses.replace(slots, keys=keys, values=values)
         return self._unembed(params, y)[:, 0], slots.advance(active)
@@ -355,13 +359,15 @@ class Decoder:
         past: tuple[Array, Array] | None = None,
         past_places: Places | None = None,
         index: Array | None = None,
+        hidden: Int[Array, "N B"] | None = None,
         dropout_key: Key[Array, ""] | None = None,
         keep: bool = True,
     ) -> tuple[Array, Any]:
         """Applies every layer to embedded tokens, but not the last norm.
 
         Where `keep`, also returns the keys and values [N, B, T, G, K] of x, or `past`
-        with them written at `index`.
+        with them written at `index`. Of what is in front, a layer does not attend to
+        the first `hidden` columns of a row.
         """
         first_key, layers_key = split_key(dropout_key, 2)
         count = self.config.layers
@@ -380,11 +386,13 @@ class Decoder:
         of_kind = stacked(seen) if len(seen) > 1 else None
 
         def body(x: Array, layer: Any, prefix: Any) -> tuple[Array, Any]:
-            layer_params, source, past, key, number = layer
+            layer_params, source, past, key, number, first = layer
             if of_kind is None:
                 (sight,) = seen
             else:
                 sight = jax.tree.map(lambda leaf: leaf[number], of_kind)
+            if first is not None:
+                sight = sight.hiding(first)
             x, own = block.apply(
                 {"params": layer_params},
                 x,
@@ -404,7 +412,7 @@ class Decoder:
         return over_layers(
             body,
             x,
-            (params["layers"], source, past, keys, jnp.asarray(numbers)),
+            (params["layers"], source, past, keys, jnp.asarray(numbers), hidden),
             prefix,
             below=layers_below(front.prefix) if past is None else 0,
             remat=self.remat,

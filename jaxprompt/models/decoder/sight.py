@@ -9,7 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.decoder.config import LayerKind
-from jaxprompt.models.layers.masks import hide_far, number_seen, segment_mask
+from jaxprompt.models.layers.masks import (
+    hide_far,
+    hide_first,
+    number_seen,
+    segment_mask,
+)
 from jaxprompt.models.layers.turn import Turn, turn_at
 from jaxprompt.models.prefix import Prefix
 
@@ -41,6 +46,17 @@ class Sight(NamedTuple):
     source: Float[Array, "B T S"] | None
     prefix: Float[Array, "B T P"] | None
     turn: Turn | None
+
+    def hiding(self, counts: Int[Array, " B"]) -> "Sight":
+        """Returns what is seen without the first columns of what is in front.
+
+        Args:
+            counts: How many of each row: of the source, or of earlier steps where there
+                is none.
+        """
+        if self.source is not None:
+            return self._replace(source=hide_first(self.source, counts))
+        return self._replace(own=hide_first(self.own, counts))
 
 
 def places_of(segments: Int[Array, "B T"], first: int) -> Places:

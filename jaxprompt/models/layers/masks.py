@@ -60,3 +60,11 @@ def rows_since_start(segments: Int[Array, "B T"]) -> Int[Array, "B T"]:
     """Counts the rows from the first token of each token's segment to the token."""
     same_BTT = segments[:, :, None] == segments[:, None, :]
     return jnp.arange(segments.shape[1])[None] - jnp.argmax(same_BTT, axis=-1)
+
+
+def hide_first(
+    mask: Float[Array, "B T S"], counts: Int[Array, " B"]
+) -> Float[Array, "B T S"]:
+    """Hides the first columns of each row, so many of them."""
+    columns = jnp.arange(mask.shape[-1])[None, None]
+    return jnp.where(columns < counts[:, None, None], jnp.float32(_MASKED), mask)

@@ -322,7 +322,7 @@ class Scheduler(threading.Thread):
                 self._scoring.remove(asked)
         started = time.monotonic()
         for asked in shared:
-            tokens = np.count_nonzero(asked.row.batch.input_segments)
+            tokens = int(np.count_nonzero(asked.row.batch.input_segments))
             self._metrics.admitted(asked.name, tokens, started - asked.arrived)
         found = self._labels.score([asked.row for asked in shared])
         now = time.monotonic()

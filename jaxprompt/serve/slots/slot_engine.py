@@ -147,8 +147,8 @@ class SlotEngine:
             lead: Ids that all texts behind it begin with, soft ones among them.
 
         Raises:
-            ValueError: If it does not fit the model or the slots, or only some layers
-                read its keys and values, or through gates.
+            ValueError: If it does not fit the model or the slots, or its keys and
+                values are read through gates.
         """
         backbone = self._backbone
         width = backbone.width
@@ -252,6 +252,7 @@ class SlotEngine:
         shape = (layers, 1, self.prompt_room, heads, width)
         keys, values = (np.zeros(shape, np.float32) for _ in range(2))
         columns = placeless = 0
+        hidden: Any = np.zeros((layers, 1), np.int32)
         others = sorted({*prompt.deep} - {"decoder"})
         if others:
             raise ValueError(
@@ -268,20 +269,22 @@ class SlotEngine:
                     f"keys and values of {found} layers, heads and width, but "
                     f"{self._backbone.name} has {site}: it was made for another model"
                 )
-            if deep.gate is not None or deep.layers is not None:
+            if deep.gate is not None:
                 raise ValueError(
-                    f"a prompt of {prompt.told}: keys and values with gates, or for "
-                    "some layers only, are not served; `jaxprompt predict` answers "
-                    "with them"
+                    f"a prompt of {prompt.told}: keys and values with gates are not "
+                    "served; `jaxprompt predict` answers with them"
                 )
             columns = deep.length
             placeless = 0 if deep.in_front else columns
+            if deep.layers is not None:
+                hidden[~np.array(deep.layers)] = columns
             keys[:, 0, :columns] = np.asarray(deep.keys)[0]
             values[:, 0, :columns] = np.asarray(deep.values)[0]
         dtype = self._state.slots.keys.dtype
-        numbers = np.array([[columns], [placeless]], np.int32)
-        held: Any = (keys.astype(dtype), values.astype(dtype))
-        return self._place(Slots(*held, *numbers))
+        filled: Any = np.array([columns], np.int32)
+        none: Any = np.array([placeless], np.int32)
+        kept: tuple[Any, Any] = (keys.astype(dtype), values.astype(dtype))
+        return self._place(Slots(*kept, filled, none, hidden))
 
     def _empty(self) -> _State:
         backbone, count = self._backbone, self.slots
