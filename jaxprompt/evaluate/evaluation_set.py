@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from jaxprompt.data.rows.coverage import show_lost
 from jaxprompt.data.rows.reading import Reading, told_by_row
@@ -173,14 +173,44 @@ class EvaluationSet:
         Returns:
             The scores of each member.
         """
-        reading, count = self._reading, self._reading.count
         batches = self.batches(batch_size, members, pack=pack)
-        told = told_by_row(progress, [reading])
-        found = predict_rows(predict, batches, count * len(members), told)
-        return [
-            self.score_texts(reading.answers(found[start : start + count]))
-            for start in range(0, count * len(members), count)
-        ]
+        found = self._by_member(predict, batches, len(members), progress)
+        return [self.score_texts(self._reading.answers(own)) for own in found]
+
+    def measure_members(
+        self,
+        measure: Callable[[Batch], Float[Array, " B"]],
+        batch_size: int,
+        members: Sequence[int],
+        progress: Progress | None = None,
+    ) -> Float[np.ndarray, "M rows"]:
+        """Measures every row with every member, in shared batches.
+
+        Args:
+            measure: From a batch to a number for each of its rows.
+            batch_size: Rows B of a batch.
+            members: Numbers of the members in the bank.
+            progress: As of `data.rows.row_batches.predict_rows`.
+
+        Returns:
+            Of each member the number of each row: the sum over its windows.
+        """
+        batches = self.batches(batch_size, members)
+        found = self._by_member(measure, batches, len(members), progress)
+        return np.stack([self._reading.sums(own) for own in found])
+
+    def _by_member(
+        self,
+        program: Callable[..., Any],
+        batches: Iterator[RowBatch],
+        members: int,
+        progress: Progress | None,
+    ) -> list[np.ndarray]:
+        """Returns what a program finds in all rows, or their windows, by member."""
+        told = told_by_row(progress, [self._reading])
+        count = self._reading.count
+        found = predict_rows(program, batches, count * members, told)
+        return [found[place * count :][:count] for place in range(members)]
 
     def majority(self) -> Scores:
         """Scores the most frequent target of this very split as every prediction.

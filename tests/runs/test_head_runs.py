@@ -202,7 +202,9 @@ def test_an_answer_is_cut_out_of_the_window_that_holds_it(capsys):
     said = answering_run(load_prompt(file)[1].answering, "")
     scored = dataclasses.replace(said.data.task, files=files)
     data = dataclasses.replace(said.data, task=scored)
-    assert evaluate(dataclasses.replace(said, data=data), file)["score"] == 100.0
+    again = evaluate(dataclasses.replace(said, data=data), file, mistakes=1)
+    assert again["score"] == 100.0
+    assert "0 of 0 mistakes" in capsys.readouterr().out
     texts = ["e f g h a b C  d", "C d e", "h d e f g h a b h d"]
     asked = [{"question": "a", "context": text} for text in texts]
     Path("texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from jaxprompt.data.rows.layout import Layout
 from jaxprompt.data.rows.row_batches import Progress
@@ -70,6 +70,10 @@ class Reading:
         assert answers is not None
         each = zip(self._by_row(found), self._by_row(likely), self.parts, strict=True)
         return [answers.likelihoods(own, shares, read) for own, shares, read in each]
+
+    def sums(self, found: Float[np.ndarray, " batch"]) -> Float[np.ndarray, " rows"]:
+        """Adds up what was measured of the rows of the batch, for each row."""
+        return np.array([own.sum() for own in self._by_row(found)])
 
     def _by_row(self, found: np.ndarray) -> Iterator[np.ndarray]:
         ends = np.cumsum([0, *map(len, self.parts)])

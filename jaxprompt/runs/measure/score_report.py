@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxprompt.data.rows.row_batches import predict_rows
 from jaxprompt.data.tasks.few_shot import DEVELOPMENT
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
@@ -156,10 +155,10 @@ class ScoreReport:
         measure = make_surprise(job.frozen.backbone, job.head, job.frozen.place_batch)
         total = len(places) * rows.num_examples
         with example_bar(total, f"{self._labels[place]} true answers") as advance:
-            batches = rows.batches(job.run.evaluation.batch_size, places)
             of_batch = functools.partial(measure, params)
-            nats = predict_rows(of_batch, batches, total, advance)
-        return nats.reshape(len(places), -1).mean(axis=0).tolist()
+            size = job.run.evaluation.batch_size
+            nats_MR = rows.measure_members(of_batch, size, places, advance)
+        return nats_MR.mean(axis=0).tolist()
 
     def _baselines(self, task: Task) -> list[tuple[EvaluationSet, Params]]:
         """Tokenises the split without a prompt, and behind the hand-written one.
