@@ -133,7 +133,7 @@ def test_an_ensemble_from_files_scores_the_same(bank, tmp_path, capsys):
     votes = {vote["task"]: vote["vote"] for vote in scores["votes"]}
     assert votes == {vote["task"]: vote["vote"] for vote in result["votes"]}
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
-    header = capsys.readouterr().out.splitlines()[0]
+    header = capsys.readouterr().out.splitlines()[1]  # Behind what is read, and where.
     assert header.index("average") < header.index("best") < header.index("vote")
 
 
