@@ -96,7 +96,7 @@ def may_fold(run: Run) -> bool:
     Not where the mean over the states of all tokens, these too, stands for a text.
     Neither does it where a prompt has keys and values that these would attend to.
     """
-    return not (run.head.kind == "classes" and run.head.pooling == "mean")
+    return run.head.pooling != "mean"
 
 
 def check_slots(task: Task, lengths: Iterable[int]) -> None:
