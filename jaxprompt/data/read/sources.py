@@ -89,14 +89,15 @@ class Source:
 
     def place(self, split: str, row: int) -> str:
         """Returns where a row stands, for messages: its file and line if known."""
-        places = self._rows_of(split).places
-        return f"row {row + 1} of split {split!r}" if places is None else places()[row]
+        return self.places(split, [row])[0]
 
     def places(self, split: str, rows: Sequence[int]) -> list[str]:
         """Returns where rows stand, each as `place` does; their file is read once."""
-        of_split = self._rows_of(split).places
-        known = None if of_split is None else of_split()
-        return [self.place(split, n) if known is None else known[n] for n in rows]
+        find = self._rows_of(split).places
+        if find is None:
+            return [f"row {row + 1} of split {split!r}" for row in rows]
+        known = find()
+        return [known[row] for row in rows]
 
     def _rows_of(self, split: str) -> SplitRows:
         found = self._find()
