@@ -14,7 +14,7 @@ from jaxprompt.interop.peft_prefix import (
     prefix_of,
     write_prefix,
 )
-from jaxprompt.interop.stablehlo import Answering, file_names, write_program
+from jaxprompt.interop.stablehlo.program import Answering, file_names, write_program
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.prompts.file import load_prompt

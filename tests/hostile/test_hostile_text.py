@@ -17,7 +17,7 @@ from jaxprompt.cli import main
 from jaxprompt.command.configure import configure
 from jaxprompt.config import Run
 from jaxprompt.doctor.finding import Finding, lay_out
-from jaxprompt.interop.stablehlo_readme import readme
+from jaxprompt.interop.stablehlo.readme import readme
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.pages.model_card import model_card
 from jaxprompt.report.pages.prompt_card import CardPrompt, CardRun, prompt_card

@@ -11,7 +11,7 @@ from tiny import LENGTH, VOCAB_ROWS, Tiny, draw_prompt
 
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
-from jaxprompt.interop.stablehlo import (
+from jaxprompt.interop.stablehlo.program import (
     PLATFORMS,
     Answering,
     export_program,

@@ -15,7 +15,7 @@ from jaxprompt.data.vocabulary.files import find_vocabulary, read_vocabulary
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.interop.folder import new_folder
-from jaxprompt.interop.stablehlo_readme import readme
+from jaxprompt.interop.stablehlo.readme import readme
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.soft_ids import prefix

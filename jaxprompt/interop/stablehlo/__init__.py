@@ -1,0 +1,1 @@
+"""The whole prompted model, for any program: StableHLO and a README."""
