@@ -195,5 +195,5 @@ def _show_mistakes(answered: Answered, nats: Sequence[float], most: int) -> None
     for mistake, share in found:
         say(
             f"  {mistake.place}: {cut(mistake.text, 80)} -> {mistake.expected} "
-            f"({share:.1%} likely), not {mistake.predicted}"
+            f"(probability {share:.2g}), not {mistake.predicted}"
         )

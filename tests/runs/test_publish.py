@@ -118,9 +118,9 @@ def test_the_commands_of_the_page_give_its_score_an_answer_and_the_words(
     assert main([*evaluate[1:], *files]) == 0
     told = capsys.readouterr().out.splitlines()[-3:]
     assert re.match(r"2 of \d+ mistakes, the least likely true answer first:", told[0])
-    shares = [re.search(r"\((\d+\.\d)% likely\), not", line) for line in told[1:]]
+    shares = [re.search(r"\(probability (\S+)\), not", line) for line in told[1:]]
     first, second = (float(share[1]) for share in shares if share)
-    assert first <= second < 50
+    assert first <= second < 0.5
     kept = (WORKDIR / "predictions.jsonl").read_bytes()
     assert Path("again.jsonl").read_bytes() == kept
     scores = json.loads(Path("scores.json").read_text())
