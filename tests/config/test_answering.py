@@ -79,7 +79,7 @@ def test_nothing_is_said_of_no_task():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("kind", "spans"), "answers of kind 'spans' to a task of type 'OwnTask'"),
+        (("kind", "songs"), "answers of kind 'songs' to a task of type 'OwnTask'"),
         (("task", "type", ["OwnTask"]), "this program knows OfficialTask, OwnTask"),
         (("task", 3), "answers of kind 'words' to a task of type"),
         (("task", "files", {"train": "x"}), "OwnTask has no setting 'files'"),

@@ -118,7 +118,7 @@ READERS = {
             ),
         ),
         ("", Reader("tokenizer.json", load_vocabulary)),
-        ("a run", Reader("result.json", read_result)),
+        ("a run", Reader("result.json", lambda f: read_result(f, ""))),
         (
             "a page",
             Reader("result.json", lambda f: read_result_file(f / "result.json")),
