@@ -181,3 +181,8 @@ def test_packed_rows_hold_the_soft_tokens_of_each_example(nano):
     layout = layout_of(task, Lengths(30, 8), SOFT)
     rows = layout.rows([*layout.packed(task.encode(examples))])
     assert (rows.inputs == 9001).sum() == 4
+
+
+def test_the_words_of_a_template_are_those_of_its_own_text():
+    template = Template("question: {question}\nin short, a question {slots:3} of {x}")
+    assert template.words == ("question", "in", "short", "of")

@@ -17,6 +17,8 @@ _MASK = "mask"
 MARKS = (_MASK, "sep")
 """What stands for text that each vocabulary writes in its own way."""
 
+_WORD = re.compile(r"[^\W\d_]{2,}")
+
 _COUNT = re.compile(r"[1-9][0-9]{0,5}")
 
 
@@ -104,6 +106,12 @@ class Template:
         """Names of the fields, in order, each once."""
         names = (part.name for part in self._parts if part.name and not part.number)
         return tuple(dict.fromkeys(names))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of its own text, each once: of two letters or more."""
+        found = (_WORD.findall(part.words) for part in self._parts)
+        return tuple(dict.fromkeys(word for words in found for word in words))
 
     @property
     def soft_slots(self) -> int:

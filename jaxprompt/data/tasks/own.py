@@ -141,7 +141,7 @@ def file_task(
         labels=words,
         compare=_answers if words is None else class_index(words),
         metrics=tuple(_metric_fns(metrics, words, vocabulary)),
-        start_words=words or (),
+        start_words=words or template.words,
         template=template,
         verbalizer=verbalizer,
         opening=mask_of(vocabulary) if reads_sentinel else "",
