@@ -180,9 +180,8 @@ def _damaged(whole: bytes, draw: random.Random) -> list[bytes]:
     """Returns what is left of a safetensors file, or pretends to be one."""
     (size,) = struct.unpack("<Q", whole[:8])
     flipped = bytearray(whole)
-    # A quote or a bracket: a bit within a name or a number may leave a whole file.
-    places = [8 + n for n, x in enumerate(whole[8 : 8 + size]) if x in b'{}":']
-    flipped[draw.choice(places)] ^= 0x04
+    # A bit within a name, a text or a number may leave a whole file.
+    flipped[8 + draw.choice(_structure(whole[8 : 8 + size]))] ^= 0x04
     header = json.dumps(
         {"prompt": {"dtype": "F32", "shape": [2**40, 2**20], "data_offsets": [0, 8]}}
     ).encode()
@@ -197,6 +196,22 @@ def _damaged(whole: bytes, draw: random.Random) -> list[bytes]:
         struct.pack("<Q", len(header)) + header + bytes(8),
         np.random.default_rng(draw.randrange(2**32)).bytes(4096),
     ]
+
+
+def _structure(text: bytes) -> list[int]:
+    """Returns where JSON has quotes, and brackets and colons outside of texts."""
+    found, is_text, is_escaped = [], False, False
+    for place, byte in enumerate(text):
+        if is_text and not is_escaped and byte == ord("\\"):
+            is_escaped = True
+            continue
+        if byte == ord('"') and not is_escaped:
+            is_text = not is_text
+            found.append(place)
+        elif not is_text and byte in b"{}:":
+            found.append(place)
+        is_escaped = False
+    return found
 
 
 def _damaged_json(whole: str, draw: random.Random) -> list[bytes]:
