@@ -150,19 +150,23 @@ class Setting:
             expect(found == expected, f"its {name} is another: {found} != {expected}")
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d[+-]\d\d:\d\d")
+
+
 def read_outcome(workdir: Path) -> dict[str, Any]:
     """Reads what a run left, without speeds, times and the place of its workdir."""
     results = json.loads((workdir / "result.json").read_text())
     del results["seconds"]
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     page = (workdir / "report.html").read_text().replace(str(workdir), "WORKDIR")
+    page = re.sub(r"[\d.]+ seconds of", "SECONDS of", page)
     return {
         "result.json": results,
         "metrics.jsonl": [
             {name: x for name, x in json.loads(line).items() if name != SPEED}
             for line in lines
         ],
-        "report.html": re.sub(r"[\d.]+ seconds of", "SECONDS of", page),
+        "report.html": _DATE.sub("DATE", page),
         "tensorboard": _read_events(workdir / "tensorboard"),
     }
 

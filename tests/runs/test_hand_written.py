@@ -118,7 +118,8 @@ def test_it_stands_in_the_result_and_the_table(
     # The skill's own word, before the input, is what the model was trained on.
     assert scores["hand_written"] > 90 > scores["untuned"]
     assert scores["hand_written_illegal"] == 0
-    header, _, row = capsys.readouterr().out.splitlines()[:3]
+    lines = [x for x in capsys.readouterr().out.splitlines() if "|" in x]
+    header, _, row = lines[:3]
     columns = dict(
         zip(*([c.strip() for c in x.split("|")] for x in (header, row)), strict=True)
     )
