@@ -103,7 +103,10 @@ def test_every_command_that_reads_the_configuration_refuses_it(capsys, command):
     write(f"{sound()}\nData.input_length = 1000000000\n")
     assert main(command) == 1
     error = capsys.readouterr().err
-    assert "p.safetensors: its configuration: input_length 1000000000: no mod" in error
+    assert (
+        "p.safetensors: its configuration: Data: input_length 1000000000: no mod"
+        in error
+    )
 
 
 def test_beams_count_as_rows(capsys):
