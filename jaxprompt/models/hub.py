@@ -81,7 +81,7 @@ def fetch_folder(name: str, revision: str | None) -> tuple[Path, str]:
         )
 
     def names() -> list[str]:
-        return huggingface_hub.list_repo_files(name, revision=revision)
+        return huggingface_hub.HfApi().list_repo_files(name, revision=revision)
 
     absent, what = f"no model folder at {quoted_path(name)}", repr(name)
     folder = Path(_ask(fetch, absent, what))
