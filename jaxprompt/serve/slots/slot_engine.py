@@ -110,11 +110,14 @@ class SlotEngine:
         self.lengths = lengths_up_to(self.capacity)
         self.grown = 0
         self._choices = Choices(slots, backbone.vocab_rows)
-        self._place = functools.partial(_place_beside, model)
+        whole = _whole_beside(model)
+        self._place = functools.partial(jax.device_put, device=whole)
         self._state = self._empty()
-        self._fold: Any = jax.jit(functools.partial(_fold, backbone))
-        self._fill: Any = jax.jit(functools.partial(_fill, backbone), donate_argnums=1)
-        self._step: Any = jax.jit(functools.partial(_step, backbone), donate_argnums=1)
+        # Left in another place by one program, a state would compile the next anew.
+        placed = functools.partial(jax.jit, out_shardings=whole)
+        self._fold: Any = placed(functools.partial(_fold, backbone))
+        self._fill: Any = placed(functools.partial(_fill, backbone), donate_argnums=1)
+        self._step: Any = placed(functools.partial(_step, backbone), donate_argnums=1)
 
     @property
     def compiled(self) -> int:
@@ -297,12 +300,12 @@ class SlotEngine:
         )
 
 
-def _place_beside(model: Params, tree: Any) -> Any:
-    """Puts arrays where the weights are, whole on each device."""
+def _whole_beside(model: Params) -> jax.sharding.Sharding:
+    """Returns the place of arrays that are whole on each device of the weights."""
     sharding = jax.tree.leaves(model)[0].sharding
     if isinstance(sharding, jax.NamedSharding):
-        sharding = jax.NamedSharding(sharding.mesh, jax.P())
-    return jax.device_put(tree, sharding)
+        return jax.NamedSharding(sharding.mesh, jax.P())
+    return sharding
 
 
 def _fold(
