@@ -7,7 +7,7 @@ _FIRST = 3
 """Id of byte 0, behind padding, end-of-sequence and the unknown piece."""
 
 
-def byte_vocabulary() -> Vocabulary:
+def byte_vocabulary(*, causal: bool = False) -> Vocabulary:
     """Makes ByT5's vocabulary without its sentinels: an id is a byte and 3."""
     pieces = Pieces(
         size=_FIRST + 256,
@@ -19,4 +19,4 @@ def byte_vocabulary() -> Vocabulary:
         ),
         name=str,
     )
-    return Vocabulary(pieces, rows=None)
+    return Vocabulary(pieces, rows=None, causal=causal)

@@ -174,6 +174,10 @@ class Labelled:
         row = _row_of(self._task, text, where)
         (pair,) = request_pairs(self._task, [row])
         batch = self._layout.padded([pair])
+        if not np.any(batch.input_segments):
+            raise ValueError(
+                f"{where} is empty, and nothing stands around it: send a text"
+            )
         soft = set(self._layout.soft_ids.tolist())
         ids = batch.inputs[0][np.asarray(batch.input_segments[0]) > 0].tolist()
         kept = sum(number not in soft for number in ids)

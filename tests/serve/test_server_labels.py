@@ -57,7 +57,8 @@ def write_model(folder: Path) -> None:
     save(folder / "bert", bert, weights)
 
 
-def write_prompt(folder: Path, name: str) -> None:
+def write_prompt(folder: Path, name: str, *, columns: int = 0) -> None:
+    """Writes a prompt and its head, with as many columns as labels, or so many."""
     backbone = open_backbone(find_checkpoint(folder / "bert"))
     soft, deep = SIZES[name]
     draw = np.random.default_rng(len(name))
@@ -74,7 +75,7 @@ def write_prompt(folder: Path, name: str) -> None:
     settings += TRAINED if kind != "mask" else ["TRAINS='prompt'"]
     settings += ["TARGET_LENGTH=16"] if kind == "tags" else []
     run, config = configure(["gin/runs/prompt_tuning.gin"], settings)
-    count = {"pair": 3, "tags": 5}.get(name, 2)
+    count = columns or {"pair": 3, "tags": 5}.get(name, 2)
     head = {
         "weight": jnp.asarray(draw.normal(size=(1, 16, count)), jnp.float32),
         "bias": jnp.asarray(draw.normal(size=(1, count)), jnp.float32),
@@ -215,6 +216,18 @@ def test_prompts_come_and_go_and_answers_stay(server, folder, offline):
     assert again["compiled"] == compiled["compiled"]
     card = post_card(server, "tags")
     assert (card["metadata"]["head"], card["metadata"]["fields"]) == ("tags", ["words"])
+
+
+def test_a_head_of_other_labels_is_told_and_changes_nothing(server, folder, offline):
+    whole = (folder / "bank" / "two.safetensors").read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_prompt(folder, "two", columns=3)
+    answer = post(server, "/v1/load_prompt", prompt_name="two")
+    assert "a head of weights [16, 3] and [3]" in answer["message"]
+    answer = post(server, "/v1/classify", model="two", input=asked_of("two", "a"))
+    check("two", "a", answer, offline)
+    (folder / "bank" / "two.safetensors").write_bytes(whole)
 
 
 def post_card(server, name):

@@ -21,6 +21,8 @@ from jaxprompt.serve.slots.engine import (
     Chosen,
     Ready,
     Sampling,
+    check_room,
+    check_width,
     choose,
     lengths_up_to,
     room_for,
@@ -117,17 +119,9 @@ class BatchEngine:
                 f"a prompt of {prompt.told}: of a model with an encoder, prompts of "
                 "soft tokens alone are served; `jaxprompt predict` answers with others"
             )
-        if prompt.width != width:
-            raise ValueError(
-                f"prompt width {prompt.width} != model width {width}: this prompt was "
-                "made for another model"
-            )
+        check_width(prompt, width)
         tokens = prompt.length
-        if tokens + SHORTEST > self.capacity:
-            raise ValueError(
-                f"a prompt of {tokens} tokens for slots of {self.capacity}: start with "
-                f"--slot_tokens={tokens + self.capacity} or more"
-            )
+        check_room(tokens, self.capacity)
         if tokens > self.prompt_room:
             self.prompt_room = room_for(tokens)
             self.grown += 1

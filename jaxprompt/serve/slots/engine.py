@@ -290,6 +290,24 @@ def choose(
     return found, chosen, top_ids, top_log_probs
 
 
+def check_width(prompt: Prompt, width: int) -> None:
+    """Raises ValueError unless a prompt is as wide as the model."""
+    if prompt.width != width:
+        raise ValueError(
+            f"prompt width {prompt.width} != model width {width}: this prompt was made "
+            "for another model"
+        )
+
+
+def check_room(tokens: int, capacity: int) -> None:
+    """Raises ValueError unless a prompt leaves room for a text in a slot."""
+    if tokens + SHORTEST > capacity:
+        raise ValueError(
+            f"a prompt of {tokens} tokens for slots of {capacity}: start with "
+            f"--slot_tokens={tokens + capacity} or more"
+        )
+
+
 def lengths_up_to(most: int) -> tuple[int, ...]:
     """Returns the lengths that texts are padded to: few, as each compiles a program."""
     found = [SHORTEST]

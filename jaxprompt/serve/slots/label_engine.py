@@ -15,7 +15,7 @@ from jaxprompt.heads.labels import Labels, padded
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.prompt import Prompt, lengthen, shape_of, stack
 from jaxprompt.prompts.trained import join_heads
-from jaxprompt.serve.slots.engine import lengths_up_to, room_for
+from jaxprompt.serve.slots.engine import check_width, lengths_up_to, room_for
 from jaxprompt.shapes import Batch, Params, widen
 
 _LABELS = 8
@@ -105,8 +105,13 @@ class LabelEngine:
             labels: The number of labels.
             length: Most labels of a text: 1, or one for each of its words.
             room: Tokens of the longest row: soft tokens and text.
+
+        Raises:
+            ValueError: If the prompt or the head does not fit the model or the labels.
         """
+        check_width(prompt, self._backbone.width)
         if isinstance(chooser, Labels):
+            _check_head(head, self._backbone.width, labels)
             most = -(-labels // _LABELS) * _LABELS
             chooser, head = dataclasses.replace(chooser, count=most), padded(head, most)
         prompt = lengthen(prompt, room_for(prompt.length) if prompt.length else 0)
@@ -148,6 +153,16 @@ class LabelEngine:
         return [
             found[number, :, : row.member.labels] for number, row in enumerate(rows)
         ]
+
+
+def _check_head(head: Params, width: int, labels: int) -> None:
+    shapes = [np.shape(head.get(name, ())) for name in ("weight", "bias")]
+    if shapes != [(1, width, labels), (1, labels)]:
+        told = " and ".join(str([*shape[1:]]) for shape in shapes)
+        raise ValueError(
+            f"a head of weights {told} for a model of width {width} and {labels} "
+            "labels: the file is damaged, or made for another model"
+        )
 
 
 def _of_member(row: Row) -> Batch:

@@ -221,11 +221,12 @@ class Scheduler(threading.Thread):
             with self._changed:
                 self.failure = error
                 waiting, running = [*self._waiting], [*self._running.values()]
+                scoring = [*self._scoring]
             self.is_ready.clear()
             for asked in (*waiting, *(row.asked for row in running)):
                 asked.tell(Piece("", None, "failed"))
-            for scoring in self._scoring:
-                scoring.tell("failed")
+            for asked in scoring:
+                asked.tell("failed")
             for _, future in self._calls:
                 future.set_exception(RuntimeError("the engine does not run"))
             raise
@@ -318,14 +319,16 @@ class Scheduler(threading.Thread):
                 if (asked.row.member.group, asked.row.width)
                 == (first.member.group, first.width)
             ][: self._labels.rows]
-            for asked in shared:
-                self._scoring.remove(asked)
         started = time.monotonic()
         for asked in shared:
             tokens = int(np.count_nonzero(asked.row.batch.input_segments))
             self._metrics.admitted(asked.name, tokens, started - asked.arrived)
         found = self._labels.score([asked.row for asked in shared])
         now = time.monotonic()
+        # Not before: what is not scored is told so where the engine fails.
+        with self._changed:
+            for asked in shared:
+                self._scoring.remove(asked)
         for asked, probabilities in zip(shared, found, strict=True):
             asked.tell(probabilities)
             self._metrics.finished(asked.name, "stop", now - asked.arrived)

@@ -22,6 +22,8 @@ from jaxprompt.serve.slots.engine import (
     Chosen,
     Ready,
     Sampling,
+    check_room,
+    check_width,
     choose,
     lengths_up_to,
     room_for,
@@ -153,14 +155,8 @@ class SlotEngine:
             ValueError: If it does not fit the model or the slots, or its keys and
                 values are read through gates.
         """
-        backbone = self._backbone
-        width = backbone.width
         prompt = self._none if prompt is None else prompt
-        if prompt.width != width:
-            raise ValueError(
-                f"prompt width {prompt.width} != model width {width}: this prompt was "
-                "made for another model"
-            )
+        check_width(prompt, self._backbone.width)
         deep = prompt.deep.get("decoder")
         columns = 0 if deep is None else deep.length
         tokens = len(lead) + columns
@@ -239,11 +235,7 @@ class SlotEngine:
         )
 
     def _make_room(self, tokens: int) -> None:
-        if tokens + SHORTEST > self.capacity:
-            raise ValueError(
-                f"a prompt of {tokens} tokens for slots of {self.capacity}: start with "
-                f"--slot_tokens={tokens + self.capacity} or more"
-            )
+        check_room(tokens, self.capacity)
         if tokens > self.prompt_room:
             self.prompt_room = room_for(tokens)
             self.grown += 1
