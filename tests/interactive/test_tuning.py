@@ -9,19 +9,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from gguf_files import SIZES, byte_pairs, draw_tensors, write_model
+from letters_bert import save_letters_bert
 from tiny import save_tiny
 
 import jaxprompt as jp
 from jaxprompt import runs
 from jaxprompt.cli import main
 from jaxprompt.command.configure import configure
-from jaxprompt.models.encoder.model import Encoder
-from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.prompts.file import load_head
 from jaxprompt.train.stopped import Stopped
 
@@ -175,21 +172,7 @@ def test_a_decoder_answers_behind_the_text(tmp_path: Path):
 
 
 def test_an_encoder_gets_a_head_of_the_labels(tmp_path: Path):
-    letters = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
-    (tmp_path / "vocab.txt").write_text("".join(word + "\n" for word in letters))
-    sizes = {"width": 16, "heads": 2, "ffn_width": 24, "layers": 2, "positions": 64}
-    config = BertConfig(vocab_size=len(letters), **sizes, fills=True)
-    bert = Encoder(config, vocabulary=str(tmp_path / "vocab.txt"))
-    draw = np.random.default_rng(0)
-    weights = jax.tree.map_with_path(
-        lambda path, leaf: (
-            jnp.ones(leaf.shape)
-            if path[-1].key == "scale"
-            else jnp.asarray(draw.normal(0.0, 0.3, leaf.shape), leaf.dtype)
-        ),
-        jax.eval_shape(bert.init, jax.random.key(0)),
-    )
-    jp.save(tmp_path / "bert", bert, weights)
+    save_letters_bert(tmp_path)
     model = jp.load(tmp_path / "bert")
     rows = [{"text": text, "label": n % 2} for n, text in enumerate("abcdefgh")]
     # The order of the labels is that of the head's columns, in the file too.

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from letters_bert import save_letters_bert
 from tiny import save_tiny
 
 from jaxprompt.cli import main
@@ -29,16 +29,12 @@ from jaxprompt.config import (
 )
 from jaxprompt.config.answering import answering_run
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
-from jaxprompt.models.encoder.model import Encoder
-from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.load import load
-from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.runs import evaluate, export_prompt, predict, train
 from jaxprompt.serve.bank import open_prompt
 from jaxprompt.train.pace import Pace
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
 ROWS = [{"text": text, "label": str(n % 2)} for n, text in enumerate("abcdefgh")]
 RUN = Run(
     trains="prompt+head",
@@ -66,20 +62,7 @@ RUN = Run(
 def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder with a random BERT, a random T5 and rows."""
     folder = tmp_path_factory.mktemp("heads")
-    (folder / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
-    sizes = {"width": 16, "heads": 2, "ffn_width": 24, "layers": 2, "positions": 32}
-    config = BertConfig(vocab_size=len(WORDS), **sizes, fills=True)
-    bert = Encoder(config, vocabulary=str(folder / "vocab.txt"))
-    draw = np.random.default_rng(0)
-    weights = jax.tree.map_with_path(
-        lambda path, leaf: (
-            jnp.ones(leaf.shape)
-            if path[-1].key == "scale"
-            else jnp.asarray(draw.normal(0.0, 0.3, leaf.shape), leaf.dtype)
-        ),
-        jax.eval_shape(bert.init, jax.random.key(0)),
-    )
-    save(folder / "bert", bert, weights)
+    save_letters_bert(folder, positions=32)
     save_tiny(folder / "t5")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

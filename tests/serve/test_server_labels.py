@@ -6,23 +6,19 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from letters_bert import save_letters_bert
 from served_models import serving
 
 from jaxprompt.cli import main
 from jaxprompt.command.configure import configure
 from jaxprompt.config.answering import describe
-from jaxprompt.models.encoder.model import Encoder
-from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.load import find_checkpoint, open_backbone
-from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import make_deep, make_prompt
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
 TEXTS = ["a", "b c d", "h " * 12, "e f"]
 COMMON = ["MODEL='bert'", "BATCH_SIZE=8", "INPUT_LENGTH=24"]
 TRAINED = ["TRAINS='prompt+head'", "PROMPT_INIT='normal'"]
@@ -38,23 +34,6 @@ LABELS = {"other": "{'0':'no','1':'yes'}", "pair": "{'0':'x','1':'y','2':'z'}"}
 LABELS["fill"] = "{'0':'g','1':'h'}"
 SIZES = {"two": (2, 3), "other": (5, 0), "pair": (0, 3), "tags": (0, 3), "fill": (3, 0)}
 """Soft tokens, and keys and values, of each prompt."""
-
-
-def write_model(folder: Path) -> None:
-    (folder / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
-    sizes = {"width": 16, "heads": 2, "ffn_width": 24, "layers": 2, "positions": 64}
-    config = BertConfig(vocab_size=len(WORDS), **sizes, fills=True)
-    bert = Encoder(config, vocabulary=str(folder / "vocab.txt"))
-    draw = np.random.default_rng(0)
-    weights = jax.tree.map_with_path(
-        lambda path, leaf: (
-            jnp.ones(leaf.shape)
-            if path[-1].key == "scale"
-            else jnp.asarray(draw.normal(0.0, 0.3, leaf.shape), leaf.dtype)
-        ),
-        jax.eval_shape(bert.init, jax.random.key(0)),
-    )
-    save(folder / "bert", bert, weights)
 
 
 def write_prompt(folder: Path, name: str, *, columns: int = 0) -> None:
@@ -98,7 +77,7 @@ def folder(tmp_path_factory):
     (folder / "bank").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        write_model(folder)
+        save_letters_bert(folder)
         for name in KINDS:
             write_prompt(folder, name)
     return folder
