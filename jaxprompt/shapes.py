@@ -31,6 +31,25 @@ is {}, or absent.
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class LowerStates:
+    """What the lower layers of a frozen model have made of a batch's tokens.
+
+    Where nothing that trains has a part in it, it is computed once; see
+    `train.kept_states`.
+
+    Attributes:
+        inputs: Of each source token; any numbers on padding.
+        targets: Of each target input; None where the model begins with these.
+        layers: Layers that the former have been through, and that the latter have.
+    """
+
+    inputs: Float[Array, "B T D"]
+    targets: Float[Array, "B L D"] | None
+    layers: tuple[int, int] = dataclasses.field(metadata={"static": True})
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Batch:
     """One batch of an encoder-decoder model; soft tokens are ids like any others.
 
@@ -54,6 +73,8 @@ class Batch:
             None for others.
         target_places: Source token that each target is read at, by a head; -1 where no
             token stands for it. None where the model writes the targets.
+        lower: What the model's upper layers read in the place of embedded ids; None
+            where it begins with these. Made last: nothing lays such a batch out anew.
         lead: Ids that stand in front of the source of every example, and that no row
             holds: soft tokens, and words that never change. A decoder reads them once
             for all rows, without dropout. It is static: another one compiles anew.
@@ -69,6 +90,7 @@ class Batch:
     row_numbers: Int[Array, " B"] | None = None
     input_types: Int[Array, "B T"] | None = None
     target_places: Int[Array, "B L"] | None = None
+    lower: LowerStates | None = None
     lead: tuple[int, ...] = dataclasses.field(default=(), metadata={"static": True})
 
 

@@ -136,6 +136,37 @@ class Backbone(Protocol):
         """
         ...
 
+    def lower(
+        self,
+        params: Params,
+        source: Tokens,
+        target: Tokens | None = None,
+        *,
+        prefix: Prefixes | None = None,
+    ) -> tuple[Tokens, Tokens | None]:
+        """Reads tokens by the layers below the first that reads a prefix.
+
+        Where there is no prefix, or no layer reads one, these are all layers. The
+        numbers of a prefix have no part in it, so that what comes out stays the same
+        while they train: `states` and `logits` go on from it, behind the same prefix,
+        as if they had begun with the embedded tokens.
+
+        Args:
+            params: The weights.
+            source: Embedded tokens.
+            target: Embedded target tokens, as of `Writer.logits`; None where a head
+                reads the source.
+            prefix: What tokens attend to besides, at each site.
+
+        Returns:
+            Both, with what these layers make of them. The target is as it was where its
+            first layer already reads what a prefix has a part in.
+
+        Raises:
+            ValueError: As of `states`, target tokens counted too.
+        """
+        ...
+
 
 @runtime_checkable
 class Writer(Backbone, Protocol):

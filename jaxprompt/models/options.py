@@ -54,10 +54,12 @@ def over_layers(
     read: Any,
     *,
     below: int = 0,
+    first: int = 0,
+    end: int | None = None,
     remat: Remat,
     unroll: bool,
 ) -> tuple[Any, Any]:
-    """Applies a body to every layer in turn.
+    """Applies a body to every layer in turn, or to some of them.
 
     The layers below all that read a prefix have a loop of their own: as nothing that
     trains reaches it, it has no backward pass.
@@ -65,24 +67,28 @@ def over_layers(
     Args:
         body: From x, a layer's share of `layers` and its share of `read`, which is None
             below, to x and what is kept of it.
-        x: What the first layer reads.
+        x: What the first of these layers reads.
         layers: A tree of arrays, the layers N first.
         read: Another, of the prefixes.
         below: Layers below the first that reads a prefix.
+        first: Layers that x has been through already.
+        end: Number of the layer to stop below; None for all layers.
         remat: What the backward pass computes again.
         unroll: Whether layers are compiled one by one, not as a loop.
 
     Returns:
-        What the last layer makes, and what is kept of all.
+        What the last of these layers makes, and what is kept of them; None if there
+        are none.
     """
 
     def loop(step: Callable[..., Any], x: Any, shares: Any) -> tuple[Any, Any]:
         step = checkpointed(step, remat, unrolled=unroll)
         return jax.lax.scan(step, x, shares, unroll=unroll)
 
-    if not below:
+    if not (first or below) and end is None:
         return loop(lambda x, share: body(x, *share), x, (layers, read))
-    count = len(jax.tree.leaves(layers)[0])
+    end = len(jax.tree.leaves(layers)[0]) if end is None else end
+    below = min(max(below, first), end)
 
     # A loop over a slice of all weights would copy them.
     def at(number: Any) -> Any:
@@ -91,11 +97,19 @@ def over_layers(
             layers,
         )
 
-    x, first = loop(lambda x, n: body(x, at(n), None), x, jnp.arange(below))
-    above = jax.tree.map(lambda leaf: leaf[below:], read)
-    x, rest = loop(
-        lambda x, share: body(x, at(share[0]), share[1]),
-        x,
-        (jnp.arange(below, count), above),
-    )
-    return x, jax.tree.map(lambda *kept: jnp.concatenate(kept), first, rest)
+    def some(x: Any, numbers: range, read: Any) -> tuple[Any, Any]:
+        shares = jax.tree.map(lambda leaf: leaf[numbers.start : numbers.stop], read)
+        return loop(
+            lambda x, share: body(x, at(share[0]), share[1]),
+            x,
+            (jnp.arange(numbers.start, numbers.stop), shares),
+        )
+
+    kept: list[Any] = []
+    for numbers, shares in ((range(first, below), None), (range(below, end), read)):
+        if numbers:
+            x, found = some(x, numbers, shares)
+            kept.append(found)
+    if not kept:
+        return x, None
+    return x, jax.tree.map(lambda *parts: jnp.concatenate(parts), *kept)

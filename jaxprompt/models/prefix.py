@@ -107,14 +107,19 @@ Prefixes: TypeAlias = Mapping[SiteName, Prefix]
 """The prefixes that a model reads, at most one at each site."""
 
 
-def layers_below(*prefixes: Prefix | None) -> int:
-    """Returns how many layers lie below the first that attends to one of these."""
+def layers_below(*prefixes: Prefix | None, without: int = 0) -> int:
+    """Returns how many layers lie below the first that attends to one of these.
+
+    Args:
+        *prefixes: At sites of one stack of layers; None for a site that has none.
+        without: What is returned where there is no prefix.
+    """
     lowest: list[int] = []
     for prefix in prefixes:
         if prefix is not None:
             layers = prefix.layers or (True,)
             lowest.append(layers.index(True) if any(layers) else len(layers))
-    return min(lowest, default=0)
+    return min(lowest, default=without)
 
 
 def dropped(

@@ -13,13 +13,17 @@ class Tokens:
 
     Attributes:
         x: Embedding of each token, soft tokens among them; any numbers on padding.
+            Behind the first `layers`, what these have made of it.
         segments: Example of each token within its row, from 1; 0 on padding.
         types: Token type of each token; None for type 0 and for models without types.
+        layers: Layers of the model that x has been through: those that follow are still
+            to be applied.
     """
 
     x: Float[Array, "B T D"]
     segments: Int[Array, "B T"]
     types: Int[Array, "B T"] | None = None
+    layers: int = dataclasses.field(default=0, metadata={"static": True})
 
     @property
     def length(self) -> int:

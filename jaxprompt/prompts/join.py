@@ -14,7 +14,7 @@ from jaxprompt.models.prefix import Prefix, Prefixes, dropped
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts.prompt import Deep, Prompt
-from jaxprompt.shapes import Batch, Params
+from jaxprompt.shapes import Batch, LowerStates, Params
 
 
 def embed(
@@ -231,16 +231,51 @@ def prompted_logits(
     Returns:
         Logits over the V rows of the frozen table, float32.
     """
-    target = prompted_embed(backbone, params, batch.target_inputs, batch.members)
     return writer_of(backbone).logits(
         params["model"],
         _source(backbone, params, batch),
-        Tokens(target, batch.target_segments),
+        _target(backbone, params, batch),
         prefix=prefixes(backbone, params, batch, dropout_key=dropout_key),
         dropout_key=dropout_key,
     )
 
 
+def prompted_lower(backbone: Backbone, params: Params, batch: Batch) -> LowerStates:
+    """Reads a batch by the layers below the first that reads a deep prompt.
+
+    Args:
+        backbone: The frozen model's functions.
+        params: The joined tree; see `shapes.Params`. Of its prompt, only the layers and
+            positions are heeded.
+        batch: Rows without soft tokens.
+
+    Returns:
+        What `Batch.lower` may be.
+    """
+    source = _source(backbone, params, batch)
+    target = None
+    if batch.target_places is None:
+        target = _target(backbone, params, batch)
+    source, target = backbone.lower(
+        params["model"], source, target, prefix=prefixes(backbone, params, batch)
+    )
+    if target is None or not target.layers:
+        return LowerStates(source.x, None, (source.layers, 0))
+    return LowerStates(source.x, target.x, (source.layers, target.layers))
+
+
 def _source(backbone: Backbone, params: Params, batch: Batch) -> Tokens:
-    x = prompted_embed(backbone, params, batch.inputs, batch.members)
-    return Tokens(x, batch.input_segments, batch.input_types)
+    if batch.lower is not None:
+        x, layers = batch.lower.inputs, batch.lower.layers[0]
+    else:
+        x, layers = prompted_embed(backbone, params, batch.inputs, batch.members), 0
+    return Tokens(x, batch.input_segments, batch.input_types, layers)
+
+
+def _target(backbone: Backbone, params: Params, batch: Batch) -> Tokens:
+    if batch.lower is not None and batch.lower.targets is not None:
+        x, layers = batch.lower.targets, batch.lower.layers[1]
+    else:
+        ids = batch.target_inputs
+        x, layers = prompted_embed(backbone, params, ids, batch.members), 0
+    return Tokens(x, batch.target_segments, layers=layers)

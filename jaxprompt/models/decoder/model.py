@@ -178,6 +178,7 @@ class Decoder:
             tokens.x,
             places_of(tokens.segments, first),
             Front(own),
+            first=tokens.layers,
             dropout_key=dropout_key,
             keep=False,
         )
@@ -200,18 +201,58 @@ class Decoder:
         source token, which the source does without.
         """
         own = self._own(prefix)
+        both = self._together(source, target)
         first = self._check_length(own, source=source.length, target=target.length)
-        segments = jnp.concatenate([source.segments, target.segments], axis=1)
-        both = [tokens.x.astype(self.dtype) for tokens in (source, target)]
         y, _ = self._run(
             params,
-            jnp.concatenate(both, axis=1),
-            places_of(segments, first),
+            both.x,
+            places_of(both.segments, first),
             Front(own),
+            first=both.layers,
             dropout_key=dropout_key,
             keep=False,
         )
         return self._unembed(params, y[:, source.length :])
+
+    def lower(
+        self,
+        params: Params,
+        source: Tokens,
+        target: Tokens | None = None,
+        *,
+        prefix: Prefixes | None = None,
+    ) -> tuple[Tokens, Tokens | None]:
+        """Reads tokens below a prefix; see `Backbone.lower`."""
+        own = self._own(prefix)
+        end = layers_below(own, without=self.config.layers)
+        if not end:
+            return source, target
+        both = source if target is None else self._together(source, target)
+        after = 0 if target is None else target.length
+        first = self._check_length(own, source=source.length, target=after)
+        x, _ = self._run(
+            params,
+            both.x,
+            places_of(both.segments, first),
+            Front(own),
+            end=end,
+            keep=False,
+        )
+        read = dataclasses.replace(source, x=x[:, : source.length], layers=end)
+        if target is None:
+            return read, None
+        return read, dataclasses.replace(target, x=x[:, source.length :], layers=end)
+
+    def _together(self, source: Tokens, target: Tokens) -> Tokens:
+        """Puts a target behind its source."""
+        x, segments = (
+            jnp.concatenate(parts, axis=1)
+            for parts in (
+                (source.x.astype(self.dtype), target.x.astype(self.dtype)),
+                (source.segments, target.segments),
+            )
+        )
+        return Tokens(x, segments, layers=target.layers)
 
     def decode(
         self,
@@ -360,6 +401,8 @@ class Decoder:
         past_places: Places | None = None,
         index: Array | None = None,
         hidden: Int[Array, "N B"] | None = None,
+        first: int = 0,
+        end: int | None = None,
         dropout_key: Key[Array, ""] | None = None,
         keep: bool = True,
     ) -> tuple[Array, Any]:
@@ -367,7 +410,8 @@ class Decoder:
 
         Where `keep`, also returns the keys and values [N, B, T, G, K] of x, or `past`
         with them written at `index`. Of what is in front, a layer does not attend to
-        the first `hidden` columns of a row.
+        the first `hidden` columns of a row. Layers below `first`, which x has been
+        through, and from `end` on are left out.
         """
         first_key, layers_key = split_key(dropout_key, 2)
         count = self.config.layers
@@ -386,13 +430,13 @@ class Decoder:
         of_kind = stacked(seen) if len(seen) > 1 else None
 
         def body(x: Array, layer: Any, prefix: Any) -> tuple[Array, Any]:
-            layer_params, source, past, key, number, first = layer
+            layer_params, source, past, key, number, hiding = layer
             if of_kind is None:
                 (sight,) = seen
             else:
                 sight = jax.tree.map(lambda leaf: leaf[number], of_kind)
-            if first is not None:
-                sight = sight.hiding(first)
+            if hiding is not None:
+                sight = sight.hiding(hiding)
             x, own = block.apply(
                 {"params": layer_params},
                 x,
@@ -405,9 +449,11 @@ class Decoder:
             x = constrain(x, self.mesh, DATA, None, None)
             return x, own if keep else None
 
-        x = enter(self.config, params, x, places.positions, self.dtype)
+        x = x.astype(self.dtype)
+        if not first:
+            x = enter(self.config, params, x, places.positions, self.dtype)
+            x = drop(x, self.dropout, first_key, shared=False)
         x = constrain(x, self.mesh, DATA, None, None)
-        x = drop(x, self.dropout, first_key, shared=False)
         prefix, source = front.by_layer(self.dtype)
         return over_layers(
             body,
@@ -415,6 +461,8 @@ class Decoder:
             (params["layers"], source, past, keys, jnp.asarray(numbers), hidden),
             prefix,
             below=layers_below(front.prefix) if past is None else 0,
+            first=first,
+            end=end,
             remat=self.remat,
             unroll=self.unroll,
         )

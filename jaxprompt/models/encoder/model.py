@@ -130,8 +130,23 @@ class Encoder:
 
         A model with fewer token types takes its last one for those that it lacks.
         """
-        own = check_prefixes(self.name, prefix, self.config.sites).get("encoder")
-        return self._read(params, tokens, own, dropout_key)[0]
+        return self._read(params, tokens, self._own(prefix), dropout_key)[0]
+
+    def lower(
+        self,
+        params: Params,
+        source: Tokens,
+        target: Tokens | None = None,
+        *,
+        prefix: Prefixes | None = None,
+    ) -> tuple[Tokens, Tokens | None]:
+        """Reads tokens below a prefix; see `Backbone.lower`."""
+        own = self._own(prefix)
+        end = layers_below(own, without=self.config.layers)
+        if not end:
+            return source, target
+        x, _ = self._read(params, source, own, end=end)
+        return dataclasses.replace(source, x=x, layers=end), target
 
     def keys_values(
         self, params: Params, rows: Float[Array, "M P D"]
@@ -150,8 +165,12 @@ class Encoder:
         dropout_key: Key[Array, ""] | None = None,
         *,
         keep: bool = False,
+        end: int | None = None,
     ) -> tuple[Float[Array, "B T D"], Any]:
-        """Applies every layer; where `keep`, also returns its keys and values."""
+        """Applies every layer that x has not been through, or those below `end`.
+
+        Where `keep`, also returns their keys and values.
+        """
         first = self._check_length(own, tokens.length)
         first_key, layers_key = split_key(dropout_key, 2)
         keys: Any = None
@@ -169,9 +188,11 @@ class Encoder:
             x = constrain(x, self.mesh, DATA, None, None)
             return x, kept if keep else None
 
-        x = self._enter(params, tokens, first)
+        x = tokens.x.astype(self.dtype)
+        if not tokens.layers:
+            x = self._enter(params, tokens, first)
+            x = drop(x, self.dropout, first_key, shared=False)
         x = constrain(x, self.mesh, DATA, None, None)
-        x = drop(x, self.dropout, first_key, shared=False)
         by_layer = None if own is None else own.by_layer(self.dtype)
         return over_layers(
             body,
@@ -179,6 +200,8 @@ class Encoder:
             (params["layers"], keys),
             by_layer,
             below=layers_below(own),
+            first=tokens.layers,
+            end=end,
             remat=self.remat,
             unroll=self.unroll,
         )
@@ -216,6 +239,10 @@ class Encoder:
         real_V = (ids_V > 0) & (ids_V <= self.config.vocab_size)
         logits = jnp.where(real_V[None, None], logits, jnp.float32(_NEVER))
         return constrain(logits, self.mesh, DATA, None, MODEL)
+
+    def _own(self, prefix: Prefixes | None) -> Prefix | None:
+        """Returns the prefix of the one site that there is."""
+        return check_prefixes(self.name, prefix, self.config.sites).get("encoder")
 
     def _enter(
         self,

@@ -173,8 +173,12 @@ class T5:
         *,
         dropout_key: Key[Array, ""] | None = None,
         keep: bool = False,
+        end: int | None = None,
     ) -> tuple[Float[Array, "B T D"], Any]:
-        """Encodes; where `keep`, also returns the keys and values of every layer."""
+        """Encodes; where `keep`, also returns the keys and values of every layer.
+
+        With `end`, it stops below that layer.
+        """
         segments = source.segments
         stack = params["encoder"]
         mask = segment_mask(segments, segments)
@@ -193,7 +197,7 @@ class T5:
                 dropout_key=key,
             )
 
-        return self._run(stack, source.x, layer, (own,), dropout_key, keep=keep)
+        return self._run(stack, source, layer, (own,), dropout_key, keep=keep, end=end)
 
     def states(
         self,
@@ -212,6 +216,35 @@ class T5:
             )
         encoded = self.encode(params, tokens, prefix=prefix, dropout_key=dropout_key)
         return encoded.states
+
+    def lower(
+        self,
+        params: Params,
+        source: Tokens,
+        target: Tokens | None = None,
+        *,
+        prefix: Prefixes | None = None,
+    ) -> tuple[Tokens, Tokens | None]:
+        """Reads tokens below a prefix; see `Backbone.lower`.
+
+        The decoder reads what the whole encoder makes of the source, so that a target
+        stays as it is where a layer of the encoder reads a prefix.
+        """
+        read = check_prefixes(self.name, prefix, self.config.sites)
+        own, count = read.get("encoder"), self.config.encoder_layers
+        end = layers_below(own, without=count)
+        x, _ = self._encode(params, source, own, end=end)
+        source = dataclasses.replace(source, x=x, layers=end)
+        if target is None or end < count:
+            return source, target
+        encoded = self.encode(params, source, prefix=read)
+        end = layers_below(
+            read.get("decoder"),
+            read.get("cross"),
+            without=self.config.decoder_layers,
+        )
+        y = self._decode(params, encoded, target, end=end)
+        return source, dataclasses.replace(target, x=y, layers=end)
 
     def logits(
         self,
@@ -240,6 +273,19 @@ class T5:
         A prefix at the site "decoder" that stands in front gets the bias of its
         distance from each token; in cross-attention no token has a bias.
         """
+        y = self._decode(params, encoded, target, dropout_key=dropout_key)
+        return self._unembed(params, y)
+
+    def _decode(
+        self,
+        params: Params,
+        encoded: Encoded,
+        target: Tokens,
+        *,
+        dropout_key: Key[Array, ""] | None = None,
+        end: int | None = None,
+    ) -> Float[Array, "B L D"]:
+        """Decodes, without scoring; with `end`, it stops below that layer."""
         own, beside_source = encoded.prefix.get("decoder"), encoded.prefix.get("cross")
         segments = target.segments
         stack = params["decoder"]
@@ -274,8 +320,7 @@ class T5:
             )
 
         prefixes = own, beside_source
-        y, _ = self._run(stack, target.x, layer, prefixes, dropout_key)
-        return self._unembed(params, y)
+        return self._run(stack, target, layer, prefixes, dropout_key, end=end)[0]
 
     def start_cache(self, params: Params, encoded: Encoded, length: int) -> Cache:
         """Projects the source once, or never; see `Backbone.start_cache`."""
@@ -436,24 +481,26 @@ class T5:
     def _run(
         self,
         stack: Params,
-        x: Array,
+        tokens: Tokens,
         layer: Any,
         prefixes: Sequence[Prefix | None],
         dropout_key: Array | None,
         *,
         keep: bool = False,
+        end: int | None = None,
     ) -> tuple[Array, Any]:
         """Applies every layer, then the last norm; returns what layers keep too.
 
         Args:
             stack: Weights of the encoder or of the decoder.
-            x: Tokens.
+            tokens: What the layers read that they have not been through.
             layer: Called as `layer(x, layer_params, read, key)`; returns x and its keys
                 and values.
             prefixes: What layers read besides; `read` has each one's share of a layer,
                 None where it does not read it.
             dropout_key: None for no dropout.
             keep: Whether keys and values are returned.
+            end: Number of the layer to stop below, without the norm; None for all.
         """
         count = stack["layers"]["ffn_norm"].shape[0]
         first_key, layers_key, last_key = split_key(dropout_key, 3)
@@ -464,17 +511,23 @@ class T5:
             x = constrain(x, self.mesh, DATA, None, None)
             return x, kept if keep else None
 
-        x = constrain(x.astype(self.dtype), self.mesh, DATA, None, None)
-        x = drop(x, self.dropout, first_key)
+        x = tokens.x.astype(self.dtype)
+        x = constrain(x, self.mesh, DATA, None, None)
+        if not tokens.layers:
+            x = drop(x, self.dropout, first_key)
         x, kept = over_layers(
             body,
             x,
             (stack["layers"], keys),
             tuple(map(self._by_layer, prefixes)),
             below=layers_below(*prefixes),
+            first=tokens.layers,
+            end=end,
             remat=self.remat,
             unroll=self.unroll,
         )
+        if end is not None:
+            return x, kept
         x = rms_norm(x, stack["final_norm"], self.config.norm_epsilon)
         return drop(x, self.dropout, last_key), kept
 
