@@ -74,6 +74,8 @@ class Run:
                 f"trains {self.trains!r}: use one of {[*MASKS, VOCABULARY]}"
             )
         self._check_head()
+        if self.data.keep_states:
+            self._check_kept_states()
         if not isinstance(self.seeds, int) or self.seeds < 1:
             raise ValueError(f"seeds {self.seeds!r}: a number of prompts, 1 or more")
         if self.seeds > MOST_SEEDS:
@@ -185,6 +187,31 @@ class Run:
                 "values"
             )
 
+    def _check_kept_states(self) -> None:
+        """Raises ValueError unless layers of the model see the same in every epoch."""
+        instead = "or leave --gin.KEEP_STATES out"
+        if not self.trains_bank:
+            raise ValueError(
+                f"keep_states where {self.trains!r} trains, and so no state stays the "
+                f"same: train a prompt or a head on a frozen model, {instead}"
+            )
+        if "prompt" in self.trains and self.prompt.length:
+            raise ValueError(
+                f"keep_states behind {self.prompt.length} soft tokens, which all "
+                "layers read: set --gin.PROMPT_LENGTH=0 and keys and values in the "
+                f"last layers, as by --gin.DEEP_LAYERS=last:4, {instead}"
+            )
+        if self.model.dropout:
+            raise ValueError(
+                f"keep_states with dropout {self.model.dropout} in the model, drawn "
+                f"anew in every step: set --gin.DROPOUT=0, {instead}"
+            )
+        if self.data.pack:
+            raise ValueError(
+                "keep_states with packed rows, which are others in every epoch: set "
+                f"--gin.PACK=False, {instead}"
+            )
+
     @property
     def trains_bank(self) -> bool:
         """Whether members of a bank train, on one frozen model: prompts, heads."""
@@ -223,7 +250,14 @@ class Run:
         model = dataclasses.replace(
             self.model, embeddings="random", remat=Model.remat, dropout=0.0
         )
-        data = dataclasses.replace(self.data, cut=True, part_rows=None)
+        data = dataclasses.replace(
+            self.data,
+            cut=True,
+            part_rows=None,
+            keep_states=False,
+            states_in_memory=Data.states_in_memory,
+            most_states=Data.most_states,
+        )
         if not self.evaluation.examples_in_input:  # Those are of the same few rows.
             data = dataclasses.replace(
                 data, shots_per_class=0, train_examples=0, balanced=None

@@ -153,6 +153,13 @@ class Data:
             device on a CPU, and whole batches elsewhere and for texts of at most 16
             tokens. Where the model trains, or `Optimizer.accumulate` splits batches,
             they are whole.
+        keep_states: Whether what the layers below the prompt make of each training row
+            is computed once and kept, so that a step costs the layers above alone:
+            those from the first that reads keys and values on; for a head alone, none.
+            The prompt is the same but for rounding.
+        states_in_memory: GiB of these states that the memory holds; what is larger lies
+            in a file in the workdir while the run lasts.
+        most_states: GiB that they may take; what is larger is refused.
         shift_to: Tasks that what was trained is scored on too, without any further
             training and without a say in which step is best: domain shift. Their
             label words must be those of the task.
@@ -171,6 +178,9 @@ class Data:
     pack: bool = False
     cut: bool = True
     part_rows: int | None = None
+    keep_states: bool = False
+    states_in_memory: float = 4.0
+    most_states: float = 32.0
     shift_to: Sequence[OfficialTask | OwnTask | OwnSpans] = ()
     shift_split: str = "validation"
 
@@ -184,6 +194,11 @@ class Data:
             )
         if self.part_rows is not None and self.part_rows < 0:
             raise ValueError(f"part_rows {self.part_rows}: use 0 or more")
+        if not (self.states_in_memory >= 0 and self.most_states > 0):
+            raise ValueError(
+                f"states_in_memory {self.states_in_memory} and most_states "
+                f"{self.most_states}, in GiB: use 0 or more, and more than 0"
+            )
         check_tokens("input_length", self.input_length)
         check_tokens("target_length", self.target_length)
         for task in self.shift_to:

@@ -1,6 +1,5 @@
 """Training in a workdir: the resumed state, the best step kept."""
 
-import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.rows.order import examples_of
 from jaxprompt.data.rows.position import Position
 from jaxprompt.data.tasks.digest import data_hashes
@@ -20,11 +18,17 @@ from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.trained import expanded
 from jaxprompt.runs.keep.workdir import CHECKPOINTS
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.runs.ready.training_batches import parts_of_batch, training_batches
-from jaxprompt.shapes import Params, unpacked_batch
+from jaxprompt.runs.ready.lower_states import make_states
+from jaxprompt.runs.ready.training_batches import (
+    made_up_rows,
+    parts_of_batch,
+    training_batches,
+)
+from jaxprompt.shapes import Params
 from jaxprompt.sharding import fetch
 from jaxprompt.terminal import say
 from jaxprompt.train.checkpoint import Checkpoints
+from jaxprompt.train.kept_states import KeptStates, RowPlaces
 from jaxprompt.train.loop import Positions, Validation, fit
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.optimizer import MASKS
@@ -64,19 +68,9 @@ def check_training(job: Job, start: Prompt) -> None:
     stream = training_batches(job, start.length)(starts)
     if run.data.pack:  # Only packing tells how many rows there are.
         next(stream)
-    lengths = job.training_lengths(start.length)
-    layout = layout_of(job.task, lengths, job.frozen.soft_ids(start.length))
-    widths = layout.width, lengths.targets
-    rows = unpacked_batch(
-        *(np.zeros((run.batch_size, width), np.int32) for width in widths)
-    )
-    rows = dataclasses.replace(rows, lead=layout.lead)
-    if job.task.answers is not None:
-        rows = dataclasses.replace(
-            rows, input_types=rows.inputs, target_places=rows.targets
-        )
     losses = functools.partial(job.head.losses, job.frozen.backbone)
-    jax.eval_shape(losses, job.frozen.join(start, job.start_head()), rows)
+    params = job.frozen.join(start, job.start_head())
+    jax.eval_shape(losses, params, made_up_rows(job, start.length))
 
 
 def fit_best(
@@ -85,6 +79,7 @@ def fit_best(
     tx: optax.GradientTransformationExtraArgs,
     validate: Callable[[Params], Validation],
     workdir: Path,
+    places: RowPlaces | None = None,
 ) -> Best:
     """Trains, or goes on where a checkpoint in the workdir ends.
 
@@ -94,6 +89,7 @@ def fit_best(
         tx: From `runs.ready.optimizer.make_optimizer`.
         validate: From the joined tree to each member's score.
         workdir: Folder of the run, which gets checkpoints and logs.
+        places: From `runs.ready.lower_states.place_states`.
 
     Raises:
         FloatingPointError: If the loss is not finite.
@@ -123,13 +119,16 @@ def fit_best(
         f"training {run.data.task_name}{_bank(members)} for {pace.steps} steps into "
         f"{workdir}"
     )
+    states: Callable[[], KeptStates] | None = None
+    if places is not None:
+        states = functools.partial(make_states, job, start, places, workdir)
     log = MetricLog(workdir, int(state.step)) if first_host else None
     try:
         state, progress = fit(
             state,
             frozen,
             train_step,
-            training_batches(job, start.length),
+            training_batches(job, start.length, states),
             pace,
             batch_size=run.batch_size * members,
             progress=progress,

@@ -40,11 +40,13 @@ from jaxprompt.runs.measure.vocabulary import make_vocabulary
 from jaxprompt.runs.publish.run_pages import write_model_card, write_run_page
 from jaxprompt.runs.ready.frozen import OpenedModel
 from jaxprompt.runs.ready.job import Job
+from jaxprompt.runs.ready.lower_states import place_states
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import fetch
 from jaxprompt.terminal import say, say_lines
+from jaxprompt.train.kept_states import RowPlaces
 
 
 def train(
@@ -176,6 +178,7 @@ class _Checked(NamedTuple):
         tx: Its optimizer.
         coverage: What of its rows is cut, or not known.
         reports: Split -> the way to its scores.
+        places: Where the states stand that it keeps of its rows; None for none.
     """
 
     job: Job
@@ -183,6 +186,7 @@ class _Checked(NamedTuple):
     tx: optax.GradientTransformationExtraArgs
     coverage: dict[str, float]
     reports: dict[str, ScoreReport | LossReport]
+    places: RowPlaces | None
 
 
 def _check_weights(run: Run, model: OpenedModel | None = None) -> _Checked:
@@ -196,9 +200,10 @@ def _check_weights(run: Run, model: OpenedModel | None = None) -> _Checked:
         for name in dict.fromkeys((run.data.choosing_split, run.data.scored_split))
     }
     check_training(job, start)
+    places = place_states(job, start)
     for report in reports.values():
         report_limits(report)
-    return _Checked(job, start, tx, coverage, reports)
+    return _Checked(job, start, tx, coverage, reports, places)
 
 
 def _train_weights(
@@ -210,7 +215,7 @@ def _train_weights(
     # Only now: a mistake that any of these has found leaves nothing behind.
     claim_workdir(workdir, config)
     validate = reports[data.choosing_split].validate
-    best = fit_best(job, start, checked.tx, validate, workdir)
+    best = fit_best(job, start, checked.tx, validate, workdir, checked.places)
     start = job.reparametrised(start).expand()
     measured = reports[split].measure(best.params)
     if run.trains_bank:

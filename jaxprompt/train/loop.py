@@ -106,8 +106,8 @@ def fit(
             f"{kept}"
         )
 
-    window = _OpenWindow(progress.window, batch_size, broken)
     stream = batches(progress.positions)
+    window = _OpenWindow(progress.window, batch_size, broken)
     bar = progress_bar(
         "training", total=pace.steps, unit="step", initial=step, show=show_bar
     )

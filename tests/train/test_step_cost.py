@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from tiny import CONFIG, draw_examples, make_tiny, one_each
 
+from jaxprompt.heads.labels import Labels
 from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.encoder.model import Encoder
+from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.families.gpt2 import GPT2Config
+from jaxprompt.prompts.join import prompted_lower
 from jaxprompt.prompts.prompt import make_deep, make_prompt
 from jaxprompt.train.loss import loss
 from jaxprompt.train.optimizer import FREEZE, MODEL_TUNING, adafactor, train_only
@@ -105,6 +109,39 @@ def test_layers_below_a_deep_prompt_have_no_backward_pass():
 
         traced = jax.make_jaxpr(jax.grad(step))(prompt, model, batch)
         assert layers_passed(traced.jaxpr) == passes
+
+
+def test_a_step_by_kept_states_costs_the_layers_above_alone():
+    sizes = {"width": 128, "heads": 4, "ffn_width": 512, "layers": 4, "positions": 64}
+    backbone = Encoder(BertConfig(vocab_size=60, **sizes), unroll=True)
+    shapes = jax.eval_shape(backbone.init, jax.random.key(0))
+    model = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.01, "f4"), shapes)
+    batch = one_each(draw_examples(0, 8, length=0), inputs=32)
+    batch = dataclasses.replace(batch, target_places=np.zeros_like(batch.targets))
+    head = Labels("classes", 64)
+    weights = head.init(jax.random.key(0), backbone, model)
+
+    def cost(*used, kept):
+        keys = np.ones((4, 2, 4, 32), np.float32)
+        deep = {"encoder": make_deep(keys, keys, used)}
+        prompt = make_prompt(np.zeros((0, 128)), deep)
+
+        def step(prompt, model, batch):
+            params = {"model": model, "prompt": prompt, "head": weights}
+            return loss(backbone, params, batch, batch.weights, head=head)[0]
+
+        rows = batch
+        if kept:
+            params = {"model": model, "prompt": prompt}
+            lower = prompted_lower(backbone, params, batch)
+            rows = dataclasses.replace(batch, lower=lower)
+        return flops(jax.jit(jax.grad(step)), prompt, model, rows)
+
+    # The lowest layer's way back ends at its own keys and values, so that one layer of
+    # four costs somewhat less than a quarter.
+    every = cost(1, 1, 1, 1, kept=False)
+    assert 1 / 4 - 0.04 < cost(0, 0, 0, 1, kept=True) / every <= 1 / 4
+    assert 2 / 4 - 0.04 < cost(0, 0, 1, 1, kept=True) / every <= 2 / 4
 
 
 def test_no_copy_of_the_vocabulary_is_made():

@@ -87,7 +87,13 @@ def _take(batch: Batch, numbers: Int[np.ndarray, " rows"]) -> Batch:
     return jax.tree.map(lambda x: x[numbers], batch)
 
 
-def _sizes(batch: Batch) -> Int[np.ndarray, " B"]:
-    """Returns how many columns of each row's inputs are used, up to the last."""
-    used = np.asarray(batch.input_segments) > 0
+def used_columns(segments: Int[np.ndarray, "B T"]) -> Int[np.ndarray, " B"]:
+    """Returns how many columns of each row are used, up to the last."""
+    used = segments > 0
+    if not used.size:
+        return np.zeros(len(used), int)
     return np.where(used.any(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1), 0)
+
+
+def _sizes(batch: Batch) -> Int[np.ndarray, " B"]:
+    return used_columns(np.asarray(batch.input_segments))

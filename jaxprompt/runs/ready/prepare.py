@@ -74,7 +74,8 @@ def prepare(
     has_deep = any(said.sites for said in trained) if trained else run.prompt.deep
     _open(run, mesh, tasks, splits)
     frozen = model.load(mesh)
-    if has_deep or not may_fold(run):
+    # States are kept of whole rows.
+    if has_deep or not may_fold(run) or (run.data.keep_states and not trained):
         frozen = frozen.unfolded()
     return Job(frozen, run, tasks, shift_to)
 

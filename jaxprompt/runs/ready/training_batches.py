@@ -1,27 +1,33 @@
 """The batches of a job's training: this host's rows, cut to what they need."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxprompt.data.rows.bank import Member, bank_batches
+from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.rows.mixture import mixed_batches
 from jaxprompt.data.rows.widths import STEP, cut_in_parts, cut_to_longest, part_rows
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.shapes import Batch
+from jaxprompt.shapes import Batch, unpacked_batch
 from jaxprompt.sharding import DATA, host_share
+from jaxprompt.train.kept_states import KeptStates
 from jaxprompt.train.loop import Positions, Rows
 
 
 def training_batches(
-    job: Job, length: int
+    job: Job, length: int, make_states: Callable[[], KeptStates] | None = None
 ) -> Callable[[Positions], Iterator[tuple[Rows, Positions]]]:
     """Makes the way from positions in the data to this host's share of the batches.
 
     Args:
         job: What trains, and on what.
         length: Prompt length P, in tokens.
+        make_states: Makes the states that batches come with, when the first is asked
+            for; None for batches of ids alone.
 
     Returns:
         A function that raises ValueError, before any batch, for data that does not
@@ -29,7 +35,7 @@ def training_batches(
     """
     rows = parts_of_batch(job)
 
-    def stream(starts: Positions) -> Iterator[tuple[Rows, Positions]]:
+    def of_ids(starts: Positions) -> Iterator[tuple[Rows, Positions]]:
         whole = _whole_batches(job, length, starts)
         if not _cuts(job):
             return whole
@@ -37,7 +43,40 @@ def training_batches(
             return ((cut_in_parts(batch, rows, length), seen) for batch, seen in whole)
         return ((cut_to_longest(batch, length), seen) for batch, seen in whole)
 
-    return stream
+    def of_states(starts: Positions) -> Iterator[tuple[Rows, Positions]]:
+        found = of_ids(starts)
+        if make_states is None:
+            return found
+        join = make_states().join
+        return (
+            (tuple(map(join, x)) if isinstance(x, tuple) else join(x), seen)
+            for x, seen in found
+        )
+
+    return of_states
+
+
+def made_up_rows(job: Job, length: int) -> Batch:
+    """Returns a batch of the shape that a job's have before they are cut, all zeros.
+
+    Args:
+        job: What trains, and on what.
+        length: Prompt length P, in tokens.
+    """
+    lengths = job.training_lengths(length)
+    layout = layout_of(job.task, lengths, job.frozen.soft_ids(length))
+    rows = unpacked_batch(
+        *(
+            np.zeros((job.run.batch_size, width), np.int32)
+            for width in (layout.width, lengths.targets)
+        )
+    )
+    rows = dataclasses.replace(rows, lead=layout.lead)
+    if job.task.answers is None:
+        return rows
+    return dataclasses.replace(
+        rows, input_types=rows.inputs, target_places=rows.targets
+    )
 
 
 def parts_of_batch(job: Job) -> int:
