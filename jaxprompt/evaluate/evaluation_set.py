@@ -75,6 +75,11 @@ class EvaluationSet:
         return Reading(task, layout, parts, self._sample.numbers)
 
     @property
+    def batch(self) -> Batch:
+        """All rows as a model reads them, each whole or in windows; NumPy arrays."""
+        return self._reading.batch
+
+    @property
     def num_examples(self) -> int:
         """Rows that are scored."""
         return len(self._examples)
@@ -139,7 +144,7 @@ class EvaluationSet:
                 f"packed rows of task {self._task.name} for a decoder-only model: an "
                 "answer follows on the end of its row, so do not pack"
             )
-        rows = self._reading.batch
+        rows = self.batch
         joined = join_members([(member, rows) for member in members])
         return (packed_batches if pack else sorted_batches)(joined, batch_size)
 

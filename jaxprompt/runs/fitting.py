@@ -18,7 +18,6 @@ from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.trained import expanded
 from jaxprompt.runs.keep.workdir import CHECKPOINTS
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.runs.ready.lower_states import make_states
 from jaxprompt.runs.ready.training_batches import (
     made_up_rows,
     parts_of_batch,
@@ -28,7 +27,7 @@ from jaxprompt.shapes import Params
 from jaxprompt.sharding import fetch
 from jaxprompt.terminal import say
 from jaxprompt.train.checkpoint import Checkpoints
-from jaxprompt.train.kept_states import KeptStates, RowPlaces
+from jaxprompt.train.kept_states import KeptStates
 from jaxprompt.train.loop import Positions, Validation, fit
 from jaxprompt.train.metrics import MetricLog
 from jaxprompt.train.optimizer import MASKS
@@ -79,7 +78,7 @@ def fit_best(
     tx: optax.GradientTransformationExtraArgs,
     validate: Callable[[Params], Validation],
     workdir: Path,
-    places: RowPlaces | None = None,
+    states: Callable[[], KeptStates] | None = None,
 ) -> Best:
     """Trains, or goes on where a checkpoint in the workdir ends.
 
@@ -89,7 +88,7 @@ def fit_best(
         tx: From `runs.ready.optimizer.make_optimizer`.
         validate: From the joined tree to each member's score.
         workdir: Folder of the run, which gets checkpoints and logs.
-        places: From `runs.ready.lower_states.place_states`.
+        states: As of `runs.ready.training_batches.training_batches`.
 
     Raises:
         FloatingPointError: If the loss is not finite.
@@ -119,9 +118,6 @@ def fit_best(
         f"training {run.data.task_name}{_bank(members)} for {pace.steps} steps into "
         f"{workdir}"
     )
-    states: Callable[[], KeptStates] | None = None
-    if places is not None:
-        states = functools.partial(make_states, job, start, places, workdir)
     log = MetricLog(workdir, int(state.step)) if first_host else None
     try:
         state, progress = fit(

@@ -1,13 +1,15 @@
 """Training a prompt, a model or a vocabulary, and what is kept of it."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import optax
 
-from jaxprompt.config import LOSS, VOCABULARY, Run
+from jaxprompt.config import LOSS, VOCABULARY, WORDS, Run
 from jaxprompt.config.answering import describe
 from jaxprompt.data.pretraining.tokenizer import write_vocabulary
 from jaxprompt.models.load import find_checkpoint, open_backbone
@@ -40,13 +42,14 @@ from jaxprompt.runs.measure.vocabulary import make_vocabulary
 from jaxprompt.runs.publish.run_pages import write_model_card, write_run_page
 from jaxprompt.runs.ready.frozen import OpenedModel
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.runs.ready.lower_states import place_states
+from jaxprompt.runs.ready.lower_states import StatesToKeep, count_states
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.runs.ready.prepare import prepare
-from jaxprompt.shapes import Params
+from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
 from jaxprompt.terminal import say, say_lines
-from jaxprompt.train.kept_states import RowPlaces
+from jaxprompt.train.kept_states import KeptStates
+from jaxprompt.train.loop import Validation
 
 
 def train(
@@ -178,7 +181,7 @@ class _Checked(NamedTuple):
         tx: Its optimizer.
         coverage: What of its rows is cut, or not known.
         reports: Split -> the way to its scores.
-        places: Where the states stand that it keeps of its rows; None for none.
+        to_keep: Rows whose states it keeps; None for none.
     """
 
     job: Job
@@ -186,7 +189,7 @@ class _Checked(NamedTuple):
     tx: optax.GradientTransformationExtraArgs
     coverage: dict[str, float]
     reports: dict[str, ScoreReport | LossReport]
-    places: RowPlaces | None
+    to_keep: StatesToKeep | None
 
 
 def _check_weights(run: Run, model: OpenedModel | None = None) -> _Checked:
@@ -200,10 +203,19 @@ def _check_weights(run: Run, model: OpenedModel | None = None) -> _Checked:
         for name in dict.fromkeys((run.data.choosing_split, run.data.scored_split))
     }
     check_training(job, start)
-    places = place_states(job, start)
+    validated = _read_by_heads(run, reports[run.data.choosing_split])
+    to_keep = count_states(job, start, validated)
     for report in reports.values():
         report_limits(report)
-    return _Checked(job, start, tx, coverage, reports, places)
+    return _Checked(job, start, tx, coverage, reports, to_keep)
+
+
+def _read_by_heads(run: Run, report: ScoreReport | LossReport) -> list[Batch]:
+    """Returns the rows that a run validates on by a head; none where it keeps none."""
+    by_head = run.data.keep_states and run.head.kind != WORDS
+    if not (by_head and run.chosen_on and isinstance(report, ScoreReport)):
+        return []
+    return report.batches
 
 
 def _train_weights(
@@ -214,8 +226,12 @@ def _train_weights(
     run, data, split = job.run, job.run.data, job.run.data.scored_split
     # Only now: a mistake that any of these has found leaves nothing behind.
     claim_workdir(workdir, config)
-    validate = reports[data.choosing_split].validate
-    best = fit_best(job, start, checked.tx, validate, workdir, checked.places)
+    validate, states = reports[data.choosing_split].validate, None
+    to_keep = checked.to_keep
+    if to_keep is not None:
+        states = functools.cache(functools.partial(to_keep.make, workdir))
+        validate = _validating(checked, states)
+    best = fit_best(job, start, checked.tx, validate, workdir, states)
     start = job.reparametrised(start).expand()
     measured = reports[split].measure(best.params)
     if run.trains_bank:
@@ -247,6 +263,17 @@ def _train_weights(
         answers = write_predictions(workdir / PREDICTIONS, measured.answers)
         made += [page, answers]
     return result, made
+
+
+def _validating(
+    checked: _Checked, states: Callable[[], KeptStates]
+) -> Callable[[Params], Validation]:
+    """Returns the way to scores, which reads kept states where a head reads rows."""
+    report = checked.reports[checked.job.run.data.choosing_split]
+    if not _read_by_heads(checked.job.run, report):
+        return report.validate
+    assert isinstance(report, ScoreReport)
+    return functools.partial(report.validate, join=lambda rows: states().join(rows))
 
 
 def _prompt_files(job: Job) -> list[str]:

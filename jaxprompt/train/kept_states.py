@@ -86,7 +86,7 @@ class KeptStates:
     states: Float[np.ndarray, "S D"]
 
     def join(self, batch: Batch) -> Batch:
-        """Returns a batch with its rows' states; zeros on padding.
+        """Returns a batch with its rows' states; zeros on padding and for empty rows.
 
         Args:
             batch: Some of the rows, as NumPy arrays, with any padding behind them.
@@ -101,6 +101,8 @@ class KeptStates:
             shape = (count, batch.target_inputs.shape[1], self.states.shape[1])
             targets = np.zeros(shape, self.states.dtype)
         for number, row in enumerate(_rows(batch, like)):
+            if not row.inputs + row.targets:
+                continue
             start = self.places.starts[row.ids]
             end = start + row.inputs
             states[number, : row.inputs] = self.states[start:end]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from jaxprompt.report.results.answers import Answered
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.measure.measured import Measured
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.shapes import Params
+from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.loop import Validation
 
 NUM_EXAMPLES = 8
@@ -85,9 +85,21 @@ class ScoreReport:
             for sentence in rows.limits()
         ]
 
-    def validate(self, params: Params) -> Validation:
-        """Scores every member for the log; a tuned model has one score, their mean."""
-        scores = self._score(self._scored, params, self._split, leave=False)
+    @property
+    def batches(self) -> list[Batch]:
+        """The rows that `validate` scores, as a model reads them, task by task."""
+        return [of.rows.batch for of in self._scored]
+
+    def validate(
+        self, params: Params, join: Callable[[Batch], Batch] | None = None
+    ) -> Validation:
+        """Scores every member for the log; a tuned model has one score, their mean.
+
+        Args:
+            params: The joined tree.
+            join: Gives batches what is known of their rows, as `KeptStates.join`.
+        """
+        scores = self._score(self._scored, params, self._split, leave=False, join=join)
         mean = float(np.mean([score.score for score in scores]))
         scalars = {"score": mean}
         for name, score in zip(self._names(), scores, strict=True):
@@ -238,7 +250,13 @@ class ScoreReport:
         return [0] if tuned else self._numbers(place)
 
     def _score(
-        self, sets: Sequence[_Scored], params: Params, name: str, *, leave: bool
+        self,
+        sets: Sequence[_Scored],
+        params: Params,
+        name: str,
+        *,
+        leave: bool,
+        join: Callable[[Batch], Batch] | None = None,
     ) -> list[Scores]:
         """Scores members on their sets; in the order of the members."""
         scores: dict[int, Scores] = {}
@@ -246,9 +264,14 @@ class ScoreReport:
         total = sum(len(of.members) * of.rows.num_examples for of in sets)
         with example_bar(total, name, leave=leave) as advance:
             for rows, place, members in sets:
-                predict = self._job.predict(self._job.tasks[place], self._seeds)
+                task = self._job.tasks[place]
+                predict: Callable[..., Any] = functools.partial(
+                    self._job.predict(task, self._seeds), params
+                )
+                if join is not None:
+                    predict = _composed(predict, join)
                 found = rows.score_members(
-                    functools.partial(predict, params),
+                    predict,
                     self._job.run.evaluation.batch_size,
                     [0] if tuned else members,
                     advance,
@@ -371,6 +394,12 @@ class ScoreReport:
             "vote": report.vote.score,
             "metrics": report.vote.metrics,
         }
+
+
+def _composed(
+    predict: Callable[[Batch], Any], join: Callable[[Batch], Batch]
+) -> Callable[[Batch], Any]:
+    return lambda batch: predict(join(batch))
 
 
 def _choose_examples(report: Report) -> list[Example]:

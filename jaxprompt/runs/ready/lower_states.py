@@ -1,7 +1,9 @@
 """The states below a job's prompt: whether they can be kept, their size, and they."""
 
+import dataclasses
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -23,15 +25,57 @@ _ROWS = 4096
 """Rows that are laid out at once."""
 
 
-def place_states(job: Job, start: Prompt) -> RowPlaces | None:
+@dataclasses.dataclass(frozen=True, eq=False)
+class StatesToKeep:
+    """Rows whose states a run keeps; see `count_states`.
+
+    Attributes:
+        job: What is to be trained, and on what.
+        start: The bank to start from.
+        validated: Rows to validate on whose states are kept too.
+        places: Where the states are to stand.
+    """
+
+    job: Job
+    start: Prompt
+    validated: Sequence[Batch]
+    places: RowPlaces
+
+    def make(self, workdir: Path) -> KeptStates:
+        """Reads every row once, by the layers below the prompt.
+
+        Args:
+            workdir: Folder of the run; what is too large for the memory lies in it.
+
+        Raises:
+            OSError: If there is no room in the workdir.
+        """
+        job, places = self.job, self.places
+        params = job.frozen.join(self.start)
+        lower = jax.jit(functools.partial(prompted_lower, job.frozen.backbone))
+        with example_bar(len(places.starts), "states", leave=False) as advance:
+            return keep_states(
+                lambda batch: lower(params, job.frozen.place_batch(batch)),
+                itertools.chain(_rows(job, self.start.length), self.validated),
+                places,
+                batch_size=job.run.evaluation.batch_size,
+                folder=None if _in_memory(job, places) else workdir,
+                progress=advance,
+            )
+
+
+def count_states(
+    job: Job, start: Prompt, validated: Sequence[Batch] = ()
+) -> StatesToKeep | None:
     """Counts the rows whose states a run keeps, and says what these take.
 
     Args:
         job: What is to be trained, and on what.
         start: The bank to start from.
+        validated: Rows to validate on, which a head reads.
 
     Returns:
-        Where they are to stand; None for a run that keeps none.
+        These and all training rows; None for a run that keeps none.
 
     Raises:
         ValueError: If there are no such states, or they take more than is allowed.
@@ -41,15 +85,16 @@ def place_states(job: Job, start: Prompt) -> RowPlaces | None:
         return None
     _check_rows(job)
     lower = functools.partial(prompted_lower, job.frozen.backbone)
-    rows = made_up_rows(job, start.length)
-    like = jax.eval_shape(lower, job.frozen.join(start), rows)
+    made_up = made_up_rows(job, start.length)
+    like = jax.eval_shape(lower, job.frozen.join(start), made_up)
     if not any(like.layers):
         raise ValueError(
             f"keep_states, but the first layer of {job.frozen.backbone.name} reads "
             f"{start.told}, so that no state stays the same: let the last layers alone "
             "read them, as by --gin.DEEP_LAYERS=last:4, or leave --gin.KEEP_STATES out"
         )
-    places = place_rows(_rows(job, start.length), like)
+    rows = itertools.chain(_rows(job, start.length), validated)
+    places = place_rows(rows, like)
     size = places.nbytes / _GIB
     told = f"the states of {len(places.starts)} rows ({places.tokens} tokens)"
     if size > data.most_states:
@@ -59,34 +104,7 @@ def place_states(job: Job, start: Prompt) -> RowPlaces | None:
         )
     where = "in memory" if _in_memory(job, places) else "in a file of the workdir"
     say(f"{told} below {_told_layers(like)} are kept: {size:.2f} GiB {where}")
-    return places
-
-
-def make_states(
-    job: Job, start: Prompt, places: RowPlaces, workdir: Path
-) -> KeptStates:
-    """Reads every training row once, by the layers below the prompt.
-
-    Args:
-        job: As of `place_states`.
-        start: As of `place_states`.
-        places: From `place_states`.
-        workdir: Folder of the run; what is too large for the memory lies in it.
-
-    Raises:
-        OSError: If there is no room in the workdir.
-    """
-    params = job.frozen.join(start)
-    lower = jax.jit(functools.partial(prompted_lower, job.frozen.backbone))
-    with example_bar(len(places.starts), "states", leave=False) as advance:
-        return keep_states(
-            lambda batch: lower(params, job.frozen.place_batch(batch)),
-            _rows(job, start.length),
-            places,
-            batch_size=job.run.evaluation.batch_size,
-            folder=None if _in_memory(job, places) else workdir,
-            progress=advance,
-        )
+    return StatesToKeep(job, start, validated, places)
 
 
 def _in_memory(job: Job, places: RowPlaces) -> bool:
