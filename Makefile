@@ -2,7 +2,6 @@
 PYTHON ?= python3
 EXTRAS ?= dev
 BIN := .venv/bin
-INSTALLED := .venv/.installed-$(EXTRAS)
 DEMO := build/skills
 # XLA gives its scratch memory back after every step; huge pages make that cheap. Only
 # glibc from 2.35 on knows the setting, everything else ignores it.
@@ -11,15 +10,16 @@ QUICKSTART := build/quickstart
 
 QUICKSTART_REAL := build/quickstart-real
 
-.PHONY: setup quickstart quickstart-real test test-long bench check
+.PHONY: setup quickstart quickstart-real test test-long bench docs check
 
-setup: $(INSTALLED)
+setup: .venv/.installed-$(EXTRAS)
 
-$(INSTALLED): pyproject.toml constraints.txt
+# The name of the file says which extras are there.
+.venv/.installed-%: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than 3.11: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
 	@touch $@
 
 # Five prompts at once for the bundled T5 on bundled sentences, and their vote: offline,
@@ -82,6 +82,10 @@ bench: setup
 	@test -n '$(DATA)' -a -n '$(VOCABULARY)' || { echo 'which data? make bench \
 		EXTRAS=dev,parity DATA=superglue VOCABULARY=t5'; exit 1; }
 	$(BIN)/python tools/bench.py --data='$(DATA)' --vocabulary='$(VOCABULARY)'
+
+# The site of docs/ and the docstrings, in build/site; any warning ends it.
+docs: .venv/.installed-docs
+	$(BIN)/mkdocs build --strict
 
 check: setup
 	$(BIN)/ruff format --check .
