@@ -15,6 +15,7 @@ import hypothesis
 import hypothesis.strategies as st
 import openai
 import pytest
+from page_blocks import blocks, page, run_code
 from served_models import PROMPTS, choice_of, serving, write_model
 from slot_models import draw_prompt
 
@@ -468,6 +469,17 @@ def test_who_goes_away_frees_the_slot(server, client):
         stream.close()
     wait_for(lambda: metric(server, "num_requests_running") == 0)
     assert choice_of(complete(client, "long", "good")).text
+
+
+def test_the_page_asks_as_a_client_does(server, capsys):
+    (code,) = blocks(page("docs/serving.md"), "python")
+    theirs = {"http://127.0.0.1:8000": server.url, "none": "secret", "reviews": "short"}
+    for text, ours in theirs.items():
+        assert text in code
+        code = code.replace(text, ours)
+    found = run_code(code)
+    found["client"].close()
+    assert capsys.readouterr().out.strip()
 
 
 def test_metrics_have_the_names_of_vllm_and_no_text(server, client):

@@ -1,0 +1,61 @@
+"""What stands beside the package says the same as the package."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import yaml
+from page_blocks import REPOSITORY, page
+
+import jaxprompt
+
+PROJECT = tomllib.loads(page("pyproject.toml"))["project"]
+
+
+def test_every_file_names_one_version_one_licence_and_the_same_authors():
+    citation = yaml.safe_load(page("CITATION.cff"))
+    assert citation["version"] == PROJECT["version"] == jaxprompt.__version__
+    assert citation["license"] == PROJECT["license"] == "Apache-2.0"
+    (author,) = citation["authors"]
+    assert [author] == PROJECT["authors"]
+    site = yaml.safe_load(page("mkdocs.yml"))
+    assert site["site_author"] == author["name"]
+    assert site["site_description"] == PROJECT["description"]
+
+
+def test_the_templates_of_issues_are_forms():
+    folder = REPOSITORY / ".github" / "ISSUE_TEMPLATE"
+    forms = [yaml.safe_load(file.read_text()) for file in folder.glob("*.yml")]
+    forms = [form for form in forms if "body" in form]
+    assert forms
+    for form in forms:
+        assert form["name"]
+        assert form["description"]
+        names = [field["id"] for field in form["body"]]
+        assert len(names) == len({*names})
+
+
+def test_the_container_gets_all_that_the_package_is_made_of(tmp_path: Path):
+    text = page("Dockerfile")
+    copied = re.findall(r"^COPY (.+) (\S+)$", text, re.M)
+    assert copied
+    for sources, target in copied:
+        for source in sources.split():
+            there, place = REPOSITORY / source, tmp_path / target
+            if there.is_dir():
+                shutil.copytree(there, place)
+            else:
+                shutil.copy(there, place)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "made"]
+    subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "made").glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for file in ("cli.py", "bundled/nano/spiece.model", "gin/runs/prompt_tuning.gin"):
+        assert f"jaxprompt/{file}" in names
+    known = set(PROJECT["optional-dependencies"])
+    for extras in re.findall(r"EXTRAS=([\w,]+)", text):
+        assert {*extras.split(",")} <= known
