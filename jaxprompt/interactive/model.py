@@ -57,9 +57,11 @@ def load(
     unless JAX's own settings say otherwise.
 
     Example:
+        ```python
         model = load("bundled:nano")
         model.generate(["a text"])
         backbone, params = model  # For the functions that take these.
+        ```
 
     Args:
         name: As for `models.load.find_checkpoint`.

@@ -74,14 +74,22 @@ def tune(
     falling to 0. The step that is best on the validation rows is kept.
 
     Example:
+        ```python
         result = tune(
             model,
-            [{"text": "a fine film", "label": 1}, {"text": "dull", "label": 0}],
+            [
+                {"text": "a fine film", "label": 1},
+                {"text": "moving and kind", "label": 1},
+                {"text": "two hours of rain", "label": 0},
+                {"text": "dull", "label": 0},
+            ],
             inputs="review: {text}",
             target="label",
             labels={0: "bad", 1: "good"},
+            steps=100,
         )
         model.generate(["warm and funny"], prompt=result.prompt)
+        ```
 
     Args:
         model: From `load`.

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from page_blocks import example_of, run_code
 from scipy.special import log_softmax, softmax
 from tiny import draw_prompt, save_tiny
 
@@ -144,3 +145,10 @@ def test_a_prompt_of_another_model_is_refused(tuned):
     nano = jp.load("bundled:nano")
     with pytest.raises(ValueError, match="prompt width 16 != model width"):
         nano.generate([{"a": "x", "b": "y"}], prompt=tuned)
+
+
+def test_the_example_of_load_runs():
+    code = example_of(jp.load)
+    assert "bundled:nano" in code
+    found = run_code(code.replace("bundled:nano", "model"), load=jp.load)
+    assert found["backbone"].vocab_rows == 6144

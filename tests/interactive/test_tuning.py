@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from gguf_files import SIZES, byte_pairs, draw_tensors, write_model
 from letters_bert import save_letters_bert
+from page_blocks import example_of, run_code
 from tiny import save_tiny
 
 import jaxprompt as jp
@@ -258,3 +259,11 @@ def test_an_interrupt_saves_the_state_where_there_is_a_folder(
         jp.tune(model, ROWS, **asked, workdir=tmp_path / "run")
     thread.join()
     assert (tmp_path / "run" / "checkpoints").is_dir()
+
+
+def test_the_example_of_tune_runs(model: jp.FrozenModel):
+    code = example_of(jp.tune)
+    assert code.count("steps=100") == 1
+    shorter = code.replace("steps=100", "steps=1, prompt_length=3")
+    found = run_code(shorter, tune=jp.tune, model=model)
+    assert found["result"].content["task"] == "task"

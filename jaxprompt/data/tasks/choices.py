@@ -29,6 +29,7 @@ def choice_task(
     """Makes a task of one's own files whose rows hold the texts to choose from.
 
     Example:
+        ```python
         choice_task(
             "copa",
             files={"train": "COPA/train.jsonl"},
@@ -40,6 +41,7 @@ def choice_task(
             target="label",
             vocabulary=vocabulary,
         )
+        ```
 
     Args:
         name: Letters, digits, "_", "." and ":".

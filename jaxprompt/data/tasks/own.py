@@ -59,6 +59,7 @@ def file_task(
     """Makes a task of one's own files, or of rows in memory.
 
     Example:
+        ```python
         file_task(
             "reviews",
             files="reviews.csv",
@@ -68,6 +69,7 @@ def file_task(
             labels={"1": "bad", "5": "good"},
             vocabulary=vocabulary,
         )
+        ```
 
     Args:
         name: Letters, digits, "_", "." and ":".
