@@ -210,6 +210,8 @@ def _gin(
     if len(files) == 1:
         yield f"OwnTask.files = {files[0]!r}"
         yield f"OwnTask.share = {_SHARE!r}"
+        if not is_free:
+            yield "OwnTask.stratify = True  # Each split has its share of every label."
         yield "Data.test_split = 'test'"
     else:
         yield f"OwnTask.files = {dict(zip(SPLITS, files, strict=False))!r}"

@@ -27,6 +27,7 @@ class OwnTask(TaskSettings):
         labels: From the field's value to the label word, or to several, of which
             training writes the first; None for free text.
         share: Share of the rows in each split, of one file.
+        stratify: Whether each split gets its share of every label.
         seed: Of that split.
         metrics: Names of t5's metrics.
         cut: Fields of `inputs` in the order in which they are shortened where a text
@@ -45,6 +46,7 @@ class OwnTask(TaskSettings):
     target: str = ""
     labels: Mapping[str, str | Sequence[str]] | None = None
     share: Mapping[str, float] | None = None
+    stratify: bool = False
     seed: int = 0
     metrics: Sequence[str] = ("accuracy",)
     cut: Sequence[str] = ()
@@ -100,6 +102,7 @@ class OwnTask(TaskSettings):
             target=self.target,
             labels=None if self.labels is None else dict(self.labels),
             share=None if self.share is None else dict(self.share),
+            stratify=self.stratify,
             seed=self.seed,
             metrics=tuple(self.metrics),
             cut=tuple(self.cut),

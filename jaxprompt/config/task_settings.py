@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from jaxprompt.config.tasks import AnyTask, TextTask
 
-DATA_FIELDS = ("data_dir", "files", "folder", "share")
+DATA_FIELDS = ("data_dir", "files", "folder", "share", "stratify")
 """Settings of tasks that say where data lies, and nothing of how a row is asked."""
 
 

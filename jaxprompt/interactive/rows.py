@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.read.files import Row, read_rows
+from jaxprompt.data.read.shares import splits_by_label
 from jaxprompt.quoting import listed, quoted
 
 _KINDS = (
@@ -94,23 +95,19 @@ def split_rows(
             f"validation {share}: use a share of the rows above 0 and below 1, or give "
             "rows of their own"
         )
-    groups: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        groups.setdefault("" if target is None else target(row), []).append(number)
-    draw, kept = np.random.default_rng(seed), set[int]()
-    for numbers in groups.values():
-        most = len(numbers) - 1
-        count = min(max(round(share * len(numbers)), 1), most)
-        kept.update(draw.permutation(numbers)[:count].tolist())
-    if not kept:
+    labels = ["" if target is None else target(row) for row in rows]
+    shares = {"train": 1 - share, "validation": share}
+    splits = splits_by_label(labels, shares, seed)
+    if "validation" not in splits:
         raise ValueError(
             f"{len(rows)} rows, and no two of one label: too few to take a share of "
             f"{share} for validation: give more, or validation rows of their own"
         )
-    parts: tuple[list[Row], list[Row]] = [], []
-    for number, row in enumerate(rows):
-        parts[number in kept].append(row)
-    return parts
+    train, validation = (
+        [row for row, split in zip(rows, splits, strict=True) if split == wanted]
+        for wanted in shares
+    )
+    return train, validation
 
 
 def _rows_of(data: Any, name: str) -> list[Row]:

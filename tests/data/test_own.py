@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,37 @@ def test_shares_divide_one_file(tmp_path: Path, vocabulary):
     longer = write(tmp_path / "longer.jsonl", ROWS + ROWS)
     for before, after in zip(first, divide(seed=1, path=longer), strict=True):
         assert after[: len(before)] == before
+
+
+def test_stratified_shares_keep_the_part_of_each_label(tmp_path: Path, vocabulary):
+    rows = [{**ROWS[0], "n": n, "a": n % 10 == 0} for n in range(40)]
+    path = write(tmp_path / "rows.jsonl", rows)
+    share = {"train": 0.5, "validation": 0.25, "test": 0.25}
+
+    def divide(seed: int) -> list[list[tuple[str, str]]]:
+        inputs = "row {n}"
+        options = {"share": share, "stratify": True, "seed": seed, "inputs": inputs}
+        task = make(path, vocabulary, **options)
+        return [texts(task, split) for split in share]
+
+    first = divide(seed=1)
+    assert first == divide(seed=1) != divide(seed=2)
+    assert len({text for text, _ in itertools.chain(*first)}) == 40
+    for seed in range(5):
+        counts = [Counter(label for _, label in part) for part in divide(seed)]
+        assert counts == [
+            {"no": 18, "yes": 2},
+            {"no": 9, "yes": 1},
+            {"no": 9, "yes": 1},
+        ]
+
+
+def test_the_rarest_label_trains(tmp_path: Path, vocabulary):
+    rows = [{**ROWS[0], "a": label} for label in [False] * 5 + [True]]
+    path = write(tmp_path / "rows.jsonl", rows)
+    share = {"train": 0.1, "test": 0.9}
+    task = make(path, vocabulary, share=share, stratify=True)
+    assert Counter(label for _, label in texts(task, "train")) == {"no": 1, "yes": 1}
 
 
 def test_several_values_may_share_a_label_word(tmp_path: Path, vocabulary):
@@ -278,6 +310,13 @@ def test_errors_of_metrics(tmp_path: Path, vocabulary, metrics, labels, message:
 )
 def test_errors_of_shares(tmp_path: Path, vocabulary, share: dict, message: str):
     refuse(tmp_path, vocabulary, message, share=share)
+
+
+def test_errors_of_stratified_shares(tmp_path: Path, vocabulary):
+    share = {"train": 0.5, "test": 0.5}
+    refuse(tmp_path, vocabulary, "label: give share too", stratify=True)
+    free = {"stratify": True, "share": share, "labels": None}
+    refuse(tmp_path, vocabulary, "label: give labels too", **free)
 
 
 def test_errors_of_files(tmp_path: Path, vocabulary):

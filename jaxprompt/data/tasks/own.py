@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from jaxprompt.data.read.files import (
     field_text,
     read_rows,
 )
+from jaxprompt.data.read.shares import split_of_row, splits_by_label
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.table import Table
 from jaxprompt.data.read.template import Template
@@ -50,6 +50,7 @@ def file_task(
     vocabulary: Vocabulary,
     labels: Mapping[str, str | Sequence[str]] | None = None,
     share: Mapping[str, float] | None = None,
+    stratify: bool = False,
     seed: int = 0,
     metrics: Sequence[str] = ("accuracy",),
     cut: Sequence[str] = (),
@@ -85,6 +86,8 @@ def file_task(
             Without it the target itself is the target text.
         share: Split -> share of the rows, 1 in sum. A row's split depends on its
             number and the seed alone, so rows that are added move no others.
+        stratify: Whether each split gets its share of every label instead, to a row:
+            rows that are added then move others.
         seed: Seed of that division.
         metrics: Names out of `LABEL_METRICS` with labels, `METRICS` without. A target
             that is free text is compared as the vocabulary writes it, so that an
@@ -133,10 +136,15 @@ def file_task(
         next((name for name in metrics if name in OF_NUMBERS), None),
     )
     words = None if verbalizer is None else verbalizer.labels
+    if stratify and (share is None or labels is None):
+        raise ValueError(
+            "stratify gives each split of one file its share of every label: give "
+            f"{'labels' if labels is None else 'share'} too, or leave it out"
+        )
     reads_sentinel = at_mask and not vocabulary.causal and vocabulary.frame is None
     return Task(
         name=name,
-        source=Source(name, _finder(files, row_format, share, seed)),
+        source=Source(name, _finder(files, row_format, share, stratify, seed)),
         vocabulary=vocabulary,
         read_request=row_format.read_request,
         write=row_format.write,
@@ -267,6 +275,7 @@ def _finder(
     files: Rows | Mapping[str, Rows],
     row_format: _RowFormat,
     share: Mapping[str, float] | None,
+    stratify: bool,
     seed: int,
 ) -> Callable[[], dict[str, SplitRows]]:
     if isinstance(files, Mapping):
@@ -295,8 +304,15 @@ def _finder(
         raise ValueError(f"share {dict(share)}: use shares above 0, 1 in sum")
     rows = functools.cache(lambda: row_format.read(path))
 
+    @functools.cache
+    def splits() -> list[str]:
+        if stratify:
+            return splits_by_label([row["targets"] for row in rows()], share, seed)
+        return [split_of_row(row["idx"], share, seed) for row in rows()]
+
     def read(split: str) -> list[Features]:
-        mine = [row for row in rows() if _split_of(row["idx"], share, seed) == split]
+        divided = zip(rows(), splits(), strict=True)
+        mine = [row for row, its_split in divided if its_split == split]
         if not mine:
             raise ValueError(
                 f"{path}: none of {len(rows())} rows falls into split {split!r} with "
@@ -324,17 +340,6 @@ def _split_rows(read: Callable[[], list[Features]], place: Path | Table) -> Spli
         return [{name: row[name] for name in row if name != _WHERE} for row in read()]
 
     return SplitRows(rows, file, lambda: [row[_WHERE] for row in read()])
-
-
-def _split_of(number: int, share: Mapping[str, float], seed: int) -> str:
-    digest = hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=8).digest()
-    point = int.from_bytes(digest) / 2**64
-    *others, last = share
-    for split in others:
-        point -= share[split]
-        if point < 0:
-            return split
-    return last
 
 
 def _metric_fns(
