@@ -28,6 +28,7 @@ from jaxprompt.runs.answering import (
 )
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.frozen import open_model
+from jaxprompt.runs.ready.opening import answering_line
 from jaxprompt.runs.ready.prepare import (
     check_has_task,
     check_head,
@@ -123,6 +124,9 @@ def predict(
     trained = [provenance for _, provenance in loaded.values()]
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
     count = asked.check(tasks)
+    if sys.stderr.isatty():  # Who reads the answers from a pipe is not told.
+        names = [file.stem for file in runs]
+        say(answering_line(first, mesh, names, count), problem=True)
     frozen = model.load(mesh)
     prompts = [prompt for prompt, _ in loaded.values()]
     heads = [load_head(file) for file in runs]

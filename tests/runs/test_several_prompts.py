@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,22 @@ def test_a_decoder_answers_each_row_by_its_own_prompt_alone(names: str):
     expected = [alone[name][place] for place in range(len(TEXTS)) for name in names]
     assert answers(names, asked) == expected
     assert len({texts[0] for texts in alone.values()}) > 1
+
+
+def test_who_looks_at_a_terminal_is_told_what_is_about_to_be_answered():
+    def said(names: str, rows: list[dict[str, str]]) -> str:
+        ours, theirs = os.openpty()
+        with os.fdopen(theirs, "w") as terminal, redirect_stderr(terminal):
+            answers(names, rows)
+        text = os.read(ours, 10_000).decode()
+        os.close(ours)
+        return text
+
+    line = said("a", [{"ask": text} for text in TEXTS])
+    assert re.match(r"jaxprompt [\d.]+, JAX [\d.]+, on 1 x cpu: model model, ", line)
+    assert line.strip().endswith("model model, prompt a, rows: 3")
+    line = said("ab", [{"prompt": "a", "ask": "rain"}])
+    assert line.strip().endswith("model model, 2 prompts, rows: 1")
 
 
 def test_a_sampled_answer_does_not_depend_on_the_other_rows_of_the_file():

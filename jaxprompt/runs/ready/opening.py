@@ -21,14 +21,37 @@ def opening_line(
         tasks: Its tasks, whose rows are read.
         splits: The splits that it reads; none to answer other rows.
     """
-    name = run.model.name or "a new model"
     sizes = rows_of_splits(tasks, splits)
     rows = ", ".join(f"{count:,} of {split}" for split, count in sizes.items())
     several = f" ({len(tasks)} tasks)" if len(tasks) > 1 else ""
     return (
-        f"{versions()}, on {tell_devices(mesh)}: model {name}, task "
-        f"{run.data.task_name}{several}{', rows: ' * bool(rows)}{rows}"
+        f"{_where(run, mesh)}, task {run.data.task_name}{several}"
+        f"{', rows: ' * bool(rows)}{rows}"
     )
+
+
+def answering_line(
+    run: Run, mesh: jax.sharding.Mesh, prompts: Sequence[str], rows: int | None
+) -> str:
+    """Says what is about to be answered, and where it is computed.
+
+    Args:
+        run: The configuration of the first prompt.
+        mesh: Its devices.
+        prompts: Names of the prompts.
+        rows: How many rows there are; None where only reading them tells.
+    """
+    (first, *others) = prompts
+    told = f"{len(prompts)} prompts" if others else f"prompt {first}"
+    return (
+        f"{_where(run, mesh)}, {told}, rows: "
+        f"{'as they come' if rows is None else f'{rows:,}'}"
+    )
+
+
+def _where(run: Run, mesh: jax.sharding.Mesh) -> str:
+    name = run.model.name or "a new model"
+    return f"{versions()}, on {tell_devices(mesh)}: model {name}"
 
 
 def rows_of_splits(tasks: Sequence[Task], splits: Sequence[str]) -> Mapping[str, int]:
