@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.config import Site, SiteName
-from jaxprompt.models.layers.attention import Part
+from jaxprompt.models.layers.attention import Gate, Part
 from jaxprompt.models.layers.dropout import drop, split_key
 
 KeysValues: TypeAlias = tuple[Float[Array, "N M P G K"], Float[Array, "N M P G K"]]
@@ -98,7 +98,7 @@ class Prefix:
         """
         # The keys of a single member are not copied.
         rows = 0 if self.members == 1 else self.rows
-        gate = None if layer.gate is None else layer.gate[rows]
+        gate = None if layer.gate is None else Gate(layer.gate[rows])
         keys, values = layer.keys[rows], layer.values[rows]
         return Part(keys, values, mask, bias, layer.used, gate)
 

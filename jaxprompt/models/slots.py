@@ -1,6 +1,7 @@
 """Rows that hold different prompts and texts, each filled to a length of its own."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,18 @@ from jaxtyping import Array, Bool, Float, Int
 
 _NEVER_FAR = 2**30
 """Position of keys that have none: no sliding window leaves them behind."""
+
+
+class DeepColumns(NamedTuple):
+    """How one layer reads the columns of deep prompts, or all layers N in front of it.
+
+    Attributes:
+        hidden: How many columns of each row, the first ones, it does not attend to.
+        gate: The logit of each head's gate; see `Slots.gated`.
+    """
+
+    hidden: Int[Array, "*N S"]
+    gate: Float[Array, "*N S H"]
 
 
 @jax.tree_util.register_dataclass
@@ -26,6 +39,10 @@ class Slots:
             values of a deep prompt. The text behind them begins at position 0.
         hidden: How many, the first ones, a layer does not attend to, int32: those of a
             deep prompt that is for other layers.
+        gated: How many, the first ones, are read by a softmax of their own: those of a
+            deep prompt with gates, int32. 0 for a row whose prompt has none.
+        gate: What each head reads of these counts tanh(gate) times, float32; 0 where
+            there are none.
     """
 
     keys: Float[Array, "N S C G K"]
@@ -33,6 +50,13 @@ class Slots:
     filled: Int[Array, " S"]
     placeless: Int[Array, " S"]
     hidden: Int[Array, "N S"]
+    gated: Int[Array, " S"]
+    gate: Float[Array, "N S H"]
+
+    @property
+    def by_layer(self) -> DeepColumns:
+        """What differs between layers, for a loop over them."""
+        return DeepColumns(self.hidden, self.gate)
 
     @property
     def capacity(self) -> int:
@@ -112,6 +136,8 @@ class Slots:
             write(self.filled, row.filled, 0),
             write(self.placeless, row.placeless, 0),
             write(self.hidden, row.hidden, 1),
+            write(self.gated, row.gated, 0),
+            write(self.gate, row.gate, 1),
         )
 
     def advance(self, active: Bool[Array, " S"]) -> "Slots":

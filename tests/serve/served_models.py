@@ -37,6 +37,7 @@ PROMPTS = {
     "long": (9, 0),
     "deep": (0, 5),
     "amid": (5, 0),
+    "with_gate": (0, 4),
 }
 """Name of each prompt -> its soft tokens, and its keys and values."""
 
@@ -97,7 +98,8 @@ def write_prompts(folder: Path, sizes: dict[str, tuple[int, int]]) -> None:
     for name, (soft, deep) in sizes.items():
         inputs = f"OwnTask.inputs={TEMPLATES.get(name, '{text}')!r}"
         run, config = configure(files, [*SETTINGS, inputs, *LABELS])
-        prompt = draw_prompt(backbone, soft, deep, seed=len(name))
+        gated = name == "with_gate"
+        prompt = draw_prompt(backbone, soft, deep, seed=len(name), gated=gated)
         file = folder / "bank" / f"{name}.safetensors"
         told = {"task": "reviews", "config": config, "answering": describe(run)}
         save_prompt(file, prompt, backbone, **told)

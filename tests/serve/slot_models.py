@@ -56,7 +56,13 @@ def draw_params(config) -> Params:
 
 
 def draw_prompt(
-    backbone: Decoder, soft: int, deep: int = 0, seed: int = 0, layers=None
+    backbone: Decoder,
+    soft: int,
+    deep: int = 0,
+    seed: int = 0,
+    *,
+    layers=None,
+    gated: bool = False,
 ) -> Prompt:
     """Draws a prompt of so many soft tokens, and so many keys and values."""
     drawing = np.random.default_rng([seed, soft, deep])
@@ -66,7 +72,12 @@ def draw_prompt(
     site = backbone.config.sites["decoder"]
     shape = (site.layers, deep, site.kv_heads, site.head_width)
     keys, values = (jnp.asarray(drawing.normal(size=shape)) for _ in range(2))
-    return make_prompt(jnp.asarray(rows), {"decoder": make_deep(keys, values, layers)})
+    gate = None
+    if gated:
+        heads = backbone.config.heads
+        gate = jnp.asarray(drawing.normal(size=(site.layers, heads)), jnp.float32)
+    found = make_deep(keys, values, layers, gate=gate)
+    return make_prompt(jnp.asarray(rows), {"decoder": found})
 
 
 def behind(backbone: Decoder, prompt: Prompt | None, ids: list[int]) -> list[int]:
@@ -92,7 +103,10 @@ def whole_pass(backbone, params, prompt, row, count, how=None) -> list[int]:
         deep = prompt.deep["decoder"]
         keys, values = (x.swapaxes(0, 1) for x in (deep.keys, deep.values))
         rows_of = jnp.zeros(1, jnp.int32)
-        prefix = Prefix(keys, values, rows_of, layers=deep.layers, in_front=False)
+        gate = None if deep.gate is None else deep.gate.swapaxes(0, 1)
+        prefix = Prefix(
+            keys, values, rows_of, gate=gate, layers=deep.layers, in_front=False
+        )
     row = [*row]
     for index in range(count):
         padded = np.zeros((1, LONGEST), np.int32)

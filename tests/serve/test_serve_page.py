@@ -25,7 +25,7 @@ def server(tmp_path_factory):
 def page(server, tmp_path):
     with browsing(tmp_path / "profile") as page:
         page.send("Page.navigate", url=f"{server.url}/")
-        page.wait_for("document.querySelectorAll('#prompts input').length == 7")
+        page.wait_for("document.querySelectorAll('#prompts input').length == 8")
         yield page
 
 

@@ -22,20 +22,24 @@ COUNT = 5
 TEXTS = {"none": [3, 9, 4], "one": [11], "short": [8, 8, 2, 5, 30, 31], "deep": [60]}
 TEXTS["both"] = [7, 7]
 TEXTS["last"] = [12, 3]
+TEXTS["gated"] = [21, 5, 6]
+TEXTS["gated last"] = [9, 13]
 SAMPLED = Sampling(temperature=0.8, top_p=0.9, top_k=20, seed=7, choice=1)
 
 
 @pytest.fixture(scope="module", params=[GPT2, GEMMA], ids=["gpt2", "gemma"])
 def model(request):
     backbone = Decoder(request.param)
-    layers = request.param.layers
+    last = [False] * (request.param.layers - 1) + [True]
     prompts = {
         "none": None,
         "one": draw_prompt(backbone, 1),
         "short": draw_prompt(backbone, 6),
         "deep": draw_prompt(backbone, 0, 5),
         "both": draw_prompt(backbone, 3, 4),
-        "last": draw_prompt(backbone, 2, 4, layers=[False] * (layers - 1) + [True]),
+        "last": draw_prompt(backbone, 2, 4, layers=last),
+        "gated": draw_prompt(backbone, 3, 5, gated=True),
+        "gated last": draw_prompt(backbone, 0, 6, layers=last, gated=True),
     }
     return backbone, draw_params(request.param), prompts
 
@@ -118,12 +122,14 @@ def test_rows_that_join_and_leave_change_nobody_s_answer(engine, ready, rows):
     said = write(engine, [0], 2)
     start(3, "short")
     start(1, "none", SAMPLED)
-    for slot, answer in write(engine, [0, 1, 3], 3).items():
+    start(2, "gated")
+    for slot, answer in write(engine, [0, 1, 2, 3], 3).items():
         said[slot] = said.get(slot, []) + answer
     start(0, "both", SAMPLED)  # The first row was cancelled.
-    joined = write(engine, [0, 1, 3], 3)
+    joined = write(engine, [0, 1, 2, 3], 3)
     assert joined[0] == alone["both", SAMPLED][:3]
     assert said[1] + joined[1] == alone["none", SAMPLED][:6]
+    assert said[2] + joined[2] == alone["gated", GREEDY][:6]
     assert said[3] + joined[3] == alone["short", GREEDY][:6]
     assert said[0] == alone["deep", SAMPLED][:5]
 
@@ -132,7 +138,7 @@ def test_another_prompt_or_text_compiles_nothing(model, engine, ready):
     backbone, _, _ = model
     before = engine.compiled
     for soft, deep in ((2, 0), (9, 0), (0, 3), (2, 7)):
-        prompt = draw_prompt(backbone, soft, deep, seed=1)
+        prompt = draw_prompt(backbone, soft, deep, seed=1, gated=deep == 3)
         other = read(engine, backbone, prompt)
         fill(engine, 1, other, behind(backbone, prompt, [5, 6]), SAMPLED)
         write(engine, [1])
@@ -177,9 +183,8 @@ def test_what_cannot_be_served_is_told(model, engine):
         read(engine, backbone, draw_prompt(backbone, 40))
     site = backbone.config.sites["decoder"]
     keys = jnp.zeros((site.layers, 2, site.kv_heads, site.head_width))
-    gate = jnp.zeros((site.layers, backbone.config.heads))
-    gated = make_deep(keys, keys, gate=gate)
-    with pytest.raises(ValueError, match="with gates are not served"):
+    gated = make_deep(keys, keys, gate=jnp.zeros((site.layers, 3)))
+    with pytest.raises(ValueError, match=r"gates of 3 heads, but .* has 4: they were"):
         engine.read(make_prompt(jnp.zeros((0, 16)), {"decoder": gated}))
     elsewhere = {"encoder": make_deep(keys, keys)}
     with pytest.raises(ValueError, match="keys and values at encoder, but"):

@@ -21,6 +21,7 @@ from jaxprompt.models.decoder.sight import (
     sights,
     stacked,
 )
+from jaxprompt.models.layers.attention import Gate
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.masks import number_seen, segment_mask
 from jaxprompt.models.layers.norms import normalise
@@ -328,6 +329,8 @@ class Decoder:
             jnp.zeros(rows, jnp.int32),
             jnp.zeros(rows, jnp.int32),
             jnp.zeros((self.config.layers, rows), jnp.int32),
+            jnp.zeros(rows, jnp.int32),
+            jnp.zeros((self.config.layers, rows, self.config.heads), jnp.float32),
         )
 
     def extend_slots(self, params: Params, slots: Slots, tokens: Tokens) -> Slots:
@@ -338,7 +341,7 @@ class Decoder:
         steps = jnp.arange(tokens.length, dtype=jnp.int32)
         places = Places(tokens.segments, slots.next_position[:, None] + steps[None])
         _, (keys, values) = self._run(
-            params, tokens.x, places, Front(None, source), hidden=slots.hidden
+            params, tokens.x, places, Front(None, source), slots=slots
         )
         counts = tokens.segments.sum(axis=1, dtype=jnp.int32)
         wide = slots.resize(slots.capacity + tokens.length)
@@ -361,7 +364,7 @@ class Decoder:
             past=(slots.keys, slots.values),
             past_places=Places(slots.holding(1), slots.positions),
             index=slots.filled,
-            hidden=slots.hidden,
+            slots=slots,
         )
         slots = dataclasses.replace(slots, keys=keys, values=values)
         return self._unembed(params, y)[:, 0], slots.advance(active)
@@ -400,7 +403,7 @@ class Decoder:
         past: tuple[Array, Array] | None = None,
         past_places: Places | None = None,
         index: Array | None = None,
-        hidden: Int[Array, "N B"] | None = None,
+        slots: Slots | None = None,
         first: int = 0,
         end: int | None = None,
         dropout_key: Key[Array, ""] | None = None,
@@ -409,9 +412,9 @@ class Decoder:
         """Applies every layer to embedded tokens, but not the last norm.
 
         Where `keep`, also returns the keys and values [N, B, T, G, K] of x, or `past`
-        with them written at `index`. Of what is in front, a layer does not attend to
-        the first `hidden` columns of a row. Layers below `first`, which x has been
-        through, and from `end` on are left out.
+        with them written at `index`. The first columns of what is in front may be those
+        of deep prompts, another one in each row: `slots` says how they are read. Layers
+        below `first`, which x has been through, and from `end` on are left out.
         """
         first_key, layers_key = split_key(dropout_key, 2)
         count = self.config.layers
@@ -430,13 +433,13 @@ class Decoder:
         of_kind = stacked(seen) if len(seen) > 1 else None
 
         def body(x: Array, layer: Any, prefix: Any) -> tuple[Array, Any]:
-            layer_params, source, past, key, number, hiding = layer
+            layer_params, source, past, key, number, deep = layer
             if of_kind is None:
                 (sight,) = seen
             else:
                 sight = jax.tree.map(lambda leaf: leaf[number], of_kind)
-            if hiding is not None:
-                sight = sight.hiding(hiding)
+            if slots is not None:
+                sight = sight.of_rows(deep.hidden, Gate(deep.gate, slots.gated))
             x, own = block.apply(
                 {"params": layer_params},
                 x,
@@ -444,6 +447,7 @@ class Decoder:
                 before=front.parts(prefix, source, sight),
                 turn=sight.turn,
                 past=None if past is None else (*past, index),
+                gate=sight.own_gate,
                 dropout_key=key,
             )
             x = constrain(x, self.mesh, DATA, None, None)
@@ -455,10 +459,11 @@ class Decoder:
             x = drop(x, self.dropout, first_key, shared=False)
         x = constrain(x, self.mesh, DATA, None, None)
         prefix, source = front.by_layer(self.dtype)
+        deep = None if slots is None else slots.by_layer
         return over_layers(
             body,
             x,
-            (params["layers"], source, past, keys, jnp.asarray(numbers), hidden),
+            (params["layers"], source, past, keys, jnp.asarray(numbers), deep),
             prefix,
             below=layers_below(front.prefix) if past is None else 0,
             first=first,

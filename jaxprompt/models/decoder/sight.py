@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.decoder.config import LayerKind
+from jaxprompt.models.layers.attention import Gate
 from jaxprompt.models.layers.masks import (
     hide_far,
     hide_first,
@@ -40,23 +41,37 @@ class Sight(NamedTuple):
         source: Added to those of the source in front; None where there is none.
         prefix: Added to those of the prefix; None where all of it is seen.
         turn: By how much queries and keys turn; None for not at all.
+        gate: Of the first columns of what is in front: of the source, or of earlier
+            steps where there is none. None where no column has any.
     """
 
     own: Float[Array, "B T S"]
     source: Float[Array, "B T S"] | None
     prefix: Float[Array, "B T P"] | None
     turn: Turn | None
+    gate: Gate | None = None
 
-    def hiding(self, counts: Int[Array, " B"]) -> "Sight":
-        """Returns what is seen without the first columns of what is in front.
+    @property
+    def source_gate(self) -> Gate | None:
+        """The gate of columns of the source."""
+        return None if self.source is None else self.gate
+
+    @property
+    def own_gate(self) -> Gate | None:
+        """The gate of columns of earlier steps."""
+        return self.gate if self.source is None else None
+
+    def of_rows(self, counts: Int[Array, " B"], gate: Gate) -> "Sight":
+        """Returns what is seen where rows have deep prompts of their own in front.
 
         Args:
-            counts: How many of each row: of the source, or of earlier steps where there
-                is none.
+            counts: How many of the first columns of each row are not seen: of the
+                source, or of earlier steps where there is none.
+            gate: Of the first columns.
         """
         if self.source is not None:
-            return self._replace(source=hide_first(self.source, counts))
-        return self._replace(own=hide_first(self.own, counts))
+            return self._replace(source=hide_first(self.source, counts), gate=gate)
+        return self._replace(own=hide_first(self.own, counts), gate=gate)
 
 
 def places_of(segments: Int[Array, "B T"], first: int) -> Places:

@@ -21,12 +21,29 @@ LONG = 2048
 
 _CHUNK = 512
 
+_HIDDEN = -1e30
+"""A score below that of any token that a mask hides."""
+
 
 class Through(NamedTuple):
     """The matrices of each head through which states are attended to; see `Part`."""
 
     keys: Float[Array, "H D K"] | Int8Matrix
     values: Float[Array, "H D K"] | Int8Matrix
+
+
+class Gate(NamedTuple):
+    """Tokens that are read by a softmax of their own, and what that counts.
+
+    Attributes:
+        logit: What each head reads of them counts tanh(logit) times; without the axis
+            B where all rows have the same.
+        tokens: How many of each row these are, the first ones of a part; the others
+            share the softmax of the other parts. None for all of the part.
+    """
+
+    logit: Float[Array, "*B H"]
+    tokens: Int[Array, " B"] | None = None
 
 
 class Part(NamedTuple):
@@ -40,9 +57,8 @@ class Part(NamedTuple):
             rows have the same, None for nothing.
         used: Whether this layer attends to them at all; None where it does. Of the
             parts of one layer, only one can have it.
-        gate: For a part that is read by a softmax of its own: what each head reads of
-            it counts tanh(gate) times; without the axis B where all rows have the same.
-            None where one softmax is over this part and the others.
+        gate: Of tokens that are read by a softmax of their own; None where one softmax
+            is over this part and the others.
         through: Where `keys` and `values` are states [B, S, 1, D] that were never
             projected, the matrices that would do it. Queries go through those of the
             keys instead, and what is mixed goes through those of the values. It is
@@ -55,7 +71,7 @@ class Part(NamedTuple):
     mask: Float[Array, "B T S"] | None = None
     bias: Float[Array, "*B H T S"] | None = None
     used: Bool[Array, ""] | None = None
-    gate: Float[Array, "*B H"] | None = None
+    gate: Gate | None = None
     through: Through | None = None
 
 
@@ -71,7 +87,7 @@ def attend(
 ) -> Float[Array, "B T H K"]:
     """Attends to all parts at once: one softmax, in float32, over all their scores.
 
-    A part with a gate has a softmax of its own, and what it gives is added.
+    Tokens with a gate have a softmax of their own, and what it gives is added.
 
     More than `LONG` queries attend in chunks, so that the scores [H, T, S] of a long
     text are never in memory at once, nor kept for the way back.
@@ -186,13 +202,22 @@ def _mix_parts(
     dropout: functools.partial[Array],
 ) -> Float[Array, "B T H K"]:
     parts = [part for part in parts if part.keys.shape[-3]] or parts[:1]
-    gated = [(part, part.gate) for part in parts if part.gate is not None]
-    parts = [part for part in parts if part.gate is None]
+    apart = [part for part in parts if _is_apart(part)]
+    parts = [part for part in parts if not _is_apart(part)]
     scores = [_scores(queries, part, scale, cap) for part in parts]
-    weights = [jax.nn.softmax(jnp.concatenate(scores, axis=-1), axis=-1)]
-    for part, gate in gated:
-        own = jax.nn.softmax(_scores(queries, part, scale, cap), axis=-1)
-        weights.append(jnp.tanh(gate).reshape(-1, queries.shape[2], 1, 1) * own)
+    shared = [
+        _without_gated(x, part.gate) for x, part in zip(scores, parts, strict=True)
+    ]
+    shared_BHTS = jax.nn.softmax(jnp.concatenate(shared, axis=-1), axis=-1)
+    if any(part.gate is not None for part in parts):
+        own = [
+            _gated_weights(x, part.gate) for x, part in zip(scores, parts, strict=True)
+        ]
+        shared_BHTS += jnp.concatenate(own, axis=-1)
+    weights = [shared_BHTS]
+    for part in apart:
+        scores_BHTS = _scores(queries, part, scale, cap)
+        weights.append(_gated_weights(scores_BHTS, part.gate))
         parts.append(part)
     weights_BHTS = jnp.concatenate(weights, axis=-1)
     weights_BHTS = dropout(weights_BHTS.astype(queries.dtype))
@@ -202,6 +227,41 @@ def _mix_parts(
         mixed.append(_mix(weights_BHTS[..., start:end], part))
         start = end
     return sum(mixed[1:], mixed[0])
+
+
+def _is_apart(part: Part) -> bool:
+    """Tells whether all tokens of a part have a softmax of their own."""
+    return part.gate is not None and part.gate.tokens is None
+
+
+def _without_gated(
+    scores: Float[Array, "B H T S"], gate: Gate | None
+) -> Float[Array, "B H T S"]:
+    """Hides the tokens that have a softmax of their own."""
+    if gate is None or gate.tokens is None:
+        return scores
+    return jnp.where(_is_first(scores, gate.tokens), _HIDDEN, scores)
+
+
+def _gated_weights(
+    scores: Float[Array, "B H T S"], gate: Gate | None
+) -> Float[Array, "B H T S"]:
+    """Returns the weights of the tokens that have a gate; those of others are 0."""
+    if gate is None:
+        return jnp.zeros_like(scores)
+    open_by = jnp.tanh(gate.logit).reshape(-1, scores.shape[1], 1, 1)
+    if gate.tokens is None:
+        return open_by * jax.nn.softmax(scores, axis=-1)
+    of_gate = _is_first(scores, gate.tokens)
+    own = jax.nn.softmax(jnp.where(of_gate, scores, _HIDDEN), axis=-1)
+    return jnp.where(of_gate, open_by * own, 0.0)
+
+
+def _is_first(
+    scores: Float[Array, "B H T S"], counts: Int[Array, " B"]
+) -> Bool[Array, "B 1 1 S"]:
+    columns = jnp.arange(scores.shape[-1])[None, None, None]
+    return columns < counts[:, None, None, None]
 
 
 def _scores(

@@ -28,6 +28,7 @@ from jaxprompt.serve.slots.engine import (
     lengths_up_to,
     room_for,
 )
+from jaxprompt.serve.slots.front import check_deep, deep_row
 from jaxprompt.shapes import Params
 
 
@@ -152,11 +153,11 @@ class SlotEngine:
             lead: Ids that all texts behind it begin with, soft ones among them.
 
         Raises:
-            ValueError: If it does not fit the model or the slots, or its keys and
-                values are read through gates.
+            ValueError: If it does not fit the model or the slots.
         """
         prompt = self._none if prompt is None else prompt
         check_width(prompt, self._backbone.width)
+        check_deep(self._backbone, prompt)
         deep = prompt.deep.get("decoder")
         columns = 0 if deep is None else deep.length
         tokens = len(lead) + columns
@@ -174,7 +175,9 @@ class SlotEngine:
         # By NumPy: JAX would compile a slice for each length.
         soft: Any = np.zeros((1, self.prompt_room, prompt.width), np.float32)
         soft[:, : prompt.length] = np.asarray(prompt.rows)
-        return _Front(self._behind(prompt), self._place(soft))
+        dtype = self._state.slots.keys.dtype
+        slots = deep_row(self._backbone, prompt, self.prompt_room, dtype)
+        return self._place(_Front(slots, soft))
 
     def _fold_lead(
         self, front: _Front, ids: Int[np.ndarray, " T"], count: int
@@ -240,46 +243,6 @@ class SlotEngine:
             self.prompt_room = room_for(tokens)
             self.grown += 1
             self._compile()
-
-    def _behind(self, prompt: Prompt) -> Slots:
-        """Returns a row with the prompt's own keys and values."""
-        (layers, _, _, heads, width) = self._state.slots.keys.shape
-        shape = (layers, 1, self.prompt_room, heads, width)
-        keys, values = (np.zeros(shape, np.float32) for _ in range(2))
-        columns = placeless = 0
-        hidden: Any = np.zeros((layers, 1), np.int32)
-        others = sorted({*prompt.deep} - {"decoder"})
-        if others:
-            raise ValueError(
-                f"a prompt with keys and values at {others[0]}, but "
-                f"{self._backbone.name} has 'decoder' alone: it was made for another "
-                "model"
-            )
-        if "decoder" in prompt.deep:
-            deep = prompt.deep["decoder"]
-            site = self._backbone.config.sites["decoder"]
-            found = (deep.keys.shape[1], *deep.keys.shape[3:])
-            if found != (site.layers, site.kv_heads, site.head_width):
-                raise ValueError(
-                    f"keys and values of {found} layers, heads and width, but "
-                    f"{self._backbone.name} has {site}: it was made for another model"
-                )
-            if deep.gate is not None:
-                raise ValueError(
-                    f"a prompt of {prompt.told}: keys and values with gates are not "
-                    "served; `jaxprompt predict` answers with them"
-                )
-            columns = deep.length
-            placeless = 0 if deep.in_front else columns
-            if deep.layers is not None:
-                hidden[~np.array(deep.layers)] = columns
-            keys[:, 0, :columns] = np.asarray(deep.keys)[0]
-            values[:, 0, :columns] = np.asarray(deep.values)[0]
-        dtype = self._state.slots.keys.dtype
-        filled: Any = np.array([columns], np.int32)
-        none: Any = np.array([placeless], np.int32)
-        kept: tuple[Any, Any] = (keys.astype(dtype), values.astype(dtype))
-        return self._place(Slots(*kept, filled, none, hidden))
 
     def _empty(self) -> _State:
         backbone, count = self._backbone, self.slots
