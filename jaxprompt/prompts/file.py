@@ -250,8 +250,20 @@ def load_prompt(path: str | Path) -> tuple[Prompt, Provenance]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a prompt file of this project.
     """
+    prompt, provenance, _ = load_prompt_and_head(path)
+    return prompt, provenance
+
+
+def load_prompt_and_head(path: str | Path) -> tuple[Prompt, Provenance, Params]:
+    """Reads a prompt file once: what `load_prompt` and `load_head` read of it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a prompt file of this project.
+    """
     tensors, provenance = _read(path)
-    return _prompt_of(path, tensors, _PROMPT, provenance), provenance
+    prompt = _prompt_of(path, tensors, _PROMPT, provenance)
+    return prompt, provenance, _head_of(tensors)
 
 
 def load_head(path: str | Path) -> Params:
@@ -267,8 +279,12 @@ def load_head(path: str | Path) -> Params:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a prompt file of this project.
     """
+    return _head_of(_read(path)[0])
+
+
+def _head_of(tensors: Mapping[str, np.ndarray]) -> Params:
     found: dict[str, Any] = {}
-    for name, array in _read(path)[0].items():
+    for name, array in tensors.items():
         _, *folders, last = name.split("/")
         if name.startswith(f"{_HEAD}/"):
             place = found
@@ -310,7 +326,8 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], Provenance]:
             f"no prompt file at {quoted_path(path)}: check the path"
         )
     try:
-        with safe_open(path, framework="numpy") as file:
+        # Not mapped: whoever cuts a mapped file ends the process that reads it.
+        with safe_open(path, framework="numpy", backend="pread") as file:
             header = (file.metadata() or {}).get(HEADER)
             names = sorted(file.keys())
             known = (_PROMPT, _START, _HEAD)

@@ -15,20 +15,19 @@ from jaxtyping import Float
 from jaxprompt.config import WORDS, Run
 from jaxprompt.config.answering import answering_run
 from jaxprompt.data.rows.lengths import Lengths
-from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.heads.head import Scorer
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts import soft_ids
-from jaxprompt.prompts.file import load_head, load_prompt
+from jaxprompt.prompts.file import load_prompt_and_head
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.provenance import Provenance, check_backbone
 from jaxprompt.runs.ready.prepare import check_slots
 from jaxprompt.serve.names import check_name, no_folder
 from jaxprompt.serve.slots.engine import Ready
 from jaxprompt.serve.slots.label_engine import LabelEngine, Member
-from jaxprompt.serve.texts import AsInTraining, AsItIs, Labelled, Layout
+from jaxprompt.serve.texts import AsInTraining, AsItIs, Headed, Layout
 from jaxprompt.shapes import Params
 
 ENDING = ".safetensors"
@@ -47,14 +46,14 @@ class Way(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """How the labels of texts are scored, by a head behind a prompt.
+    """How texts are answered by a head behind a prompt.
 
     Attributes:
         layout: Lays them out.
         member: The prompt and the head, as the engine took them.
     """
 
-    layout: Labelled
+    layout: Headed
     member: Member
 
 
@@ -66,14 +65,14 @@ class Opened(NamedTuple):
         provenance: Where it comes from.
         layout: Of its task; of texts as they are where the file names none.
         plain: Of texts as they are.
-        head: The run and the task of a head of labels; None for words.
+        head: The run, the task and the weights of a head; None for words.
     """
 
     prompt: Prompt
     provenance: Provenance
     layout: Layout
     plain: Layout
-    head: tuple[Run, Task] | None = None
+    head: tuple[Run, Task, Params] | None = None
 
     @property
     def tokens(self) -> int:
@@ -99,7 +98,8 @@ def open_prompt(file: Path, backbone: Backbone, vocabulary: Vocabulary) -> Opene
         FileNotFoundError: If there is no such file.
         ValueError: If it is none, or its task does not fit the vocabulary.
     """
-    prompt, provenance = load_prompt(file)
+    # At once: another file may take its place meanwhile.
+    prompt, provenance, weights = load_prompt_and_head(file)
     soft = soft_ids.prefix(backbone.vocab_rows, prompt.length)
     plain = AsItIs(vocabulary, soft)
     if not provenance.answering:
@@ -110,15 +110,11 @@ def open_prompt(file: Path, backbone: Backbone, vocabulary: Vocabulary) -> Opene
             )
         return Opened(prompt, provenance, plain, plain)
     run = answering_run(provenance.answering, f"prompt {file.name}")
-    if run.head.kind != WORDS and not KINDS[run.head.kind].chooses:
-        raise ValueError(
-            f"{file.name} answers by a head of {run.head.kind}, which is not served: "
-            "`jaxprompt predict` answers with it"
-        )
     task = run.data.tasks[0].load(vocabulary).put_to(run.head.kind)
     check_slots(task, [prompt.length])
+    task.check_length(run.data.input_length)
     if task.answers is not None:
-        return Opened(prompt, provenance, plain, plain, (run, task))
+        return Opened(prompt, provenance, plain, plain, (run, task, weights))
     lengths = Lengths(run.data.input_length, run.data.target_length)
     return Opened(prompt, provenance, AsInTraining(task, lengths, soft), plain)
 
@@ -133,7 +129,7 @@ class Named:
         asked: How its task's texts are put behind it, to be answered in words; None
             where it has a head.
         plain: How texts are put behind it as they are, as a conversation's.
-        scored: How a head scores its task's texts; None where it answers in words.
+        scored: How a head answers its task's texts; None where it answers in words.
         tokens: Soft tokens, and keys and values in each layer.
         is_deep: Whether it has keys and values.
         created: When it was loaded, in seconds since 1970.
@@ -154,7 +150,7 @@ class Named:
     def labels(self) -> tuple[str, ...]:
         """The labels of its task; none where it has none."""
         if self.scored is not None:
-            return self.scored.layout.labels
+            return self.scored.layout.answers.labels
         words = None if self.asked is None else self.asked.layout.verbalizer
         return () if words is None else words.labels
 
@@ -212,7 +208,7 @@ class Bank:
             vocabulary: The model's.
             read: Makes a prompt and a lead ready, for any number of answers.
             labels: Takes prompts with heads.
-            chooser_of: From a run and its task to how its labels are scored.
+            chooser_of: From a run and its task to how its answers are scored.
             folder: Where `load` finds prompts, and `refresh` all of them.
             another_backbone: Allows prompts of another model.
 
@@ -252,7 +248,7 @@ class Bank:
             if opened.plain.lead != opened.layout.lead:
                 plain = Way(opened.plain, self._read(prompt, opened.plain.lead))
         else:
-            scored = self._scored(prompt, load_head(path), *opened.head)
+            scored = self._scored(prompt, *opened.head)
         named = Named(
             name,
             provenance,
@@ -268,17 +264,17 @@ class Bank:
         self._prompts = {**self._prompts, name: named}
         return named
 
-    def _scored(self, prompt: Prompt, head: Params, run: Run, task: Task) -> Scored:
+    def _scored(self, prompt: Prompt, run: Run, task: Task, head: Params) -> Scored:
         assert task.answers is not None
         length = task.answers.targets(run.data.target_length)
         lengths = Lengths(run.data.input_length, length)
         soft = soft_ids.prefix(self._backbone.vocab_rows, prompt.length)
-        layout = Labelled(task, lengths, soft)
+        layout = Headed(task, lengths, soft)
         member = self._labels.read(
             prompt,
             head,
             self._chooser_of(run, task),
-            labels=len(task.answers.labels),
+            task.answers,
             length=length,
             room=layout.width,
         )

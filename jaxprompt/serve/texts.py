@@ -11,9 +11,8 @@ from jaxtyping import Int
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.layout import kept_tokens, layout_of, with_sure_lead
 from jaxprompt.data.rows.lengths import Lengths
-from jaxprompt.data.rows.requests import RAW, request_pairs
-from jaxprompt.data.tasks.tags import WORDS
-from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.rows.requests import RAW, request_pairs, request_parts
+from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.quoting import listed
@@ -124,7 +123,7 @@ class AsInTraining(Layout):
             self._layout.lead,
             opening=task.opening_ids,
             verbalizer=task.words,
-            fields=_fields_of(task),
+            fields=task.request_fields,
             takes_chat=task.template is None or task.template.is_behind_slots,
         )
 
@@ -139,12 +138,11 @@ class AsInTraining(Layout):
         return Laid(ids.tolist(), words, all_words - words)
 
 
-class Labelled:
-    """The texts of a task whose labels a head scores, laid out as in training.
+class Headed:
+    """The texts of a task that a head answers, laid out as in training.
 
     Attributes:
-        labels: In class order.
-        of_words: Whether each word of a text gets one.
+        answers: What the head answers.
         fields: Of a row; see `Layout.fields`.
         width: Tokens of the longest row, soft ones among them.
     """
@@ -158,12 +156,16 @@ class Labelled:
             soft_ids: Of the prompt.
         """
         assert task.answers is not None
-        self._task = task
+        self._task, self._length = task, lengths.inputs
         whole = dataclasses.replace(lengths, folds=False)
         self._layout = layout_of(task, whole, soft_ids)
-        self.labels, self.of_words = task.answers.labels, task.answers.of_words
+        self.answers, self.fields = task.answers, task.request_fields
         self.width = self._layout.width
-        self.fields = _fields_of(task)
+
+    @property
+    def is_voted_on(self) -> bool:
+        """Whether several prompts of the same labels can vote on an answer."""
+        return bool(self.answers.labels) and not self.answers.of_words
 
     def lay(self, text: Text, where: str) -> "LaidForHead":
         """Lays out the fields of a row; a text is the value of the only one.
@@ -172,54 +174,55 @@ class Labelled:
             ValueError: If it does not fit the task.
         """
         row = _row_of(self._task, text, where)
-        (pair,) = request_pairs(self._task, [row])
-        batch = self._layout.padded([pair])
+        read = request_parts(self._task, row, self._length)
+        pairs = self._task.encode(read)
+        batch = self._layout.padded(pairs)
         if not np.any(batch.input_segments):
             raise ValueError(
                 f"{where} is empty, and nothing stands around it: send a text"
             )
-        soft = set(self._layout.soft_ids.tolist())
-        ids = batch.inputs[0][np.asarray(batch.input_segments[0]) > 0].tolist()
-        kept = sum(number not in soft for number in ids)
-        words: tuple[str, ...] = ()
-        if self.of_words:
-            features = self._task.read_request(row, 0)
-            (example,) = self._task.write([features])
-            words = example.words
-        return LaidForHead(batch, words, kept, int((pair.inputs >= 0).sum()) - kept)
+        is_soft = np.isin(batch.inputs, self._layout.soft_ids)
+        kept = int(np.count_nonzero((batch.input_segments > 0) & ~is_soft))
+        whole = sum(
+            int(np.count_nonzero(one.inputs >= 0))
+            for pair in pairs
+            for one in (pair, *pair.beside)
+        )
+        return LaidForHead(batch, read, kept, whole - kept)
 
 
 class LaidForHead(NamedTuple):
-    """A text whose labels are to be scored.
+    """A text that a head is to answer.
 
     Attributes:
-        batch: NumPy arrays of one row.
-        words: Those that get a label each; empty where the text gets one.
-        read: Tokens of the text that are read.
+        batch: NumPy arrays: a row, or a row for each window of the text.
+        read: What stands in each row.
+        kept: Tokens of the text that are read.
         cut: Tokens that were left out for want of room.
     """
 
     batch: Batch
-    words: tuple[str, ...]
-    read: int
+    read: list[Example]
+    kept: int
     cut: int
 
-
-def _fields_of(task: Task) -> tuple[str, ...]:
-    if task.answers is not None and task.answers.of_words:
-        return (WORDS,)
-    return () if task.template is None else task.template.fields
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of a text whose words are answered one by one."""
+        (example,) = self.read
+        return example.words or tuple(example.inputs.split())
 
 
 def _row_of(task: Task, text: Text, where: str) -> Row:
-    fields = _fields_of(task)
+    fields = task.request_fields
     if not isinstance(text, str):
         return Row(where, dict(text))
     if len(fields) == 1:
         return Row(where, {fields[0]: text})
     reads = f"reads {listed(fields)}" if fields else "reads several"
     (raw,) = RAW
+    written = f', or {{"{raw}": TEXT}} for a text that is written out'
     raise ValueError(
         f"{where} is a text, but task {task.name} {reads} fields: send an object with "
-        f'them, or {{"{raw}": TEXT}} for a text that is written out'
+        f"them{written if task.windows is None else ''}"
     )

@@ -12,6 +12,7 @@ from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.question_files import read_questions
 from jaxprompt.data.rows.layout import Lengths, layout_of
 from jaxprompt.data.rows.reading import Reading
+from jaxprompt.data.tasks.answers import passages as passages_room
 from jaxprompt.data.tasks.answers.passages import Passage
 from jaxprompt.data.tasks.answers.spans import NEVER
 from jaxprompt.data.tasks.metrics import squad, squad_2
@@ -237,6 +238,19 @@ def test_models_without_a_separator_read_the_words_of_t5(causal):
     assert last - first == 4
     found = task.answers.passages.cut(passage, start - first, end - first)
     assert found == "two cats"
+
+
+def test_texts_are_kept_up_to_a_number_of_tokens_the_last_ones(make, monkeypatch):
+    monkeypatch.setattr(passages_room, "MOST_KEPT", 20)
+    passages = make([]).answers.passages
+    first = passages.tokens("a b c d e")
+    assert passages.tokens("a b c d e") is first
+    texts = [f"{one} b c d e" for one in "bcdefgh"]
+    kept = [passages.tokens(text) for text in texts]
+    assert passages.tokens("a b c d e") is not first
+    assert passages.tokens(texts[-1]) is kept[-1]
+    again = passages.tokens("a b c d e")
+    np.testing.assert_array_equal(again.starts, first.starts)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real data of ../shared")

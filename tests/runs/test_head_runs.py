@@ -28,11 +28,9 @@ from jaxprompt.config import (
     TaskGroup,
 )
 from jaxprompt.config.answering import answering_run
-from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.runs import evaluate, export_prompt, predict, train
-from jaxprompt.serve.bank import open_prompt
 from jaxprompt.train.pace import Pace
 
 ROWS = [{"text": text, "label": str(n % 2)} for n, text in enumerate("abcdefgh")]
@@ -206,11 +204,6 @@ def test_an_answer_is_cut_out_of_the_window_that_holds_it(capsys):
         ValueError, match="input length 6 has room for 2 tokens of a te"
     ):
         train(narrow, Path("refused"))
-    backbone, _ = load("bert")
-    with pytest.raises(
-        ValueError, match="by a head of spans, which is not served: `jax"
-    ):
-        open_prompt(file, backbone, load_vocabulary("bert", encoder_only=True))
     with pytest.raises(ValueError, match="packed rows for a head of spans, which read"):
         dataclasses.replace(run, data=dataclasses.replace(run.data, pack=True))
 

@@ -6,7 +6,7 @@ from byte_vocabulary import byte_vocabulary
 
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.own import file_task
-from jaxprompt.serve.texts import Labelled
+from jaxprompt.serve.texts import Headed
 
 
 def test_an_empty_text_without_soft_tokens_is_refused():
@@ -18,7 +18,7 @@ def test_an_empty_text_without_soft_tokens_is_refused():
         labels={"0": "no", "1": "yes"},
         vocabulary=byte_vocabulary(causal=True),
     ).put_to("classes")
-    layout = Labelled(task, Lengths(8, 1), np.zeros(0, np.int32))
-    assert layout.lay("ab", "input").read == 2
+    layout = Headed(task, Lengths(8, 1), np.zeros(0, np.int32))
+    assert layout.lay("ab", "input").kept == 2
     with pytest.raises(ValueError, match="input is empty, and nothing stands around"):
         layout.lay("", "input")

@@ -1,4 +1,4 @@
-"""Heads of labels are served as predict answers, whoever shares a batch."""
+"""Heads are served as predict answers, whoever shares a batch."""
 
 import concurrent.futures
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from browser import browsing, find_chromium
 from letters_bert import save_letters_bert
 from served_models import serving
 
@@ -23,17 +24,31 @@ TEXTS = ["a", "b c d", "h " * 12, "e f"]
 COMMON = ["MODEL='bert'", "BATCH_SIZE=8", "INPUT_LENGTH=24"]
 TRAINED = ["TRAINS='prompt+head'", "PROMPT_INIT='normal'"]
 CLASSES = ["TASK=@OwnTask()", "OwnTask.name='own'", "OwnTask.target='label'"]
+SPANS = ["TASK=@OwnSpans()", "OwnSpans.name='find'", "OwnSpans.stride=2"]
+SPANS += ["OwnSpans.question_length=4"]
 KINDS = {
     "two": [*CLASSES, "OwnTask.inputs='{text}'", "OwnTask.labels={'0':'no','1':'yes'}"],
     "other": [*CLASSES, "OwnTask.inputs='a {text}'"],
     "pair": [*CLASSES, "OwnTask.inputs='{text}{sep:1}{more}'"],
     "tags": ["TASK=@OwnTags()", "OwnTags.name='tags'", "OwnTags.kinds=['X', 'Y']"],
     "fill": [*CLASSES, "OwnTask.inputs='{text} {mask:1}'"],
+    "choose": [
+        "TASK=@OwnChoices()",
+        "OwnChoices.name='choose'",
+        "OwnChoices.choices={'x': '{text}{sep:1}{one}', 'y': '{text}{sep:1}{two}'}",
+        "OwnChoices.target='label'",
+    ],
+    "find": [*SPANS, "OwnSpans.null_threshold=None"],
+    "none": [*SPANS, "OwnSpans.null_threshold=-1e6"],
 }
 LABELS = {"other": "{'0':'no','1':'yes'}", "pair": "{'0':'x','1':'y','2':'z'}"}
 LABELS["fill"] = "{'0':'g','1':'h'}"
 SIZES = {"two": (2, 3), "other": (5, 0), "pair": (0, 3), "tags": (0, 3), "fill": (3, 0)}
+SIZES |= {"choose": (2, 0), "find": (0, 3), "none": (0, 3)}
 """Soft tokens, and keys and values, of each prompt."""
+HEADS = {"tags": "tags", "fill": "mask", "choose": "choices"}
+HEADS |= {"find": "spans", "none": "spans"}
+COLUMNS = {"pair": 3, "tags": 5, "choose": 1}
 
 
 def write_prompt(folder: Path, name: str, *, columns: int = 0) -> None:
@@ -49,12 +64,12 @@ def write_prompt(folder: Path, name: str, *, columns: int = 0) -> None:
     rows = jnp.asarray(draw.normal(size=(soft, 16)), jnp.float32)
     settings = [*COMMON, *KINDS[name]]
     settings += [f"OwnTask.labels={LABELS[name]}"] if name in LABELS else []
-    kind = {"tags": "tags", "fill": "mask"}.get(name, "classes")
+    kind = HEADS.get(name, "classes")
     settings += [f"HEAD='{kind}'", f"PROMPT_LENGTH={max(soft, 1)}"]
     settings += TRAINED if kind != "mask" else ["TRAINS='prompt'"]
     settings += ["TARGET_LENGTH=16"] if kind == "tags" else []
     run, config = configure(["gin/runs/prompt_tuning.gin"], settings)
-    count = columns or {"pair": 3, "tags": 5}.get(name, 2)
+    count = columns or COLUMNS.get(name, 2)
     head = {
         "weight": jnp.asarray(draw.normal(size=(1, 16, count)), jnp.float32),
         "bias": jnp.asarray(draw.normal(size=(1, count)), jnp.float32),
@@ -105,6 +120,11 @@ def post(server, path, **body):
 def asked_of(name, text):
     if name == "pair":
         return {"text": text, "more": "g h"}
+    if name == "choose":
+        return {"text": text, "one": "g h", "two": "a b c"}
+    if HEADS.get(name) == "spans":
+        # Of 24 tokens, a window has 18: most texts are read in two or three.
+        return {"question": "a b", "context": f"  {text} a c e g b  d f h {text} b a"}
     return {"words": text} if name == "tags" else {"text": text}
 
 
@@ -138,7 +158,14 @@ def check(name, text, answer, offline):
         likely = [tag["probability"] for tag in one["tags"]]
         np.testing.assert_allclose(likely, row["probabilities"], atol=2e-6)
         return
-    assert one["label"] == row["prediction"]
+    if HEADS.get(name) == "spans":
+        assert one["answer"] == row["prediction"]
+        assert (one["answer"] == "") == (one["start"] is None) == (name == "none")
+        if one["answer"]:
+            assert row["context"][one["start"] : one["end"]] == one["answer"]
+        assert one["probability"] == one["probabilities"][one["answer"]]
+    else:
+        assert one["label"] == row["prediction"]
     assert one["probabilities"].keys() == row["probabilities"].keys()
     for label, likely in row["probabilities"].items():
         assert one["probabilities"][label] == pytest.approx(likely, abs=2e-6)
@@ -166,10 +193,80 @@ def test_prompts_of_the_same_labels_vote(server, offline):
     assert answer["usage"]["prompt_tokens_details"]["soft_tokens"] == 4 * (2 + 3 + 5)
 
 
+def test_each_answer_has_the_fields_that_the_description_names(server, offline):
+    with urllib.request.urlopen(f"{server.url}/openapi.json") as answer:
+        told = json.loads(answer.read())["paths"]["/v1/classify"]["post"]["responses"]
+    schema = told["200"]["content"]["application/json"]["schema"]
+    known = schema["properties"]["data"]["items"]["oneOf"]
+    found = []
+    for name in ("two", "tags", "choose", "none"):
+        asked = asked_of(name, TEXTS[1])
+        (one,) = post(server, "/v1/classify", model=name, input=asked)["data"]
+        (place,) = [n for n, x in enumerate(known) if x["required"] == [*one]]
+        assert known[place]["properties"].keys() == one.keys()
+        found.append(place)
+    assert found == [0, 1, 0, 2]
+
+
+def test_the_page_shows_where_no_text_holds_the_answer_and_where_one_does(
+    server, tmp_path
+):
+    find_chromium()
+    asked = asked_of("find", "b c")
+    with browsing(tmp_path / "profile") as page:
+        page.send("Page.navigate", url=f"{server.url}/")
+        page.wait_for("document.querySelectorAll('#prompts input').length == 9")
+        page.run(
+            "document.querySelectorAll('#prompts input').forEach((box) => {"
+            "if (box.checked !== ['find', 'none'].includes(box.value)) box.click(); })"
+        )
+        for field, text in asked.items():
+            page.run(f"document.getElementById('field-{field}').value = {text!r}")
+        page.run("document.getElementById('classify').click()")
+        page.wait_for(
+            "document.querySelectorAll('article').length == 2 && "
+            "[...document.querySelectorAll('article')]"
+            ".every((one) => one.querySelector('.bar'))"
+        )
+        said = page.run(
+            "[...document.querySelectorAll('.said')].map((one) => one.textContent)"
+        )
+        told = page.run("document.querySelector('article .told').textContent")
+        assert page.problems == []
+    (one,) = post(server, "/v1/classify", model="find", input=asked)["data"]
+    assert said == [one["answer"], "no answer in the text"]
+    assert told == f"characters {one['start']} to {one['end']} of the context"
+
+
+def test_windows_of_a_text_stand_in_their_order_whoever_shares_the_batch(
+    server, offline
+):
+    texts = [asked_of("find", text) for text in TEXTS]
+    together = post(server, "/v1/classify", model="find", input=texts)
+    for text, one in zip(TEXTS, together["data"], strict=True):
+        check("find", text, {"data": [one]}, offline)
+
+
+LONG = {"question": "a", "context": "b " * 1500}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "told"),
     [
-        ("classify", {"model": "two", "input": "a", "labels": ["x", "y"]}, "its own l"),
+        (
+            "classify",
+            {"model": "two", "input": "a", "labels": ["x", "y"]},
+            "of its own",
+        ),
+        ("classify", {"model": "find", "input": "a"}, "question, context fields: send"),
+        (
+            "classify",
+            {"model": "find", "input": {"question": "a"}},
+            "no field 'context'",
+        ),
+        ("classify", {"model": "choose", "input": {"text": "a"}}, "no field 'one'"),
+        ("classify", {"model": "find", "input": LONG}, "windows to read, but 67 may"),
+        ("classify", {"model": "find+none", "input": LONG}, "of spans, which are not"),
         ("classify", {"model": "two+pair", "input": "a"}, "heads of other labels"),
         ("classify", {"model": "tags+tags", "input": "a"}, "not voted on"),
         ("classify", {"model": "pair", "input": "a"}, "reads text, more fields"),

@@ -144,6 +144,21 @@ def request_rows(
     return Reading(task, layout, parts, np.fromiter(rows, np.int32))
 
 
+def request_parts(task: Task, row: files.Row, length: int) -> list[Example]:
+    """Writes a row as the examples that a model reads: one, or its windows.
+
+    Args:
+        task: The task.
+        row: The row; {"inputs": text} alone is taken as it is.
+        length: Tokens of text that the model reads at once.
+
+    Raises:
+        ValueError: As `request_rows`.
+    """
+    (parts,) = _parts(task, [row], length)
+    return parts
+
+
 def request_pairs(task: Task, rows: Sequence[files.Row]) -> list[Pair]:
     """Writes rows as examples of the task, and tokenises them, as long as they are.
 

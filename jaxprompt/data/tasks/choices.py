@@ -86,6 +86,9 @@ def choice_task(
         metrics=(LABEL_METRICS["accuracy"](len(labels)),),
         start_words=labels,
         answers=Choices(labels),
+        own_fields=tuple(
+            dict.fromkeys(name for one in templates.values() for name in one.fields)
+        ),
     )
 
 

@@ -71,6 +71,7 @@ def question_task(
         start_words=("question", "answer"),
         answers=Spans(passages, null_threshold),
         windows=asked.windows,
+        own_fields=("question", "context"),
     )
 
 

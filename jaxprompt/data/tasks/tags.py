@@ -112,6 +112,7 @@ def span_task(
         headline=("f1",),
         start_words=tuple(kinds),
         answers=Tags(tags),
+        own_fields=(WORDS,),
     )
 
 

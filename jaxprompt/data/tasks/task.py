@@ -144,6 +144,7 @@ class Task:
         opening: What every answer begins with: the sentinel that stands in the text.
         windows: How a row becomes several that a model reads one by one, where it is
             too long; None where its text is cut.
+        own_fields: Fields of a row to predict, where no template names them.
     """
 
     name: str
@@ -167,6 +168,7 @@ class Task:
     verbalizer: Verbalizer | None = None
     opening: str = ""
     windows: Windows | None = None
+    own_fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.:]+", self.name):
@@ -185,6 +187,11 @@ class Task:
 
     def _write_texts(self, rows: Sequence[Features]) -> Sequence[Example]:
         return [example._replace(pieces=()) for example in self.write(rows)]
+
+    @property
+    def request_fields(self) -> tuple[str, ...]:
+        """Fields of a row to predict; none where it holds its texts already."""
+        return self.own_fields if self.template is None else self.template.fields
 
     @property
     def causal(self) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
@@ -183,28 +184,29 @@ class Answers:
 
 
 class ScoreQuestion(NamedTuple):
-    """A text whose labels a head scores.
+    """A text that a head answers.
 
     Attributes:
         name: The prompt's.
-        row: Laid out.
+        rows: The text, or its windows.
         laid: What was read of it.
         soft: Soft tokens, and keys and values in each layer.
     """
 
     name: str
-    row: Row
+    rows: list[Row]
     laid: LaidForHead
     soft: int
 
 
 class Scores:
-    """The probabilities of labels, of the texts of one request."""
+    """What heads find in the texts of one request."""
 
     def __init__(self, served: Served, questions: Sequence[ScoreQuestion]):
         self._served, self.questions = served, questions
         loop = asyncio.get_running_loop()
-        self._found = [loop.create_future() for _ in questions]
+        rows = [(one.name, row) for one in questions for row in one.rows]
+        self._found = [loop.create_future() for _ in rows]
         deadline = time.monotonic() + served.limits.seconds
 
         def tell(number: int, found: np.ndarray | str) -> None:
@@ -212,8 +214,8 @@ class Scores:
                 loop.call_soon_threadsafe(_settle, self._found[number], found)
 
         self._asked = [
-            Scoring(one.name, one.row, functools.partial(tell, number), deadline)
-            for number, one in enumerate(questions)
+            Scoring(name, row, functools.partial(tell, number), deadline)
+            for number, (name, row) in enumerate(rows)
         ]
 
     async def start(self) -> None:
@@ -230,8 +232,8 @@ class Scores:
         for asked in self._asked:
             asked.cancelled = True
 
-    async def whole(self) -> list[Float[np.ndarray, "L C"]]:
-        """Waits for all scores.
+    async def whole(self) -> list[Float[np.ndarray, "W ..."]]:
+        """Waits for what is found in all texts, in each of their windows W.
 
         Raises:
             Refused: If one does not come in time.
@@ -241,12 +243,15 @@ class Scores:
             raise too_late(self._served)
         if any(isinstance(one, str) for one in found):
             raise engine_failed()
-        return found
+        left = iter(found)
+        return [
+            np.stack([*itertools.islice(left, len(one.rows))]) for one in self.questions
+        ]
 
     def usage(self) -> dict[str, Any]:
         """Counts tokens; see `Answers.usage`."""
         return _usage(
-            sum(one.laid.read for one in self.questions),
+            sum(one.laid.kept for one in self.questions),
             0,
             sum(one.soft for one in self.questions),
             sum(one.laid.cut for one in self.questions),

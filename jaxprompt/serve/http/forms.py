@@ -3,16 +3,12 @@
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
-
-import numpy as np
-from jaxtyping import Float
 
 from jaxprompt.serve.http.answers import Answers, Whole
 from jaxprompt.serve.http.requests import Options, Refused
 from jaxprompt.serve.http.served import Served
-from jaxprompt.serve.http.vote import vote
 from jaxprompt.serve.slots.scheduler import Piece, Token
 
 
@@ -69,8 +65,6 @@ class Form:
                 yield _event({**head, "choices": [], "usage": answers.usage()})
         except Refused as refused:
             yield _event(refused.body)
-        finally:
-            answers.cancel()
         yield "data: [DONE]\n\n"
 
     def _head(self, kind: str, options: Options) -> dict[str, Any]:
@@ -175,60 +169,6 @@ class Chat(Form):
             for token in tokens
         ]
         return {"content": content, "refusal": None}
-
-
-def chosen_labels(
-    labels: tuple[str, ...],
-    likely: Float[np.ndarray, "Q C"],
-    scores: Float[np.ndarray, "Q C"],
-    voters: int,
-) -> list[dict[str, Any]]:
-    """Writes which label each text has, by the votes of the prompts that were asked.
-
-    Args:
-        labels: In class order.
-        likely: Probability of each label, text by text, of each voter.
-        scores: Log-probability of each, as it is told.
-        voters: How many prompts answer each text.
-    """
-    data = []
-    for number in range(len(likely) // voters):
-        rows = slice(number * voters, (number + 1) * voters)
-        chosen: list[str] = [labels[n] for n in likely[rows].argmax(axis=1)]
-        found = vote(chosen)
-        shares, sums = likely[rows].mean(axis=0), scores[rows].mean(axis=0)
-        data.append(
-            {
-                "index": number,
-                "label": chosen[found.winner],
-                "probabilities": dict(zip(labels, shares.tolist(), strict=True)),
-                "log_probs": dict(zip(labels, sums.tolist(), strict=True)),
-                "votes": found.counts,
-            }
-        )
-    return data
-
-
-def tagged_words(
-    labels: Sequence[str],
-    words: Sequence[Sequence[str]],
-    likely: Sequence[Float[np.ndarray, "L C"]],
-) -> list[dict[str, Any]]:
-    """Writes the tag of each word of each text, and how likely it is.
-
-    Words for which there was no room have the first label, that of no span, and no
-    probability.
-    """
-    data = []
-    for number, (row, found) in enumerate(zip(words, likely, strict=True)):
-        tags = []
-        for place, word in enumerate(row):
-            shares = found[place] if place < len(found) else None
-            best = 0 if shares is None else int(shares.argmax())
-            share = None if shares is None else float(shares[best])
-            tags.append({"word": word, "tag": labels[best], "probability": share})
-        data.append({"index": number, "tags": tags})
-    return data
 
 
 def _event(data: Mapping[str, Any]) -> str:

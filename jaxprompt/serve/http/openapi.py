@@ -17,7 +17,8 @@ _ROW = {
     "type": "object",
     "minProperties": 1,
     "additionalProperties": _TEXT,
-    "description": "The fields of a row, for a task that reads several.",
+    "description": "The fields of a row, for a task that reads several: of a question "
+    "about a text, question and context; of a choice, those of its texts.",
 }
 _TEXTS = {
     "oneOf": [
@@ -94,7 +95,8 @@ _BODIES: Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
         ("model", "messages"),
     ),
     "/v1/classify": (
-        "Says how likely each label is.",
+        "Says how likely each label is; a prompt with a head answers by that: with a "
+        "label, one of several texts, tags of words, or where the answer stands.",
         {
             "model": _MODEL,
             "input": _TEXTS,
@@ -124,6 +126,64 @@ _READ: Mapping[str, str] = {
     "/v1/models/{name}": "One card.",
     "/v1/nearest/{name}": "The words that each soft token of a prompt is near.",
 }
+_LIKELY = {"type": "object", "additionalProperties": _number(0, 1)}
+_PLACE = {"type": ["integer", "null"], "minimum": 0}
+_CLASSIFIED: Mapping[str, Mapping[str, Any]] = {
+    "of a label, or of one of several texts": {
+        "label": _TEXT,
+        "probabilities": _LIKELY,
+        "log_probs": {"type": "object", "additionalProperties": {"type": "number"}},
+        "votes": {"type": "object", "additionalProperties": {"type": "integer"}},
+    },
+    "of words": {
+        "tags": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "word": _TEXT,
+                    "tag": _TEXT,
+                    "probability": {"type": ["number", "null"]},
+                },
+                "required": ["word", "tag", "probability"],
+            },
+        }
+    },
+    "that stands in the context, from character start to end; null where none does": {
+        "answer": _TEXT,
+        "start": _PLACE,
+        "end": _PLACE,
+        "probability": _number(0, 1),
+        "probabilities": _LIKELY,
+    },
+}
+_ANSWERS: Mapping[str, Mapping[str, Any]] = {
+    "/v1/classify": {
+        "type": "object",
+        "properties": {
+            "object": {"const": "list"},
+            "model": _TEXT,
+            "data": {
+                "type": "array",
+                "items": {
+                    "oneOf": [
+                        {
+                            "type": "object",
+                            "description": f"The answer {what}.",
+                            "properties": {"index": {"type": "integer"}, **fields},
+                            "required": ["index", *fields],
+                            "additionalProperties": False,
+                        }
+                        for what, fields in _CLASSIFIED.items()
+                    ]
+                },
+            },
+            "usage": {"type": "object"},
+        },
+        "required": ["object", "model", "data", "usage"],
+    }
+}
+"""Path -> the schema of its answer, where that is not OpenAI's."""
 _ERROR = {
     "type": "object",
     "properties": {
@@ -170,8 +230,12 @@ def describe(version: str) -> dict[str, Any]:
             "additionalProperties": False,
         }
         body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        told = dict(answers)
+        if path in _ANSWERS:
+            content = {"application/json": {"schema": _ANSWERS[path]}}
+            told["200"] = {**answers["200"], "content": content}
         paths[path] = {
-            "post": {"summary": what, "requestBody": body, "responses": answers}
+            "post": {"summary": what, "requestBody": body, "responses": told}
         }
     return {
         "openapi": "3.1.0",

@@ -9,7 +9,7 @@ from jaxprompt.serve.http.answers import Question, ScoreQuestion
 from jaxprompt.serve.http.requests import Refused
 from jaxprompt.serve.http.served import Served
 from jaxprompt.serve.http.vote import TOGETHER
-from jaxprompt.serve.texts import Labelled, Text
+from jaxprompt.serve.texts import Headed, Text
 
 _MOST_VOTERS = 16
 """Prompts that vote on one answer."""
@@ -89,7 +89,7 @@ class Questions:
             for name in self.voters(model)
         ]
 
-    def head_of(self, model: str, labels: Sequence[str] | None) -> Labelled | None:
+    def head_of(self, model: str, labels: Sequence[str] | None) -> Headed | None:
         """Returns how heads lay texts out; None where the prompts answer in words.
 
         Args:
@@ -102,7 +102,8 @@ class Questions:
         if not heads:
             return None
         first = heads[0].layout
-        alike = {(head.layout.labels, head.layout.of_words) for head in heads}
+        answers = [head.layout.answers for head in heads]
+        alike = {(one.labels, one.of_words) for one in answers}
         if len(heads) < len(names) or len(alike) > 1:
             raise Refused(
                 f"{_shown(model)} has heads of other labels, or prompts without one: "
@@ -111,12 +112,13 @@ class Questions:
             )
         if labels is not None:
             raise Refused(
-                f"{_shown(model)} has a head of its own labels: leave labels out",
+                f"{_shown(model)} answers by a head of its own: leave labels out",
                 field="labels",
             )
-        if first.of_words and len(names) > 1:
+        if len(names) > 1 and not first.is_voted_on:
             raise Refused(
-                f"{_shown(model)} tags words, which are not voted on: ask one alone",
+                f"{_shown(model)} answers by heads of {first.answers.kind}, which are "
+                "not voted on: ask one alone",
                 field="model",
             )
         return first
@@ -125,7 +127,8 @@ class Questions:
         self, model: str, texts: Sequence[Text], field: str
     ) -> list[ScoreQuestion]:
         """Lays each text out for the head of each prompt that is asked together."""
-        found = []
+        found: list[ScoreQuestion] = []
+        engine, most = self._served.labels, self._served.scheduler.most_scored
         for text, where in zip(texts, _places(field, len(texts)), strict=True):
             for name in self.voters(model):
                 named = self.find(name)
@@ -135,8 +138,15 @@ class Questions:
                     laid = named.scored.layout.lay(text, where)
                 except ValueError as error:
                     raise Refused(str(error), field=where) from error
-                row = self._served.labels.row(named.scored.member, laid.batch)
-                found.append(ScoreQuestion(named.name, row, laid, named.tokens))
+                rows = engine.rows_of(named.scored.member, laid.batch)
+                found.append(ScoreQuestion(named.name, rows, laid, named.tokens))
+        windows = sum(len(one.rows) for one in found)
+        if windows > most:
+            raise Refused(
+                f"{field} is {windows} texts and windows to read, but {most} may wait "
+                "at once: send fewer or shorter texts",
+                field=field,
+            )
         return found
 
     def _way(self, model: str, *, chat: bool = False) -> Way:

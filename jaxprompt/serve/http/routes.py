@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from jaxprompt import __version__
 from jaxprompt.data.tasks.verbalizer import Verbalizer
@@ -26,13 +26,9 @@ from jaxprompt.serve.http.answers import (
     Scores,
     engine_failed,
 )
-from jaxprompt.serve.http.forms import (
-    Chat,
-    Completion,
-    Form,
-    chosen_labels,
-    tagged_words,
-)
+from jaxprompt.serve.http.client import Stream, nobody, read_body, wait_for
+from jaxprompt.serve.http.forms import Chat, Completion, Form
+from jaxprompt.serve.http.head_forms import chosen_labels, found_answers, tagged_words
 from jaxprompt.serve.http.keys import given_key, same_key
 from jaxprompt.serve.http.openapi import describe
 from jaxprompt.serve.http.page import read_page
@@ -51,7 +47,7 @@ from jaxprompt.serve.http.requests import (
 )
 from jaxprompt.serve.http.served import Served
 from jaxprompt.serve.http.vote import vote
-from jaxprompt.serve.texts import Labelled, Text
+from jaxprompt.serve.texts import Headed, Text
 
 _WORDS = 5
 """Nearest words of each soft token."""
@@ -175,7 +171,9 @@ class Routes:
     async def classify(self, request: Request) -> Response:
         """Says how likely each label is, among all, behind each text.
 
-        A label counts with the end of the answer behind it, as method "rank" does.
+        A label counts with the end of the answer behind it, as method "rank" does. A
+        prompt with a head answers by that: with one of its labels or of several texts,
+        a tag for each word, or the answer that stands in a text.
         """
         body = await self._body(request)
         check_fields(body, CLASSIFY_FIELDS)
@@ -191,9 +189,9 @@ class Routes:
         answers = Answers(self._served, questions)
         for word in verbalizer.flat:
             answers.ask_forced(word, "labels")
-        found = await self._wait_for(request, answers)
+        found = await wait_for(request, answers)
         if found is None:
-            return Response(status_code=499)
+            return nobody()
         sums = np.array([sum(t.log_prob for t in whole.tokens) for whole in found])
         # A word's answers to all questions stand together.
         words = sums.reshape(len(verbalizer.flat), len(questions)).T
@@ -208,20 +206,25 @@ class Routes:
         request: Request,
         model: str,
         texts: Sequence[Text],
-        head: Labelled,
+        head: Headed,
         voters: int,
     ) -> Response:
         """Answers `classify` by heads."""
         scores = Scores(self._served, self._questions.to_score(model, texts, "input"))
-        found = await self._wait_for(request, scores)
+        found = await wait_for(request, scores)
         if found is None:
-            return Response(status_code=499)
-        if head.of_words:
-            words = [question.laid.words for question in scores.questions]
-            data = tagged_words(head.labels, words, found)
+            return nobody()
+        laid, labels = [one.laid for one in scores.questions], head.answers.labels
+        if head.answers.of_words:
+            words = [one.words for one in laid]
+            data = tagged_words(labels, words, [one[0] for one in found])
+        elif labels:
+            likely = np.stack([one[0, 0] for one in found])
+            # JSON has no number for the logarithm of 0.
+            log_probs = np.log(np.maximum(likely, np.finfo(np.float32).tiny))
+            data = chosen_labels(labels, likely, log_probs, voters)
         else:
-            likely = np.stack([one[0] for one in found])
-            data = chosen_labels(head.labels, likely, np.log(likely), voters)
+            data = found_answers(head.answers, laid, found)
         return JSONResponse(_list_of(model, data, scores.usage()))
 
     async def load_prompt(self, request: Request) -> Response:
@@ -251,6 +254,11 @@ class Routes:
         del request
         self._served.metrics.refused(error.status)
         return JSONResponse(error.body, error.status, error.headers)
+
+    async def gone(self, request: Request, error: Exception) -> Response:
+        """Answers nobody: the client has gone before all of its request was there."""
+        del request, error
+        return nobody()
 
     async def not_found(self, request: Request, error: Any) -> Response:
         """Tells that there is no such route."""
@@ -282,14 +290,7 @@ class Routes:
 
     async def _body(self, request: Request) -> dict[str, Any]:
         self._check_ready()
-        most, found = self._served.limits.body, b""
-        async for part in request.stream():
-            found += part
-            if len(found) > most:
-                raise Refused(
-                    f"a body of more than {most} bytes: send a shorter text", status=413
-                )
-        return read_object(found)
+        return read_object(await read_body(request, self._served.limits))
 
     def _check_ready(self) -> None:
         if not self._served.scheduler.is_ready.is_set():
@@ -340,16 +341,11 @@ class Routes:
         answers = Answers(self._served, questions)
         answers.ask(options)
         if options.stream:
-            media = "text/event-stream; charset=utf-8"
             await answers.start()
-            return StreamingResponse(
-                form.events(answers, options),
-                media_type=media,
-                headers={"Cache-Control": "no-store"},
-            )
-        found = await self._wait_for(request, answers)
+            return Stream(form.events(answers, options), answers)
+        found = await wait_for(request, answers)
         if found is None:
-            return Response(status_code=499)
+            return nobody()
         if len(voters) == 1:
             return JSONResponse(form.whole(found, answers, options))
         starts = range(0, len(found), len(voters))
@@ -362,19 +358,6 @@ class Routes:
         for choice, counted in zip(whole["choices"], votes, strict=True):
             choice["votes"] = counted.counts
         return JSONResponse(whole)
-
-    async def _wait_for(self, request: Request, answers: Answers | Scores) -> Any:
-        """Returns all answers; None if the client has gone, whose slots are free."""
-        await answers.start()
-        gone = asyncio.ensure_future(_disconnected(request))
-        whole = asyncio.ensure_future(answers.whole())
-        try:
-            await asyncio.wait((gone, whole), return_when=asyncio.FIRST_COMPLETED)
-            return await whole if whole.done() else None
-        finally:
-            answers.cancel()
-            gone.cancel()
-            whole.cancel()
 
 
 def _list_of(model: str, data: list[Any], usage: dict[str, Any]) -> dict[str, Any]:
@@ -399,9 +382,3 @@ def _nearest_words(served: Served, named: Named) -> list[list[str]]:
     decode = served.vocabulary.decode
     found = describe_prompt(table, prompt, decode, _WORDS, among=among)
     return [[word for word, _ in token.words] for token in found]
-
-
-async def _disconnected(request: Request) -> None:
-    """Waits until the client has gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

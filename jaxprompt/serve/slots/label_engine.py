@@ -1,15 +1,18 @@
-"""The side of heads of labels: rows of prompts of one shape are scored together."""
+"""The side of heads: rows of prompts of one shape are answered together."""
 
 import dataclasses
+import functools
 import gc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
+from jaxprompt.data.tasks.answers.answers import Answers
+from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.heads.head import Scorer
 from jaxprompt.heads.labels import Labels, padded
 from jaxprompt.models.backbone import Backbone
@@ -29,16 +32,16 @@ class Member:
     Attributes:
         group: Those that it is scored with.
         place: Its number among them.
-        labels: The number of its labels.
+        labels: The number of its labels; None where its answers are no labels.
     """
 
     group: "_Group"
     place: int
-    labels: int
+    labels: int | None
 
 
 class Row(NamedTuple):
-    """A text to score.
+    """A text to answer, or a window of one.
 
     Attributes:
         member: The prompt behind which it stands.
@@ -52,7 +55,7 @@ class Row(NamedTuple):
 
 
 class LabelEngine:
-    """Scores texts behind prompts with heads. One thread may use it.
+    """Answers texts behind prompts with heads. One thread may use it.
 
     Prompts of one shape make a group, whose programs they share: as many of them as
     there is room for, which doubles where it is not enough. A text is read by a program
@@ -73,7 +76,7 @@ class LabelEngine:
             backbone: The frozen model's functions.
             model: Its weights, in their places.
             typed: Whether each token of a text has a type.
-            rows: Texts that are scored at once.
+            rows: Texts that are answered at once.
         """
         # A single row is not split over devices.
         self._backbone = dataclasses.replace(backbone, mesh=None)
@@ -91,8 +94,8 @@ class LabelEngine:
         prompt: Prompt,
         head: Params,
         chooser: Scorer,
+        answers: Answers,
         *,
-        labels: int,
         length: int,
         room: int,
     ) -> Member:
@@ -101,44 +104,56 @@ class LabelEngine:
         Args:
             prompt: A bank of one.
             head: Its weights, a bank of one; {} where the model's own words are scored.
-            chooser: How labels are scored.
-            labels: The number of labels.
-            length: Most labels of a text: 1, or one for each of its words.
+            chooser: How answers are scored.
+            answers: What they are.
+            length: Targets of a row, as of `Answers.targets`.
             room: Tokens of the longest row: soft tokens and text.
 
         Raises:
-            ValueError: If the prompt or the head does not fit the model or the labels.
+            ValueError: If the prompt or the head does not fit the model or the answers.
         """
         check_width(prompt, self._backbone.width)
         if isinstance(chooser, Labels):
-            _check_head(head, self._backbone.width, labels)
-            most = -(-labels // _LABELS) * _LABELS
-            chooser, head = dataclasses.replace(chooser, count=most), padded(head, most)
+            _check_head(head, self._backbone.width, answers.columns)
+            if KINDS[answers.kind].chooses:
+                most = -(-answers.columns // _LABELS) * _LABELS
+                chooser = dataclasses.replace(chooser, count=most)
+                head = padded(head, most)
         prompt = lengthen(prompt, room_for(prompt.length) if prompt.length else 0)
         lengths = lengths_up_to(room)
         key = (chooser, length, shape_of(prompt), lengths)
         if key not in self._groups:
+            finds = chooser.likely if answers.labels else chooser.find
             self._groups[key] = _Group(
-                self._backbone, self._model, chooser, length, lengths, self._typed
+                self._backbone, self._model, finds, length, lengths, self._typed
             )
         group = self._groups[key]
         place = group.add(prompt, head)
-        member = Member(group, place, labels)
+        member = Member(group, place, len(answers.labels) or None)
         # Not before the last row is scored that waits for it.
         weakref.finalize(member, group.free.append, place)
         for width in lengths:
-            group.scores(group.empty(self.rows, width))
+            group.run(group.empty(self.rows, width))
         return member
 
-    def row(self, member: Member, batch: Batch) -> Row:
-        """Makes a row of a batch of one text, without the padding behind it."""
+    def rows_of(self, member: Member, batch: Batch) -> list[Row]:
+        """Makes rows of those of a batch, without the padding behind them."""
+        return [
+            self._row(member, jax.tree.map(lambda leaf, n=n: leaf[n : n + 1], batch))
+            for n in range(len(batch.inputs))
+        ]
+
+    def _row(self, member: Member, batch: Batch) -> Row:
         used = int(np.flatnonzero(batch.input_segments[0])[-1]) + 1
         lengths = member.group.lengths
         width = next(length for length in lengths if length >= used)
         return Row(member, widen(batch, width), width)
 
-    def score(self, rows: Sequence[Row]) -> list[Float[np.ndarray, "L C"]]:
-        """Returns the probability of each label, at each target of each row.
+    def score(self, rows: Sequence[Row]) -> list[Float[np.ndarray, "..."]]:
+        """Returns what the heads find in each row.
+
+        That is the probability [L, C] of each label at each target; where answers are
+        no labels, what `Scorer.find` gives.
 
         Args:
             rows: Of one group and width, `rows` at most.
@@ -149,18 +164,18 @@ class LabelEngine:
         if missing:
             filled.append(group.empty(missing, width))
         batch: Batch = jax.tree.map(lambda *leaves: np.concatenate(leaves), *filled)
-        found = group.scores(batch)
+        found = group.run(batch)
         return [
             found[number, :, : row.member.labels] for number, row in enumerate(rows)
         ]
 
 
-def _check_head(head: Params, width: int, labels: int) -> None:
+def _check_head(head: Params, width: int, columns: int) -> None:
     shapes = [np.shape(head.get(name, ())) for name in ("weight", "bias")]
-    if shapes != [(1, width, labels), (1, labels)]:
+    if shapes != [(1, width, columns), (1, columns)]:
         told = " and ".join(str([*shape[1:]]) for shape in shapes)
         raise ValueError(
-            f"a head of weights {told} for a model of width {width} and {labels} "
+            f"a head of weights {told} for a model of width {width} and {columns} "
             "labels: the file is damaged, or made for another model"
         )
 
@@ -174,7 +189,7 @@ class _Group:
     """Prompts of one shape with heads of one kind.
 
     Attributes:
-        program: From the joined tree and a batch to probabilities.
+        program: From the joined tree and a batch to what the heads find.
         lengths: Tokens that rows are padded to.
         free: Places that prompts have left.
     """
@@ -183,15 +198,12 @@ class _Group:
         self,
         backbone: Backbone,
         model: Params,
-        chooser: Scorer,
+        finds: Callable[[Backbone, Params, Batch], Array],
         length: int,
         lengths: tuple[int, ...],
         typed: bool,
     ):
-        def probabilities(params: Params, batch: Batch) -> jax.Array:
-            return jax.nn.softmax(chooser.scores(backbone, params, batch), axis=-1)
-
-        self.program: Any = jax.jit(probabilities)
+        self.program: Any = jax.jit(functools.partial(finds, backbone))
         self._model, self._length, self._typed = model, length, typed
         self.lengths = lengths
         self._members: list[tuple[Prompt, Params]] = []
@@ -211,8 +223,8 @@ class _Group:
         self._params = {"model": self._model, **jax.block_until_ready(held)}
         return place
 
-    def scores(self, batch: Batch) -> np.ndarray:
-        """Returns the probabilities of a batch."""
+    def run(self, batch: Batch) -> np.ndarray:
+        """Returns what the heads find in the rows of a batch."""
         return np.asarray(self.program(self._params, batch))
 
     def empty(self, rows: int, width: int) -> Batch:

@@ -90,12 +90,12 @@ class Asked:
 
 @dataclasses.dataclass(eq=False)
 class Scoring:
-    """A text whose labels are to be scored by a head.
+    """A text, or a window of one, that a head is to answer.
 
     Attributes:
         name: The prompt's, for metrics.
         row: The text.
-        tell: Told of the probabilities [L, C], or why there are none, "deadline" or
+        tell: Told of what the head finds, or why it finds nothing, "deadline" or
             "failed", on the engine's thread; must return at once.
         deadline: When that has to be, on `time.monotonic`.
         cancelled: Set, on any thread, where nobody wants it any more.
@@ -179,10 +179,15 @@ class Scheduler(threading.Thread):
         with self._changed:
             if self.failure is not None or self._closing:
                 raise RuntimeError("the engine does not run")
-            if self._behind() + len(asked) > self._queue + self._labels.rows:
+            if self._behind() + len(asked) > self.most_scored:
                 raise Full
             self._scoring.extend(asked)
             self._changed.notify()
+
+    @property
+    def most_scored(self) -> int:
+        """Texts and windows that may wait at once for a head."""
+        return self._queue + self._labels.rows
 
     def _behind(self) -> int:
         return len(self._waiting) + len(self._scoring)

@@ -73,6 +73,21 @@ class Answers(abc.ABC):
             read: As of `decode`.
         """
 
+    def place(
+        self, found: np.ndarray, read: "Sequence[Example]"
+    ) -> tuple[int, int] | None:
+        """Returns where in its text the answer to a row stands.
+
+        That is its first character and the one behind it; None where it stands in no
+        text.
+
+        Args:
+            found: As of `decode`.
+            read: As of `decode`.
+        """
+        del found, read
+        return None
+
     def targets(self, longest: int) -> int:
         """Returns the targets L of a row, where the run's target length is given."""
         return self.texts * (KINDS[self.kind].targets or longest)

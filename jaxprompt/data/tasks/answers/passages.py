@@ -8,6 +8,10 @@ from jaxtyping import Int
 
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
+MOST_KEPT = 2**22
+"""Tokens of texts beyond which the oldest text is tokenised anew: more than those of
+SQuAD."""
+
 
 class Passage(NamedTuple):
     """A question about a text, whose answer stands in the text.
@@ -75,19 +79,23 @@ class Passages:
         )
         self._behind = 1 if frame is None else len(frame.first) + len(frame.last)
         self._tokens: dict[str, Tokens] = {}
+        self._count = 0
 
     def tokens(self, text: str) -> Tokens:
-        """Tokenises a text, once.
+        """Tokenises a text, once while it is kept; see `MOST_KEPT`.
 
         Raises:
             ValueError: If the vocabulary does not say where its tokens stand.
         """
         if text not in self._tokens:
+            while self._count > MOST_KEPT:  # The oldest text is the first one.
+                self._count -= len(self._tokens.pop(next(iter(self._tokens))).ids)
             (found,) = self._vocabulary.locate([self._space + text])
             spans = np.array(found.spans, np.int32).reshape(-1, 2) - len(self._space)
             spans = np.maximum(spans, 0)
             ids = np.array(found.ids, np.int32)
             self._tokens[text] = Tokens(ids, spans[:, 0], spans[:, 1])
+            self._count += len(ids)
         return self._tokens[text]
 
     def question(self, passage: Passage) -> list[int]:
@@ -135,9 +143,19 @@ class Passages:
             return None
         return int(held[0]), int(held[-1])
 
+    def place(self, passage: Passage, first: int, last: int) -> tuple[int, int]:
+        """Returns where an answer stands, by its first and last token in the window.
+
+        That is its first character in the whole text and the one behind it, without
+        the spaces around it.
+        """
+        tokens, begun = self.tokens(passage.text), (passage.window or (0, 0))[0]
+        start, stop = int(tokens.starts[begun + first]), int(tokens.stops[begun + last])
+        answer = passage.text[start:stop]
+        start += len(answer) - len(answer.lstrip())
+        return start, start + len(answer.strip())
+
     def cut(self, passage: Passage, first: int, last: int) -> str:
         """Cuts an answer out of the text, by its first and last token in the window."""
-        tokens, begun = self.tokens(passage.text), (passage.window or (0, 0))[0]
-        return passage.text[
-            tokens.starts[begun + first] : tokens.stops[begun + last]
-        ].strip()
+        start, stop = self.place(passage, first, last)
+        return passage.text[start:stop]

@@ -27,10 +27,17 @@ NEVER = -1e8
 
 
 class Found(NamedTuple):
-    """A span that a head found, and its score."""
+    """A span that a head found.
+
+    Attributes:
+        score: The sum of those of its ends.
+        text: Its text; "" for no answer.
+        place: Its first character in the whole text, and the one behind it.
+    """
 
     score: float
     text: str
+    place: tuple[int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +96,13 @@ class Spans(Answers):
 
     def decode(self, found: np.ndarray, read: "Sequence[Example]") -> str:
         """Returns the text of the best span of all windows; see `Answers.decode`."""
-        best = next(self._ranked(found, read), None)
-        if best is None:
-            return ""
-        threshold = self.null_threshold
-        if threshold is not None and _nowhere(found) - best.score > threshold:
-            return ""
-        return best.text
+        return self._best(found, read).text
+
+    def place(
+        self, found: np.ndarray, read: "Sequence[Example]"
+    ) -> tuple[int, int] | None:
+        """Returns where that span stands; see `Answers.place`."""
+        return self._best(found, read).place
 
     def likelihoods(
         self, found: np.ndarray, likely: np.ndarray, read: "Sequence[Example]"
@@ -116,6 +123,15 @@ class Spans(Answers):
         ranked = sorted(shares.items(), key=lambda one: -one[1])
         return {text: round(share, 6) for text, share in ranked}
 
+    def _best(self, found: np.ndarray, read: "Sequence[Example]") -> Found:
+        """Returns the best span, or no answer where that is likelier."""
+        nowhere = Found(_nowhere(found), "")
+        best = next(self._ranked(found, read), nowhere)
+        threshold = self.null_threshold
+        if threshold is not None and nowhere.score - best.score > threshold:
+            return nowhere
+        return best
+
     def _ranked(self, found: np.ndarray, read: "Sequence[Example]") -> Iterator[Found]:
         """Yields the best spans of all windows that hold any text, the best first."""
         spans = (
@@ -127,9 +143,10 @@ class Spans(Answers):
         # Of equal scores the first window wins, as in any order of a file.
         ranked = heapq.nsmallest(BEST, spans, key=lambda one: (-one[0], *one[1:]))
         for score, window, first, last in ranked:
-            text = self._passages.cut(passage_of(read[window]), first, last)
-            if text:
-                yield Found(score, text)
+            passage = passage_of(read[window])
+            start, stop = self._passages.place(passage, first, last)
+            if start < stop:
+                yield Found(score, passage.text[start:stop], (start, stop))
 
 
 def passage_of(example: "Example") -> Passage:
