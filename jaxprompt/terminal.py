@@ -1,5 +1,6 @@
 """What commands print: the terminal shows the text of files and never obeys it."""
 
+import contextlib
 import sys
 
 from jaxprompt.quoting import visible
@@ -10,9 +11,14 @@ def say(line: str, *, problem: bool = False) -> None:
 
     Args:
         line: The line.
-        problem: Whether it goes to standard error.
+        problem: Whether it goes to standard error. Where that cannot be written, as a
+            log on a full disk, nothing is said, and what the line is about goes on.
     """
-    print(visible(line), file=sys.stderr if problem else sys.stdout)
+    if problem:
+        with contextlib.suppress(OSError):
+            print(visible(line), file=sys.stderr)
+        return
+    print(visible(line))
 
 
 def say_lines(text: str) -> None:

@@ -130,9 +130,9 @@ def serve(
             another_backbone=serving.another_backbone,
         )
         for name, file in prompts.items():
-            say(f"jaxprompt: loaded {bank.load_file(name, file).told}", problem=True)
+            _tell(f"loaded {bank.load_file(name, file).told}")
         for line in bank.refresh():
-            say(f"jaxprompt: {line}", problem=True)
+            _tell(line)
         bare = None
         if isinstance(frozen.backbone, Writer):
             layout = AsItIs(frozen.vocabulary, soft_ids.prefix(0, 0))
@@ -208,7 +208,7 @@ async def _watch(
     host, port = listening.getsockname()[:2]
     where = f"[{host}]" if ":" in host else host
     count = len(served.bank.prompts)
-    say(f"jaxprompt: ready on http://{where}:{port} with {count} prompts", problem=True)
+    _tell(f"ready on http://{where}:{port} with {count} prompts")
     while True:
         await asyncio.sleep(_WATCHED_EVERY)
         try:
@@ -216,10 +216,15 @@ async def _watch(
         except Exception as error:  # The folder is looked at again.
             lines = [f"the folder of prompts was not read: {error}"]
         for line in lines:
-            say(f"jaxprompt: {line}", problem=True)
+            _tell(line)
         if scheduler.failure is not None:
             server.should_exit = True
             return
+
+
+def _tell(line: str) -> None:
+    """Logs a line."""
+    say(f"jaxprompt: {line}", problem=True)
 
 
 def _room_of(file: Path, frozen: Frozen) -> int:

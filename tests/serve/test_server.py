@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -43,7 +44,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(folder):
     environment = {"JAXPROMPT_KEY": "secret", "JAXPROMPT_ADMIN_KEY": "chief"}
-    flags = ["--bank=bank", "--queue=20", "--max_tokens=100"]
+    flags = ["--bank=bank", "--queue=24", "--max_tokens=100"]
     with serving(folder, *flags, **environment) as server:
         yield server
 
@@ -455,7 +456,7 @@ def test_a_prompt_of_another_model_is_not_loaded(server, client, folder):
 
 
 def test_too_many_requests_are_told_to_come_again(server):
-    body = {"model": "short", "prompt": ["good"] * 12, "n": 2, "max_tokens": 1}
+    body = {"model": "short", "prompt": ["good"] * 12, "n": 3, "max_tokens": 1}
     status, answer, headers = post(server, "/v1/completions", json.dumps(body).encode())
     assert (status, answer["error"]["type"]) == (429, "rate_limit_error")
     assert headers["Retry-After"] == "1"
@@ -480,6 +481,19 @@ def test_the_page_asks_as_a_client_does(server, capsys):
     found = run_code(code)
     found["client"].close()
     assert capsys.readouterr().out.strip()
+
+
+def test_who_goes_in_the_body_leaves_no_traceback(server, client):
+    address = server.url.removeprefix("http://").split(":")
+    head = (
+        "POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
+    )
+    with socket.create_connection((address[0], int(address[1]))) as gone:
+        gone.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        time.sleep(0.1)
+    assert choice_of(complete(client, "long", "good")).text
+    time.sleep(0.1)  # The log is read by a thread.
+    assert not any("Traceback" in line for line in server.lines)
 
 
 def test_metrics_have_the_names_of_vllm_and_no_text(server, client):

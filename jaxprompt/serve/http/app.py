@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -39,6 +39,7 @@ def make_app(served: Served) -> Starlette:
         middleware=[Middleware(Keys, served=served)],
         exception_handlers={
             Refused: routes.refuse,
+            ClientDisconnect: routes.gone,
             404: routes.not_found,
             405: routes.not_found,
             Exception: routes.broken,
