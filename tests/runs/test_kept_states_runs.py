@@ -1,12 +1,14 @@
 """Runs that keep what the layers below their prompt make of each row."""
 
 import dataclasses
+import functools
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from letters_bert import save_letters_bert
@@ -21,8 +23,13 @@ from jaxprompt.config import (
     PromptStart,
     Run,
 )
+from jaxprompt.data.rows.position import START
 from jaxprompt.prompts.file import load_head, load_prompt
-from jaxprompt.runs import evaluate, rehearse, train
+from jaxprompt.prompts.join import prompted_lower
+from jaxprompt.runs import rehearse, train
+from jaxprompt.runs.ready.lower_states import count_states
+from jaxprompt.runs.ready.prepare import prepare
+from jaxprompt.runs.ready.training_batches import training_batches
 from jaxprompt.train.pace import Pace
 
 ROWS = [
@@ -95,10 +102,24 @@ def test_the_prompts_and_heads_of_a_bank_are_the_same(kept):
     assert kept["score"] == result["score"]
     for found, expected in zip(weights_of("kept"), weights_of("without"), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-4)
-    # The prompt answers without them, by its file alone.
-    file = Path("kept/prompts/own-0.safetensors")
-    (member, _) = kept["members"]
-    assert evaluate(RUN, file)["score"] == member["score"]
+
+
+def test_batches_and_their_parts_come_with_the_states_of_their_rows(tmp_path):
+    job = prepare(with_data(keep_states=True), splits=("train",))
+    start = job.start_prompt()
+    to_keep = count_states(job, start)
+    assert to_keep is not None
+    stream = training_batches(job, 0, lambda: to_keep.make(tmp_path))
+    lower = jax.jit(functools.partial(prompted_lower, job.frozen.backbone))
+    params = job.frozen.join(start)
+    parts, _ = next(stream((START, START)))
+    assert len(parts) == 2
+    for part in parts:
+        assert part.lower.layers == (1, 0)
+        expected = lower(params, dataclasses.replace(part, lower=None)).inputs
+        real = part.input_segments > 0
+        found = part.lower.inputs[real]
+        np.testing.assert_allclose(found, np.asarray(expected)[real], atol=1e-5)
 
 
 def test_a_killed_run_makes_them_again_and_ends_with_the_same_bytes(kept, tmp_path):
