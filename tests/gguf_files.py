@@ -35,9 +35,11 @@ def awkward_strings(count: int = 200) -> list[str]:
     return found
 
 
-def start_file(path: Path, architecture: str = "llama") -> gguf.GGUFWriter:
-    """Begins a file; `finish` writes it."""
-    return gguf.GGUFWriter(str(path), architecture)
+def start_file(
+    path: Path, architecture: str = "llama", split: int = 0
+) -> gguf.GGUFWriter:
+    """Begins a file, or several of `split` tensors each; `finish` writes them."""
+    return gguf.GGUFWriter(str(path), architecture, split_max_tensors=split)
 
 
 def finish(writer: gguf.GGUFWriter) -> None:
@@ -189,6 +191,7 @@ def write_model(
     divisors: np.ndarray | None = None,
     tokenizer: Tokenizer | None = None,
     template: str | None = None,
+    split: int = 0,
 ) -> None:
     """Writes a model that a Hugging Face folder holds.
 
@@ -202,8 +205,9 @@ def write_model(
         divisors: What rotary frequencies are divided by.
         tokenizer: Its vocabulary, split as GPT-2's.
         template: Its chat template.
+        split: Tensors of one of several files; 0 for one file.
     """
-    writer = start_file(path, architecture)
+    writer = start_file(path, architecture, split)
     if tokenizer is not None:
         add_byte_pairs(writer, tokenizer, "gpt-2")
     if template is not None:
@@ -267,3 +271,11 @@ def in_file(
             value = value + 1
         found[f"{names.get_name(begin)}.{end}"] = value
     return found
+
+
+def write_parts(path: Path) -> list[Path]:
+    """Writes a small Llama as several files; `path` is the name before it is split."""
+    settings = {**SIZES, "model_type": "llama"}
+    tensors = draw_tensors(settings)
+    write_model(path, settings, tensors, architecture="llama", split=8)
+    return sorted(path.parent.glob(f"{path.stem}-*.gguf"))

@@ -8,6 +8,7 @@ from typing import Any
 import huggingface_hub
 import huggingface_hub.errors
 
+from jaxprompt.models.weights.gguf_parts import names_of_parts
 from jaxprompt.quoting import listed, quoted_path
 
 # Never a pickle: those can run code.
@@ -36,14 +37,14 @@ def is_file_name(name: str) -> bool:
 
 
 def fetch_file(name: str, revision: str | None) -> tuple[Path, str]:
-    """Fetches a GGUF file of the Hub.
+    """Fetches a GGUF file of the Hub, or all files of a model that has several.
 
     Args:
         name: OWNER/REPO/FILE.gguf; the file may stand in folders of the repository.
         revision: Branch, tag or commit.
 
     Returns:
-        The file, and the commit that it is of.
+        The file that is named, and the commit that it is of.
 
     Raises:
         FileNotFoundError: If it is neither here nor there.
@@ -53,7 +54,14 @@ def fetch_file(name: str, revision: str | None) -> tuple[Path, str]:
     repo, file = found["repo"], found["file"]
 
     def fetch() -> str:
-        return huggingface_hub.hf_hub_download(repo, file, revision=revision)
+        folder, _, own = file.rpartition("/")
+        paths = {
+            part: huggingface_hub.hf_hub_download(
+                repo, f"{folder}/{part}" if folder else part, revision=revision
+            )
+            for part in names_of_parts(own)
+        }
+        return paths[own]
 
     path = Path(_ask(fetch, f"no file at {quoted_path(name)}", f"{file!r} of {repo!r}"))
     # The cache keeps a file in a folder that is named by the commit.

@@ -2,7 +2,7 @@
 
 import hub_server
 import pytest
-from gguf_files import SIZES, draw_tensors, write_model
+from gguf_files import SIZES, draw_tensors, write_model, write_parts
 
 from jaxprompt.models.load import find_checkpoint
 
@@ -40,6 +40,17 @@ def test_a_file_in_a_folder_of_the_repository_and_a_revision(hub, file):
     assert found.revision == old
     with pytest.raises(FileNotFoundError, match=r"'q8/tiny.gguf' of 'me/tiny-GGUF'"):
         find_checkpoint(f"{REPO}/q8/tiny.gguf")
+
+
+def test_all_files_of_a_model_are_fetched_by_the_name_of_the_first(hub, tmp_path):
+    parts = write_parts(tmp_path / "big.gguf")
+    contents = {f"q8/{part.name}": part.read_bytes() for part in parts}
+    commit = hub.make(REPO, {**contents, "other.gguf": b"x"})
+    name = f"{REPO}/q8/{parts[0].name}"
+    found = find_checkpoint(name)
+    assert (found.name, found.revision) == (name, commit)
+    assert [file.name for file in found.tensors.files] == [x.name for x in parts]
+    assert not hub.asked("other.gguf")
 
 
 def test_a_repository_of_gguf_files_alone_asks_for_one_of_them(hub, file):

@@ -1,7 +1,7 @@
 """GGUF files of any family: each is read as the Hugging Face folder it was made of."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,8 @@ from jaxprompt.models.families import FAMILIES
 from jaxprompt.models.families.family import GGUF, Family
 from jaxprompt.models.families.forms.gguf_facts import Facts
 from jaxprompt.models.weights.checkpoint import Checkpoint
-from jaxprompt.models.weights.gguf_head import KINDS, Metadata, Place, read_head
+from jaxprompt.models.weights.gguf_head import KINDS, Metadata, Place
+from jaxprompt.models.weights.gguf_parts import read_parts
 from jaxprompt.models.weights.source import Levels
 from jaxprompt.quoting import quoted, quoted_path
 
@@ -28,19 +29,25 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """Opens a GGUF file.
 
     Args:
-        path: The file.
+        path: The file, or the first of several.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file, or one of several is absent.
         ValueError: If it is no whole GGUF file, is of an architecture that cannot be
             read, or a tensor is missing, extra or misshapen.
     """
-    head = read_head(path)
-    family, form = _form_of(head.metadata, path)
-    shapes = {name: place.shape for name, place in head.places.items()}
-    divisors = _read_divisors(path, head.places.get(_DIVISORS))
-    settings = form.read_settings(Facts(path, head.metadata, shapes, divisors))
-    tensors = _GGUFTensors(path, head.places, form, settings)
+    parts = read_parts(path)
+    metadata, files = parts[0].head.metadata, [part.path for part in parts]
+    family, form = _form_of(metadata, path)
+    places = {
+        name: place._replace(file=number)
+        for number, part in enumerate(parts)
+        for name, place in part.head.places.items()
+    }
+    shapes = {name: place.shape for name, place in places.items()}
+    divisors = _read_divisors(files, places.get(_DIVISORS))
+    settings = form.read_settings(Facts(path, metadata, shapes, divisors))
+    tensors = _GGUFTensors(files, places, form, settings)
     config = family.hugging_face.read_config(settings, path, tensors)
     layout = family.hugging_face.layout(config, tensors.shapes)
     return Checkpoint(
@@ -90,22 +97,23 @@ class _Tensor(NamedTuple):
 
 
 class _GGUFTensors:
-    """The tensors of a GGUF file by the names and in the layout of Hugging Face.
+    """The tensors of a model's files by the names and in the layout of Hugging Face.
 
     They are dequantised as they are read, the rows and the blocks that are wanted.
     """
 
     def __init__(
         self,
-        path: Path,
+        files: Sequence[Path],
         places: Mapping[str, Place],
         form: GGUF,
         settings: Mapping[str, Any],
     ) -> None:
-        self.files = [path]
-        self._content = np.memmap(path, np.uint8, mode="r")
+        self.files = files
+        self._contents = [np.memmap(file, np.uint8, mode="r") for file in files]
         self._tensors: dict[str, _Tensor] = {}
         for name, place in places.items():
+            path = files[place.file]
             theirs, tensor = _as_in_folder(name, place, form, settings, path)
             self._tensors[theirs] = tensor
         self.shapes = {name: x.place.shape for name, x in self._tensors.items()}
@@ -129,22 +137,26 @@ class _GGUFTensors:
         """Returns blocks of some rows as they are packed, uint8."""
         tensor = self._tensors[name]
         where = _rows(tensor, rows, tensor.place.shape[0])
-        return _blocks(self._content, tensor.place)[where, blocks]
+        return _blocks(self._content(tensor.place), tensor.place)[where, blocks]
 
     def levels_of(self, name: str, packed: np.ndarray) -> np.ndarray:
         """Returns the int8 levels in blocks of a tensor."""
         return _LEVELS[self._tensors[name].place.kind](packed)
 
+    def _content(self, place: Place) -> np.ndarray:
+        return self._contents[place.file]
+
     def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
         tensor = self._tensors[name]
         place = tensor.place
+        content = self._content(place)
         if len(place.shape) == 1:
             # A bias or a norm: one row, whose features are the rows of its matrix.
-            whole = _unpack(self._content, place, slice(0, 1), slice(0, *place.shape))
+            whole = _unpack(content, place, slice(0, 1), slice(0, *place.shape))
             part = whole[0, _rows(tensor, index[0], *place.shape)]
         else:
             rows = _rows(tensor, index[0], place.shape[0])
-            part = _unpack(self._content, place, rows, index[1])
+            part = _unpack(content, place, rows, index[1])
         return part - np.float32(tensor.above) if tensor.above else part
 
 
@@ -261,10 +273,13 @@ def _blocks(content: np.ndarray, place: Place) -> np.ndarray:
     return packed.reshape(-1, place.shape[-1] // block, bytes_of_block)
 
 
-def _read_divisors(path: Path, place: Place | None) -> tuple[float, ...] | None:
+def _read_divisors(
+    files: Sequence[Path], place: Place | None
+) -> tuple[float, ...] | None:
     """Reads what rotary frequencies are divided by; None where they are not."""
     if place is None:
         return None
+    path = files[place.file]
     content = np.memmap(path, np.uint8, mode="r")
     whole = _unpack(content, place, slice(0, 1), slice(0, place.shape[-1]))
     if len(place.shape) > 1 or not (np.isfinite(whole) & (whole > 0)).all():

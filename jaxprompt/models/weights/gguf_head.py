@@ -92,12 +92,14 @@ class Place(NamedTuple):
         shape: Its shape, rows first.
         start: Its first byte, from the beginning of the file.
         size: Its bytes.
+        file: Number of the file, of those of its model, from 0.
     """
 
     kind: int
     shape: tuple[int, ...]
     start: int
     size: int
+    file: int = 0
 
 
 class Head(NamedTuple):
@@ -127,8 +129,8 @@ def read_head(path: Path) -> Head:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no GGUF file of version 2 or 3, is cut off, is one part of
-            several, or holds a tensor of a kind that is not read.
+        ValueError: If it is no GGUF file of version 2 or 3, is cut off, or holds a
+            tensor of a kind that is not read.
     """
     return _read(path, lambda cursor, size: Head(*_parse(cursor, size)))
 
@@ -225,12 +227,6 @@ def _parse_metadata(cursor: _Cursor, size: int) -> tuple[dict[str, Any], int]:
         if key in metadata:
             raise _Unsound(f"it holds the key {quoted(key)} twice")
         metadata[key] = _value(cursor, cursor.whole("<I"), key)
-    parts = metadata.get("split.count", 0)
-    if isinstance(parts, int) and parts > 1:
-        raise _Unsound(
-            f"it is one of the {parts} files of a model: make one file of them with "
-            "llama-gguf-split --merge FIRST_FILE WHOLE.gguf"
-        )
     return metadata, tensors
 
 
