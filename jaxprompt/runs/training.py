@@ -36,6 +36,7 @@ from jaxprompt.runs.measure.chance import chance_notes
 from jaxprompt.runs.measure.coverage import report_coverage, report_limits
 from jaxprompt.runs.measure.loss_report import LossReport
 from jaxprompt.runs.measure.measured import Measured, result_of
+from jaxprompt.runs.measure.padding import report_padding
 from jaxprompt.runs.measure.results import make_report, result_table
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.measure.vocabulary import make_vocabulary
@@ -203,6 +204,7 @@ def _check_weights(run: Run, model: OpenedModel | None = None) -> _Checked:
         for name in dict.fromkeys((run.data.choosing_split, run.data.scored_split))
     }
     check_training(job, start)
+    report_padding(job, start.length)
     validated = _read_by_heads(run, reports[run.data.choosing_split])
     to_keep = count_states(job, start, validated)
     for report in reports.values():

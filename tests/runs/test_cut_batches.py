@@ -12,6 +12,8 @@ from tiny import save_tiny
 from jaxprompt.config import Data, Evaluation, Model, OwnTask, PromptStart, Run
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.runs import train
+from jaxprompt.runs.measure.padding import measure_work, report_padding
+from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.train.pace import Pace
 
 
@@ -53,6 +55,29 @@ SETTINGS = {
     "cut": {"cut": True, "part_rows": 0},
     "parts": {"cut": True, "part_rows": 8},
 }
+
+
+def test_what_padding_costs_is_said(run: Run, capsys: pytest.CaptureFixture[str]):
+    works = {}
+    for name, settings in {**SETTINGS, "packed": {"pack": True}}.items():
+        data = dataclasses.replace(run.data, **settings)
+        job = prepare(dataclasses.replace(run, data=data), splits=("train",))
+        works[name] = measure_work(job, 6)
+    whole, packed = works["whole"], works["packed"]
+    # Behind 6 soft tokens 220 of text, and "yes" with its end.
+    assert whole.computed == 6 + 220 + job.task.label_ids(8).shape[1]
+    assert whole.computed > works["cut"].computed > works["parts"].computed > whole.own
+    assert works["parts"].own == pytest.approx(whole.own)
+    assert whole.a_row == 1 < packed.a_row < 8
+    assert packed.own < packed.computed < whole.computed
+    report_padding(prepare(run, splits=("train",)), 6)
+    now = works["parts"]
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"padding: {now.computed:.0f} tokens are computed for each example, "
+        f"{now.own:.0f} of them its own; with PACK=True {packed.computed:.0f}. A "
+        f"packed row holds {packed.a_row:.1f} examples, and a step learns from as many "
+        "more"
+    )
 
 
 def test_the_prompt_is_the_same_and_there_is_less_padding(run: Run):
