@@ -129,8 +129,8 @@ def comparison(
         less_is_better: As with seconds; not as with examples a second.
 
     Returns:
-        A table, and a line with the ratio of the medians and the ratios' spread over
-        the rounds (their quartiles).
+        A table, and a line with the median of the rounds' ratios and their quartiles:
+        both sides of a round are of the same minutes.
     """
     rows = [
         [name, *(f"{of(x):.2f}" for of in (statistics.median, min, max)), len(x)]
@@ -139,9 +139,8 @@ def comparison(
     (ours, first), (theirs, second) = list(measured.items())[:2]
     if less_is_better:
         (ours, first), (theirs, second) = (theirs, second), (ours, first)
-    ratio = statistics.median(first) / statistics.median(second)
     each = [a / b for a, b in zip(first, second, strict=True)]
-    low, _, high = statistics.quantiles(each, n=4)
+    low, ratio, high = statistics.quantiles(each, n=4)
     header = [unit, "median", "least", "most", "rounds"]
     return (
         f"{table(header, rows)}\n\n{ours} / {theirs}: {ratio:.2f} "
