@@ -19,6 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+NO_TOKEN = -1
+"""What stands in target ids behind the last token: no vocabulary has a negative id."""
+
 Params = Mapping[str, Any]
 """A nested dict of arrays.
 
@@ -58,12 +61,12 @@ class Batch:
     segment.
 
     Attributes:
-        inputs: Source ids; 0 on padding. Ids V .. V+P-1 are the soft tokens of the
+        inputs: Source ids; any on padding. Ids V .. V+P-1 are the soft tokens of the
             row's member.
         input_segments: Example of each source token within its row, from 1.
-        targets: Target ids, ending in end-of-sequence; 0 on padding.
+        targets: Target ids, ending in end-of-sequence; any on padding.
         target_inputs: What the decoder reads: the targets of each segment shifted
-            right by one, starting with id 0.
+            right by one, behind T5's id 0, or a decoder-only model's last source token.
         target_segments: Example of each target token within its row, from 1.
         weights: Loss weight of each target token; 0 on padding.
         members: Member of the bank of prompts that each row is of, from 0.
@@ -100,20 +103,22 @@ def unpacked_batch(
     """Makes a batch of one example a row, all of them the first member's.
 
     Args:
-        inputs: Source ids; 0 on padding.
-        targets: Target ids, ending in end-of-sequence; 0 on padding.
+        inputs: Source ids; `NO_TOKEN` on padding.
+        targets: Target ids, ending in end-of-sequence; `NO_TOKEN` on padding. The
+            first follows on id 0, as T5's do.
 
     Returns:
         The batch, on the default device.
     """
-    inputs, targets = jnp.asarray(inputs, jnp.int32), jnp.asarray(targets, jnp.int32)
+    source, target = (jnp.asarray(ids, jnp.int32) for ids in (inputs, targets))
+    inputs, targets = jnp.maximum(source, 0), jnp.maximum(target, 0)
     return Batch(
         inputs=inputs,
-        input_segments=(inputs != 0).astype(jnp.int32),
+        input_segments=(source != NO_TOKEN).astype(jnp.int32),
         targets=targets,
         target_inputs=jnp.pad(targets[:, :-1], ((0, 0), (1, 0))),
-        target_segments=(targets != 0).astype(jnp.int32),
-        weights=(targets != 0).astype(jnp.float32),
+        target_segments=(target != NO_TOKEN).astype(jnp.int32),
+        weights=(target != NO_TOKEN).astype(jnp.float32),
         members=jnp.zeros(len(inputs), jnp.int32),
     )
 

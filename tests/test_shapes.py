@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from jaxprompt.shapes import unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, unpacked_batch
 
 
 def test_a_batch_of_one_example_a_row_shifts_targets_and_masks_padding():
     batch = unpacked_batch(
-        np.array([[70, 5, 1], [71, 1, 0]]), np.array([[4, 1], [1, 0]])
+        np.array([[70, 5, 1], [71, 1, NO_TOKEN]]), np.array([[4, 1], [1, NO_TOKEN]])
     )
     assert batch.inputs.tolist() == [[70, 5, 1], [71, 1, 0]]
     assert batch.input_segments.tolist() == [[1, 1, 1], [1, 1, 0]]

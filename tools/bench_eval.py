@@ -109,7 +109,9 @@ def main() -> None:
                 sides = {OURS: ours, THEIRS: theirs, FLOOR: floor}
                 answers = alternate(sides, rounds)
                 rate = statistics.median(x.value for x in answers.pop(FLOOR))
-                sizes = np.count_nonzero(rows.inputs, axis=1) + flags.prompt_length
+                sizes = (
+                    np.count_nonzero(rows.input_segments, axis=1) + flags.prompt_length
+                )
                 targets = LABELS.size if flags.method == "rank" else LENGTH
                 work = np.mean([forward_flops(1, size, targets) for size in sizes])
                 same = agreement(*(answers[who][0].value for who in (OURS, THEIRS)))

@@ -132,7 +132,7 @@ def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
     small_t5.save_random(folder)
     vocabulary = load_vocabulary(flags.vocabulary)
     task = load_task(flags.task, vocabulary=vocabulary, data_dir=flags.data)
-    answer = int(np.count_nonzero(task.label_ids(16), axis=1).max())
+    answer = task.label_ids(16).shape[1]
     soft = prefix(small_t5.SMALL.vocab_rows, flags.prompt_length)
     # A packed row holds no more examples than these lengths leave room for.
     room = answer * ((flags.prompt_length + flags.input_length) // len(soft))

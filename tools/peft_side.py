@@ -26,7 +26,7 @@ def prompt_step(
 ) -> Callable[[np.ndarray, np.ndarray], float]:
     """Makes PEFT's prompt-tuning step: (text, targets), padded with 0 -> loss.
 
-    A decoder alone reads text and targets in one row, and its ids are one lower.
+    A decoder alone reads text and targets in one row, which has no padding.
     """
     model = _peft_model(folder, prompts)
     model.train()
@@ -37,8 +37,8 @@ def prompt_step(
     def step(text: np.ndarray, targets: np.ndarray) -> float:
         ids, labels = torch.tensor(text).long(), torch.tensor(targets).long()
         if causal:
-            ids = torch.cat([ids, labels], dim=1) - 1
-            labels = torch.cat([torch.full(text.shape, IGNORED), labels - 1], dim=1)
+            ids = torch.cat([ids, labels], dim=1)
+            labels = torch.cat([torch.full(text.shape, IGNORED), labels], dim=1)
             mask = torch.ones_like(ids)
         else:
             labels = labels.masked_fill(labels == 0, IGNORED)

@@ -12,7 +12,7 @@ from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,8 @@ class SmallDecoder:
         """
         ids = prefix(self.config.vocab_rows, length)
         inputs = np.concatenate([np.tile(ids[-1:], (len(text), 1)), text], axis=1)
-        batch = unpacked_batch(np.pad(inputs[:, :-1], ((0, 0), (0, 1))), targets)
+        behind = np.full((len(text), 1), NO_TOKEN)
+        batch = unpacked_batch(np.concatenate([inputs[:, :-1], behind], 1), targets)
         target_inputs = np.concatenate([inputs[:, -1:], targets[:, :-1]], axis=1)
         return dataclasses.replace(
             batch,

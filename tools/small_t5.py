@@ -9,7 +9,7 @@ from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
 
 SMALL = T5Config(
     vocab_rows=32128,
@@ -40,9 +40,13 @@ def draw_prompts(members: int, length: int) -> np.ndarray:
 
 
 def prompted_batch(text: np.ndarray, targets: np.ndarray, length: int) -> Batch:
-    """Makes our batch of rows [B, T] and [B, L] behind a prompt of this length."""
+    """Makes our batch of rows [B, T] and [B, L] behind a prompt of this length.
+
+    Both are padded with T5's own padding, id 0.
+    """
     soft = np.tile(prefix(SMALL.vocab_rows, length), (len(text), 1))
-    return unpacked_batch(np.concatenate([soft, text], axis=1), targets)
+    rows = (np.concatenate([soft, text], axis=1), targets)
+    return unpacked_batch(*(np.where(ids == 0, NO_TOKEN, ids) for ids in rows))
 
 
 def prompted_flops(rows: int, prompt: int, text: int, target: int) -> float:

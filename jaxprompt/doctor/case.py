@@ -9,11 +9,12 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxprompt.evaluate.likelihood import with_answers
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.quantise import Int8Matrix
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.shapes import Batch, Params, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, Params
 from jaxprompt.sharding import fetch
 
 
@@ -77,12 +78,12 @@ class Case:
         Label words are one or two tokens; a decoder shows its mistakes over more.
         """
         rows, length = self.rows, self.rows.targets.shape[1]
-        text = self.plain.inputs[:, :length]
+        is_text = np.asarray(self.plain.input_segments)[:, :length] > 0
         # A task with the loss on all of its text has it as targets already.
-        batch = unpacked_batch(rows.inputs, text if text.any() else rows.targets)
-        # 0, or of a decoder alone what the text ends in.
-        starts = batch.target_inputs.at[:, 0].set(rows.target_inputs[:, 0])
-        return dataclasses.replace(batch, target_inputs=starts)
+        if not is_text.any():
+            return rows
+        text = np.asarray(self.plain.inputs)[:, :length]
+        return with_answers(rows, np.where(is_text, text, NO_TOKEN))
 
 
 def log_probs(case: Case, params: Params, batch: Batch) -> Float[np.ndarray, "B L V"]:

@@ -56,7 +56,7 @@ def check_padding(case: Case) -> Finding:
     says = (
         f"{_MORE_PADDING} more tokens of padding change a log-probability by {gap:.2g} "
         f"nats ({tolerance:g} are allowed): answers depend on how long the other rows "
-        "of a batch are. Padding must be id 0 and in segment 0, and every attention of "
+        "of a batch are. Padding must be in segment 0, and every attention of "
         "the model must leave that segment out; check a model of your own for this."
     )
     return Finding(PADDING, "wrong", gap, says)

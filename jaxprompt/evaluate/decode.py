@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxprompt.evaluate.draw import NEVER, draw
 from jaxprompt.models.backbone import Backbone, Cache, writer_of
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
-from jaxprompt.shapes import Batch, Params
+from jaxprompt.shapes import NO_TOKEN, Batch, Params
 
 END = 1
 """Id of end-of-sequence, where the vocabulary does not say otherwise: T5's."""
@@ -53,7 +53,7 @@ def greedy(
         end: Id of end-of-sequence, or several ids that end an answer.
 
     Returns:
-        Target ids, 0 after the end of a sequence.
+        Target ids, `NO_TOKEN` after the end of a sequence.
     """
 
     def best(log_probs_BV: jax.Array, index: jax.Array) -> jax.Array:
@@ -89,7 +89,7 @@ def nucleus(
         end: As for `greedy`.
 
     Returns:
-        Target ids, 0 after the end of a sequence.
+        Target ids, `NO_TOKEN` after the end of a sequence.
 
     Source: Holtzman et al. 2020, sec. 3.1 (arXiv:1904.09751).
     """
@@ -120,14 +120,14 @@ def _extend(
     def extend(carry: tuple) -> tuple:
         index, ids_B, out_BL, done_B, cache = carry
         log_probs_BV, cache = step(cache, ids_B, index)
-        ids_B = jnp.where(done_B, 0, choose(log_probs_BV, index).astype(jnp.int32))
-        out_BL = out_BL.at[:, index].set(ids_B)
+        ids_B = choose(log_probs_BV, index).astype(jnp.int32)
+        out_BL = out_BL.at[:, index].set(jnp.where(done_B, NO_TOKEN, ids_B))
         return index + 1, ids_B, out_BL, done_B | jnp.isin(ids_B, ends), cache
 
     start = (
         jnp.zeros((), jnp.int32),
         batch.target_inputs[:, 0],
-        jnp.zeros((rows, length), jnp.int32),
+        jnp.full((rows, length), NO_TOKEN, jnp.int32),
         jnp.zeros(rows, bool),
         cache,
     )
@@ -181,8 +181,8 @@ def beam_candidates(
         end: As for `greedy`.
 
     Returns:
-        The best sequences of each row, the best one first, 0 after the end of each; and
-        their scores in nats.
+        The best sequences of each row, the best one first, `NO_TOKEN` after the end of
+        each; and their scores in nats.
 
     Source: Wu et al. 2016, eq. 14 (arXiv:1609.08144); 4 beams and 0.6 are T5X's.
     """
@@ -243,7 +243,7 @@ def beam_candidates(
 
     # All beams start alike: only the first may grow, or they would stay alike.
     growing_BK = jnp.full((rows, beams), NEVER).at[:, 0].set(0.0)
-    empty_BKL = jnp.zeros((rows, beams, length), jnp.int32)
+    empty_BKL = jnp.full((rows, beams, length), NO_TOKEN, jnp.int32)
     start = (
         jnp.zeros((), jnp.int32),
         empty_BKL,

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.join import prompted_logits
-from jaxprompt.shapes import Batch, Params
+from jaxprompt.shapes import NO_TOKEN, Batch, Params
 
 Likelihood: TypeAlias = Callable[[Params, Batch], Float[Array, " B"]]
 """From the joined tree and a batch with answers to the log-probability of each, in
@@ -26,9 +26,9 @@ def with_answers(rows: Batch, answers: Int[np.ndarray, "rows L"]) -> Batch:
 
     Args:
         rows: NumPy arrays.
-        answers: Target ids, end-of-sequence included, 0 behind it.
+        answers: Target ids, end-of-sequence included, `NO_TOKEN` behind it.
     """
-    is_real = answers > 0
+    is_real, answers = answers != NO_TOKEN, np.maximum(answers, 0)
     first: Any = np.asarray(rows.target_inputs)[:, :1]
     return dataclasses.replace(
         rows,

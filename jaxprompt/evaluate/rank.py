@@ -5,7 +5,6 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.data.tasks.task import Task
@@ -13,7 +12,7 @@ from jaxprompt.heads.head import class_scores
 from jaxprompt.models.backbone import Backbone, writer_of
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
-from jaxprompt.shapes import Batch, Params
+from jaxprompt.shapes import NO_TOKEN, Batch, Params
 
 LabelScores: TypeAlias = Callable[[Params, Batch, int], Float[Array, "B E C"]]
 """From the joined tree, a batch and the number E of examples in a row to the
@@ -34,8 +33,7 @@ def make_label_scores(backbone: Backbone, task: Task, length: int) -> LabelScore
     Raises:
         ValueError: If the task has no labels, or one does not fit.
     """
-    found = task.word_ids(length)
-    word_ids = jnp.asarray(found[:, : np.count_nonzero(found, axis=1).max()])
+    word_ids = jnp.asarray(task.word_ids(length))
     assert task.words is not None
     counts, score = [len(words) for words in task.words.words], task.words.score
 
@@ -60,7 +58,7 @@ def rank_labels(
         backbone: The frozen model's functions.
         params: The joined tree; see `shapes.Params`.
         batch: Rows of up to E examples each; targets are not read.
-        label_ids: Tokens of each label with end-of-sequence, 0 on padding.
+        label_ids: Tokens of each label with end-of-sequence, then `NO_TOKEN`.
         examples: The number E. Examples that a row lacks get scores without meaning.
 
     Returns:
@@ -68,14 +66,14 @@ def rank_labels(
     """
     encoded = prompted_encode(backbone, params, batch)
     rows, (classes, length) = batch.inputs.shape[0], label_ids.shape
-    # What a label follows on: T5's padding id, or a decoder's last input token, of
+    # What a label follows on: T5's start, or a decoder's last input token, of
     # whose rows each is one example.
     start_B1 = batch.target_inputs[:, :1]
     # Each example has its copy of the label, in a segment of its own.
     segment_of_E = jnp.arange(1, examples + 1, dtype=jnp.int32)
 
     def score(ids_L: jax.Array) -> jax.Array:
-        real_L = ids_L > 0
+        real_L, ids_L = ids_L != NO_TOKEN, jnp.maximum(ids_L, 0)
         segments_EL = jnp.where(real_L[None], segment_of_E[:, None], 0)
         rest_BL = jnp.broadcast_to(ids_L[None, :-1], (rows, length - 1))
         ids_BL = jnp.concatenate([start_B1, rest_BL], axis=1)

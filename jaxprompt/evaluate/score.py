@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Key
 
 from jaxprompt.data.rows.row_batches import Progress
@@ -75,8 +74,7 @@ def make_predict(
         temperature=temperature,
     )
     if method == "rank":
-        found = task.label_ids(length)
-        label_ids = jnp.asarray(found[:, : np.count_nonzero(found, axis=1).max()])
+        label_ids = jnp.asarray(task.label_ids(length))
         scores = make_label_scores(backbone, task, length)
 
         def ids(params: Params, batch: Batch, examples: int) -> jax.Array:

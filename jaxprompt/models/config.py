@@ -80,7 +80,7 @@ class Config(Protocol):
         """Sets the size of the vocabulary where it is 0, and checks it.
 
         Args:
-            size: Ids of the vocabulary, those that only our layout adds included.
+            size: Ids of the vocabulary.
 
         Raises:
             ValueError: If the table has fewer rows than the vocabulary has ids.

@@ -224,8 +224,7 @@ def with_fingerprint(backbone: Backbone, params: Params) -> Backbone:
 
     def leaf_of(path: tuple[Any, ...], value: jax.Array) -> Leaf:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        front, behind = sources[name].padding
-        own = value[front : len(value) - behind]
+        own = value[: len(value) - sources[name].padding]
         return Leaf(name, own.shape, lambda: [np.asarray(jax.device_get(own))])
 
     leaves = [leaf_of(*item) for item in jax.tree.leaves_with_path(params)]

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from jaxprompt.config import LOSS, Run
 from jaxprompt.interop import cartridge
 from jaxprompt.interop.folder import check_replaceable
@@ -77,8 +75,6 @@ def export_model(
                 f"{job.task.name} has several of some: give one each"
             )
         label_ids = job.task.label_ids(data.target_length)
-        # Behind the longest label there is nothing to score.
-        label_ids = label_ids[:, : np.count_nonzero(label_ids, axis=1).max()]
     answering = Answering(
         method=evaluation.method,
         inputs=data.input_length,

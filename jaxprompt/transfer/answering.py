@@ -19,7 +19,7 @@ from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.heads.head import likeliest, states_at
 from jaxprompt.models.backbone import Backbone, Filler
 from jaxprompt.prompts.join import prompted_states
-from jaxprompt.shapes import Batch, Params
+from jaxprompt.shapes import NO_TOKEN, Batch, Params
 
 
 class LabelWords(NamedTuple):
@@ -62,23 +62,18 @@ def label_words(
     answered = np.zeros(len(counts)) if labels is None else labels
     minus = np.log(counts) if score == "mean" else np.zeros(len(counts))
     return LabelWords(
-        _trimmed(found),
+        found,
         np.repeat(np.arange(len(counts), dtype=np.int32), counts),
         minus.astype(np.float32),
-        _trimmed(np.asarray(answered, np.int32)),
+        np.asarray(answered, np.int32),
     )
-
-
-def _trimmed(ids: Int[np.ndarray, "W *L"]) -> Int[np.ndarray, "W *L"]:
-    """Cuts off the columns that are padding of every word."""
-    return ids if ids.ndim == 1 else ids[:, : np.count_nonzero(ids, axis=1).max()]
 
 
 def pad_labels(of_tasks: Sequence[LabelWords]) -> list[LabelWords]:
     """Pads the label words of tasks to one shape, so that they share a program."""
     if not of_tasks:
         return []
-    fill = (0, -1, 0, 0)
+    fill = (NO_TOKEN, -1, 0, NO_TOKEN)
     columns = [
         _padded(list(arrays), filler)
         for arrays, filler in zip(zip(*of_tasks, strict=True), fill, strict=True)

@@ -33,28 +33,27 @@ def test_byte_level_pieces_write_any_text_and_end_with_their_own_end(
 ):
     vocabulary = load_vocabulary(gpt2 / file, causal=True)
     size = len(json.loads((gpt2 / "vocab.json").read_text()))
-    assert vocabulary.vocab_size == size + 1
-    assert vocabulary.eos_id == 0 + 1
+    assert vocabulary.vocab_size == size
+    assert vocabulary.eos_id == 0
     for text in TEXTS:
         ids = vocabulary.encode(text)
-        assert 0 not in ids, "padding"
         assert vocabulary.decode([*ids, vocabulary.eos_id, 5, 6]) == text
 
 
-def test_ids_are_pytorchs_one_up(gpt2: Path):
+def test_ids_are_pytorchs(gpt2: Path):
     transformers = pytest.importorskip("transformers")
     theirs = transformers.GPT2Tokenizer.from_pretrained(str(gpt2))
     vocabulary = load_vocabulary(gpt2, causal=True)
     for text in TEXTS:
-        assert vocabulary.encode(text) == [i + 1 for i in theirs(text)["input_ids"]]
+        assert vocabulary.encode(text) == theirs(text)["input_ids"]
 
 
 def test_a_japanese_text_names_its_separator(causal_spiece: Path):
     vocabulary = load_vocabulary(causal_spiece.parent, causal=True)
-    assert vocabulary.eos_id == 2 + 1
-    assert vocabulary.encode("[SEP]") == [5 + 1]
+    assert vocabulary.eos_id == 2
+    assert vocabulary.encode("[SEP]") == [5]
     ids = vocabulary.encode("film 1[SEP]yes")
-    assert ids.count(6) == 1
+    assert ids.count(5) == 1
     assert vocabulary.decode(ids) == "film 1[SEP]yes"
 
 

@@ -106,7 +106,7 @@ def test_only_answers_and_their_ends_are_learned(folder: Path, source: str):
     template = template_of(folder, source)
     vocabulary = load_vocabulary(folder, causal=True)
     row, pieces = template.encode(vocabulary, TURNS), vocabulary.pieces
-    learned = [n - 1 for n in row.ids[row.learned].tolist()]
+    learned = row.ids[row.learned].tolist()
     ends = [n for n, token in enumerate(learned) if token == pieces.end]
     assert len(ends) == 2
     assert ends[-1] == len(learned) - 1
@@ -148,7 +148,7 @@ def test_a_task_of_roles_asks_by_the_template_and_ends_as_a_turn(
         "<bos><start_of_turn>user\n{slots:3} Is it so: {text}?<end_of_turn>\n"
         "<start_of_turn>model\n"
     )
-    assert (vocabulary.eos_id, ending.eos_id) == (3, 5)
+    assert (vocabulary.eos_id, ending.eos_id) == (2, 4)
     assert ending.decode(ending.encode("yes<|im_end|>no")) == "yes"
     with pytest.raises(ValueError, match="System role not supported"):
         ask_by_roles(vocabulary, {"system": "{slots:3}", "user": "{text}"})
@@ -162,15 +162,15 @@ def test_an_answer_ends_as_the_template_ends_a_turn(folder: Path):
     for source, name in ((CHATML, "<|im_end|>"), (GEMMA, "<end_of_turn>")):
         template = template_of(folder, source)
         vocabulary = load_vocabulary(folder, causal=True)
-        assert template.turn_end(vocabulary) == SPECIAL.index(name) + 1
+        assert template.turn_end(vocabulary) == SPECIAL.index(name)
 
 
 def test_ends_of_turns_end_an_answer_too(folder: Path):
     settle(folder, CHATML)
     vocabulary = load_vocabulary(folder, causal=True)
     names = ["<|im_end|>", "<|endoftext|>", "<end_of_turn>"]
-    assert vocabulary.eos_id == 3
-    assert set(vocabulary.end_ids) == {SPECIAL.index(name) + 1 for name in names}
+    assert vocabulary.eos_id == 2
+    assert set(vocabulary.end_ids) == {SPECIAL.index(name) for name in names}
     text = vocabulary.encode("yes<end_of_turn>\nno")
     assert vocabulary.decode(text) == "yes"
 

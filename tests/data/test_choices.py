@@ -39,7 +39,7 @@ def test_the_texts_of_a_row_lie_beside_one_another(make):
     layout = layout_of(task, Lengths(8, 2), np.array([20, 21]))
     batch = layout.padded([pair])
     read = batch.inputs[0][batch.input_segments[0] > 0]
-    words = [WORDS[number - 1] if number < 20 else number for number in read]
+    words = [WORDS[number] if number < 20 else number for number in read]
     one = [20, 21, *"[CLS] a b because [SEP] c [SEP]".split()]
     two = [20, 21, *"[CLS] a b because [SEP] d e [SEP]".split()]
     assert words == [*one, *two]
@@ -58,8 +58,8 @@ def test_the_texts_of_a_row_lie_beside_one_another(make):
 def test_what_is_cut_is_named_and_the_choice_stays_whole(make):
     task = make(ROW, cut=["premise"])
     layout = layout_of(task, Lengths(6, 2), np.zeros(0, int))
-    read = layout.padded(task.pairs("train", [0])).inputs[0]
-    words = [WORDS[number - 1] for number in read[read > 0]]
+    batch = layout.padded(task.pairs("train", [0]))
+    words = [WORDS[n] for n in batch.inputs[batch.input_segments > 0]]
     assert words == (
         "[CLS] a because [SEP] c [SEP] [CLS] because [SEP] d e [SEP]".split()
     )

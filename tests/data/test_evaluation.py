@@ -14,6 +14,7 @@ from jaxprompt.data.tasks.own import file_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.soft_ids import prefix
+from jaxprompt.shapes import NO_TOKEN
 
 LENGTHS = Lengths(inputs=40, targets=20)
 SOFT_IDS = prefix(num_rows=500, length=3)
@@ -27,12 +28,15 @@ def cb(official: Path, vocabulary):
 def constant_rows(evaluation, ids_BL):
     """A model that answers row i of the split with row i of `ids_BL`."""
     answers = {
-        tuple(batch.inputs[0][batch.inputs[0] > 0]): ids_BL[number]
+        tuple(batch.inputs[0][batch.input_segments[0] > 0]): ids_BL[number]
         for batch, (number,) in evaluation.batches(1)
     }
-    nothing = np.zeros(ids_BL.shape[1], np.int32)
+    nothing = np.full(ids_BL.shape[1], NO_TOKEN, np.int32)
     return lambda batch: np.stack(
-        [answers.get(tuple(row[row > 0]), nothing) for row in batch.inputs]
+        [
+            answers.get(tuple(ids[segments > 0]), nothing)
+            for ids, segments in zip(batch.inputs, batch.input_segments, strict=True)
+        ]
     )
 
 
@@ -60,9 +64,11 @@ def test_metrics_are_sklearns(cb):
 
 def test_text_that_is_no_label_is_illegal_and_wrong(cb, vocabulary):
     evaluation = EvaluationSet(Sample(cb, "validation", LENGTHS, SOFT_IDS))
-    ids = cb.label_ids(20)[[0, 2, 1, 0]]
+    ids = np.full((4, 20), NO_TOKEN, np.int32)
+    labels = cb.label_ids(20)[[0, 2, 1, 0]]
+    ids[:, : labels.shape[1]] = labels
     words = [*vocabulary.encode("maybe"), 1]
-    ids[1] = 0
+    ids[1] = NO_TOKEN
     ids[1, : len(words)] = words
     scores = evaluation.score(constant_rows(evaluation, ids), batch_size=2)
     assert scores.predictions[1] == "maybe"

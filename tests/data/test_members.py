@@ -54,7 +54,7 @@ def setting(request, tmp_path_factory, spiece: Path, causal_spiece: Path) -> Set
     size = int(vocabulary.vocab_size)
     if causal:
         sizes = {"width": 32, "heads": 4, "ffn_width": 48, "layers": 2}
-        backbone = Decoder(GPT2Config(vocab_size=size - 1, positions=40, **sizes))
+        backbone = Decoder(GPT2Config(vocab_size=size, positions=40, **sizes))
     else:
         backbone = T5(dataclasses.replace(CONFIG, vocab_rows=size))
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"

@@ -115,9 +115,9 @@ def test_windows_overlap_and_one_that_lacks_the_answer_says_so(make):
     trained = in_windows(task, "train", 10)
     assert trained.num_examples("train") == 3
     pairs = list(trained.pairs("train", range(3)))
-    first = [WORDS[number - 1] for number in pairs[0].inputs]
+    first = [WORDS[number] for number in pairs[0].inputs]
     assert first == "[CLS] who ? [SEP] a b [UNK] c ##s [SEP]".split()
-    second = [WORDS[number - 1] for number in pairs[1].inputs]
+    second = [WORDS[number] for number in pairs[1].inputs]
     assert second == "[CLS] who ? [SEP] c ##s d e f [SEP]".split()
     # Of "Cs d" the first window has only a part: [CLS] stands for no answer.
     assert [pair.places.tolist() for pair in pairs] == [

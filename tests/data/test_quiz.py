@@ -70,13 +70,15 @@ def texts(task, split, rows):
     made = layout.padded(task.pairs(split, range(rows)))
 
     def text(ids):
-        return task.vocabulary.decode(ids[ids > 0].tolist())
+        return task.vocabulary.decode(ids.tolist())
 
     # What the first target follows on has moved behind the inputs.
     moved = made.target_inputs[:, 0]
     inputs = [
-        np.append(ids[ids > 0], last)
-        for ids, last in zip(made.inputs, moved, strict=True)
+        np.append(ids[segments > 0], last)
+        for ids, segments, last in zip(
+            made.inputs, made.input_segments, moved, strict=True
+        )
     ]
     return [(text(a), text(b)) for a, b in zip(inputs, made.targets, strict=True)]
 

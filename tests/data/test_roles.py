@@ -50,7 +50,7 @@ def test_the_predicate_is_read_behind_a_separator_and_gets_no_tag(tmp_path):
     files = {"train": write(tmp_path, "1 he sleeps here ||| B-A0 B-V B-AM\n")}
     task = role_task("srl", files=files, kinds=KINDS, vocabulary=vocabulary)
     (pair,) = task.pairs("train", [0])
-    read = [words[number - 1] for number in pair.inputs]
+    read = [words[number] for number in pair.inputs]
     assert read == ["[CLS]", "he", "sleeps", "here", "[SEP]", "sleeps", "[SEP]"]
     np.testing.assert_array_equal(pair.places, [1, 2, 3])
     assert task.decode(pair.targets[None]) == ["B-A0 B-V B-AM"]

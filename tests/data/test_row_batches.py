@@ -12,7 +12,7 @@ from jaxprompt.data.rows.row_batches import (
     predict_rows,
     sorted_batches,
 )
-from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
 
 WIDTH, TARGETS = 600, 4
 
@@ -22,9 +22,9 @@ def draw_rows(seed: int, count: int) -> Batch:
     draw = np.random.default_rng(seed)
     sizes = draw.integers(1, WIDTH + 1, count)
     sizes[0] = WIDTH
-    inputs = np.where(np.arange(WIDTH) < sizes[:, None], 7, 0).astype(np.int32)
+    inputs = np.where(np.arange(WIDTH) < sizes[:, None], 7, NO_TOKEN).astype(np.int32)
     inputs[:, 0] = np.arange(1, count + 1)
-    targets = np.zeros((count, TARGETS), np.int32)
+    targets = np.full((count, TARGETS), NO_TOKEN, np.int32)
     return jax.tree.map(np.asarray, unpacked_batch(inputs, targets))
 
 
@@ -85,7 +85,7 @@ def test_there_are_no_more_widths_than_batches():
 
 def test_packing_fills_rows_and_separates_their_examples():
     rows = draw_rows(2, 200)
-    unsorted = np.mean(rows.inputs == 0)
+    unsorted = np.mean(rows.input_segments == 0)
     packed = list(packed_batches(rows, 8))
     share = np.mean([padding_share(some.batch) for some in packed[:-1]])
     assert unsorted > 0.4

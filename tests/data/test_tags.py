@@ -107,11 +107,11 @@ def task(tmp_path_factory: pytest.TempPathFactory):
 
 def test_a_word_is_read_at_its_first_token_wherever_that_moves(task):
     pairs = task.encode(task.examples("train"))
-    assert pairs[0].inputs.tolist() == [3, 6, 7, 8, 6, 4]
+    assert pairs[0].inputs.tolist() == [2, 5, 6, 7, 5, 3]
     assert pairs[0].places.tolist() == [1, 3, -1, 4]
     layout = layout_of(task, Lengths(4, 6), np.array([20, 21]))
     batch = layout.padded(pairs)  # Cut to [CLS] new ##er [SEP].
-    assert batch.inputs[0].tolist() == [20, 21, 3, 6, 7, 4]
+    assert batch.inputs[0].tolist() == [20, 21, 2, 5, 6, 3]
     assert batch.target_places[0].tolist() == [3, -1, -1, -1, -1, -1]
     assert batch.targets[0].tolist() == [2, 3, 1, 1, 0, 0]
     assert batch.weights[0].tolist() == [1, 0, 0, 0, 0, 0]

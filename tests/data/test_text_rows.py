@@ -104,9 +104,8 @@ def test_the_next_token_is_that_of_the_whole_passage(file, vocabulary):
     count = task.num_examples("train")
     layout = layout_of(task, Lengths(8, 96), np.zeros(0, np.int32))
     rows = layout.padded(task.pairs("train", range(count)))
-    assert not rows.inputs.any()
-    first = rows.targets[0]
-    ids = first[first > 0].tolist()
+    assert not rows.input_segments.any()
+    ids = rows.targets[0][rows.target_segments[0] > 0].tolist()
     passage = " ".join(read(file, passage_rows=2).passages["train"][0])
     assert ids == [*vocabulary.encode(passage), vocabulary.eos_id]
     assert len(rows.targets) == count
@@ -126,10 +125,10 @@ def test_the_special_ids_are_those_of_rinnas_vocabulary(pieces, shared):
         assert model.pad_id() == -1
 
 
-def test_ids_are_one_up_and_the_separator_is_one_of_them(vocabulary):
-    assert (vocabulary.pad_id, vocabulary.unk_id, vocabulary.eos_id) == (0, 1, 3)
+def test_the_separator_is_one_id(vocabulary):
+    assert (vocabulary.start_id, vocabulary.unk_id, vocabulary.eos_id) == (None, 0, 2)
     question, sep = vocabulary.encode("7番の町は何?"), vocabulary.encode("[SEP]")
-    assert sep == [6]
+    assert sep == [5]
     assert vocabulary.encode("7番の町は何?[SEP]町") == [
         *question,
         *sep,

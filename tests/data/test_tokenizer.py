@@ -31,7 +31,7 @@ def model(passages):
 
 def test_it_has_t5s_special_ids_and_its_sentinels_come_last(model, tmp_path):
     vocabulary = load_vocabulary(write_vocabulary(tmp_path, model, sentinels=56))
-    assert (vocabulary.pad_id, vocabulary.eos_id, vocabulary.unk_id) == (0, 1, 2)
+    assert (vocabulary.start_id, vocabulary.eos_id, vocabulary.unk_id) == (0, 1, 2)
     assert vocabulary.vocab_size == 256
     assert vocabulary.decode([255]) == "<extra_id_0>"
     assert vocabulary.decode([200]) == "<extra_id_55>"

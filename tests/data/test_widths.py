@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from jaxprompt.data.rows.widths import cut_in_parts, cut_to_longest
-from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
 
 FULL = 612
 
 
 def batch_of(*sizes: int) -> Batch:
-    rows = [np.where(np.arange(FULL) < size, 7, 0) for size in sizes]
+    rows = [np.where(np.arange(FULL) < size, 7, NO_TOKEN) for size in sizes]
     batch = unpacked_batch(np.stack(rows), np.ones((len(sizes), 2), np.int32))
     return jax.tree.map(np.asarray, batch)
 
@@ -39,7 +39,7 @@ def test_there_are_a_few_widths_and_no_empty_one():
 
 
 def test_short_texts_have_fewer_widths():
-    rows = np.where(np.arange(40) < 9, 7, 0)[None]
+    rows = np.where(np.arange(40) < 9, 7, NO_TOKEN)[None]
     batch = jax.tree.map(np.asarray, unpacked_batch(rows, np.ones((1, 2), np.int32)))
     assert cut_to_longest(batch).inputs.shape == (1, 16)
 

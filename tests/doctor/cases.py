@@ -15,7 +15,7 @@ from jaxprompt.models.quantise import quantise
 from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
 
 ROWS, LENGTH = 8, 3
 VOCABULARY = load_vocabulary(resolve("bundled:nano"))
@@ -35,18 +35,18 @@ def make_case(
 ) -> Case:
     """Puts a prompt of these rows before texts of uneven lengths."""
     draw = np.random.default_rng(0)
-    texts = np.zeros((ROWS, 12), np.int32)
+    texts = np.full((ROWS, 12), NO_TOKEN, np.int32)
     for text, size in zip(texts, draw.integers(3, 12, ROWS), strict=True):
         text[:size] = draw.integers(3, 5000, size)
         text[size] = 1
     soft = np.tile(prefix(VOCAB_ROWS, len(rows)), (ROWS, 1))
-    targets = np.tile(np.array([7, 1, *[0] * 6], np.int32), (ROWS, 1))
+    targets = np.tile(np.array([7, 1, *[NO_TOKEN] * 6], np.int32), (ROWS, 1))
     targets[: ROWS // 2, 0] = 8
     batches = [
         jax.tree.map(np.asarray, unpacked_batch(inputs, targets))
         for inputs in (
             np.concatenate([soft, texts], axis=1),
-            np.pad(texts, ((0, 0), (0, len(rows)))),
+            np.pad(texts, ((0, 0), (0, len(rows))), constant_values=NO_TOKEN),
         )
     ]
     model = quantise(TINY.model) if int8 else TINY.model

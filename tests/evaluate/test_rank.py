@@ -22,7 +22,7 @@ from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.evaluate.score import make_predict
 from jaxprompt.prompts.join import prompted_logits
 
-LABELS = np.array([[5, 1, 0, 0], [9, 9, 1, 0], [3, 7, 20, 1]], np.int32)
+LABELS = np.array([[5, 1, -1, -1], [9, 0, 1, -1], [3, 7, 20, 1]], np.int32)
 
 
 def test_a_label_scores_the_sum_of_its_tokens(tiny):
@@ -37,10 +37,10 @@ def test_a_label_scores_the_sum_of_its_tokens(tiny):
     logits = jax.jit(prompted_logits, static_argnums=0)
     expected = np.zeros((4, 3))
     for c, label in enumerate(LABELS):
-        forced = one_each([Example(ids, label[label > 0]) for ids in inputs])
+        forced = one_each([Example(ids, label[label >= 0]) for ids in inputs])
         log_probs = jax.nn.log_softmax(logits(tiny.backbone, params, forced))
         for b in range(4):
-            for place, token in enumerate(label[label > 0]):
+            for place, token in enumerate(label[label >= 0]):
                 expected[b, c] += log_probs[b, place, token]
     np.testing.assert_allclose(scores[:, 0], expected, atol=1e-5)
     assert (expected < -1).all()

@@ -63,11 +63,11 @@ def test_another_prompt_does_not_compile_again(large, task, caplog, method):
         second = predict(prompts[1], batch)
     assert lines > 0
     assert not [line for line in caplog.messages[lines:] if "Compiling" in line]
-    assert first.shape == second.shape == (8, 4)
     if method == "rank":
         labels = task.label_ids(4).tolist()
         assert all(row in labels for row in first.tolist())
     else:
+        assert first.shape == second.shape == (8, 4)
         assert (first != second).any()
 
 

@@ -119,7 +119,7 @@ def test_a_decoder_has_all_of_the_other_rows_input(load):
     task = load(causal=True)
     size = int(task.vocabulary.vocab_size)
     sizes = {"width": 16, "heads": 2, "ffn_width": 32, "layers": 2, "positions": 48}
-    backbone = Decoder(GPT2Config(vocab_size=size - 1, **sizes))
+    backbone = Decoder(GPT2Config(vocab_size=size, **sizes))
     draw = np.random.default_rng(0)
     model = jax.tree.map(
         lambda leaf: jnp.asarray(draw.normal(0.0, 0.5, leaf.shape), leaf.dtype),

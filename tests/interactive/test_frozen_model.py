@@ -14,7 +14,7 @@ from tiny import draw_prompt, save_tiny
 import jaxprompt as jp
 from jaxprompt.cli import main
 from jaxprompt.prompts.join import prompted_logits
-from jaxprompt.shapes import unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, unpacked_batch
 
 TEXTS = ["a fine film", "dull", "rain and wind all day long", "kind people"]
 LABELS = ["bad", "very good"]
@@ -53,7 +53,7 @@ def test_scores_are_the_shares_of_what_teacher_forcing_gives(model: jp.FrozenMod
     backbone, params = model
     prompt = draw_prompt(0)
     vocabulary = jp.load_vocabulary(backbone.vocabulary, rows=backbone.vocab_rows)
-    source = np.zeros((len(TEXTS), 20), np.int32)
+    source = np.full((len(TEXTS), 20), NO_TOKEN, np.int32)
     for row, text in zip(source, TEXTS, strict=True):
         ids = [6144, 6145, 6146, *vocabulary.encode(text), 1]
         row[: len(ids)] = ids
@@ -61,7 +61,7 @@ def test_scores_are_the_shares_of_what_teacher_forcing_gives(model: jp.FrozenMod
     logits_of = jax.jit(prompted_logits, static_argnums=0)
     for column, label in enumerate(LABELS):
         ids = [*vocabulary.encode(label), 1]
-        targets = np.tile([*ids, *[0] * (4 - len(ids))], (len(TEXTS), 1))
+        targets = np.tile([*ids, *[NO_TOKEN] * (4 - len(ids))], (len(TEXTS), 1))
         batch = unpacked_batch(source, targets.astype(np.int32))
         logits = logits_of(backbone, {"model": params, "prompt": prompt}, batch)
         logs = log_softmax(np.asarray(logits, np.float64), axis=-1)

@@ -68,11 +68,11 @@ class Both:
         logits = jax.jit(prompted_logits, static_argnums=0)(
             self.backbone, params, batch
         )
-        return np.asarray(logits)[..., 1 : 1 + CONFIG.vocab_size]
+        return np.asarray(logits)[..., : CONFIG.vocab_size]
 
     def their_logits(self, model: Any, **more: Any) -> np.ndarray:
         """Scores the same in PEFT's model."""
-        ids = torch.tensor(self.texts - 1).long()
+        ids = torch.tensor(self.texts).long()
         with torch.no_grad():
             out = model(input_ids=ids, attention_mask=torch.ones_like(ids), **more)
         return out.logits.numpy()[:, -ids.shape[1] :]
@@ -87,7 +87,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     folder = tmp_path_factory.mktemp("model") / "gpt2"
     save(folder, backbone, model)
     draw = np.random.default_rng(0)
-    texts = draw.integers(1, 1 + CONFIG.vocab_size, (3, 7)).astype(np.int32)
+    texts = draw.integers(0, CONFIG.vocab_size, (3, 7)).astype(np.int32)
     return Both(backbone, model, folder, texts)
 
 
@@ -152,7 +152,7 @@ def test_a_prompt_that_peft_trained_scores_the_same_here(
         for factor in ("prefix_task_cols", "prefix_task_rows"):
             torch.nn.init.normal_(getattr(theirs.prompt_encoder["default"], factor))
     optimizer = torch.optim.SGD(theirs.parameters(), lr=1.0)
-    ids = torch.tensor(both.texts - 1).long()
+    ids = torch.tensor(both.texts).long()
     of_tasks = [{"task_ids": torch.full((len(ids),), t)} for t in (0, 1)]
     tasks = of_tasks if kind == "tasks" else [{}]
     for task in tasks:

@@ -24,7 +24,7 @@ from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, unstack
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
@@ -53,7 +53,8 @@ class Both:
 
     def batch(self) -> Batch:
         soft = np.tile(prefix(VOCAB_ROWS, LENGTH), (len(self.texts), 1))
-        return unpacked_batch(np.concatenate([soft, self.texts], axis=1), self.targets)
+        texts = np.where(self.texts == 0, NO_TOKEN, self.texts)
+        return unpacked_batch(np.concatenate([soft, texts], axis=1), self.targets)
 
     def our_logits(self, prompt: Prompt) -> np.ndarray:
         params = self.tiny.join(prompt)

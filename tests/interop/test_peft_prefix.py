@@ -98,10 +98,10 @@ class Both:
         """States of an encoder, or scores of the word behind each of a text's."""
         params = {"model": self.params, "prompt": prompt}
         if self.backbone.config.encoder_only:
-            batch = unpacked_batch(self.texts + 1, self.texts[:, :1])
+            batch = unpacked_batch(self.texts, self.texts[:, :1])
             return np.asarray(_states(self.backbone, params, batch))
         if self.backbone.causal:
-            ids, ones = self.texts + 1, np.ones_like(self.texts)
+            ids, ones = self.texts, np.ones_like(self.texts)
             batch = Batch(
                 inputs=ids[:, :0],
                 input_segments=ids[:, :0],
@@ -112,7 +112,7 @@ class Both:
                 members=np.zeros(len(ids), np.int32),
             )
             logits = _logits(self.backbone, params, batch)
-            return np.asarray(logits)[..., 1 : 1 + WORDS]
+            return np.asarray(logits)[..., :WORDS]
         batch = unpacked_batch(self.texts, self.texts)
         return np.asarray(_logits(self.backbone, params, batch))[..., :WORDS]
 

@@ -20,7 +20,7 @@ from jaxprompt.interop.stablehlo.program import (
 )
 from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Batch, Params, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, Params, unpacked_batch
 
 STEPS = 5
 REAL = 2
@@ -36,7 +36,8 @@ def draw_texts(rows: int, tokens: int) -> np.ndarray:
 
 def prompted(texts: np.ndarray) -> Batch:
     soft = np.tile(prefix(VOCAB_ROWS, LENGTH), (len(texts), 1))
-    targets = np.zeros((len(texts), STEPS), np.int32)
+    targets = np.full((len(texts), STEPS), NO_TOKEN)
+    texts = np.where(texts == 0, NO_TOKEN, texts)
     return unpacked_batch(np.concatenate([soft, texts], axis=1), targets)
 
 

@@ -120,5 +120,5 @@ def draw_params(config: GPT2Config = TINY) -> Params:
 
     shapes = jax.eval_shape(Decoder(config).init, jax.random.key(0))
     params = jax.tree_util.tree_map_with_path(weights, shapes)
-    table = params["embedding"].at[0].set(0).at[1 + config.vocab_size :].set(0)
+    table = params["embedding"].at[config.vocab_size :].set(0)
     return {**params, "embedding": table}

@@ -15,7 +15,7 @@ from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.prompt import empty_prompt
-from jaxprompt.shapes import unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, unpacked_batch
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -55,7 +55,7 @@ class Pair:
 
     def embedded(self) -> jax.Array:
         table = jnp.asarray(self.params["embedding"])
-        return table[np.where(SEGMENTS > 0, self.ids + 1, 0)]
+        return table[self.ids]
 
     def first_position(self) -> int:
         return 0 if self.theirs.config.model_type == "bert" else 2
@@ -131,7 +131,7 @@ def test_states_scores_and_pooler_are_those_of_pytorch(pair, slots, in_front):
         pair.params, Tokens(pair.embedded(), SEGMENTS, TYPES), prefix=prefix
     )
     assert_near(states, expected.last_hidden_state)
-    assert_near(pair.backbone.fill(pair.params, states)[..., 1:62], scores)
+    assert_near(pair.backbone.fill(pair.params, states)[..., :61], scores)
     pooler = pair.params.get("pooler")
     assert (pooler is not None) == (pair.theirs.config.model_type == "bert")
     if pooler is not None:
@@ -171,7 +171,7 @@ def test_a_saved_folder_is_read_by_pytorch_as_the_same_model(pair, tmp_path):
 
 def test_words_at_a_place_score_as_those_of_pytorch(pair):
     _, expected = pair.expected(None, 0)
-    batch = unpacked_batch(np.where(SEGMENTS > 0, pair.ids + 1, 0), np.ones((2, 1)))
+    batch = unpacked_batch(np.where(SEGMENTS > 0, pair.ids, NO_TOKEN), np.ones((2, 1)))
     batch = dataclasses.replace(
         batch, input_types=jnp.asarray(TYPES), target_places=jnp.array([[2], [4]])
     )

@@ -228,7 +228,7 @@ def test_logits_equal_those_of_pytorch(
     )
     backbone, params = load(path)
     ids, seen = found.arrays["ids"], found.arrays["seen"]
-    x = np.array(backbone.table(params)[jnp.asarray(ids + 1)])
+    x = np.array(backbone.table(params)[jnp.asarray(ids)])
     x[-1, : len(found.arrays["prompt"])] = found.arrays["prompt"]
     segments = jnp.asarray(seen, jnp.int32)
     logits = jax.jit(backbone.logits)(
@@ -237,7 +237,7 @@ def test_logits_equal_those_of_pytorch(
         Tokens(jnp.asarray(x), segments),
     )
     expected = found.arrays["logits"][seen > 0]
-    ours = np.asarray(logits)[seen > 0][:, 1 : expected.shape[1] + 1]
+    ours = np.asarray(logits)[seen > 0][:, : expected.shape[1]]
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 

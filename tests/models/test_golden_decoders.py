@@ -38,7 +38,7 @@ def loaded(request, tmp_path_factory):
 def rows_of(backbone, params, arrays):
     """Embeds the rows; the last begins with the prompt. Also, which are tokens."""
     table, seen = backbone.table(params), arrays["seen"]
-    x = np.array(table[jnp.asarray(arrays["ids"] + 1)])
+    x = np.array(table[jnp.asarray(arrays["ids"])])
     x[-1, : len(arrays["prompt"])] = arrays["prompt"]
     return jnp.asarray(x), jnp.asarray(seen, jnp.int32)
 
@@ -67,8 +67,8 @@ def test_logits_equal_pytorch_with_padding_and_with_a_prompt(loaded):
     seen = arrays["seen"] > 0
     found = np.asarray(score(backbone, params, *rows_of(*loaded)))[seen]
     expected = arrays["logits"][seen]
-    np.testing.assert_allclose(found[:, 1 : expected.shape[1] + 1], expected, atol=1e-4)
-    assert (found[:, [0, expected.shape[1] + 1]] == -1e9).all()
+    np.testing.assert_allclose(found[:, : expected.shape[1]], expected, atol=1e-4)
+    assert (found[:, expected.shape[1] :] == -1e9).all()
 
 
 def test_logits_behind_a_prefix_equal_pytorch(loaded):
@@ -77,7 +77,7 @@ def test_logits_behind_a_prefix_equal_pytorch(loaded):
     found = np.asarray(score(backbone, params, *rows, prefix_of(arrays)))
     seen = arrays["seen"] > 0
     expected = arrays["logits_behind"][seen]
-    found = found[seen][:, 1 : expected.shape[1] + 1]
+    found = found[seen][:, : expected.shape[1]]
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_bfloat16_is_off_by_no_more_than_in_pytorch(loaded):
     seen = arrays["seen"] > 0
     found = np.asarray(score(half, rounded, *rows_of(*loaded)))[seen]
     expected = arrays["logits"][seen]
-    error = np.sqrt(np.square(found[:, 1 : expected.shape[1] + 1] - expected).mean())
+    error = np.sqrt(np.square(found[:, : expected.shape[1]] - expected).mean())
     assert 0 < error < 1.2 * arrays["bfloat16_error"]
 
 
@@ -115,7 +115,7 @@ def test_the_source_alone_then_the_target_is_both_at_once(loaded):
 
 def first_row(backbone, params, arrays):
     """Returns the joined tree without a prompt, and a batch of the first row."""
-    ids = arrays["ids"][:1] + 1
+    ids = arrays["ids"][:1]
     ones = np.ones_like(ids)[:, :-1]
     batch = Batch(
         inputs=ids[:, :-1],
@@ -136,7 +136,7 @@ def test_greedy_steps_equal_pytorch(loaded):
     length = arrays["greedy"].shape[1]
     search = functools.partial(greedy, loaded[0], length=length, end=-1)
     found = jax.jit(search)(*first_row(*loaded))
-    np.testing.assert_array_equal(found - 1, arrays["greedy"])
+    np.testing.assert_array_equal(found, arrays["greedy"])
 
 
 @some("gemma2")
@@ -147,5 +147,5 @@ def test_beams_equal_pytorch(loaded):
     options = {"length": length, "beams": 3, "alpha": 0.0, "end": -1}
     search = functools.partial(beam, loaded[0], **options)
     ids, scores = jax.jit(search)(*first_row(*loaded))
-    np.testing.assert_array_equal(ids - 1, arrays["beam"])
+    np.testing.assert_array_equal(ids, arrays["beam"])
     np.testing.assert_allclose(scores, arrays["beam_scores"], atol=1e-4)

@@ -33,7 +33,7 @@ def rows(params):
     draw = np.random.default_rng(1)
 
     def examples(*sizes):
-        return [draw.integers(1, VOCAB + 1, size) for size in sizes]
+        return [draw.integers(0, VOCAB, size) for size in sizes]
 
     sources = [examples(3, 6), examples(1, 4), examples(7, 2)]
     targets = [examples(2, 4), examples(5, 1), examples(3, 3)]
@@ -74,7 +74,7 @@ def value_and_gradient(logits, prompt, rows):
     draw = np.random.default_rng(3)
 
     def loss(prompt):
-        scores = logits(prompt)[..., 1 : VOCAB + 1]
+        scores = logits(prompt)[..., :VOCAB]
         scores = scores * (rows.target_segments > 0)[..., None].astype(scores.dtype)
         return jnp.sum(
             scores * jnp.asarray(draw.normal(size=scores.shape), "f4")
@@ -161,8 +161,8 @@ def test_packed_examples_score_as_alone(params, rows, prompt):
 
 def test_step_by_step_is_one_pass_for_rows_taken_in_any_order(params, prompt):
     draw = np.random.default_rng(4)
-    sources = [[draw.integers(1, VOCAB + 1, size)] for size in (0, 5, 2)]
-    targets = [[draw.integers(1, VOCAB + 1, 4)] for _ in range(3)]
+    sources = [[draw.integers(0, VOCAB, size)] for size in (0, 5, 2)]
+    targets = [[draw.integers(0, VOCAB, 4)] for _ in range(3)]
     rows = rows_of(params, sources, targets, (5, 4), pad="left")
     prefix = {"decoder": Prefix(*kept(params, prompt), jnp.asarray(MEMBER_OF_ROW))}
     expected = rows.logits(BACKBONE, params, prefix).reshape(3, 4, -1)
@@ -251,10 +251,10 @@ def test_members_drop_what_they_would_drop_alone(params, rows):
 def test_int8_weights_score_nearly_the_same(params, rows):
     found = rows.logits(BACKBONE, quantise(params))
     expected = rows.logits(BACKBONE, params)
-    words = slice(1, VOCAB + 1)
+    words = slice(VOCAB)
     off = np.abs(found[:, words] - expected[:, words]).max()
     assert 0 < off < 0.03 * np.ptp(expected[:, words])
-    np.testing.assert_array_equal(found[:, 0], expected[:, 0])
+    np.testing.assert_array_equal(found[:, VOCAB:], expected[:, VOCAB:])
     assert quantise(params)["positions"] is params["positions"]
     assert quantise(params)["layers"]["ffn"]["up_bias"].ndim == 2
 
@@ -285,10 +285,10 @@ def test_a_model_on_a_mesh_scores_as_on_one_device(params, rows, prompt, data, m
 
 def test_new_weights_score_every_word_about_alike(rows):
     params = jax.jit(BACKBONE.init)(jax.random.key(0, impl="rbg"))
-    logits = rows.logits(BACKBONE, params)[:, 1 : VOCAB + 1]
+    logits = rows.logits(BACKBONE, params)[:, :VOCAB]
     assert np.isfinite(logits).all()
     assert np.ptp(logits) < 1.0
-    assert (params["embedding"][jnp.array([0, VOCAB + 1, 127])] == 0).all()
+    assert (params["embedding"][jnp.array([VOCAB, 127])] == 0).all()
     spread = {name: float(params["layers"][part][name].std())
               for part, name in [("ffn", "up"), ("ffn", "down")]}  # fmt: skip
     assert spread["up"] == pytest.approx(0.02, rel=0.1)

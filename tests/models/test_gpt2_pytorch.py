@@ -31,7 +31,7 @@ def loaded(folder):
 def examples():
     draw = np.random.default_rng(0)
     return [
-        (draw.integers(1, VOCAB + 1, size), draw.integers(1, VOCAB + 1, 6 - n))
+        (draw.integers(0, VOCAB, size), draw.integers(0, VOCAB, 6 - n))
         for n, size in enumerate(LENGTHS)
     ]
 
@@ -41,7 +41,7 @@ def pytorch_logits(model, examples):
     length = max(len(source) + len(target) for source, target in examples)
     ids, seen = np.zeros((3, length), int), np.zeros((3, length), int)
     for b, (source, target) in enumerate(examples):
-        text = np.concatenate([source, target]) - 1
+        text = np.concatenate([source, target])
         ids[b, length - len(text) :], seen[b, length - len(text) :] = text, 1
     positions = np.maximum(seen.cumsum(axis=1) - 1, 0)
     with torch.no_grad():
@@ -70,16 +70,15 @@ def test_padded_rows_score_as_in_pytorch(folder, loaded, examples, pad):
     )
     found = rows.logits(*loaded)
     expected = pytorch_logits(folder[1], examples)
-    np.testing.assert_allclose(found[:, 1 : VOCAB + 1], expected, atol=1e-4)
-    assert (found[:, 0] == -1e9).all()
-    assert (found[:, VOCAB + 1 :] == -1e9).all()
+    np.testing.assert_allclose(found[:, :VOCAB], expected, atol=1e-4)
+    assert (found[:, VOCAB:] == -1e9).all()
 
 
 def test_packed_rows_score_as_in_pytorch(folder, loaded, examples):
     sources, targets = split(examples)
     rows = rows_of(loaded[1], [sources], [targets], (14, 17))
     expected = pytorch_logits(folder[1], examples)
-    found = rows.logits(*loaded)[:, 1 : VOCAB + 1]
+    found = rows.logits(*loaded)[:, :VOCAB]
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -87,7 +86,7 @@ def test_log_probabilities_are_the_originals(folder, loaded, examples):
     sources, targets = split(examples)
     rows = rows_of(loaded[1], [sources], [targets], (14, 17))
     expected = torch.tensor(pytorch_logits(folder[1], examples)).log_softmax(-1)
-    found = jax.nn.log_softmax(rows.logits(*loaded))[:, 1 : VOCAB + 1]
+    found = jax.nn.log_softmax(rows.logits(*loaded))[:, :VOCAB]
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
 
 
@@ -111,7 +110,7 @@ def test_other_sizes_and_a_saved_folder_score_as_in_pytorch(
     found = rows.logits(backbone, params)
     expected = pytorch_logits(model, examples)
     vocab = model.config.vocab_size
-    np.testing.assert_allclose(found[:, 1 : vocab + 1], expected, atol=1e-4)
+    np.testing.assert_allclose(found[:, :vocab], expected, atol=1e-4)
 
     save(tmp_path / "ours", backbone, params)
     again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours").eval()
@@ -133,7 +132,7 @@ def test_greedy_decoding_writes_what_pytorch_generates(folder, loaded, examples)
         written.append(np.asarray(ids))
     for b, source in enumerate(sources):
         expected = folder[1].generate(
-            torch.tensor(source[None] - 1),
+            torch.tensor(source[None]),
             attention_mask=torch.ones(1, len(source)),
             max_new_tokens=length,
             do_sample=False,

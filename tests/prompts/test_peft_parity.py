@@ -9,7 +9,7 @@ from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, unpacked_batch
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
@@ -30,7 +30,7 @@ def test_logits_equal_those_of_pefts_prompt_tuning(tiny: Tiny, tmp_path):
     targets = rng.integers(2, rows, (3, 4)).astype(np.int32)
     soft = np.tile(prefix(rows, 5), (3, 1))
     inputs = np.concatenate([soft, texts], axis=1)
-    batch = unpacked_batch(inputs, targets)
+    batch = unpacked_batch(np.where(inputs == 0, NO_TOKEN, inputs), targets)
     ours = prompted_logits(
         tiny.backbone, {"model": tiny.model, "prompt": prompt}, batch
     )

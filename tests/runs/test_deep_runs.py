@@ -63,7 +63,7 @@ def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     spiece = str(Path(resolve("bundled:nano")) / "spiece.model")
     save_tiny(folder / "t5")
     sizes = {"width": 16, "heads": 2, "ffn_width": 24, "layers": 2, "positions": 64}
-    pieces = load_vocabulary(spiece, causal=True).vocab_size - 1
+    pieces = load_vocabulary(spiece, causal=True).vocab_size
     gpt2 = Decoder(GPT2Config(vocab_size=pieces, **sizes), vocabulary=spiece)
     draw = np.random.default_rng(0)
     weights = jax.tree.map(

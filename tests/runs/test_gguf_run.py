@@ -87,9 +87,9 @@ def test_a_task_of_roles_has_its_soft_tokens_in_the_systems_turn(
     )
     assert row.inputs[: len(front) + 3].tolist() == [*front, *soft]
     name = vocabulary.pieces.name
-    written = [name(number - 1) for number in row.inputs[len(front) + 3 :]]
-    assert "".join(written) == "".join(name(number - 1) for number in behind)
-    assert row.targets.tolist() == [*vocabulary.encode("yes"), 2 + 1]
+    written = [name(number) for number in row.inputs[len(front) + 3 :]]
+    assert "".join(written) == "".join(name(number) for number in behind)
+    assert row.targets.tolist() == [*vocabulary.encode("yes"), 2]
     assert "by the model's chat template: system '{slots:3}'" in task.told
     with pytest.raises(ValueError, match="has inputs 'x' and roles system, user"):
         OwnTask(name="both", inputs="x", roles=roles)

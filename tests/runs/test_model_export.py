@@ -23,7 +23,7 @@ from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Batch, Params, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, Params, unpacked_batch
 
 RUN = (
     "--format=stablehlo",
@@ -91,12 +91,12 @@ def run_readme(folder: Path, name: str) -> tuple[np.ndarray, str]:
 def batch_of(backbone: T5, length: int) -> Batch:
     """Tokenises TEXTS as training does, in 8 tokens, behind the prompt."""
     vocabulary: Any = load_vocabulary(backbone.vocabulary)
-    ids = np.zeros((len(TEXTS), 8), np.int32)
+    ids = np.full((len(TEXTS), 8), NO_TOKEN, np.int32)
     for row, text in zip(ids, TEXTS, strict=True):
         tokens = [*vocabulary.encode(text)[:7], 1]
         row[: len(tokens)] = tokens
     soft = np.tile(prefix(backbone.vocab_rows, 5), (len(TEXTS), 1))
-    targets = np.zeros((len(TEXTS), length), np.int32)
+    targets = np.full((len(TEXTS), length), NO_TOKEN)
     return unpacked_batch(np.concatenate([soft, ids], axis=1), targets)
 
 

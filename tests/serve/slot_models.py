@@ -51,7 +51,7 @@ def draw_params(config) -> Params:
 
     shapes = jax.eval_shape(Decoder(config).init, jax.random.key(0))
     params = jax.tree_util.tree_map_with_path(weights, shapes)
-    table = params["embedding"].at[0].set(0).at[1 + config.vocab_size :].set(0)
+    table = params["embedding"].at[config.vocab_size :].set(0)
     return {**params, "embedding": table}
 
 
@@ -126,7 +126,7 @@ def _draw(log_probs, key, how: Sampling):
         key[None],
         top_p=how.top_p,
         temperature=how.temperature,
-        top_k=jnp.array([[how.top_k or VOCAB + 1]]),
+        top_k=jnp.array([[how.top_k or VOCAB]]),
     )
     return drawn[0]
 

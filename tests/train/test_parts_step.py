@@ -14,7 +14,7 @@ from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.prompt import Prompt, stack
-from jaxprompt.shapes import Batch, resize, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, resize, unpacked_batch
 from jaxprompt.train.optimizer import adafactor, train_only
 from jaxprompt.train.parts_step import make_parts_step
 from jaxprompt.train.step import init_state, make_train_step
@@ -66,7 +66,7 @@ def decoder_rows(sizes: list[int]) -> Batch:
     """Puts texts of these sizes behind the prompt, as the data pipeline does."""
     draw, first = np.random.default_rng(3), Decoder(CONFIG).vocab_rows
     *lead, soft = range(first, first + LENGTH)
-    inputs, targets = np.zeros((len(sizes), max(sizes)), np.int32), []
+    inputs, targets = np.full((len(sizes), max(sizes)), NO_TOKEN), []
     target_inputs = []
     for row, size in enumerate(sizes):
         words = draw.integers(4, 60, size + 2)

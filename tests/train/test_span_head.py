@@ -14,10 +14,10 @@ from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.prompts.join import prompted_states
 from jaxprompt.prompts.prompt import empty_prompt
-from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
 from jaxprompt.train.loss import loss, token_shares
 
-IDS = np.array([[3, 6, 4, 7, 8, 9, 10, 4], [3, 6, 7, 4, 8, 9, 4, 0]])
+IDS = np.array([[3, 6, 4, 7, 8, 9, 10, 4], [3, 6, 7, 4, 8, 9, 4, NO_TOKEN]])
 PLACES = np.array([[4, 5, 0, 3, 6], [0, 0, 0, 4, 5]], np.int32)
 """Of the first row the answer is two tokens of four; the second has none."""
 
@@ -40,7 +40,7 @@ def params(backbone: Encoder) -> dict[str, Any]:
 
 
 def batch_of(places: np.ndarray = PLACES) -> Batch:
-    targets = np.array([[1, 1, 0, 0, 0]] * 2)
+    targets = np.array([[1, 1, *[NO_TOKEN] * 3]] * 2)
     rows = unpacked_batch(IDS, targets)
     return dataclasses.replace(rows, target_places=jnp.asarray(places))
 

@@ -92,9 +92,8 @@ def _logits(
     with jax.default_matmul_precision(precision):
         found = jax.jit(functools.partial(prompted_logits, backbone))(params, batch)
     rows = [row[: len(pair.targets)] for row, pair in zip(found, pairs, strict=True)]
-    # A decoder's ids are one up, and its table may have rows that no id names.
-    first = int(backbone.causal)
-    return [np.asarray(row)[:, first : backbone.config.text_rows] for row in rows]
+    # The table may have rows that no id names.
+    return [np.asarray(row)[:, : backbone.config.text_rows] for row in rows]
 
 
 def _pytorch_logits(

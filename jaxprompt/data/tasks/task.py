@@ -23,6 +23,7 @@ from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.data.vocabulary.tokens import Pair, Span
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode
 from jaxprompt.data.vocabulary.writing import as_written
+from jaxprompt.shapes import NO_TOKEN
 
 _AHEAD = 1024
 """Examples that are tokenised in one call: the first batch waits for no whole split."""
@@ -473,10 +474,10 @@ class Task:
         """Tokenises the label words.
 
         Args:
-            length: Target length L in tokens.
+            length: Most target tokens.
 
         Returns:
-            int32 [C, L]: each label, end-of-sequence, then 0.
+            int32 [C, L]: each label, end-of-sequence, then `NO_TOKEN`.
 
         Raises:
             ValueError: If the task has no labels, one does not fit, or the vocabulary
@@ -490,19 +491,21 @@ class Task:
         """Tokenises the words of all labels, in the order of `Verbalizer.flat`.
 
         Args:
-            length: Target length L in tokens.
+            length: Most target tokens.
 
         Returns:
-            int32 [words, L]: each word, end-of-sequence, then 0.
+            int32 [words, L]: each word, end-of-sequence, then `NO_TOKEN`; the longest
+            takes all of them.
 
         Raises:
             ValueError: As `label_ids`.
         """
         if self.words is None:
             raise ValueError(f"task {self.name} is free text: it has no label words")
-        rows = np.zeros((len(self.words.flat), length), np.int32)
-        for row, label in zip(rows, self.words.flat, strict=True):
-            ids = self._with_end(label)
+        of_words = [self._with_end(label) for label in self.words.flat]
+        longest = max(map(len, of_words))
+        rows = np.full((len(of_words), longest), NO_TOKEN, np.int32)
+        for row, ids, label in zip(rows, of_words, self.words.flat, strict=True):
             if len(ids) > length:
                 raise ValueError(
                     f"label {label!r} takes {len(ids)} tokens with end-of-sequence, "

@@ -7,22 +7,26 @@ from pathlib import Path
 
 from jaxprompt.data.vocabulary.files import find_vocabulary, read_vocabulary
 from jaxprompt.data.vocabulary.pieces import Frame, Located, Pieces
+from jaxprompt.shapes import NO_TOKEN
+
+T5_START = 0
+"""Id of T5's padding, from which its decoder starts."""
 
 _SHOWN = 5  # Tokens that a note names.
 _SHOWN_TEXT = 60  # Characters of a text that an error shows.
 
 
 class Vocabulary:
-    """A model's own vocabulary, with ids where 0 is padding.
+    """A model's own vocabulary: its ids are those of the checkpoint.
 
-    GPT-2 gives id 0 to "!", rinna's models to <unk> and RoBERTa to <s>. So the ids of a
-    decoder-only and of an encoder-only model are one up here: V is one more than the
-    model's own.
+    None of them stands for padding: batches say by their segments where no token is,
+    and answers by `shapes.NO_TOKEN`.
 
     Attributes:
-        pieces: The model's own vocabulary, with its own ids.
+        pieces: How texts become ids, and ids texts.
         causal: Whether it is a decoder-only model's.
-        pad_id: Id of padding, 0.
+        start_id: Id that answers of an encoder-decoder model begin behind, T5's padding
+            0, which stands for no text; None for other models.
         eos_id: Id of end-of-sequence.
         end_ids: All ids that end an answer: that one first, then the ends of a turn.
         unk_id: Id of a piece that the vocabulary lacks; the end's, where it lacks none.
@@ -30,8 +34,6 @@ class Vocabulary:
         frame: Ids that an encoder-only model reads around a text; None for others.
         place: The file that it came from; None for none.
     """
-
-    pad_id = 0
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class Vocabulary:
         """Takes a model's vocabulary.
 
         Args:
-            pieces: It, with its own ids.
+            pieces: How texts become ids, and ids texts.
             causal: Whether it is a decoder-only model's.
             rows: Ids that the embedding table has rows for; None for no limit.
             place: The file that it came from; None for none.
@@ -52,18 +54,13 @@ class Vocabulary:
         self.pieces = pieces
         self.causal = causal
         self.place = place
-        self._up = int(causal or pieces.frame is not None)
-        self.frame: Frame | None = None
-        if pieces.frame is not None:
-            ids = (tuple(n + self._up for n in part) for part in pieces.frame)
-            self.frame = Frame(*ids)
+        self.frame: Frame | None = pieces.frame
+        self.start_id = None if causal or pieces.frame is not None else T5_START
         self._rows = rows
-        self.vocab_size = pieces.size + self._up
-        self.eos_id = pieces.end + self._up
-        others = (number + self._up for number in pieces.turn_ends)
-        self.end_ids = (self.eos_id, *others)
-        unknown = pieces.end if pieces.unknown is None else pieces.unknown
-        self.unk_id = unknown + self._up
+        self.vocab_size = pieces.size
+        self.eos_id = pieces.end
+        self.end_ids = (pieces.end, *pieces.turn_ends)
+        self.unk_id = pieces.end if pieces.unknown is None else pieces.unknown
 
     @property
     def separator(self) -> int | None:
@@ -73,9 +70,9 @@ class Vocabulary:
     @property
     def separator_text(self) -> str | None:
         """How what stands between two texts is written; None where nothing does."""
-        if self.pieces.frame is None:
+        if self.frame is None:
             return None
-        return "".join(map(self.pieces.name, self.pieces.frame.between))
+        return "".join(map(self.pieces.name, self.frame.between))
 
     @property
     def rowless(self) -> dict[int, str]:
@@ -83,7 +80,7 @@ class Vocabulary:
         if self._rows is None:
             return {}
         ids = range(self._rows, self.vocab_size)
-        return {number: self.pieces.name(number - self._up) for number in ids}
+        return {number: self.pieces.name(number) for number in ids}
 
     def ending_with(self, end: int) -> "Vocabulary":
         """Returns the same vocabulary with another of `end_ids` as its end.
@@ -111,7 +108,7 @@ class Vocabulary:
             ValueError: As `encode`.
         """
         encoded = self.pieces.encode(texts)
-        return [self._own(*found) for found in zip(texts, encoded, strict=True)]
+        return [self._checked(*found) for found in zip(texts, encoded, strict=True)]
 
     def locate(self, texts: Sequence[str]) -> list[Located]:
         """Turns texts into ids as `encode_all` does, and says where each token stands.
@@ -126,40 +123,37 @@ class Vocabulary:
             )
         found = self.pieces.locate(texts)
         return [
-            Located(self._own(text, one.ids), one.spans)
+            Located(self._checked(text, one.ids), one.spans)
             for text, one in zip(texts, found, strict=True)
         ]
 
-    def _own(self, text: str, ids: list[int]) -> list[int]:
-        """Returns the ids as they are here, of those that the model gives a text."""
-        if self._up:
-            ids = [number + self._up for number in ids]
+    def _checked(self, text: str, ids: list[int]) -> list[int]:
+        """Returns a text's ids; ValueError unless the table has a row for each."""
         if self._rows is not None and max(ids, default=0) >= self._rows:
             self._refuse(text, max(ids))
         return ids
 
     def _refuse(self, text: str, number: int) -> None:
         shown = text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
-        own, rows = number - self._up, (self._rows or 0) - self._up
         raise ValueError(
-            f"the text {shown!r} holds the token {self.pieces.name(own)!r} of id {own},"
-            f" but the model's embedding table has {rows} rows: take the token out of "
-            "the text, or give the table a row for it"
+            f"the text {shown!r} holds the token {self.pieces.name(number)!r} of id "
+            f"{number}, but the model's embedding table has {self._rows} rows: take "
+            "the token out of the text, or give the table a row for it"
         )
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turns ids into a text, which ends at the first of `end_ids`.
 
         Args:
-            ids: The ids; one that the vocabulary lacks is written as the unknown piece.
+            ids: The ids; one that the vocabulary lacks is written as the unknown piece,
+                and `shapes.NO_TOKEN` as nothing.
         """
         kept: list[int] = []
         for number in map(int, ids):
             if number in self.end_ids:
                 break
-            if number != self.pad_id:
-                known = number if number < self.vocab_size else self.unk_id
-                kept.append(known - self._up)
+            if number not in (NO_TOKEN, self.start_id):
+                kept.append(number if number < self.vocab_size else self.unk_id)
         return self.pieces.decode(kept)
 
 
@@ -184,17 +178,18 @@ def load_vocabulary(
             if it lay alone. By default the tokenizer's own; for a SentencePiece model
             that lies alone none if it holds <extra_id_0> already (mT5), or if the table
             has no rows for them, else 100.
-        causal: Whether it is a decoder-only model's, whose ids are one up here.
-        encoder_only: Whether it is an encoder-only model's, whose ids are too.
+        causal: Whether it is a decoder-only model's.
+        encoder_only: Whether it is an encoder-only model's.
         rows: Ids that the model's embedding table has rows for, from id 0. A text that
             holds another token is an error. None for no limit.
 
     Returns:
-        The vocabulary; id 0 is padding.
+        The vocabulary.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the vocabulary does not pad with id 0 or has no end-of-sequence.
+        ValueError: If the vocabulary has no end-of-sequence, or that of an
+            encoder-decoder model does not pad with id 0.
     """
     # Not resolved: the Hub's cache links a name with a suffix to a file without one.
     place = find_vocabulary(path).absolute()

@@ -6,11 +6,12 @@ from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
 
 def lost_ids(vocabulary: Vocabulary) -> set[int]:
-    """Returns the ids that stand for no text: padding, ends of answers, unknown.
+    """Returns the ids that stand for no text: T5's start, ends of answers, unknown.
 
     An answer that needs one of them inside can never be written.
     """
-    return {vocabulary.pad_id, *vocabulary.end_ids, vocabulary.unk_id}
+    own = {*vocabulary.end_ids, vocabulary.unk_id}
+    return own if vocabulary.start_id is None else own | {vocabulary.start_id}
 
 
 def come_back(vocabulary: Vocabulary, text: str) -> str:

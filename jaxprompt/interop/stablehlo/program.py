@@ -19,7 +19,7 @@ from jaxprompt.interop.stablehlo.readme import readme
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import Params, unpacked_batch
+from jaxprompt.shapes import NO_TOKEN, Params, unpacked_batch
 
 PROGRAM, WEIGHTS, README = "predict.stablehlo", "weights.safetensors", "README.md"
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -60,8 +60,8 @@ def write_program(
 
     The program is `predict(weights, inputs)`: from the tensors of the weights' file and
     text ids [B, T] of any B and T, end-of-sequence behind each text and 0 on padding,
-    to target ids [B, L], or with "rank" to the log-probabilities of the labels [B, C].
-    It puts the soft tokens in front by itself.
+    to target ids [B, L], 0 behind the end, or with "rank" to the log-probabilities of
+    the labels [B, C]. It puts the soft tokens in front by itself.
 
     Args:
         path: The folder; one that is there is replaced, unless it holds other files.
@@ -152,19 +152,20 @@ def export_program(backbone: Backbone, params: Params, answering: Answering) -> 
     soft_ids = prefix(backbone.vocab_rows, params["prompt"].length)
 
     def answer(params: Params, text_ids: Int[Array, " T"]) -> Array:
-        # Padding stays behind the text.
+        # Padding stays behind the text. It is T5's own, whose id 0 no text has.
+        text_ids = jnp.where(text_ids == 0, NO_TOKEN, text_ids)
         ids = jnp.concatenate([jnp.asarray(soft_ids), text_ids])[None]
-        batch = unpacked_batch(ids, np.zeros((1, answering.length), np.int32))
+        batch = unpacked_batch(ids, np.full((1, answering.length), NO_TOKEN))
         if answering.method == "rank":
             label_ids = jnp.asarray(answering.label_ids)
             scores = rank_labels(backbone, params, batch, label_ids)
             return scores.reshape(len(answering.labels))
         if answering.method == "beam":
             options = {"beams": answering.beams, "alpha": answering.alpha}
-            return beam(backbone, params, batch, length=answering.length, **options)[0][
-                0
-            ]
-        return greedy(backbone, params, batch, length=answering.length)[0]
+            found, _ = beam(backbone, params, batch, length=answering.length, **options)
+        else:
+            found = greedy(backbone, params, batch, length=answering.length)
+        return jnp.maximum(found[0], 0)
 
     def predict(weights: dict[str, Array], inputs: Int[Array, "B T"]) -> Array:
         params = jax.tree.unflatten(structure, [weights[name] for name in names])

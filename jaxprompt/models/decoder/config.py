@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, NamedTuple
 from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.layers.kinds import NormKind
 from jaxprompt.models.layers.rotary import Divided, Rotary, Scaling
-from jaxprompt.models.shifted_ids import ShiftedIds
+from jaxprompt.models.one_stack import OneStack
 from jaxprompt.quoting import quoted
 
 
@@ -67,7 +67,7 @@ class Switches:
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderConfig(ShiftedIds, abc.ABC):
+class DecoderConfig(OneStack, abc.ABC):
     """The sizes and switches that tell one decoder from another.
 
     A family has a class of its own, which names it, adds what its models differ in, and
@@ -83,7 +83,7 @@ class DecoderConfig(ShiftedIds, abc.ABC):
             config.json alone.
 
     Raises:
-        ValueError: As `ShiftedIds`.
+        ValueError: As `OneStack`.
     """
 
     causal: ClassVar[bool] = True

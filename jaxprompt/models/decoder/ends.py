@@ -60,5 +60,5 @@ def unembed(
     if switches.logit_cap is not None:
         logits = switches.logit_cap * jnp.tanh(logits / switches.logit_cap)
     ids_V = jnp.arange(config.vocab_rows)
-    real_V = (ids_V > 0) & (ids_V <= config.vocab_size)
-    return jnp.where(real_V[None, None], logits, jnp.float32(_NEVER))
+    is_token_V = ids_V < config.vocab_size
+    return jnp.where(is_token_V[None, None], logits, jnp.float32(_NEVER))

@@ -28,8 +28,8 @@ def init_params(config: DecoderConfig, key: Key[Array, ""]) -> Params:
         return INITIAL_SCALE * jax.random.normal(key, (rows, width))
 
     def draw_table(key: Key[Array, ""]) -> Array:
-        padding = config.row_padding
-        return jnp.pad(draw(key, config.vocab_size), (padding, (0, 0)))
+        rows = draw(key, config.vocab_size)
+        return jnp.pad(rows, ((0, config.row_padding), (0, 0)))
 
     params = {
         "embedding": draw_table(table_key),

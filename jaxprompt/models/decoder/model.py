@@ -49,7 +49,7 @@ class Decoder:
     there predicts the first target. Within a segment the source comes first; padding
     may be anywhere, and changes nothing.
 
-    Ids are those of the checkpoint plus one, as 0 is padding. `params` is a tree of
+    `params` is a tree of
     arrays, layers stacked over N and every weight a matrix; `config.switches` says
     which of them there are:
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from jaxprompt.models.config import Site, SiteName
-from jaxprompt.models.shifted_ids import ShiftedIds
+from jaxprompt.models.one_stack import OneStack
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderConfig(ShiftedIds):
-    """The sizes and switches that tell one encoder from another; see `ShiftedIds`.
+class EncoderConfig(OneStack):
+    """The sizes and switches that tell one encoder from another; see `OneStack`.
 
     A family has a class of its own, which names it and adds what its models differ in.
 
@@ -25,7 +25,7 @@ class EncoderConfig(ShiftedIds):
         pad_token_id: Padding among the checkpoint's own ids.
 
     Raises:
-        ValueError: As `ShiftedIds`; or if the heads do not divide the width.
+        ValueError: As `OneStack`; or if the heads do not divide the width.
     """
 
     causal: ClassVar[bool] = False

@@ -29,7 +29,9 @@ def init_params(config: EncoderConfig, key: Key[Array, ""]) -> Params:
 
     new_norm = norm.init(key, token)["params"]
     params = {
-        "embedding": jnp.pad(draw(config.vocab_size), (config.row_padding, (0, 0))),
+        "embedding": jnp.pad(
+            draw(config.vocab_size), ((0, config.row_padding), (0, 0))
+        ),
         "positions": draw(config.positions),
         "types": draw(config.types),
         "embedding_norm": new_norm,

@@ -41,7 +41,7 @@ class Encoder:
     It writes no words: a head turns its states into answers, or where the checkpoint
     has a masked-LM head, `fill` scores the words in a mask's place.
 
-    Ids are those of the checkpoint plus one, as 0 is padding. `params` is a tree of
+    `params` is a tree of
     arrays, layers stacked over N and every weight a matrix:
 
         embedding [V, D], whose rows 0 and from 1 + vocab_size on are zeros,
@@ -236,7 +236,7 @@ class Encoder:
         logits = score_ids(y, params["embedding"], is_table=True)
         logits = logits + fill["word_bias"].astype(logits.dtype)[None, None]
         ids_V = jnp.arange(self.config.vocab_rows)
-        real_V = (ids_V > 0) & (ids_V <= self.config.vocab_size)
+        real_V = ids_V < self.config.vocab_size
         logits = jnp.where(real_V[None, None], logits, jnp.float32(_NEVER))
         return constrain(logits, self.mesh, DATA, None, MODEL)
 

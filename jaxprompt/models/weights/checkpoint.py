@@ -208,8 +208,7 @@ def _stored_leaves(checkpoint: Checkpoint) -> list[Leaf]:
     columns = _PACKED_COLUMNS if checkpoint.kinds else _CHUNK_COLUMNS
     for path, whole in jax.tree_util.tree_leaves_with_path(shapes):
         source = checkpoint.sources[_name(path)]
-        front, behind = source.padding
-        own = range(front, whole.shape[0] - behind)
+        own = range(whole.shape[0] - source.padding)
         read = functools.partial(
             _read_rows, checkpoint.tensors, source, whole, own, columns
         )

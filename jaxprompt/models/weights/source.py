@@ -49,20 +49,19 @@ class Source:
         transposed: Whether the tensors are stored the other way round.
         columns: Which columns of each tensor the leaf is, rows where it is transposed:
             the first, the one behind the last, and how many there are; None for all.
-        padding: Rows of zeros in front of the leaf and behind, which its one tensor
-            lacks.
+        padding: Rows of zeros behind the leaf, which its one tensor lacks.
     """
 
     names: tuple[str, ...]
     stacked: bool = False
     transposed: bool = False
     columns: tuple[int, int, int] | None = None
-    padding: tuple[int, int] = (0, 0)
+    padding: int = 0
 
     def stored(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Returns the shape of each tensor of a leaf of this shape."""
         shape = shape[1:] if self.stacked else shape
-        shape = (shape[0] - sum(self.padding), *shape[1:])
+        shape = (shape[0] - self.padding, *shape[1:])
         if self.columns is not None:
             shape = (*shape[:-1], self.columns[2])
         return shape[::-1] if self.transposed else shape
@@ -79,7 +78,7 @@ class Source:
         for name in names:
             if self.transposed:
                 yield tensors.read(name, index[::-1]).T
-            elif any(self.padding):
+            elif self.padding:
                 yield self._read_padded(tensors, name, index)
             else:
                 yield tensors.read(name, index)
@@ -87,23 +86,19 @@ class Source:
     def to_store(self, leaf: np.ndarray) -> dict[str, np.ndarray]:
         """Returns what the leaf has of each tensor, by name, as the tensor holds it."""
         layers = leaf if self.stacked else [leaf]
-        front, behind = self.padding
         found = {}
         for name, layer in zip(self.names, layers, strict=True):
-            own = layer[front : len(layer) - behind]
+            own = layer[: len(layer) - self.padding]
             found[name] = own.T if self.transposed else own
         return found
 
     def _read_padded(
         self, tensors: Tensors, name: str, index: tuple[slice, ...]
     ) -> np.ndarray:
-        front, rows = self.padding[0], tensors.shapes[name][0]
-        wanted = index[0]
-        # Rows of the tensor; none where all that is wanted is padding.
-        start = min(max(wanted.start - front, 0), rows)
-        stop = min(max(wanted.stop - front, 0), rows)
-        if start == stop:
+        rows, wanted = tensors.shapes[name][0], index[0]
+        if wanted.start >= rows:
             return np.zeros([part.stop - part.start for part in index], np.float32)
-        own = tensors.read(name, (slice(start, stop), *index[1:]))
-        before, behind = start + front - wanted.start, wanted.stop - (stop + front)
-        return np.pad(own, ((before, behind), *[(0, 0)] * (own.ndim - 1)))
+        own = slice(wanted.start, min(wanted.stop, rows))
+        values = tensors.read(name, (own, *index[1:]))
+        behind = wanted.stop - own.stop
+        return np.pad(values, ((0, behind), *[(0, 0)] * (values.ndim - 1)))

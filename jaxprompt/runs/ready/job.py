@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxprompt.config import Run
 from jaxprompt.data.rows.layout import Lengths
@@ -204,8 +203,7 @@ class Job:
         for task in self.tasks:
             if task.labels is None:
                 return lengths
-            ids = task.label_ids(lengths.targets)
-            longest = max(longest, int(np.count_nonzero(ids, axis=1).max()))
+            longest = max(longest, task.label_ids(lengths.targets).shape[1])
         return dataclasses.replace(lengths, targets=longest)
 
     def place_training_batch(self, batch: Rows) -> Rows:

@@ -1,4 +1,4 @@
-"""The ids of a checkpoint, one higher here: id 0 is padding, whatever it was there."""
+"""The sizes of a model with one stack of layers, as every such family has them."""
 
 import dataclasses
 from typing import ClassVar, Self
@@ -9,13 +9,12 @@ _ROW_MULTIPLE = 128
 
 
 @dataclasses.dataclass(frozen=True)
-class ShiftedIds:
-    """Sizes of a model with one stack of layers, whose ids are the checkpoint's own.
+class OneStack:
+    """Sizes of a decoder-only or an encoder-only model.
 
     Attributes:
-        vocab_size: Ids of the checkpoint's own vocabulary; 0 until `for_vocabulary`
-            has set it. Here they stand one higher, from 1 to `vocab_size`: id 0 is
-            padding.
+        vocab_size: Ids of the checkpoint's vocabulary; 0 until `for_vocabulary` has
+            set it.
         width: Model width D.
         heads: Attention heads H.
         ffn_width: Feed-forward width F.
@@ -49,37 +48,37 @@ class ShiftedIds:
     def vocab_rows(self) -> int:
         """Rows V of the embedding table.
 
-        One of zeros in front, for padding, and more behind it up to a multiple of 128,
-        so that devices divide them: a checkpoint's own number is often odd.
+        They are the checkpoint's, and rows of zeros behind them up to a multiple of
+        128, so that devices divide them: a checkpoint's own number is often odd.
         """
-        return -(-(1 + self.vocab_size) // _ROW_MULTIPLE) * _ROW_MULTIPLE
+        return -(-self.vocab_size // _ROW_MULTIPLE) * _ROW_MULTIPLE
 
     @property
-    def row_padding(self) -> tuple[int, int]:
-        """Rows of zeros in front of the checkpoint's own rows, and behind them."""
-        return 1, self.vocab_rows - self.vocab_size - 1
+    def row_padding(self) -> int:
+        """Rows of zeros behind the checkpoint's own rows."""
+        return self.vocab_rows - self.vocab_size
 
     @property
     def text_rows(self) -> int:
-        """Ids of text that the table has a row for: those up to `vocab_size`."""
-        return 1 + self.vocab_size
+        """Ids that the table has a row of the checkpoint for."""
+        return self.vocab_size
 
     def for_vocabulary(self, size: int) -> Self:
         """Sets the size of the vocabulary where it is 0, and checks it.
 
         Args:
-            size: Ids of the vocabulary, padding's id 0 included.
+            size: Ids of the vocabulary.
 
         Returns:
-            The config with `size` - 1 ids of its own, or with those that it had.
+            The config with `size` ids, or with those that it had.
 
         Raises:
             ValueError: If there are fewer ids than the vocabulary has.
         """
-        own = self.vocab_size or size - 1
-        if own < size - 1:
+        own = self.vocab_size or size
+        if own < size:
             raise ValueError(
-                f"{self.family} vocab_size {own} < {size - 1} ids of the vocabulary: "
-                f"use at least {size - 1}, or 0 for as many as it needs"
+                f"{self.family} vocab_size {own} < {size} ids of the vocabulary: "
+                f"use at least {size}, or 0 for as many as it needs"
             )
         return dataclasses.replace(self, vocab_size=own)
