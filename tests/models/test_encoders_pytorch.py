@@ -179,7 +179,7 @@ def test_words_at_a_place_score_as_those_of_pytorch(pair):
     found = Masked(((6,), (10,))).scores(pair.backbone, params, batch)
     for row, place in enumerate((2, 4)):
         np.testing.assert_allclose(
-            found[row, 0], expected[row, place, [5, 9]].numpy(), atol=1e-5
+            found[row, 0], expected[row, place, [6, 10]].numpy(), atol=1e-5
         )
 
 

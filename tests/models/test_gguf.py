@@ -277,7 +277,7 @@ def test_blocks_of_256_are_what_the_library_unpacks(
     query = query.swapaxes(1, 2).reshape(256, 256)
     np.testing.assert_array_equal(found["layers"]["attention"]["query"][0], query.T)
     table = unpacked["token_embd.weight"]
-    np.testing.assert_array_equal(found["embedding"][1:41], table)
+    np.testing.assert_array_equal(found["embedding"][:40], table)
 
 
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])

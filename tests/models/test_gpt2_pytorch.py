@@ -140,5 +140,5 @@ def test_greedy_decoding_writes_what_pytorch_generates(folder, loaded, examples)
             pad_token_id=0,
         )
         np.testing.assert_array_equal(
-            np.stack(written)[:, b], expected[0, len(source) :].numpy() + 1
+            np.stack(written)[:, b], expected[0, len(source) :].numpy()
         )
