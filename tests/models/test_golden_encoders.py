@@ -20,7 +20,7 @@ def loaded(request, tmp_path_factory):
         golden = Golden(tmp_path_factory.mktemp("golden") / "model", dict(file))
     backbone, params = load(golden.write())
     arrays = golden.arrays
-    x = backbone.table(params)[jnp.asarray(arrays["ids"] + 1)]
+    x = backbone.table(params)[jnp.asarray(arrays["ids"])]
     seen, types = (np.int32(arrays[name]) for name in ("seen", "types"))
     states = jax.jit(backbone.states)
     return backbone, params, arrays, states, Tokens(x, jnp.asarray(seen), types)
@@ -36,7 +36,7 @@ def test_states_scores_and_pooler_equal_pytorch_with_padding_and_two_types(loade
     found = states(params, rows)
     assert_near(found, arrays["states"], rows.segments)
     count = arrays["scores"].shape[-1]
-    scores = backbone.fill(params, found)[..., 1 : count + 1]
+    scores = backbone.fill(params, found)[..., :count]
     assert_near(scores, arrays["scores"], rows.segments)
     assert ("pooler" in params) == ("pooled" in arrays)
     if "pooler" in params:
