@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as to_bytes
 
 from jaxprompt.atomic import write_atomically
@@ -28,6 +28,7 @@ from jaxprompt.prompts.provenance import (
 from jaxprompt.prompts.tuned import TunedPrompt
 from jaxprompt.quoting import listed, quoted_path
 from jaxprompt.shapes import Params
+from jaxprompt.strict_json import parse_json
 
 _PROMPT, _START, _HEAD = "prompt", "start", "head"
 _FIRST_NAMES: Mapping[str, str] = {_PROMPT: f"{_PROMPT}/rows", _START: f"{_START}/rows"}
@@ -43,6 +44,9 @@ _AXES = {
 
 _HEAD_AXES = {"weight": "[D, C]", "bias": "[C]"}
 """The same of a head."""
+
+_LONGEST_HEADER = 100_000_000
+"""Bytes of a header, as safetensors bounds them."""
 
 
 def save_prompt(
@@ -325,22 +329,13 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], Provenance]:
         raise FileNotFoundError(
             f"no prompt file at {quoted_path(path)}: check the path"
         )
+    content, header = _content_of(path)
     try:
-        # Not mapped: whoever cuts a mapped file ends the process that reads it.
-        with safe_open(path, framework="numpy", backend="pread") as file:
-            header = (file.metadata() or {}).get(HEADER)
-            names = sorted(file.keys())
-            known = (_PROMPT, _START, _HEAD)
-            ours = [name for name in names if name.split("/")[0] in known]
-            tensors = {name: _tensor(file, name, path) for name in ours}
+        found = dict(deserialize(content))
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-    if header is None or not any(name.startswith((_PROMPT, _HEAD)) for name in tensors):
-        raise ValueError(
-            f"{path} holds the tensors {[name[:40] for name in names[:5]]} and no "
-            f"{HEADER} header, so it is not a prompt file written by jaxprompt: use a "
-            "prompt.safetensors of a run"
-        )
+        raise _not_whole(path, error) from error
+    ours = sorted(filter(_is_ours, found))
+    tensors = {name: _tensor(found[name], name, path) for name in ours}
     provenance = read_header(path, header)
     for name, array in tensors.items():
         axes = len(_axes_of(name).split())
@@ -411,12 +406,44 @@ def _other_sites(path: str | Path, what: str) -> ValueError:
     )
 
 
-def _tensor(file: Any, name: str, path: str | Path) -> np.ndarray:
-    try:
-        return file.get_tensor(name)
-    except AttributeError as error:  # NumPy has no floats of 8 bits and fewer.
-        dtype = file.get_slice(name).get_dtype()
-        raise _wrong(path, name, dtype) from error
+def _content_of(path: str | Path) -> tuple[bytes, str]:
+    """Reads a file of ours, and our header; of any other file the beginning alone.
+
+    It is not mapped, as `safe_open` would do: whoever cuts a mapped file, as by copying
+    another one over it, ends the process that reads it.
+    """
+    with open(path, "rb") as file:
+        size = file.read(8)
+        text = file.read(min(int.from_bytes(size, "little"), _LONGEST_HEADER))
+        try:
+            said = parse_json(text.decode())
+        except ValueError as error:
+            raise _not_whole(path, error) from error
+        metadata = said.pop("__metadata__", None) if isinstance(said, dict) else None
+        names = sorted(said) if isinstance(said, dict) else []
+        header = metadata.get(HEADER) if isinstance(metadata, dict) else None
+        holds_any = any(name.startswith((_PROMPT, _HEAD)) for name in names)
+        if not isinstance(header, str) or not holds_any:
+            raise ValueError(
+                f"{path} holds the tensors {[name[:40] for name in names[:5]]} and no "
+                f"{HEADER} header, so it is not a prompt file written by jaxprompt: "
+                "use a prompt.safetensors of a run"
+            )
+        return size + text + file.read(), header
+
+
+def _not_whole(path: str | Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} is not a whole safetensors file: {error}")
+
+
+def _is_ours(name: str) -> bool:
+    return name.split("/")[0] in (_PROMPT, _START, _HEAD)
+
+
+def _tensor(found: Mapping[str, Any], name: str, path: str | Path) -> np.ndarray:
+    if found["dtype"] != "F32":
+        raise _wrong(path, name, f"{found['dtype']} {found['shape']}")
+    return np.frombuffer(found["data"], "<f4").reshape(found["shape"])
 
 
 def _wrong(path: str | Path, name: str, found: str) -> ValueError:

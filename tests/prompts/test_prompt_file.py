@@ -109,7 +109,7 @@ def test_only_the_start_of_this_prompt_is_saved_and_read(tiny, path):
     ):
         load_start(path)
     damage(np.zeros((3, 16), np.float16))
-    with pytest.raises(ValueError, match=r"the start is float16 .* must be finite"):
+    with pytest.raises(ValueError, match=r"the start is F16 .* must be finite"):
         load_start(path)
     with pytest.raises(FileNotFoundError, match="no prompt file at"):
         load_start(path.parent / "absent")
