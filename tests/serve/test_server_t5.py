@@ -72,10 +72,12 @@ def test_answers_are_those_of_predict_alone_and_mixed(client, folder):
         for name in LENGTHS
         for text, answer in zip(TEXTS, predict(folder, name), strict=True)
     }
+    compiled = client.get("/info", cast_to=object)["compiled"]
     assert {one: complete(client, *one) for one in offline} == offline
     with concurrent.futures.ThreadPoolExecutor(len(offline)) as pool:
         mixed = pool.map(lambda one: complete(client, *one), offline)
         assert dict(zip(offline, mixed, strict=True)) == offline
+    assert client.get("/info", cast_to=object)["compiled"] == compiled
 
 
 def test_draws_follow_from_the_seed_whoever_shares_the_batch(client):

@@ -26,6 +26,7 @@ from jaxprompt.serve.slots.engine import (
     choose,
     lengths_up_to,
     room_for,
+    whole_beside,
 )
 from jaxprompt.shapes import Params
 
@@ -88,10 +89,12 @@ class BatchEngine:
         self._filled: dict[int, tuple[Ready, list[int]]] = {}
         self._index = 0
         self._cache: Any = None
-        self._ids: Any = np.zeros(slots, np.int32)
-        read = functools.partial(_read, backbone, answer)
-        self._read_rows: Any = jax.jit(read)
-        self._step: Any = jax.jit(functools.partial(_step, backbone))
+        whole = whole_beside(model)
+        self._place = functools.partial(jax.device_put, device=whole)
+        self._ids: Any = self._no_ids()
+        placed = functools.partial(jax.jit, out_shardings=whole)
+        self._read_rows: Any = placed(functools.partial(_read, backbone, answer))
+        self._step: Any = placed(functools.partial(_step, backbone))
 
     @property
     def compiled(self) -> int:
@@ -182,7 +185,10 @@ class BatchEngine:
             rows[slot, : len(ready.held)] = ready.held
         self._cache = self._read_rows(self._model, rows, inputs, segments)
         # Every answer begins behind id 0.
-        self._ids, self._index = np.zeros(self.slots, np.int32), 0
+        self._ids, self._index = self._no_ids(), 0
+
+    def _no_ids(self) -> Array:
+        return self._place(np.zeros(self.slots, np.int32))
 
 
 def _read(

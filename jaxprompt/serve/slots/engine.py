@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxprompt.evaluate.draw import draw
 from jaxprompt.prompts.prompt import Prompt
+from jaxprompt.shapes import Params
 
 TOP = 5
 """How many of the likeliest tokens are told with each chosen one."""
@@ -306,6 +307,17 @@ def check_room(tokens: int, capacity: int) -> None:
             f"a prompt of {tokens} tokens for slots of {capacity}: start with "
             f"--slot_tokens={tokens + capacity} or more"
         )
+
+
+def whole_beside(model: Params) -> jax.sharding.Sharding:
+    """Returns the place of arrays that are whole on each device of the weights.
+
+    What one program leaves in another place would compile the next one anew.
+    """
+    sharding = jax.tree.leaves(model)[0].sharding
+    if isinstance(sharding, jax.NamedSharding):
+        return jax.NamedSharding(sharding.mesh, jax.P())
+    return sharding
 
 
 def lengths_up_to(most: int) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from jaxprompt.serve.slots.engine import (
     choose,
     lengths_up_to,
     room_for,
+    whole_beside,
 )
 from jaxprompt.serve.slots.front import check_deep, deep_row
 from jaxprompt.shapes import Params
@@ -113,7 +114,7 @@ class SlotEngine:
         self.lengths = lengths_up_to(self.capacity)
         self.grown = 0
         self._choices = Choices(slots, backbone.vocab_rows)
-        whole = _whole_beside(model)
+        whole = whole_beside(model)
         self._place = functools.partial(jax.device_put, device=whole)
         self._state = self._empty()
         # Left in another place by one program, a state would compile the next anew.
@@ -253,14 +254,6 @@ class SlotEngine:
                 jnp.zeros(count, jnp.int32),
             )
         )
-
-
-def _whole_beside(model: Params) -> jax.sharding.Sharding:
-    """Returns the place of arrays that are whole on each device of the weights."""
-    sharding = jax.tree.leaves(model)[0].sharding
-    if isinstance(sharding, jax.NamedSharding):
-        return jax.NamedSharding(sharding.mesh, jax.P())
-    return sharding
 
 
 def _fold(
