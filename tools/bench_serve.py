@@ -1,61 +1,84 @@
-"""Times a server of many prompts: a decoding step, a load of requests, and its answers.
+"""The table of a server of many prompts: its steps, loads, answers, and PEFT's.
 
     python tools/bench_serve.py --model=SmolLM2-135M-Instruct.Q4_1.gguf --peft
 
-Prompts are random, shallow and deep, of 5 to 100 tokens: their answers mean nothing,
-and cost the same. Every answer under load is compared with the one that
-the same request got alone. With --peft the same requests then go to
-tools/peft_server.py, which switches adapters, with the same weights and prompts; that
-takes the extra `parity`.
+Prompts are random, shallow and deep, with gates and without, of 5 to 100 tokens: their
+answers mean nothing, and cost the same. Every answer is compared with that of
+`jaxprompt predict`, and under load with the one that the same request got alone. A T5
+(bundled:nano) with 8 prompts follows. With --peft, which takes the extra `parity`, the
+same requests then go to tools/peft_server.py, which switches adapters, with the same
+weights and prompts. Each part is printed when it is done.
 """
 
 import argparse
-import asyncio
-import contextlib
 import dataclasses
-import os
-import re
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import numpy as np
-import openai
+from serve_load import HEADER, Load, ask_streams, likeliest_gap, whole_answers
+from serve_setting import (
+    TEXTS,
+    Asked,
+    Running,
+    command,
+    draw_prompts,
+    predict,
+    running,
+    write_bank,
+)
 
 from jaxprompt.config.settings import Model
 from jaxprompt.interop.peft_prefix import write_prefix
-from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.load import load
 from jaxprompt.models.weights.save import save
-from jaxprompt.prompts.file import load_prompt, save_prompt
-from jaxprompt.prompts.prompt import Prompt, make_deep, make_prompt
+from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.soft_ids import prefix
+from jaxprompt.report.text.table import table
 from jaxprompt.runs.ready.frozen import open_model
-from jaxprompt.serve.slots.engine import GREEDY
+from jaxprompt.serve.slots.engine import GREEDY, Ready
 from jaxprompt.serve.slots.slot_engine import SlotEngine
 from jaxprompt.sharding import make_mesh
+from jaxprompt.startup import leave_out_absent_tpu, use_compilation_cache
 
-TEXTS = [
-    "The film was",
-    "Once upon a time there was a small house at the end of the road, and",
-    "Question: what is the capital of France? Answer:",
-    "a gripping , funny and moving story\n",
-]
+TOGETHER = (1, 8, 32)
+"""Clients that ask at the same time."""
+
+_QUEUE = 64
+"""Answers that may wait for a slot."""
+
+_T5, _T5_PROMPTS = "bundled:nano", 8
+
+_TIE = 1e-3
+"""Nats between the two likeliest tokens, below which programs may choose otherwise."""
 
 
-class Load(NamedTuple):
-    """What one request cost, in seconds."""
+class Bank(NamedTuple):
+    """A model and its prompts.
 
-    first: float
-    between: list[float]
-    text: str
+    Attributes:
+        model: The model's name or path.
+        folder: Of the prompts' files.
+        prompts: Name -> prompt.
+    """
+
+    model: str
+    folder: Path
+    prompts: Mapping[str, Prompt]
+
+    def asked(self, requests: int) -> list[Asked]:
+        """Returns so many requests: all prompts in turn, then with other texts."""
+        names = [*self.prompts]
+        return [
+            Asked(names[n % len(names)], TEXTS[(n + n // len(names)) % len(TEXTS)])
+            for n in range(requests)
+        ]
 
 
 def main() -> None:
@@ -64,36 +87,40 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--slots", type=int, default=32)
-    parser.add_argument("--slot_tokens", type=int, default=256)
-    parser.add_argument("--tokens", type=int, default=16)
-    parser.add_argument("--requests", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--slot_tokens", type=int, default=192)
+    parser.add_argument("--tokens", type=int, default=8, help="of an answer")
+    parser.add_argument("--requests", type=int, default=32, help="of each load")
+    parser.add_argument("--steps", type=int, default=10, help="timed, three times")
     parser.add_argument("--peft", action="store_true", help="PEFT's answers/s too")
     flags = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        bank = Path(folder) / "bank"
-        bank.mkdir()
-        _time_engine(flags, bank)
-        with _ready(_ours(flags, bank)) as url:
-            asyncio.run(_time_server(flags, url))
-            rates = asyncio.run(_time_whole(flags, url))
+    use_compilation_cache()
+    leave_out_absent_tpu()
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bank = make_bank(flags.model, flags.prompts, flags.tokens, folder / "bank")
+        time_engine(flags, bank)
+        rates = load_server(flags, bank, folder)
+        nano = make_bank(_T5, _T5_PROMPTS, flags.tokens, folder / "nano")
+        load_server(flags, nano, folder)
         if flags.peft:
-            with _ready(_theirs(flags, bank, Path(folder))) as url:
-                theirs = asyncio.run(_time_whole(flags, url))
-            for together, rate in rates.items():
-                print(
-                    f"{together:2} together, answers a second: jaxprompt {rate:.2f}, "
-                    f"PEFT {theirs[together]:.2f}, ratio {rate / theirs[together]:.2f}"
-                )
+            compare_with_peft(flags, bank, folder, rates)
+    print(f"\nall of it: {time.perf_counter() - start:.0f} s")
 
 
-def _time_engine(flags: argparse.Namespace, bank: Path) -> None:
+def make_bank(model: str, count: int, tokens: int, folder: Path) -> Bank:
+    """Draws prompts and writes their files."""
+    folder.mkdir()
+    backbone = open_model(Model(name=model)).backbone
+    prompts = draw_prompts(backbone, count)
+    write_bank(folder, model, backbone, prompts, tokens)
+    return Bank(model, folder, prompts)
+
+
+def time_engine(flags: argparse.Namespace, bank: Bank) -> None:
     """Times a step with one prompt in all slots, with all of them mixed, with none."""
-    frozen = open_model(Model(name=flags.model)).load(make_mesh())
+    frozen = open_model(Model(name=bank.model)).load(make_mesh())
     backbone = frozen.backbone
-    prompts = [_draw(backbone, number) for number in range(flags.prompts)]
-    for number, prompt in enumerate(prompts):
-        save_prompt(bank / f"p{number}.safetensors", prompt, backbone)
     engine = SlotEngine(
         backbone,
         frozen.model,
@@ -103,32 +130,23 @@ def _time_engine(flags: argparse.Namespace, bank: Path) -> None:
     )
     start = time.perf_counter()
     engine.warm()
-    print(f"compiled {engine.compiled} programs in {time.perf_counter() - start:.1f} s")
-    compiled, seconds, ready = engine.compiled, [], []
-    for prompt in prompts:
-        start = time.perf_counter()
-        soft = prefix(backbone.vocab_rows, prompt.length).tolist()
-        ready.append((engine.read(prompt, soft[:-1]), soft[-1:]))
-        seconds.append(time.perf_counter() - start)
-    slots = ready[0][0].held.slots
-    size = slots.keys.nbytes + slots.values.nbytes
-    print(
-        f"reading a prompt: median {1e3 * statistics.median(seconds):.1f} ms, longest "
-        f"{1e3 * max(seconds):.1f} ms; {engine.compiled - compiled} compiled; "
-        f"{size / 2**20:.2f} MiB each, with room for {engine.prompt_room} tokens"
-    )
+    seconds = time.perf_counter() - start
+    _say(f"\ncompiled {engine.compiled} programs in {seconds:.1f} s")
+    ready = _read_all(engine, bank, backbone.vocab_rows)
     none = (engine.read(None), [])
     mixtures = {
         "no prompt": [none] * flags.slots,
         "one prompt": [ready[-1]] * flags.slots,
-        f"{flags.prompts} mixed": [ready[n % len(ready)] for n in range(flags.slots)],
+        f"{len(ready)} mixed": [ready[n % len(ready)] for n in range(flags.slots)],
     }
     ids = frozen.vocabulary.encode(TEXTS[0])
     active = np.ones(flags.slots, bool)
     times: dict[str, list[float]] = {name: [] for name in mixtures}
-    for _ in range(3):  # In turn, as the machine's speed changes.
-        for name, mixture in mixtures.items():
-            for slot, (one, row) in enumerate(mixture):
+    for turn in range(3):  # In turn, as the machine's speed changes.
+        # Another one is first each time.
+        names = [*mixtures][turn:] + [*mixtures][:turn]
+        for name in names:
+            for slot, (one, row) in enumerate(mixtures[name]):
                 engine.fill(slot, one, [*row, *ids], GREEDY)
             engine.step(active)
             for _ in range(flags.steps):
@@ -136,164 +154,157 @@ def _time_engine(flags: argparse.Namespace, bank: Path) -> None:
                 engine.step(active)
                 times[name].append(time.perf_counter() - start)
     bare = statistics.median(times["no prompt"])
+    rows = []
     for name, found in times.items():
         median = statistics.median(found)
-        print(
-            f"a step of {flags.slots} slots, {name}: median {1e3 * median:.1f} ms, "
-            f"{median / bare:.3f} of none"
-        )
+        rows.append([name, 1e3 * median, f"{median / bare:.3f}"])
+    _say(f"\nA step of {flags.slots} slots, each with its next token:\n")
+    _say(table(("prompts", "median ms", "of no prompt"), rows))
 
 
-def _draw(backbone: Backbone, number: int) -> Prompt:
-    """Draws a prompt: every third one is deep."""
-    draw = np.random.default_rng(number)
-    length = 5 + (95 * number) // 31
-    if number % 3 < 2:
-        return make_prompt(
-            jax.numpy.asarray(draw.normal(0, 0.1, (length, backbone.width)))
-        )
-    site = backbone.config.sites["decoder"]
-    shape = (site.layers, length, site.kv_heads, site.head_width)
-    keys, values = (jax.numpy.asarray(draw.normal(0, 0.3, shape)) for _ in range(2))
-    deep = make_deep(keys, values)
-    return make_prompt(jax.numpy.zeros((0, backbone.width)), {"decoder": deep})
-
-
-def _ours(flags: argparse.Namespace, bank: Path) -> list[str]:
-    main = "import sys; from jaxprompt.cli import main; sys.exit(main())"
-    command = [
-        sys.executable,
-        "-c",
-        main,
-        "serve",
-        f"--model={flags.model}",
-        "--port=0",
+def _read_all(
+    engine: SlotEngine, bank: Bank, first: int
+) -> list[tuple[Ready, list[int]]]:
+    """Reads all prompts, and says how long that took, for each kind by itself."""
+    compiled, found = engine.compiled, []
+    seconds: dict[str, list[float]] = {}
+    for prompt in bank.prompts.values():
+        start = time.perf_counter()
+        soft = prefix(first, prompt.length).tolist()
+        found.append((engine.read(prompt, soft[:-1]), soft[-1:]))
+        kind = "keys and values" if prompt.deep else "soft tokens"
+        seconds.setdefault(kind, []).append(time.perf_counter() - start)
+    slots = found[0][0].held.slots
+    size = slots.keys.nbytes + slots.values.nbytes
+    rows = [
+        [kind, len(times), 1e3 * statistics.median(times), 1e3 * max(times)]
+        for kind, times in seconds.items()
     ]
-    command += [f"--bank={bank}", f"--slots={flags.slots}"]
-    command += [f"--slot_tokens={flags.slot_tokens}", "--queue=1000"]
-    return [*command, "--deadline=600"]
+    _say(
+        f"\nLoading a prompt: {engine.compiled - compiled} programs compiled; each has "
+        f"{size / 2**20:.2f} MiB of keys and values, with room for "
+        f"{engine.prompt_room} tokens\n"
+    )
+    _say(table(("prompts of", "count", "median ms", "longest ms"), rows))
+    return found
 
 
-def _theirs(flags: argparse.Namespace, bank: Path, folder: Path) -> list[str]:
+def load_server(
+    flags: argparse.Namespace, bank: Bank, folder: Path
+) -> dict[int, float]:
+    """Loads a server; returns whole answers in a second by the number of clients."""
+    asked = bank.asked(flags.requests)
+    distinct = [*dict.fromkeys(asked)]
+    offline = predict(bank.folder, bank.prompts, distinct, folder)
+    tokens = flags.tokens
+    sizes = [f"--slots={flags.slots}", f"--slot_tokens={flags.slot_tokens}"]
+    words = command(bank.model, bank.folder, *sizes, f"--queue={_QUEUE}")
+    with running([*words, f"--max_tokens={max(tokens, 16)}"]) as server:
+        model = server.get("/v1/info")["model"]
+        _say(f"\n{model} with {len(bank.prompts)} prompts, {flags.slots} slots:")
+        _time_loading(server, bank)
+        compiled = server.get("/v1/info")["compiled"]
+        loads = [ask_streams(server.url, asked, 1, tokens, offline)]
+        alone = {each: answers[0].text for each, answers in loads[0].answers.items()}
+        loads += [
+            ask_streams(server.url, asked, together, tokens, alone)
+            for together in TOGETHER[1:]
+        ]
+        # More than have slots and may wait.
+        count = 2 * (flags.slots + _QUEUE)
+        more = [asked[n % len(asked)] for n in range(count)]
+        loads.append(ask_streams(server.url, more, len(more), tokens, alone))
+        _say(
+            f"\n{len(asked)} requests of {tokens} tokens; in the last row {count} at "
+            f"once, more than {flags.slots} slots and a queue of {_QUEUE} take\n"
+        )
+        _say(table(HEADER, [load.cells for load in loads]))
+        _tell_unlike(server, loads[0], loads[2], offline, tokens)
+        now = server.get("/v1/info")["compiled"]
+        _say(f"programs compiled by all that: {now - compiled}")
+        if not flags.peft:
+            return {}
+        return {n: whole_answers(server.url, asked, n, tokens) for n in TOGETHER}
+
+
+def _time_loading(server: Running, bank: Bank) -> None:
+    """Loads prompts again by HTTP, from their files to what can be asked."""
+    compiled, seconds = server.get("/v1/info")["compiled"], []
+    for name in [*bank.prompts][:: max(len(bank.prompts) // 8, 1)]:
+        start = time.perf_counter()
+        server.post("/v1/load_prompt", prompt_name=name)
+        seconds.append(time.perf_counter() - start)
+    now = server.get("/v1/info")["compiled"]
+    _say(
+        f"/v1/load_prompt: median {1e3 * statistics.median(seconds):.1f} ms, longest "
+        f"{1e3 * max(seconds):.1f} ms, of {len(seconds)}; {now - compiled} compiled"
+    )
+
+
+def _tell_unlike(
+    server: Running,
+    alone: Load,
+    mixed: Load,
+    offline: Mapping[Asked, str],
+    tokens: int,
+) -> None:
+    """Says how many answers are not those of predict, and whether tokens were tied."""
+    for name, found in (("alone", alone), ("mixed", mixed)):
+        unlike = [
+            each
+            for each, answers in found.answers.items()
+            if any(one.text != offline[each] for one in answers)
+        ]
+        gaps = [likeliest_gap(server.url, each, tokens) for each in unlike]
+        tied = sum(gap < _TIE for gap in gaps)
+        _say(
+            f"{name}: {len(found.answers) - len(unlike)} of {len(found.answers)} "
+            f"texts are those of predict; of {len(unlike)} others, {tied} have a token "
+            f"within {_TIE} nats of the next"
+        )
+
+
+def compare_with_peft(
+    flags: argparse.Namespace,
+    bank: Bank,
+    folder: Path,
+    rates: Mapping[int, float],
+) -> None:
+    """Asks the same of a loop that switches PEFT's adapters."""
+    asked, rows = bank.asked(flags.requests), []
+    with running(_theirs(bank, folder)) as server:
+        for together in TOGETHER:
+            theirs = whole_answers(server.url, asked, together, flags.tokens)
+            ours = rates[together]
+            cells = (f"{x:.2f}" for x in (ours, theirs, ours / theirs))
+            rows.append([together, *cells])
+    _say("\nWhole answers a second:\n")
+    _say(table(("together", "jaxprompt", "PEFT", "ratio"), rows))
+
+
+def _theirs(bank: Bank, folder: Path) -> Sequence[str]:
     """Writes the model and its prompts as PEFT reads them."""
-    backbone, params = load(flags.model)
+    backbone, params = load(bank.model)
     save(folder / "model", backbone, params)
-    for file in bank.iterdir():
+    for file in bank.folder.iterdir():
         prompt, _ = load_prompt(file)
         adapter = folder / "adapters" / file.stem
         adapter.parent.mkdir(exist_ok=True)
-        in_front = {
-            site: dataclasses.replace(deep, in_front=True)
+        # PEFT's prefixes stand in front, and have no gates.
+        plain = {
+            site: dataclasses.replace(deep, in_front=True, gate=None)
             for site, deep in prompt.deep.items()
         }
         # All as prefixes: one model of PEFT's takes adapters of one kind alone.
-        whole = dataclasses.replace(prompt, deep=in_front)
+        whole = dataclasses.replace(prompt, deep=plain)
         write_prefix(adapter, backbone, params, whole, str(folder / "model"))
     tool = str(Path(__file__).with_name("peft_server.py"))
     places = [f"--model={folder / 'model'}", f"--adapters={folder / 'adapters'}"]
     return [sys.executable, tool, *places]
 
 
-@contextlib.contextmanager
-def _ready(command: list[str]) -> Iterator[str]:
-    """Starts a server, and yields where it answers."""
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
-    try:
-        for line in process.stderr or ():
-            if found := re.search(r"ready on (http\S+)", line):
-                yield found[1]
-                break
-        else:
-            raise RuntimeError("the server did not start")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
-async def _time_server(flags: argparse.Namespace, url: str) -> None:
-    options: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": "none"}
-    names = [f"p{number}" for number in range(flags.prompts)]
-    asked = [
-        (names[n % len(names)], TEXTS[n % len(TEXTS)]) for n in range(flags.requests)
-    ]
-    async with openai.AsyncOpenAI(**options, max_retries=0, timeout=600) as client:
-        alone: dict[tuple[str, str], str] = {}
-        for together in (1, 8, 32):
-            limit = asyncio.Semaphore(together)
-
-            async def one(name: str, text: str, limit: Any = limit) -> Load:
-                async with limit:
-                    return await _ask(client, name, text, flags.tokens)
-
-            start = time.perf_counter()
-            found = await asyncio.gather(
-                *(one(*each) for each in asked), return_exceptions=True
-            )
-            seconds = time.perf_counter() - start
-            loads = [load for load in found if isinstance(load, Load)]
-            lost = len(found) - len(loads)
-            if together == 1:
-                alone = {
-                    each: load.text
-                    for each, load in zip(asked, found, strict=True)
-                    if isinstance(load, Load)
-                }
-            wrong = sum(
-                isinstance(load, Load) and load.text != alone.get(each)
-                for each, load in zip(asked, found, strict=True)
-            )
-            firsts = sorted(load.first for load in loads)
-            between = [gap for load in loads for gap in load.between] or [0.0]
-            print(
-                f"{together:2} together: first token median "
-                f"{1e3 * statistics.median(firsts):.0f} ms, 99 % "
-                f"{1e3 * firsts[int(0.99 * (len(firsts) - 1))]:.0f} ms; between tokens "
-                f"median {1e3 * statistics.median(between):.1f} ms; "
-                f"{len(loads) / seconds:.2f} answers/s; {wrong} wrong, {lost} lost of "
-                f"{len(found)}"
-            )
-
-
-async def _time_whole(flags: argparse.Namespace, url: str) -> dict[int, float]:
-    """Returns answers a second, of whole answers, for numbers of clients at once."""
-    options: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": "none"}
-    rates = {}
-    async with openai.AsyncOpenAI(**options, max_retries=0, timeout=600) as client:
-        for together in (1, 8, 32):
-            limit = asyncio.Semaphore(together)
-
-            async def one(number: int, limit: Any = limit) -> None:
-                async with limit:
-                    await client.completions.create(
-                        model=f"p{number % flags.prompts}",
-                        prompt=TEXTS[number % len(TEXTS)],
-                        max_tokens=flags.tokens,
-                    )
-
-            start = time.perf_counter()
-            await asyncio.gather(*map(one, range(flags.requests)))
-            rates[together] = flags.requests / (time.perf_counter() - start)
-    return rates
-
-
-async def _ask(client: openai.AsyncOpenAI, name: str, text: str, tokens: int) -> Load:
-    start = last = time.perf_counter()
-    first, between, said = 0.0, [], ""
-    # With log-probabilities every token is an event, a held-back text too.
-    stream = await client.completions.create(
-        model=name, prompt=text, max_tokens=tokens, stream=True, logprobs=0
-    )
-    async for event in stream:
-        now = time.perf_counter()
-        if first:
-            between.append(now - last)
-        else:
-            first = now - start
-        last = now
-        said += event.choices[0].text
-    return Load(first, between, said)
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 if __name__ == "__main__":
