@@ -26,7 +26,7 @@ from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
 from jaxprompt.shapes import Params
-from jaxprompt.train.event_files import read_events
+from jaxprompt.train.loggers.event_files import read_events
 
 os.environ["JAX_PLATFORMS"] = "cpu"  # Of the processes too.
 os.environ["TQDM_DISABLE"] = "1"
@@ -82,6 +82,7 @@ DROPOUT = 0.1
 STEPS = {steps}
 EVALUATE_EVERY = 8
 CHECKPOINT_EVERY = 2
+LOGGERS = ('tensorboard', 'csv')
 Pace.log_every = 3
 """
 
@@ -158,6 +159,7 @@ def read_outcome(workdir: Path) -> dict[str, Any]:
     results = json.loads((workdir / "result.json").read_text())
     del results["seconds"]
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    table = (workdir / "metrics.csv").read_text().splitlines()
     page = (workdir / "report.html").read_text().replace(str(workdir), "WORKDIR")
     page = re.sub(r"[\d.]+ seconds of", "SECONDS of", page)
     return {
@@ -166,6 +168,7 @@ def read_outcome(workdir: Path) -> dict[str, Any]:
             {name: x for name, x in json.loads(line).items() if name != SPEED}
             for line in lines
         ],
+        "metrics.csv": [line for line in table if SPEED not in line],
         "report.html": _DATE.sub("DATE", page),
         "tensorboard": _read_events(workdir / "tensorboard"),
     }

@@ -71,6 +71,12 @@ def _heads() -> Rows:
     return [(name, kind.told) for name, kind in KINDS.items()]
 
 
+def _loggers() -> Rows:
+    from jaxprompt.train.loggers import LOGGERS
+
+    return _described(LOGGERS)
+
+
 def _described(named: Mapping[str, Callable[..., object]]) -> Rows:
     """Says of each function what its docstring begins with."""
     docs = {name: inspect.getdoc(made) or "" for name, made in named.items()}
@@ -90,5 +96,6 @@ KINDS: dict[str, tuple[str, Callable[[], Rows]]] = {
     "inits": ("--gin.PROMPT_INIT=NAME", _inits),
     "metrics": ("OwnTask.metrics = ['NAME'] in a gin file", _metrics),
     "heads": ("--gin.HEAD=NAME", _heads),
+    "loggers": ("--gin.LOGGERS=\"['NAME']\"", _loggers),
 }
 """What can be listed -> how one is chosen, and what makes the list."""

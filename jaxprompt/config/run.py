@@ -1,6 +1,7 @@
 """A whole run: its parts, and which of them fit together."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jaxprompt.config.settings import (
@@ -50,6 +51,8 @@ class Run:
         seed: Of the prompt's start, the order of the data and the dropout.
         seeds: Prompts to train at once for each task, from `seed` on: a bank. Each is
             trained as it would be alone, unless a reparametrisation shares a part.
+        loggers: Where the curves are told besides metrics.jsonl, in order; names out of
+            `train.loggers.LOGGERS`.
     """
 
     trains: str = "prompt"
@@ -64,6 +67,7 @@ class Run:
     batch_size: int = 32
     seed: int = 0
     seeds: int = 1
+    loggers: Sequence[str] = ("tensorboard",)
 
     def __post_init__(self) -> None:
         from jaxprompt.prompts.reparametrise import SHARING
@@ -277,6 +281,7 @@ class Run:
             pace=Pace(steps=1),
             tokenizer=Tokenizer(),
             batch_size=1,
+            loggers=(),
         )
 
     def of_member(self, task: str, seed: int) -> "Run":

@@ -63,6 +63,7 @@ def tune(
     seed: int = 0,
     seeds: int = 1,
     name: str = "task",
+    loggers: Sequence[str] = ("tensorboard",),
     settings: Mapping[str, Any] | None = None,
     workdir: str | Path | None = None,
 ) -> TuningResult:
@@ -119,6 +120,8 @@ def tune(
         seed: Of the start, the order of the rows and the validation rows.
         seeds: Prompts to train at once, from `seed` on, each as it would be alone.
         name: What tables call the task.
+        loggers: Where the curves are told besides metrics.jsonl: "tensorboard" and
+            "csv" in the workdir, "wandb", "mlflow".
         settings: Any other settings, by their names in gin files, as
             {"PromptStart.reparametrise": "lstm", "Pace.patience": 3}.
         workdir: Folder for all that `jaxprompt train` leaves: the prompts, the page,
@@ -152,6 +155,7 @@ def tune(
         "Run.batch_size": batch_size,
         "Run.seed": seed,
         "Run.seeds": seeds,
+        "Run.loggers": loggers,
         "Data.test_split": "test" if "test" in tables else None,
     }
     if learning_rate is not None:

@@ -16,7 +16,8 @@ from jaxprompt.data.rows.position import Position
 from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.trained import expanded
-from jaxprompt.runs.keep.workdir import CHECKPOINTS
+from jaxprompt.runs.keep.bindings import resolve_bindings
+from jaxprompt.runs.keep.workdir import CHECKPOINTS, CONFIG
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.training_batches import (
     made_up_rows,
@@ -34,6 +35,7 @@ from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.parts_step import make_parts_step
 from jaxprompt.train.progress import MemberProgress, Progress
 from jaxprompt.train.step import TrainState, TrainStep, init_state, make_train_step
+from jaxprompt.utf8 import read_utf8
 
 
 class Best(NamedTuple):
@@ -118,8 +120,10 @@ def fit_best(
         f"training {run.data.task_name}{_bank(members)} for {pace.steps} steps into "
         f"{workdir}"
     )
-    log = MetricLog(workdir, int(state.step)) if first_host else None
+    log = None
     try:
+        if first_host:
+            log = _open_log(job, workdir, int(state.step))
         state, progress = fit(
             state,
             frozen,
@@ -141,6 +145,12 @@ def fit_best(
             log.close()
         checkpoints.close()
     return Best(best, steps, progress.seconds)
+
+
+def _open_log(job: Job, workdir: Path, step: int) -> MetricLog:
+    path = workdir / CONFIG
+    settings = resolve_bindings(read_utf8(path)) if path.exists() else {}
+    return MetricLog(workdir, step, job.run.loggers, settings)
 
 
 def _step(job: Job, tx: optax.GradientTransformationExtraArgs) -> TrainStep:

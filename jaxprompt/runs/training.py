@@ -50,6 +50,7 @@ from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
 from jaxprompt.terminal import say, say_lines
 from jaxprompt.train.kept_states import KeptStates
+from jaxprompt.train.loggers import check_loggers
 from jaxprompt.train.loop import Validation
 
 
@@ -195,6 +196,7 @@ class _Checked(NamedTuple):
 
 def _check_weights(run: Run, model: OpenedModel | None = None) -> _Checked:
     """Makes all checks of a run that trains weights; writes nothing."""
+    check_loggers(run.loggers)
     tx = make_optimizer(run)
     job = prepare(run, splits=run.data.splits, model=model)
     start = job.start_prompt()

@@ -142,16 +142,15 @@ def fit(
                     log.write(step, {f"validation/{k}": v for k, v in found.items()})
             received = signals.received_by(step)
             stop = received > 0 or progress.gave_up(pace.patience)
-            if checkpoints and (
-                scores or stop or last or _due(step, pace.checkpoint_every)
-            ):
+            due = scores or stop or last or _due(step, pace.checkpoint_every)
+            if log and due:  # A checkpoint says that it was told up to here.
+                log.sync()
+            if checkpoints and due:
                 progress = dataclasses.replace(
                     progress,
                     seconds=time.perf_counter() - start,
                     window=window.check(step),
                 )
-                if log:  # The checkpoint says that it was told up to here.
-                    log.sync()
                 checkpoints.save(state, progress)
             if received:
                 raise Stopped(received, step, saved=checkpoints is not None)

@@ -1,65 +1,101 @@
-"""The curves of a run: metrics.jsonl, and the same numbers for TensorBoard."""
+"""The curves of a run: metrics.jsonl, and the same numbers for its loggers."""
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.quoting import quoted
 from jaxprompt.strict_json import NotJson, as_json, parse_json
-from jaxprompt.train.event_files import EventFile, cut_event_files
+from jaxprompt.train.loggers import LOGGERS, Logger, LogStart
 from jaxprompt.utf8 import NotUtf8, decode_utf8
 
 
 class MetricLog:
-    """Writes scalars by step to WORKDIR/metrics.jsonl and to TensorBoard files.
+    """Tells scalars by step to WORKDIR/metrics.jsonl and to a run's loggers.
 
     A resumed run starts where its checkpoint is: what was told of later steps is
-    dropped first, in both, so that no step is told twice.
+    dropped first, or is not told again, so that no step is told twice.
     """
 
-    def __init__(self, workdir: Path, first_step: int):
-        path = workdir / "metrics.jsonl"
+    def __init__(
+        self,
+        workdir: Path,
+        first_step: int,
+        loggers: Sequence[str] = ("tensorboard",),
+        settings: Mapping[str, str] | None = None,
+    ):
+        """Opens the file and the loggers.
+
+        Args:
+            workdir: Folder of the run.
+            first_step: Steps that its checkpoint has; 0 for a run that begins.
+            loggers: Names out of `LOGGERS`.
+            settings: What loggers may show of the run, by name.
+
+        Raises:
+            ValueError: If the file or what a logger keeps is damaged, or a service
+                refuses.
+        """
+        start = LogStart(workdir, first_step, settings or {})
+        with contextlib.ExitStack() as opened:
+            self._all: list[Logger] = []
+            for open_logger in (_Lines, *(LOGGERS[name] for name in loggers)):
+                self._all.append(open_logger(start))
+                opened.callback(self._all[-1].close)
+            self._opened = opened.pop_all()
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Tells scalars by name; the file has null for one that is not finite.
+
+        Args:
+            step: Steps taken.
+            scalars: Values by name.
+        """
+        for logger in self._all:
+            logger.write(step, scalars)
+
+    def sync(self) -> None:
+        """Returns when all that was written is on disk, where a crash leaves it."""
+        for logger in self._all:
+            logger.sync()
+
+    def close(self) -> None:
+        """Closes the file and the loggers."""
+        self._opened.close()
+
+
+class _Lines:
+    """The file itself: an object of a step and its scalars a line."""
+
+    def __init__(self, start: LogStart):
+        path = start.workdir / "metrics.jsonl"
         if path.exists():
             kept = [
                 json.dumps({"step": step, **scalars})
                 for step, scalars in read_log(path, whole=False)
-                if step <= first_step
+                if step <= start.first_step
             ]
             write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
-        board = workdir / "tensorboard"
-        board.mkdir(exist_ok=True)
-        cut_event_files(board, first_step)
-        self._lines = path.open("a", encoding="utf-8")
-        self._board = EventFile(board)
+        self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Writes one line, and flushes it.
-
-        Args:
-            step: Steps taken.
-            scalars: Values by name; one that is not finite is written as null.
-        """
         finite = {
             name: value if math.isfinite(value) else None
             for name, value in scalars.items()
         }
-        self._lines.write(json.dumps({"step": step, **finite}) + "\n")
-        self._lines.flush()
-        self._board.write(step, scalars)
+        self._file.write(json.dumps({"step": step, **finite}) + "\n")
+        self._file.flush()
 
     def sync(self) -> None:
-        """Returns when all that was written is on disk, where a crash leaves it."""
-        os.fsync(self._lines.fileno())
-        self._board.sync()
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Flushes and closes both files."""
-        self._lines.close()
-        self._board.close()
+        self._file.close()
 
 
 def read_log(

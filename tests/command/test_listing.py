@@ -18,6 +18,7 @@ from jaxprompt.cli import main
         ("inits", "class_labels    Takes the embeddings of the label words"),
         ("metrics", "mean_multiclass_f1"),
         ("heads", "classes  a linear layer"),
+        ("loggers", "csv          Writes WORKDIR/metrics.csv"),
     ],
 )
 def test_what_there_is_to_choose_from_is_listed(kind: str, line: str, capsys):

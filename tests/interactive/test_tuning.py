@@ -32,6 +32,7 @@ ASKED = {
     "prompt_length": 3,
     "steps": 4,
     "name": "reviews",
+    "loggers": ("csv",),
 }
 BYTES = {
     **SIZES,
@@ -96,6 +97,14 @@ def test_it_is_the_training_of_the_command(result: jp.TuningResult, model):
         there, said = jp.load_prompt(f"by_command/prompts/reviews-{seed}.safetensors")
         np.testing.assert_array_equal(rows_of(there), rows_of(tuned.prompt))
         assert said.score == tuned.provenance.score
+    # The curves too, but for speeds, where the loggers that are named have them.
+    found, expected = (
+        [x for x in table.read_text().splitlines() if "per_second" not in x]
+        for table in (Path("run/metrics.csv"), Path("by_command/metrics.csv"))
+    )
+    assert found == expected
+    assert "4,validation/score," in "\n".join(found)
+    assert not Path("run/tensorboard").exists()
 
 
 def test_a_result_prints_and_draws_itself(result: jp.TuningResult):

@@ -80,7 +80,11 @@ def test_a_folder_is_a_runs_from_its_first_checkpoint_on(tmp_path: Path, left: s
 
 
 @pytest.mark.parametrize(
-    "name", ["tensorboard", "checkpoints", "prompts", "model", "metrics.jsonl", ".lock"]
+    "name",
+    [
+        *("tensorboard", "checkpoints", "prompts", "model", "metrics.jsonl", ".lock"),
+        *("metrics.csv", "loggers"),
+    ],
 )
 @pytest.mark.parametrize("there", [True, False])
 def test_a_run_writes_through_no_link(tmp_path: Path, name: str, there: bool):

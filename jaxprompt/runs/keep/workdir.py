@@ -28,6 +28,7 @@ PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"
 PREDICTIONS = "predictions.jsonl"
 PAGE, METRICS, BOARD = "report.html", "metrics.jsonl", "tensorboard"
+TABLE, LOGGERS = "metrics.csv", "loggers"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 
@@ -41,6 +42,8 @@ _WRITTEN = (
     PREDICTIONS,
     METRICS,
     BOARD,
+    TABLE,
+    LOGGERS,
     CHECKPOINTS,
     LOCK,
 )

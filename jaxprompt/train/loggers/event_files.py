@@ -12,6 +12,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from jaxprompt.atomic import write_atomically
+from jaxprompt.train.loggers.logger import LogStart
 
 # Their classes are made when they are imported.
 _EVENTS: Any = event_pb2
@@ -58,6 +59,14 @@ class EventFile:
     def close(self) -> None:
         """Flushes and closes the file."""
         self._file.close()
+
+
+def open_board(start: LogStart) -> EventFile:
+    """Writes a file for TensorBoard, in WORKDIR/tensorboard."""
+    folder = start.workdir / "tensorboard"
+    folder.mkdir(exist_ok=True)
+    cut_event_files(folder, start.first_step)
+    return EventFile(folder)
 
 
 def cut_event_files(folder: Path, last_step: int) -> None:
