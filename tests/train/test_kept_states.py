@@ -80,9 +80,10 @@ def test_a_row_of_other_ids_has_no_states(params):
         kept.join(one_each(ROWS[3:4]))
     # One example, or both of its halves for themselves, are not the same row.
     row = next(row for row in ROWS[:3] if row.inputs.size > 1)
+    first, second = np.array_split(row.inputs, 2)
     halves = [
-        dataclasses.replace(row, inputs=part, targets=row.targets[:0])
-        for part in np.array_split(row.inputs, 2)
+        dataclasses.replace(row, inputs=first),
+        dataclasses.replace(row, inputs=second, targets=row.targets[:0]),
     ]
     with pytest.raises(KeyError):
         kept.join(to_batch([halves]))
