@@ -8,7 +8,7 @@
 #     docker run --gpus all --user "$(id -u)" -v $PWD:/work jaxprompt:cuda train ...
 #
 # EXTRAS are those of pyproject.toml; `serve,official` reads benchmarks from TFDS.
-ARG PYTHON=3.12
+ARG PYTHON=3.11
 FROM python:${PYTHON}-slim
 ARG EXTRAS=serve
 WORKDIR /jaxprompt

@@ -41,7 +41,8 @@ class ToldOnce:
     A run that goes on takes the steps behind its checkpoint again, to the same numbers.
     WORKDIR/loggers/NAME.jsonl says what the service calls the run and which steps it
     was told. It is on disk before the service hears of a step, so that none is told
-    twice; what was about to be told when the process was killed may be missing.
+    twice. What the service's client had not sent when the process was killed is
+    missing there: metrics.jsonl has all.
 
     The scalars of a step are held back until the next one, or the next checkpoint: a
     run that is killed while it validates tells training and validation of that step
