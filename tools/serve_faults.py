@@ -13,12 +13,11 @@ import json
 import random
 import socket
 import struct
-import sys
 import tempfile
 import threading
 import time
 import urllib.error
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +35,7 @@ from serve_setting import (
 
 from jaxprompt.config.settings import Model
 from jaxprompt.runs.ready.frozen import open_model
+from jaxprompt.startup import leave_out_absent_tpu
 
 AT_ONCE = 16
 """Clients that disturb at the same time."""
@@ -329,21 +329,20 @@ def held(server: Running) -> Held:
     )
 
 
-def table(tried: Mapping[str, Tried]) -> Iterator[str]:
-    """Yields the lines of the table, and below it what was wrong besides."""
-    yield (
-        "| what happened | times | right answers meanwhile | wrong or none | "
-        "written for nobody | slots | files | threads | MiB |"
-    )
-    yield "| --- |" + " ---: |" * 8
-    for name, one in tried.items():
-        held = one.held
-        yield (
-            f"| {name} | {one.times} | {one.right} | {one.wrong} | {one.in_vain} | "
-            f"{held.slots} | {held.files} | {held.threads} | {held.memory:.1f} |"
-        )
-    yield from (
-        f"\n{name}: {one.problem}" for name, one in tried.items() if one.problem
+HEADER = (
+    "| what happened | times | right answers meanwhile | wrong or none | "
+    "written for nobody | slots | files | threads | MiB |\n"
+    "| --- |" + " ---: |" * 8
+)
+"""Of `row`: the last four say what is held that was not held before."""
+
+
+def row(name: str, one: Tried) -> str:
+    """Returns a line of the table, and below it what was wrong besides."""
+    held, problem = one.held, f"\n\n{name}: {one.problem}\n" if one.problem else ""
+    return (
+        f"| {name} | {one.times} | {one.right} | {one.wrong} | {one.in_vain} | "
+        f"{held.slots} | {held.files} | {held.threads} | {held.memory:.1f} |{problem}"
     )
 
 
@@ -466,7 +465,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="part of a fault's name")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
-    tried: dict[str, Tried] = {}
+    tried: list[Tried] = []
+
+    def tell(name: str, found: Tried) -> None:
+        tried.append(found)
+        print(row(name, found), flush=True)
+
+    leave_out_absent_tpu()
+    print(HEADER)
     with tempfile.TemporaryDirectory() as name:
         bank = Path(name) / "bank"
         bank.mkdir()
@@ -478,15 +484,13 @@ def main() -> int:
             one = disturbed(server, bank)
             for fault, function in FAULTS.items():
                 if flags.only in fault:
-                    tried[fault] = attempt(function, one, flags.times, flags.seed)
-                    print(f"tried: {fault}", file=sys.stderr)
+                    tell(fault, attempt(function, one, flags.times, flags.seed))
         if flags.only in FULL:
             port = free_port()
             with running([*words, f"--port={port}"], port=port) as server:
                 one = disturbed(server, bank)
-                tried[FULL] = attempt(follow_folder, one, 3, flags.seed)
-    print("\n".join(table(tried)))
-    return int(any(found.cost for found in tried.values()))
+                tell(FULL, attempt(follow_folder, one, 3, flags.seed))
+    return int(any(found.cost for found in tried))
 
 
 if __name__ == "__main__":
