@@ -50,7 +50,8 @@ def report_padding(job: Job, length: int) -> None:
         f"padding: {now.computed:.0f} tokens are computed for each example, "
         f"{now.own:.0f} of them its own"
     )
-    other = dataclasses.replace(data, pack=not data.pack)
+    # Rows that are packed keep no states.
+    other = dataclasses.replace(data, pack=not data.pack, keep_states=False)
     swapped = dataclasses.replace(job, run=dataclasses.replace(run, data=other))
     try:
         then = measure_work(swapped, length)
