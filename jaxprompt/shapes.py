@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-NO_TOKEN = -1
-"""What stands in target ids behind the last token: no vocabulary has a negative id."""
+from jaxprompt.no_token import NO_TOKEN
 
 Params = Mapping[str, Any]
 """A nested dict of arrays.

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jaxprompt.shapes import NO_TOKEN, unpacked_batch
+from jaxprompt.no_token import NO_TOKEN
+from jaxprompt.shapes import unpacked_batch
 
 
 def test_a_batch_of_one_example_a_row_shifts_targets_and_masks_padding():

@@ -11,8 +11,9 @@ from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.weights.save import save
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
+from jaxprompt.shapes import Batch, unpacked_batch
 
 
 @dataclasses.dataclass(frozen=True)

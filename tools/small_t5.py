@@ -8,8 +8,9 @@ import numpy as np
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.t5.model import T5
 from jaxprompt.models.weights.save import save
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
+from jaxprompt.shapes import Batch, unpacked_batch
 
 SMALL = T5Config(
     vocab_rows=32128,

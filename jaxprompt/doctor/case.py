@@ -12,9 +12,10 @@ from jaxtyping import Float
 from jaxprompt.evaluate.likelihood import with_answers
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.quantise import Int8Matrix
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt
-from jaxprompt.shapes import NO_TOKEN, Batch, Params
+from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
 
 

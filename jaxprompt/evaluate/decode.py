@@ -9,8 +9,9 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.evaluate.draw import NEVER, draw
 from jaxprompt.models.backbone import Backbone, Cache, writer_of
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
-from jaxprompt.shapes import NO_TOKEN, Batch, Params
+from jaxprompt.shapes import Batch, Params
 
 END = 1
 """Id of end-of-sequence, where the vocabulary does not say otherwise: T5's."""

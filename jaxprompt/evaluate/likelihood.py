@@ -11,8 +11,9 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.join import prompted_logits
-from jaxprompt.shapes import NO_TOKEN, Batch, Params
+from jaxprompt.shapes import Batch, Params
 
 Likelihood: TypeAlias = Callable[[Params, Batch], Float[Array, " B"]]
 """From the joined tree and a batch with answers to the log-probability of each, in

@@ -11,8 +11,9 @@ from jaxprompt.data.tasks.task import Task
 from jaxprompt.heads.head import class_scores
 from jaxprompt.models.backbone import Backbone, writer_of
 from jaxprompt.models.tokens import Tokens
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.join import prompted_embed, prompted_encode
-from jaxprompt.shapes import NO_TOKEN, Batch, Params
+from jaxprompt.shapes import Batch, Params
 
 LabelScores: TypeAlias = Callable[[Params, Batch, int], Float[Array, "B E C"]]
 """From the joined tree, a batch and the number E of examples in a row to the

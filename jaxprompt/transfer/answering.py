@@ -18,8 +18,9 @@ from jaxprompt.data.tasks.verbalizer import Score
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.heads.head import likeliest, states_at
 from jaxprompt.models.backbone import Backbone, Filler
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.join import prompted_states
-from jaxprompt.shapes import NO_TOKEN, Batch, Params
+from jaxprompt.shapes import Batch, Params
 
 
 class LabelWords(NamedTuple):

@@ -13,8 +13,8 @@ from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import file_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import NO_TOKEN
 
 LENGTHS = Lengths(inputs=40, targets=20)
 SOFT_IDS = prefix(num_rows=500, length=3)

@@ -12,7 +12,8 @@ from jaxprompt.data.rows.row_batches import (
     predict_rows,
     sorted_batches,
 )
-from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
+from jaxprompt.no_token import NO_TOKEN
+from jaxprompt.shapes import Batch, unpacked_batch
 
 WIDTH, TARGETS = 600, 4
 

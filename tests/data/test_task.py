@@ -13,7 +13,7 @@ from jaxprompt.data.official.tasks import OFFICIAL_TASKS, load_task
 from jaxprompt.data.official.texts import to_columns
 from jaxprompt.data.tasks.digest import data_hashes
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
-from jaxprompt.shapes import NO_TOKEN
+from jaxprompt.no_token import NO_TOKEN
 
 
 def texts(task, split: str) -> list[tuple[str, str]]:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxprompt.data.rows.widths import cut_in_parts, cut_to_longest
-from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
+from jaxprompt.no_token import NO_TOKEN
+from jaxprompt.shapes import Batch, unpacked_batch
 
 FULL = 612
 

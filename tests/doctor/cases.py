@@ -13,9 +13,10 @@ from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.quantise import quantise
 from jaxprompt.models.t5.model import T5
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
+from jaxprompt.shapes import Batch, unpacked_batch
 
 ROWS, LENGTH = 8, 3
 VOCABULARY = load_vocabulary(resolve("bundled:nano"))

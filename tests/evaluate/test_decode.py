@@ -16,9 +16,9 @@ from tiny import CONFIG, Example, Tiny, draw_examples, draw_prompt, make_tiny, o
 from jaxprompt.evaluate.decode import beam, beam_candidates, greedy
 from jaxprompt.evaluate.likelihood import make_likelihood, with_answers
 from jaxprompt.models.load import load
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import empty_prompt
-from jaxprompt.shapes import NO_TOKEN
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 WORDS, LENGTH = 8, 3

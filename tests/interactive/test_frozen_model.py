@@ -13,8 +13,9 @@ from tiny import draw_prompt, save_tiny
 
 import jaxprompt as jp
 from jaxprompt.cli import main
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.join import prompted_logits
-from jaxprompt.shapes import NO_TOKEN, unpacked_batch
+from jaxprompt.shapes import unpacked_batch
 
 TEXTS = ["a fine film", "dull", "rain and wind all day long", "kind people"]
 LABELS = ["bad", "very good"]

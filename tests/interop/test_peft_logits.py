@@ -20,11 +20,12 @@ from jaxprompt.evaluate.decode import greedy
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.forms import find_form
 from jaxprompt.models.weights.save import save
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.prompt import Prompt, unstack
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
+from jaxprompt.shapes import Batch, unpacked_batch
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")

@@ -19,8 +19,9 @@ from jaxprompt.interop.stablehlo.program import (
     vocabulary_file,
 )
 from jaxprompt.models.t5.model import T5
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import NO_TOKEN, Batch, Params, unpacked_batch
+from jaxprompt.shapes import Batch, Params, unpacked_batch
 
 STEPS = 5
 REAL = 2

@@ -14,8 +14,9 @@ from jaxprompt.models.load import load
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.models.weights.save import save
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.prompt import empty_prompt
-from jaxprompt.shapes import NO_TOKEN, unpacked_batch
+from jaxprompt.shapes import unpacked_batch
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -6,10 +6,11 @@ import pytest
 from tiny import Tiny
 
 from jaxprompt.models.weights.save import save
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import NO_TOKEN, unpacked_batch
+from jaxprompt.shapes import unpacked_batch
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")

@@ -20,10 +20,11 @@ from jaxprompt.evaluate.decode import greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.models.load import load
 from jaxprompt.models.t5.model import T5
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import NO_TOKEN, Batch, Params, unpacked_batch
+from jaxprompt.shapes import Batch, Params, unpacked_batch
 
 RUN = (
     "--format=stablehlo",

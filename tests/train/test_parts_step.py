@@ -13,8 +13,9 @@ from tiny import INPUTS, TARGETS, draw_examples, draw_prompt, one_each
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.t5.model import T5
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.prompt import Prompt, stack
-from jaxprompt.shapes import NO_TOKEN, Batch, resize, unpacked_batch
+from jaxprompt.shapes import Batch, resize, unpacked_batch
 from jaxprompt.train.optimizer import adafactor, train_only
 from jaxprompt.train.parts_step import make_parts_step
 from jaxprompt.train.step import init_state, make_train_step

@@ -12,9 +12,10 @@ from jaxprompt.data.tasks.answers.spans import BEST, NEVER
 from jaxprompt.heads.kinds import HEADS, Layer
 from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.bert import BertConfig
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.join import prompted_states
 from jaxprompt.prompts.prompt import empty_prompt
-from jaxprompt.shapes import NO_TOKEN, Batch, unpacked_batch
+from jaxprompt.shapes import Batch, unpacked_batch
 from jaxprompt.train.loss import loss, token_shares
 
 IDS = np.array([[3, 6, 4, 7, 8, 9, 10, 4], [3, 6, 7, 4, 8, 9, 4, NO_TOKEN]])

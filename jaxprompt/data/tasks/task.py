@@ -23,7 +23,7 @@ from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.data.vocabulary.tokens import Pair, Span
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, decode
 from jaxprompt.data.vocabulary.writing import as_written
-from jaxprompt.shapes import NO_TOKEN
+from jaxprompt.no_token import NO_TOKEN
 
 _AHEAD = 1024
 """Examples that are tokenised in one call: the first batch waits for no whole split."""

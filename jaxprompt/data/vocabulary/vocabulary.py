@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxprompt.data.vocabulary.files import find_vocabulary, read_vocabulary
 from jaxprompt.data.vocabulary.pieces import Frame, Located, Pieces
-from jaxprompt.shapes import NO_TOKEN
+from jaxprompt.no_token import NO_TOKEN
 
 T5_START = 0
 """Id of T5's padding, from which its decoder starts."""
@@ -20,7 +20,7 @@ class Vocabulary:
     """A model's own vocabulary: its ids are those of the checkpoint.
 
     None of them stands for padding: batches say by their segments where no token is,
-    and answers by `shapes.NO_TOKEN`.
+    and answers by `no_token.NO_TOKEN`.
 
     Attributes:
         pieces: How texts become ids, and ids texts.
@@ -146,7 +146,7 @@ class Vocabulary:
 
         Args:
             ids: The ids; one that the vocabulary lacks is written as the unknown piece,
-                and `shapes.NO_TOKEN` as nothing.
+                and `no_token.NO_TOKEN` as nothing.
         """
         kept: list[int] = []
         for number in map(int, ids):

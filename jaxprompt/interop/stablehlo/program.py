@@ -17,9 +17,10 @@ from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.stablehlo.readme import readme
 from jaxprompt.models.backbone import Backbone
+from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.shapes import NO_TOKEN, Params, unpacked_batch
+from jaxprompt.shapes import Params, unpacked_batch
 
 PROGRAM, WEIGHTS, README = "predict.stablehlo", "weights.safetensors", "README.md"
 PLATFORMS = ("cpu", "cuda", "tpu")
