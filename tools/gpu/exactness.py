@@ -122,7 +122,7 @@ def _pytorch_logits(
             source = torch.cat([prompt, table[text][None]], dim=1)
             found = model(inputs_embeds=source, decoder_input_ids=read[None])
             return found.logits[0].numpy()
-        row = torch.cat([text, targets]) - 1
+        row = torch.cat([text, targets])
         found = model(inputs_embeds=torch.cat([prompt, table[row][None]], dim=1))
         # The token before each target predicts it.
         return found.logits[0, -len(targets) - 1 : -1].numpy()

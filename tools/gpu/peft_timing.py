@@ -109,7 +109,7 @@ def _with_prompt(backbone: Any, length: int) -> Any:
 
 
 def _ids(tuned: Any, text: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
-    """Lays out the rows as PEFT reads them; a decoder's ids are one lower there."""
+    """Lays out the rows as PEFT reads them: a decoder's text and targets in one."""
     import torch
 
     def on_device(ids: np.ndarray) -> Any:
@@ -119,7 +119,7 @@ def _ids(tuned: Any, text: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
         rows, labels = on_device(text), on_device(targets)
         prefix = rows
     else:
-        prefix, ends = on_device(text - 1), on_device(targets - 1)
+        prefix, ends = on_device(text), on_device(targets)
         rows = torch.cat([prefix, ends], dim=1)
         labels = torch.cat([torch.full_like(prefix, _IGNORED), ends], dim=1)
     return {
