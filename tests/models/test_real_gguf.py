@@ -34,13 +34,13 @@ def test_it_reads_text_as_its_own_tokenizer_does():
     vocabulary = load_vocabulary(str(PLACE), causal=True)
     assert vocabulary.vocab_size == 49_152
     for text, ids in GOLDEN.items():
-        assert vocabulary.encode(text) == ids
+        assert vocabulary.encode(text) == list(ids)
         assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
 def test_it_knows_the_capital_of_france():
     backbone, model = load(str(PLACE))
-    assert sum(leaf.size for leaf in jax.tree.leaves(model)) - 128 * 576 == 134_515_008
+    assert sum(leaf.size for leaf in jax.tree.leaves(model)) == 134_515_008
     vocabulary = load_vocabulary(str(PLACE), causal=True)
     ids = np.array(vocabulary.encode("The capital of France is"), np.int32)
     layout = Layout(Lengths(8, 6), np.zeros(0, np.int32), True, vocabulary.eos_id)
