@@ -1,7 +1,10 @@
 """gin text -> Run: files and settings, checked before gin may act on them."""
 
+import functools
 import inspect
+import pprint
 import re
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
@@ -196,7 +199,21 @@ def _without_macro_scopes(config: str) -> str:
 def _build_run() -> tuple[Run, str]:
     """Makes the run from what was read; returns it and its operative configuration."""
     run = _build("Run")
-    return run, gin.operative_config_str()
+    return run, _operative_config()
+
+
+def _operative_config() -> str:
+    """Writes what the run used; a dict as it was given, for gin sorts it by its keys.
+
+    The columns of a head are in the order of its task's labels.
+    """
+    sorting: Any = gin.config.pprint
+    in_order = functools.partial(pprint.pformat, sort_dicts=False)
+    gin.config.pprint = types.SimpleNamespace(pformat=in_order)
+    try:
+        return gin.operative_config_str()
+    finally:
+        gin.config.pprint = sorting
 
 
 def _build(name: str) -> Any:

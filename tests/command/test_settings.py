@@ -1,6 +1,7 @@
 """--gin.NAME=value: text without quotes of its own, and misspelt names."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,3 +114,21 @@ def test_a_name_that_no_file_sets_is_named(tmp_path: Path):
     file.write_text(f"include '{RUN}'\nMODEL = %WHICH\n")
     with pytest.raises(ValueError, match=r"^%WHICH has no value: no gin file sets WHI"):
         configure([str(file)], [])
+
+
+def test_what_a_run_used_keeps_the_order_of_its_labels(tmp_path: Path):
+    """A head's columns are in this order, and what reads its file reads it there."""
+    labels = {"yes": "yes", "no": "no", "maybe": "maybe"}
+    file = tmp_path / "own.gin"
+    file.write_text(
+        "include 'gin/runs/prompt_tuning.gin'\nTASK = @OwnTask()\n"
+        "MODEL = 'bundled:nano'\n"
+        "OwnTask.name = 'own'\nOwnTask.files = {'train': 'a.jsonl'}\n"
+        "OwnTask.inputs = '{text}'\nOwnTask.target = 'label'\n"
+        f"OwnTask.labels = {labels}\n"
+    )
+    _, written = configure([str(file)], [])
+    again = tmp_path / "again.gin"
+    again.write_text(written)
+    task: Any = configure([str(again)], [])[0].data.task
+    assert list(task.labels) == list(labels)
