@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
 import gin
+from gin import config as gin_config
 
 from jaxprompt.command.gin_files import find_gin_file, with_includes
 from jaxprompt.command.names import MALFORMED, Names, one_line
@@ -207,13 +208,14 @@ def _operative_config() -> str:
 
     The columns of a head are in the order of its task's labels.
     """
-    sorting: Any = gin.config.pprint
+    gin_module: Any = gin_config
+    sorting = gin_module.pprint
     in_order = functools.partial(pprint.pformat, sort_dicts=False)
-    gin.config.pprint = types.SimpleNamespace(pformat=in_order)
+    gin_module.pprint = types.SimpleNamespace(pformat=in_order)
     try:
         return gin.operative_config_str()
     finally:
-        gin.config.pprint = sorting
+        gin_module.pprint = sorting
 
 
 def _build(name: str) -> Any:
