@@ -75,8 +75,8 @@ def test_what_padding_costs_is_said(run: Run, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.splitlines()[-1] == (
         f"padding: {now.computed:.0f} tokens are computed for each example, "
         f"{now.own:.0f} of them its own; with PACK=True {packed.computed:.0f}. A "
-        f"packed row holds {packed.a_row:.1f} examples, and a step learns from as many "
-        "more"
+        f"packed row holds {packed.a_row:.1f} examples: a step learns from that many "
+        "times more of them"
     )
 
 

@@ -61,7 +61,7 @@ def report_padding(job: Job, length: int) -> None:
     packed = now if data.pack else then
     say(
         f"{said}; with PACK={other.pack} {then.computed:.0f}. A packed row holds "
-        f"{packed.a_row:.1f} examples, and a step learns from as many more"
+        f"{packed.a_row:.1f} examples: a step learns from that many times more of them"
     )
 
 

@@ -1,4 +1,4 @@
-"""The states below a job's prompt: whether they can be kept, their size, and they."""
+"""The states below a job's prompt: whether they can be kept, how many, and how."""
 
 import dataclasses
 import functools
