@@ -95,6 +95,11 @@ def make_mesh(
     return jax.make_mesh((data, model), (DATA, MODEL), axis_types=auto, devices=devices)
 
 
+def platform_of(mesh: jax.sharding.Mesh) -> str:
+    """Returns what JAX calls a mesh's devices: "cpu", "gpu" or "tpu"."""
+    return mesh.devices.flat[0].platform
+
+
 def shardings(tree: Any, mesh: jax.sharding.Mesh, rules: Rules = RULES) -> Any:
     """Gives every leaf its place on the mesh.
 

@@ -48,6 +48,10 @@ class Model:
         quantise: "int8" stores the frozen matrices in int8, a scale for each output
             channel, or where a GGUF file holds Q8_0 or Q4_0 as it has them, and
             computes in `dtype`; "none" does not.
+        precision: What float32 products are computed in where a device has a choice:
+            "float32", in which logits are the same to 1e-4 on all; "tensorfloat32",
+            faster on NVIDIA's GPUs, and three bfloat16 products on a TPU; "bfloat16",
+            one of them. A model in bfloat16 has no such choice.
         remat: What the backward pass computes again: "none", "dots" or "full".
         dropout: Rate in training.
         mesh_data: Devices that split the batch; -1 for all that are left.
@@ -63,6 +67,7 @@ class Model:
     vocabulary: str | None = None
     dtype: str = "float32"
     quantise: Literal["none", "int8"] = "none"
+    precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
     remat: Literal["none", "dots", "full"] = "dots"
     dropout: float = 0.0
     mesh_data: int = -1
@@ -70,9 +75,11 @@ class Model:
     weights_over_data: bool = False
 
     def __post_init__(self) -> None:
+        from jaxprompt.models.options import check_precision
         from jaxprompt.models.quantise import check_quantisation
 
         check_quantisation(self.quantise)
+        check_precision(self.precision)
         if not 0 <= self.dropout < 1:
             raise ValueError(
                 f"dropout {self.dropout}: use a rate from 0, for none, to below 1"

@@ -17,7 +17,7 @@ from jaxprompt.data.rows.requests import check_request
 from jaxprompt.interactive.rows import read_asked
 from jaxprompt.interactive.settings import changed
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.models.options import Remat
+from jaxprompt.models.options import Precision, Remat
 from jaxprompt.prompts.file import read_tuned
 from jaxprompt.prompts.prompt import Prompt, empty_prompt
 from jaxprompt.prompts.tuned import TunedPrompt
@@ -45,6 +45,7 @@ def load(
     vocabulary: str | None = None,
     dtype: str = "float32",
     quantise: Literal["none", "int8"] = "none",
+    precision: Precision = "float32",
     dropout: float = 0.0,
     remat: Remat = "dots",
     mesh_data: int = -1,
@@ -69,6 +70,9 @@ def load(
         vocabulary: A `spiece.model`, where the checkpoint has none.
         dtype: "float32" or "bfloat16", of the weights and to compute in.
         quantise: "int8" stores every matrix in int8; "none" does not.
+        precision: What float32 products are computed in on a GPU or TPU: "float32",
+            "tensorfloat32" or "bfloat16". It holds for the process from now on, and
+            JAX_DEFAULT_MATMUL_PRECISION wins.
         dropout: Share of features to drop in training.
         remat: What the backward pass computes again: "none", "dots" or "full".
         mesh_data: Devices that split a batch; -1 for all that are left.
@@ -88,6 +92,7 @@ def load(
         vocabulary=vocabulary,
         dtype=dtype,
         quantise=quantise,
+        precision=precision,
         remat=remat,
         dropout=dropout,
         mesh_data=mesh_data,

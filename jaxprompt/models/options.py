@@ -1,6 +1,7 @@
 """The options that every backbone has: how it computes, not what."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import jax
@@ -12,6 +13,42 @@ DTYPES = ("float32", "bfloat16")
 Remat: TypeAlias = Literal["none", "dots", "full"]
 """What a backward pass computes again: nothing, everything but the products with
 weights, or everything inside a layer."""
+
+Precision: TypeAlias = Literal["float32", "tensorfloat32", "bfloat16"]
+"""What products of float32 matrices are computed in."""
+
+PASSES: Mapping[Precision, int] = MappingProxyType(
+    {"float32": 6, "tensorfloat32": 3, "bfloat16": 1}
+)
+"""Precision -> products in bfloat16 that a TPU makes of one in float32.
+
+Source: JAX's documentation of `jax.lax.Precision`, HIGHEST, HIGH and DEFAULT.
+"""
+
+
+def precision_in_force(precision: Precision, dtype: str, platform: str) -> str | None:
+    """Returns what JAX's `default_matmul_precision` is to be for a model.
+
+    By JAX's own default NVIDIA's GPUs round the factors of a float32 product to 10 bits
+    of mantissa (TensorFloat-32), and TPUs to 7 (bfloat16). Logits are then not those of
+    a CPU to 1e-4.
+
+    Args:
+        precision: What is asked for.
+        dtype: Dtype that the model computes in.
+        platform: Of the devices, as JAX calls it.
+
+    Returns:
+        None where there is nothing to choose: a CPU has one float32, and factors that
+        are bfloat16 are rounded no further.
+    """
+    return None if platform == "cpu" or dtype != "float32" else precision
+
+
+def check_precision(precision: str) -> None:
+    """Raises ValueError unless this is one of those there are."""
+    if precision not in PASSES:
+        raise ValueError(f"precision {precision!r}: use one of {list(PASSES)}")
 
 
 def check_options(dtype: str, dropout: float, remat: str) -> None:

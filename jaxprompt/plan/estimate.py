@@ -12,12 +12,13 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from jaxprompt.config import Run
 from jaxprompt.models.config import Config
+from jaxprompt.models.options import PASSES, precision_in_force
 from jaxprompt.plan.chips import GIB, Chip
 from jaxprompt.plan.exchange import count_exchange
 from jaxprompt.plan.program import Program, make_program
 from jaxprompt.plan.work import Work, count_work
 from jaxprompt.shapes import Params
-from jaxprompt.sharding import DATA, MODEL
+from jaxprompt.sharding import DATA, MODEL, platform_of
 
 # Three times as fast to compile, and the same arrays are held.
 _QUICKLY: Any = {"exec_time_optimization_effort": -1.0}
@@ -95,9 +96,13 @@ def estimate(
         ValueError: If the mesh does not divide the rows or the model.
     """
     program = make_program(run, config, step, mesh)
-    memory, text = _compile(program)
+    with jax.default_matmul_precision(
+        precision_in_force(run.model.precision, run.model.dtype, platform_of(mesh))
+    ):
+        memory, text = _compile(program)
     data, model = mesh.shape[DATA], mesh.shape[MODEL]
     work = _work_of_chip(run, config, step, data, model)
+    passes = PASSES[run.model.precision] if run.model.dtype == "float32" else 1
     return Estimate(
         data=data,
         model=model,
@@ -106,7 +111,7 @@ def estimate(
         fits=bool(text) and memory.peak is not None and memory.peak <= chip.memory,
         flops=work.flops,
         seconds={
-            "compute": work.flops / chip.flops,
+            "compute": passes * work.flops / chip.flops,
             "memory": work.traffic / chip.bandwidth,
             "links": count_exchange(text) / chip.links,
         },

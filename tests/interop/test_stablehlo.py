@@ -63,9 +63,14 @@ def test_one_program_answers_batches_of_every_size(tiny: Tiny, method: str):
         label_ids=LABELS,
     )
     params = tiny.join(draw_prompt(0))
-    program = export_program(tiny.backbone, params, answering)
+    # As in a process of JAX's own defaults.
+    with jax.default_matmul_precision(None):
+        program = export_program(tiny.backbone, params, answering)
     exported = jax.export.deserialize(bytearray(program))
     assert exported.platforms == PLATFORMS
+    text = exported.mlir_module()  # A GPU multiplies in float32 too.
+    products = text.count("stablehlo.dot_general")
+    assert text.count("precision = [HIGHEST, HIGHEST]") == products > 9
     assert set(PLATFORMS) == {"cpu", "cuda", "tpu"}
     run, texts = jax.jit(exported.call), draw_texts(3, 7)
     ours = answer_here(tiny.backbone, method, params, prompted(texts))

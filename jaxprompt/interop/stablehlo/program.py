@@ -179,5 +179,10 @@ def export_program(backbone: Backbone, params: Params, answering: Answering) -> 
         for name, leaf in flatten(params).items()
     }
     inputs = jax.ShapeDtypeStruct(jax.export.symbolic_shape("B, T"), jnp.int32)
-    exported = jax.export.export(jax.jit(predict), platforms=PLATFORMS)(shapes, inputs)
+    # Or a GPU would give other answers than the machine that exports.
+    precision = "float32" if backbone.dtype == "float32" else None
+    with jax.default_matmul_precision(precision):
+        exported = jax.export.export(jax.jit(predict), platforms=PLATFORMS)(
+            shapes, inputs
+        )
     return bytes(exported.serialize())

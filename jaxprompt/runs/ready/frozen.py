@@ -18,6 +18,7 @@ from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params, storage_note
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.prompts.trained import Trained
+from jaxprompt.runs.ready.computing import use_precision
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
     RULES,
@@ -105,6 +106,7 @@ class OpenedModel:
 
     def weights(self, mesh: jax.sharding.Mesh) -> Params:
         """Reads the weights onto the devices, once for each mesh."""
+        use_precision(self.settings, mesh)
         if mesh not in self._weights:
             self._weights[mesh] = self._read(mesh)
         return self._weights[mesh]

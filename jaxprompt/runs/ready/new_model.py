@@ -13,6 +13,7 @@ from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, load_vocabulary
 from jaxprompt.models.config import Config
 from jaxprompt.models.families import make_backbone
+from jaxprompt.runs.ready.computing import use_precision
 from jaxprompt.runs.ready.frozen import Frozen, sharding_rules
 from jaxprompt.sharding import place
 
@@ -54,6 +55,7 @@ def draw_model(
         dropout=run.model.dropout,
         remat=run.model.remat,
     )
+    use_precision(run.model, mesh)
     params = backbone.init(jax.random.key(run.seed))
     if run.model.embeddings == COOCCURRENCE:
         if not isinstance(task.source, TextSource):

@@ -7,6 +7,7 @@ import jax
 
 from jaxprompt.config import Run
 from jaxprompt.data.tasks.task import Task
+from jaxprompt.runs.ready.computing import tell_computing
 from jaxprompt.startup import versions
 
 
@@ -51,7 +52,10 @@ def answering_line(
 
 def _where(run: Run, mesh: jax.sharding.Mesh) -> str:
     name = run.model.name or "a new model"
-    return f"{versions()}, on {tell_devices(mesh)}: model {name}"
+    return (
+        f"{versions()}, on {tell_devices(mesh)}: model {name}"
+        f"{tell_computing(run.model, mesh)}"
+    )
 
 
 def rows_of_splits(tasks: Sequence[Task], splits: Sequence[str]) -> Mapping[str, int]:
