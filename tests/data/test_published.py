@@ -108,7 +108,7 @@ def test_rows_of_a_release(name: str, tmp_path: Path):
     split, rows = ROWS.get(name, ("test", None))
     if rows is not None:
         assert found[split] == rows
-    output = tmp_path / "out"
+    output = tmp_path / "rows" / name
     command = ["transfer", "rows", name, str(folder), f"--output={output}"]
     assert main(command) == 0
     lines = (output / f"{split}.jsonl").read_text().splitlines()

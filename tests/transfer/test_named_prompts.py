@@ -8,11 +8,12 @@ import pytest
 from jaxprompt.prompts.file import write_prompt
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.prompts.provenance import Provenance
+from jaxprompt.runs import find_prompts
 from jaxprompt.transfer.named import read_named
 
 
 def write(path: Path, task: str, rows: np.ndarray, fingerprint: str = "2:aa") -> Path:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     provenance = Provenance(
         backbone=f"model-{fingerprint}",
         revision=None,
@@ -40,6 +41,21 @@ def test_names_and_files(tmp_path: Path):
     assert found.take([3, 0]).files == (archive, files[0])
     assert found.provenances[1].task == "mnli"
     assert found.provenances[3] is None
+
+
+def test_a_sweep_holds_the_prompts_of_its_runs(tmp_path: Path):
+    rows = np.ones((3, 4), np.float32)
+    places = ["sst2/fresh/prompt", "mnli/fresh/prompt"]
+    files = [
+        write(tmp_path / "one" / f"{place}.safetensors", place[:4], rows)
+        for place in places
+    ]
+    # By the name of the task, and no other file of tensors.
+    (tmp_path / "one/sst2/model").mkdir()
+    (tmp_path / "one/sst2/model/model.safetensors").write_bytes(b"")
+    assert find_prompts([str(tmp_path / "one")]) == files[::-1]
+    bank = write(tmp_path / "two/sst2/fresh/prompts/sst2-1.safetensors", "sst2", rows)
+    assert find_prompts([str(tmp_path / "two")]) == [bank]
 
 
 def test_refusals(tmp_path: Path):

@@ -5,14 +5,23 @@ from pathlib import Path
 
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.quoting import listed, quoted_path
-from jaxprompt.runs.keep.workdir import PROMPTS
+from jaxprompt.runs.keep.workdir import PROMPT, PROMPTS
+
+_PLACES = (
+    "*.safetensors",
+    f"{PROMPTS}/*.safetensors",
+    f"*/*/{PROMPT}",
+    f"*/*/{PROMPTS}/*.safetensors",
+)
+"""Where a folder's prompts may be: in itself, as those of a bank, or as those of a
+sweep, whose runs are in task/arm. The first place that holds any counts."""
 
 
 def find_prompts(names: Sequence[str]) -> list[Path]:
     """Lists prompt files; of a folder, such as a bank's, by task and seed.
 
     Args:
-        names: Files, folders of .safetensors files, and folders of runs.
+        names: Files, folders of .safetensors files, and folders of runs and sweeps.
 
     Raises:
         FileNotFoundError: If a name is neither, or a folder holds none.
@@ -23,9 +32,7 @@ def find_prompts(names: Sequence[str]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        files = [*path.glob("*.safetensors")] or [
-            *path.glob(f"{PROMPTS}/*.safetensors")
-        ]
+        files = next(filter(None, ([*path.glob(place)] for place in _PLACES)), [])
         if not files:
             raise FileNotFoundError(
                 f"no *.safetensors in folder {quoted_path(path)}: check the path"

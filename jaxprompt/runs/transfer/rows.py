@@ -23,6 +23,7 @@ def write_rows(name: str, folder: Path, output: Path) -> dict[str, int]:
         FileNotFoundError: If its files are not there.
     """
     splits = read_published(name, folder)
+    output.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(output, [f"{split}.jsonl" for split in splits]) as scratch:
         for split, rows in splits.items():
             (scratch / f"{split}.jsonl").write_bytes(to_jsonl(rows).encode())
