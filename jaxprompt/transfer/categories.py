@@ -45,6 +45,35 @@ def category_of(task: str) -> str | None:
     return None
 
 
+SAME, OTHER = "same type", "other type"
+"""Groups of pairs of a task and a prompt of another task."""
+
+
+def pair_types(
+    targets: Sequence[str], sources: Sequence[str]
+) -> dict[str, Bool[np.ndarray, "targets sources"]]:
+    """Says which prompts are of another task of a target's type, and which of another.
+
+    Args:
+        targets: Names of tasks.
+        sources: Of each prompt the task that it was trained on; "" for none, which is
+            in no group.
+
+    Returns:
+        `SAME` and `OTHER` -> the pairs of that group. A task's own prompts are in none.
+    """
+    found = {
+        group: np.zeros((len(targets), len(sources)), bool) for group in (SAME, OTHER)
+    }
+    for row, target in enumerate(targets):
+        for column, source in enumerate(sources):
+            if source and source.lower() != target.lower():
+                kind = category_of(target)
+                alike = kind is not None and kind == category_of(source)
+                found[SAME if alike else OTHER][row, column] = True
+    return found
+
+
 def same_type(tasks: Sequence[str]) -> Bool[np.ndarray, "tasks tasks"]:
     """Says which pairs of different tasks are of one known type."""
     types = [category_of(task) for task in tasks]

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.transfer.categories import pair_types
 from jaxprompt.utf8 import read_utf8
 
 CORNER = r"target\source"
@@ -57,7 +58,9 @@ class ScoreMatrix:
         )
 
     def above_chance(
-        self, chance: Float[np.ndarray, " targets"]
+        self,
+        chance: Float[np.ndarray, " targets"],
+        margin: Float[np.ndarray, " targets"] | float = 0.0,
     ) -> Float[np.ndarray, "targets sources"]:
         """Returns (score - chance) / (own score - chance), of each task.
 
@@ -66,13 +69,37 @@ class ScoreMatrix:
 
         Args:
             chance: What each task's majority class scores, in the scores' unit.
+            margin: How far above that a task's own score has to be. A task whose own
+                prompt learnt nothing that shows has nothing that others could share.
 
         Returns:
-            0 for chance and 1 for the own prompt; NaN where these are equal.
+            0 for chance and 1 for the own prompt; NaN where the own score is not above
+            chance by more than the margin.
         """
         gained = self.scores - chance[:, None]
         own = (self.own() - chance)[:, None]
-        return np.divide(gained, own, out=np.full_like(gained, np.nan), where=own != 0)
+        learnt = (self.own() - chance > margin)[:, None]
+        return np.divide(gained, own, out=np.full_like(gained, np.nan), where=learnt)
+
+    def group_means(
+        self, values: Float[np.ndarray, "targets sources"]
+    ) -> dict[str, Float[np.ndarray, " targets"]]:
+        """Takes each task's mean over the prompts of other tasks, by their type.
+
+        Args:
+            values: Of each task and prompt, as from `relative` or `above_chance`.
+
+        Returns:
+            `categories.SAME`, `categories.OTHER` and `RANDOM` -> the mean of each task;
+            NaN where no such prompt has a value.
+        """
+        tasks = self.trained_on or self.sources
+        random = np.array([source == RANDOM for source in self.sources])
+        groups = pair_types(
+            self.targets, ["" if r else t for r, t in zip(random, tasks, strict=True)]
+        )
+        groups[RANDOM] = np.broadcast_to(random, values.shape)
+        return {name: _row_means(values, here) for name, here in groups.items()}
 
     def among(self, names: Sequence[str]) -> "ScoreMatrix":
         """Takes the square part of tasks and prompts of these names, in their order.
@@ -94,6 +121,16 @@ class ScoreMatrix:
             cells = ["" if np.isnan(score) else repr(score) for score in row]
             writer.writerow([target, *cells])
         return text.getvalue()
+
+
+def _row_means(
+    values: Float[np.ndarray, "targets sources"],
+    here: Bool[np.ndarray, "targets sources"],
+) -> Float[np.ndarray, " targets"]:
+    used = here & np.isfinite(values)
+    counts = used.sum(axis=1)
+    sums = np.where(used, values, 0.0).sum(axis=1)
+    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
 
 
 def read_matrix(path: Path) -> ScoreMatrix:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxprompt.transfer.categories import category_of, same_type
-from jaxprompt.transfer.matrix import ScoreMatrix, read_matrix
+from jaxprompt.transfer.categories import OTHER, SAME, category_of, same_type
+from jaxprompt.transfer.matrix import RANDOM, ScoreMatrix, read_matrix
 
 SCORES = np.array([[90.0, 45.0, np.nan], [68.0, 80.0, 68.0]])
 MATRIX = ScoreMatrix(("sst2", "mrpc"), ("SST2", "MRPC", "random"), SCORES)
@@ -18,11 +18,23 @@ def test_relative_and_above_chance():
     )
     above = MATRIX.above_chance(np.array([50.0, 68.0]))
     np.testing.assert_allclose(above, [[1, -0.125, np.nan], [0, 1, 0]], atol=1e-12)
+    at_chance = MATRIX.above_chance(np.array([89.5, 68.0]), np.array([1.0, 1.0]))
+    assert np.isnan(at_chance[0]).all()  # 90 is less than a point above 89.5.
     useless = ScoreMatrix(("a",), ("a", "b"), np.array([[0.0, 3.0]]))
     assert np.isnan(useless.relative()).all()
     assert np.isnan(useless.above_chance(np.zeros(1))).all()
     without_own = ScoreMatrix(("a",), ("b",), np.array([[1.0]]))
     assert np.isnan(without_own.relative()).all()
+
+
+def test_means_by_type():
+    names = ("sst2", "imdb", "mrpc", RANDOM)
+    scores = np.array([[80.0, 60, 40, 20], [35, 70, 7, 14], [9, 27, 90, 45]])
+    matrix = ScoreMatrix(names[:3], names, scores, (*names[:3], ""))
+    means = matrix.group_means(matrix.relative())
+    np.testing.assert_allclose(means[SAME], [0.75, 0.5, np.nan])
+    np.testing.assert_allclose(means[OTHER], [0.5, 0.1, 0.2])
+    np.testing.assert_allclose(means[RANDOM], [0.25, 0.2, 0.5])
 
 
 def test_file(tmp_path: Path):

@@ -28,7 +28,8 @@ class MatrixFacts:
 
     Attributes:
         matrix: The scores.
-        above_chance: (score - chance) / (own score - chance).
+        above_chance: (score - chance) / (own score - chance); NaN of a task whose own
+            prompt is at chance.
         metrics: Metric of each task.
         examples: Rows of each task.
         chance: What each task's majority class scores.
@@ -52,6 +53,7 @@ def write_transfer_page(path: Path, facts: MatrixFacts) -> None:
         scores=_cells(facts, matrix.scores),
         relative=_cells(facts, 100 * matrix.relative()),
         above_chance=_cells(facts, 100 * facts.above_chance),
+        means=mean_cells(facts),
         planes=_planes(facts.prompts),
         prompts=_prompt_cells(facts.prompts),
     )
@@ -71,11 +73,43 @@ def _cells(facts: MatrixFacts, values: Float[np.ndarray, "targets sources"]) -> 
             facts.metrics[row],
             facts.examples[row],
             float(facts.chance[row]),
-            *(None if np.isnan(x) else float(x) for x in values[row, columns]),
+            *map(_number, values[row, columns]),
         ]
         for row in rows
     ]
     return header, lines
+
+
+def mean_cells(facts: MatrixFacts) -> Cells:
+    """Lays out what other tasks' prompts keep in the mean, by their type.
+
+    Returns:
+        A header, then a line for each task and one for the mean over tasks; in percent,
+        None where no such prompt has a value.
+    """
+    matrix = facts.matrix
+    parts = {"": matrix.relative(), " above chance": facts.above_chance}
+    columns = {
+        group + part: 100 * means
+        for part, values in parts.items()
+        for group, means in matrix.group_means(values).items()
+    }
+    rows, _ = by_type(matrix)
+    lines = [
+        [
+            matrix.targets[row],
+            category_of(matrix.targets[row]),
+            *(_number(column[row]) for column in columns.values()),
+        ]
+        for row in rows
+    ]
+    known = [column[np.isfinite(column)] for column in columns.values()]
+    lines.append(["mean", None, *(float(c.mean()) if len(c) else None for c in known)])
+    return ["task", "type", *columns], lines
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _planes(prompts: NamedPrompts) -> list[str]:

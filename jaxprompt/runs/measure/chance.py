@@ -7,6 +7,20 @@ _DEVIATIONS = 2
 """Standard errors above the majority class within which a score is at chance."""
 
 
+def margin_above(majority: float, examples: int) -> float:
+    """Returns how far above the most frequent answer an accuracy is above chance.
+
+    Args:
+        majority: Accuracy of the most frequent answer, 0 to 100.
+        examples: How many were scored.
+
+    Returns:
+        Two standard errors of a share of this size among so many, in points.
+    """
+    share = majority / 100
+    return 100 * _DEVIATIONS * (share * (1 - share) / examples) ** 0.5
+
+
 def chance_notes(result: Mapping[str, Any]) -> list[str]:
     """Says which accuracies are not above that of the most frequent answer.
 
@@ -21,8 +35,8 @@ def chance_notes(result: Mapping[str, Any]) -> list[str]:
     for member in result.get("members", [result]):
         if member["metric"] != "accuracy":
             continue
-        share, count = member["majority"] / 100, member["examples"]
-        margin = 100 * _DEVIATIONS * (share * (1 - share) / count) ** 0.5
+        count = member["examples"]
+        margin = margin_above(member["majority"], count)
         if member["score"] <= member["majority"] + margin:
             notes.append(
                 f"{member['task']}, seed {member['seed']}: accuracy "

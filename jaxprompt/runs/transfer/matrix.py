@@ -20,11 +20,16 @@ from jaxprompt.prompts.file import load_head, write_prompt
 from jaxprompt.prompts.prompt import Prompt, stack
 from jaxprompt.prompts.trained import join_heads
 from jaxprompt.quoting import quoted
-from jaxprompt.report.pages.transfer_page import MatrixFacts, write_transfer_page
+from jaxprompt.report.pages.transfer_page import (
+    MatrixFacts,
+    mean_cells,
+    write_transfer_page,
+)
 from jaxprompt.report.plots.heatmap import write_heatmap
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import write_json
+from jaxprompt.runs.measure.chance import margin_above
 from jaxprompt.runs.ready.frozen import Frozen, open_model
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.prepare import (
@@ -398,10 +403,11 @@ def _write(
 ) -> None:
     """Writes and prints what was found."""
     chance = np.array([row["majority"] for row in rows])
+    margin = np.array([_margin(row) for row in rows])
     parts = {
         "scores": matrix.scores,
         "relative": matrix.relative(),
-        "above_chance": matrix.above_chance(chance),
+        "above_chance": matrix.above_chance(chance, margin),
     }
     output.mkdir(parents=True, exist_ok=True)
     for file, name in FILES.items():
@@ -425,4 +431,13 @@ def _write(
         )
     ]
     say_lines(table(header, lines))
+    say("means of other tasks' prompts, in % of the score of the task's own prompt")
+    say_lines(table(*mean_cells(facts)))
     say(f"wrote {output}: {', '.join([*FILES, PLOT, PAGE, KNOWN])}")
+
+
+def _margin(row: Mapping[str, Any]) -> float:
+    """How far above chance a task's own prompt has to be to have learnt something."""
+    if row["metric"] != "accuracy":
+        return 0.0
+    return margin_above(row["majority"], row["examples"])

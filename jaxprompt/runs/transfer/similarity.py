@@ -15,14 +15,12 @@ from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.transfer.neurons import neurons_of
 from jaxprompt.terminal import say, say_lines
-from jaxprompt.transfer.categories import same_type
+from jaxprompt.transfer.categories import OTHER, SAME, pair_types, same_type
 from jaxprompt.transfer.correlation import VARIANTS, spearman
 from jaxprompt.transfer.matrix import read_matrix
 from jaxprompt.transfer.named import read_named
 from jaxprompt.transfer.neurons import overlap
 from jaxprompt.transfer.similarity import Pairs, similarities
-
-SAME, OTHER = "same type", "other type"
 
 
 def compare(
@@ -155,13 +153,11 @@ def _means(names: Sequence[str], found: Mapping[str, Pairs]) -> dict[str, Any]:
 
 def _transfer_means(names: Sequence[str], relative: Pairs) -> dict[str, float | None]:
     """Takes the mean relative score on other tasks of the same type and of others."""
-    alike, others = same_type(names), ~np.eye(len(names), dtype=bool)
-    groups = {SAME: alike, OTHER: others & ~alike}
     return {
         group: float(np.nanmean(relative[here]))
         if np.isfinite(relative[here]).any()
         else None
-        for group, here in groups.items()
+        for group, here in pair_types(names, names).items()
     }
 
 
