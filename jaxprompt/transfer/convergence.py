@@ -6,9 +6,8 @@ run. It depends on how often a run is evaluated, so that interval stands beside 
 """
 
 import dataclasses
-import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 EPSILON = 0.5
 """Points below the best score of a run that count as converged."""
@@ -72,6 +71,9 @@ class SpeedUp:
         fresh_best: Mean best score from a fresh start.
         best: Mean best score from the other prompt.
         interval: Steps between evaluations: no speed-up is known better than that.
+        ratios: Fresh steps / steps of each seed, whose geometric mean `convergence` is.
+        fresh_bests: Best score from a fresh start, of each seed.
+        bests: Best score from the other prompt, of each seed.
 
     Source: the two speed-ups of Su et al. 2022, sec. 3.3 (arXiv:2111.06719); the rule
     of convergence is this project's.
@@ -86,6 +88,9 @@ class SpeedUp:
     fresh_best: float
     best: float
     interval: int
+    ratios: tuple[float, ...]
+    fresh_bests: tuple[float, ...]
+    bests: tuple[float, ...]
 
 
 def speed_up(
@@ -122,19 +127,22 @@ def speed_up(
     theirs = [run.converged(epsilon) for _, run in pairs]
     until = [run.first_at(own.best - epsilon) for own, run in pairs]
     reached = [(a, b) for a, b in zip(ours, until, strict=True) if b is not None]
+    ratios = tuple(a / b for a, b in zip(ours, theirs, strict=True))
+    fresh_bests = tuple(own.best for own, _ in pairs)
+    bests = tuple(run.best for _, run in pairs)
     return SpeedUp(
         seeds=seeds,
         fresh_steps=statistics.fmean(ours),
         steps=statistics.fmean(theirs),
-        convergence=_mean_ratio(ours, theirs),
-        comparable=_mean_ratio(*zip(*reached, strict=True)) if reached else None,
+        convergence=statistics.geometric_mean(ratios),
+        comparable=statistics.geometric_mean(a / b for a, b in reached)
+        if reached
+        else None,
         reached=len(reached),
-        fresh_best=statistics.fmean(own.best for own, _ in pairs),
-        best=statistics.fmean(run.best for _, run in pairs),
+        fresh_best=statistics.fmean(fresh_bests),
+        best=statistics.fmean(bests),
         interval=intervals.pop(),
+        ratios=ratios,
+        fresh_bests=fresh_bests,
+        bests=bests,
     )
-
-
-def _mean_ratio(ours: Sequence[int], theirs: Sequence[int]) -> float:
-    logs = [math.log(a / b) for a, b in zip(ours, theirs, strict=True)]
-    return math.exp(statistics.fmean(logs))

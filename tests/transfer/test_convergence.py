@@ -23,6 +23,7 @@ def test_rule_and_speed_ups():
     assert found.seeds == (0, 1)
     assert (found.fresh_steps, found.steps) == (30, 20)
     assert found.convergence == pytest.approx((1 * 3) ** 0.5)
+    assert (found.ratios, found.bests) == ((1, 3), (90, 60.2))
     # The fresh run's converged score is 79.5: SOON has it at 20, WORSE never.
     assert found.comparable == pytest.approx(1.5)
     assert found.reached == 1
@@ -73,6 +74,8 @@ def test_command_on_folders_of_runs(tmp_path: Path, capsys):
     told = capsys.readouterr().out
     assert "within 0.5 points of the run's best; evaluations every 10 steps" in told
     assert "1.50 (1 of 2 seeds)" in told
+    assert "1.73 [1.00, 3.00]" in told
+    assert "75.1 [60.2, 90.0]" in told
     found = json.loads(output.read_text())
     assert found["from_sst2"]["convergence"] == pytest.approx(3**0.5)
     assert (tmp_path / "starts.png").read_bytes()[:4] == b"\x89PNG"

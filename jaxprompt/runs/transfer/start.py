@@ -127,16 +127,21 @@ def _print(
     for name, one in found.items():
         if not lines:
             seeds = len(one["seeds"])
-            lines.append(
-                [fresh, seeds, one["fresh_steps"], 1.0, 1.0, one["fresh_best"]]
-            )
+            own = _with_range(one["fresh_best"], one["fresh_bests"], 1)
+            lines.append([fresh, seeds, one["fresh_steps"], "1.00", "1.00", own])
         same = one["comparable"]
         told = f"{same:.2f}" if same is not None else "never"
         told += f" ({one['reached']} of {len(one['seeds'])} seeds)"
-        speed = f"{one['convergence']:.2f}"
-        seeds = len(one["seeds"])
-        lines.append([name, seeds, one["steps"], speed, told, one["best"]])
+        speed = _with_range(one["convergence"], one["ratios"], 2)
+        best = _with_range(one["best"], one["bests"], 1)
+        lines.append([name, len(one["seeds"]), one["steps"], speed, told, best])
     say_lines(table(header, lines))
+    say("the means over seeds, and in brackets the least and the most of a seed")
+
+
+def _with_range(mean: float, values: Sequence[float], digits: int) -> str:
+    low, high = min(values), max(values)
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _panel(task: str, learned: Mapping[str, Mapping[int, Learning]]) -> Panel:
