@@ -29,6 +29,21 @@ def run_of_prompt(
     return run
 
 
+def config_of_prompt(flags: argparse.Namespace, file: str | Path) -> str:
+    """Writes the configuration of a prompt's own file, changed by a command's flags.
+
+    "" where neither brings one.
+    """
+    from jaxprompt.command.configure import configure
+    from jaxprompt.prompts.file import load_prompt
+
+    _, provenance = load_prompt(file)
+    if not (flags.gin_file or flags.settings):
+        return provenance.config
+    start = _start_of(file, provenance)
+    return configure(flags.gin_file, flags.settings, start=start)[1]
+
+
 def configured(
     flags: argparse.Namespace, file: str | Path, *, trains: bool = False
 ) -> tuple["Run", "Provenance"]:
@@ -73,20 +88,27 @@ def read_run(
 
     Without its configuration, what it says of answering does.
     """
-    from jaxprompt.config.answering import answering_gin, answering_run
+    from jaxprompt.config.answering import answering_run
 
-    where, said = f"{file}: its header", provenance.answering
+    said = provenance.answering
     if said and not (provenance.config or files or settings):
-        return answering_run(said, where)
-    start = provenance.config
-    if said and not start:
-        start = answering_gin(said, where)
+        return answering_run(said, f"{file}: its header")
+    start = _start_of(file, provenance)
     try:
         return _read(tuple(files), tuple(settings), start)
     except ValueError as error:
         if files or settings:
             raise
         raise ValueError(f"{file}: its configuration: {error}") from error
+
+
+def _start_of(file: str | Path, provenance: "Provenance") -> str:
+    """Returns the gin text that a prompt's file brings, "" for none."""
+    from jaxprompt.config.answering import answering_gin
+
+    if provenance.config or not provenance.answering:
+        return provenance.config
+    return answering_gin(provenance.answering, f"{file}: its header")
 
 
 def _read(files: tuple[str, ...], settings: tuple[str, ...], start: str) -> "Run":

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jaxprompt.command.prompt_run import read_run, run_of_prompt
+from jaxprompt.command.prompt_run import config_of_prompt, read_run, run_of_prompt
 
 # What a command needs is imported when it runs, so that --help does not wait for JAX.
 
@@ -81,13 +81,12 @@ def project(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
     from jaxprompt.runs.transfer.projection import project_prompts
 
-    of_files = {
-        file: run_of_prompt(flags, file) for file in runs.find_prompts(flags.prompt)
-    }
+    files = runs.find_prompts(flags.prompt)
     project_prompts(
-        of_files,
+        {file: run_of_prompt(flags, file) for file in files},
         flags.to,
         Path(flags.output),
+        configs=[config_of_prompt(flags, file) for file in files],
         by=flags.by,
         towards=runs.find_prompts(flags.towards),
         train_on=flags.train_on,

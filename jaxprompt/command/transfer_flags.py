@@ -40,7 +40,7 @@ def _add_matrix(topics: Any, add_gin: AddGin) -> None:
         "prompt",
         nargs="+",
         metavar="PROMPT",
-        help="a prompt.safetensors, a folder of them, or a sweep; its task is scored too",
+        help="a prompt.safetensors, a folder of them, or a sweep: its task is scored",
     )
     command.add_argument(
         "--tasks",

@@ -265,6 +265,38 @@ def test_prompts_are_mapped_to_another_model(tmp_path: Path, capsys):
         project_prompts(own, "bert2", tmp_path / "no", by="flat", towards=files)
 
 
+def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(tmp_path: Path, capsys):
+    run = runs_of("bert")[0]
+    with_head = dataclasses.replace(
+        run,
+        trains="prompt+head",
+        head=HeadStart(kind="classes", pooler="none"),
+    )
+    file = tmp_path / "sst2.safetensors"
+    weights = {"weight": jnp.ones((1, 16, 2)), "bias": jnp.zeros((1, 2))}
+    save_prompt(
+        *(file, make_prompt(jnp.ones((2, 16))), open_backbone(find_checkpoint("bert"))),
+        weights=weights,
+        task="sst2",
+        head="classes",
+        answering=describe(with_head),
+    )
+    output = tmp_path / "mapped"
+    command = ["transfer", "project", str(file), "--to=bert2", f"--output={output}"]
+    assert main(command) == 1
+    assert "answers by a head of classes, which belongs" in capsys.readouterr().err
+    words = ["--gin.Run.trains=prompt", "--gin.HeadStart.kind=mask"]
+    words.append(f"--gin.OwnTask.files={run.data.task.files!r}")
+    assert main([*command, *words]) == 0
+    made = output / "sst2.safetensors"
+    assert load_prompt(made)[1].head == "mask"
+    # The mapped prompt's own file says how it answers, and where its rows are.
+    scores = tmp_path / "scores.json"
+    assert main(["evaluate", f"--prompt={made}", f"--output={scores}"]) == 0
+    model = dataclasses.replace(run, model=Model(name="bert2"))
+    assert json.loads(scores.read_text())["score"] == evaluate(model, made)["score"]
+
+
 def test_neurons_of_prompts_are_compared_and_switched_off(tmp_path: Path):
     runs = runs_of("bert")
     files = write_prompts("bert", runs)

@@ -18,8 +18,7 @@ from jaxprompt.interop.folder import new_folder
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.prompts.provenance import refuse_head
-from jaxprompt.quoting import listed, quoted
+from jaxprompt.quoting import listed, quoted, quoted_path
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.bindings import with_values
 from jaxprompt.runs.ready.frozen import Frozen, OpenedModel, open_model
@@ -50,6 +49,7 @@ def project_prompts(
     to: str,
     output: Path,
     *,
+    configs: Sequence[str] | None = None,
     by: str = "linear",
     towards: Sequence[Path] = (),
     train_on: Sequence[str] = (),
@@ -65,6 +65,8 @@ def project_prompts(
         runs: Prompt files of the first model, and the run of each.
         to: Name or folder of the other model.
         output: The folder to make, of a file for each prompt.
+        configs: The configuration of each run as gin text, for the files to hold; None
+            takes what the prompts' own files hold.
         by: One of `WITHOUT_TRAINING`, or of `transfer.projector.FORMS`.
         towards: Prompts of the other model: a network is trained on the distance to
             those of the same tasks. Without them, it is trained on the tasks.
@@ -87,8 +89,15 @@ def project_prompts(
         raise ValueError(f"{steps} steps: a network trains for 1 or more")
     prompts = read_named(list(runs))
     known = [one for one in prompts.provenances if one is not None]
-    for said in known:
-        refuse_head(said, "a map to another model")
+    if configs is None:
+        configs = [said.config for said in known]
+    for file, run in runs.items():
+        if run.head.has_weights:
+            raise ValueError(
+                f"{quoted_path(file)} answers by a head of {run.head.kind}, which "
+                "belongs to its own model: let the other model answer by words, as "
+                "by --gin.TRAINS=prompt --gin.HEAD=words --gin.METHOD=rank"
+            )
     tasks = [said.task for said in known]
     chosen = _chosen(tasks, train_on)
     model = open_model(Model(name=to))
@@ -125,7 +134,7 @@ def project_prompts(
         say(f"loss {fitted.losses[0]:.4f} at first, {fitted.losses[-1]:.4f} at last")
         made = jax.jit(projector.apply)(fitted.params, jnp.asarray(prompts.rows))
         rows = np.asarray(made)
-    files = _write(output, prompts, own, rows, model, by)
+    files = _write(output, prompts, own, configs, rows, model, by)
     _print(prompts.names, tasks, chosen, rows)
     say(f"wrote {output}: {len(files)} prompts for {to}")
     return files
@@ -259,29 +268,28 @@ def _write(
     output: Path,
     prompts: NamedPrompts,
     runs: Sequence[Run],
+    configs: Sequence[str],
     rows: Rows,
     model: OpenedModel,
     by: str,
 ) -> list[Path]:
     names = [f"{name.replace('/', '-')}.safetensors" for name in prompts.names]
     with new_folder(output, names) as folder:
-        for file, one, said, run in zip(
-            names, rows, prompts.provenances, runs, strict=True
+        for file, one, said, run, config in zip(
+            names, rows, prompts.provenances, runs, configs, strict=True
         ):
             assert said is not None
-            values = {"Model.name": model.checkpoint.name}
-            config = with_values(said.config, values) if said.config else ""
             save_prompt(
                 folder / file,
                 make_prompt(jnp.asarray(one)),
                 model.backbone,
-                head=said.head,
+                head=run.head.kind,
                 task=said.task,
                 metric=said.metric,
                 seed=said.seed,
                 init=f"map:{by}",
                 source=f"mapped by {by} from a prompt of {said.backbone}",
-                config=config,
+                config=with_values(config, {"Model.name": model.checkpoint.name}),
                 answering=describe(run),
             )
     return [output / name for name in names]
