@@ -132,6 +132,11 @@ def test_a_mistake_in_the_last_arm_shows_before_the_first_one_trains(recipe: Pat
         "'OwnTask.files': {'train': 'nowhere.jsonl'}",
         r"own, model: .*nowhere\.jsonl",
     )
+    refused(
+        "'TRAINS': 'model'",
+        "'PROMPT_INIT': 'file', 'PROMPT_FILE': 'nowhere.safetensors'",
+        r"own, model: .*nowhere\.safetensors",
+    )
     refused("'TRAINS': 'model'", "'MODEL': None", r"no model for own, model: give")
     refused("%RATE", "%NO_RATE", "NO_RATE")
 

@@ -162,7 +162,8 @@ def _folder_of(run: Run) -> str:
 
 
 def _check_files(planned: Sequence[PlannedRun]) -> None:
-    """Looks for the models and the data of all runs that are not finished."""
+    """Looks for what the runs read that are not finished: models, data, prompts."""
+    from jaxprompt.prompts.file import load_prompt
     from jaxprompt.runs.ready.frozen import vocabulary_of
     from jaxprompt.runs.ready.prepare import check_files
 
@@ -189,6 +190,8 @@ def _check_files(planned: Sequence[PlannedRun]) -> None:
             check_files([task.load(words) for task in data.tasks], data.splits)
             shift_to = [task.load(words) for task in data.shift_to]
             check_files(shift_to, [data.shift_split])
+            if one.run.prompt.init == "file":
+                load_prompt(one.run.prompt.file)
         except (ValueError, FileNotFoundError) as error:
             # Whatever kind of ValueError it is: some take more than a text.
             missing = isinstance(error, FileNotFoundError)
