@@ -141,7 +141,9 @@ def test_a_mistake_in_the_last_arm_shows_before_the_first_one_trains(recipe: Pat
     refused("%RATE", "%NO_RATE", "NO_RATE")
 
 
-def test_a_dry_run_names_its_runs_and_writes_nothing(recipe: Path, capsys):
+def test_a_dry_run_names_its_runs_and_writes_nothing(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+):
     assert sweep(FILES, [], WORKDIR, dry_run=True) == []
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{WORKDIR / 'own' / 'two_tokens'}: own, two_tokens, 2 steps"

@@ -49,7 +49,7 @@ def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder with two random BERTs, a random T5 and the rows of three tasks."""
     folder = tmp_path_factory.mktemp("matrix")
     (folder / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
-    sizes = {"heads": 2, "ffn_width": 24, "layers": 2, "positions": 32}
+    sizes: dict[str, Any] = {"heads": 2, "ffn_width": 24, "layers": 2, "positions": 32}
     draw = np.random.default_rng(0)
     for name, width in (("bert", 16), ("bert2", 24)):
         wide = {**sizes, "width": width}
@@ -85,7 +85,7 @@ def run_of(settings: OwnTask, model: str) -> Run:
     )
 
 
-def runs_of(model: str) -> list[Run]:
+def runs_of(model: str) -> list[Any]:
     text = "{text} {mask:1}" if model != "t5" else "{text}"
     labels = {str(n): word for n, word in enumerate("gha")}
     two = {name: labels[name] for name in "01"}
@@ -118,7 +118,9 @@ def write_prompts(model: str, runs: list[Run]) -> list[Path]:
 
 
 @pytest.mark.parametrize("model", ["bert", "t5"])
-def test_cells_are_evaluations_and_are_scored_once(model: str, tmp_path: Path, caplog):
+def test_cells_are_evaluations_and_are_scored_once(
+    model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     runs = runs_of(model)
     files = write_prompts(model, runs)
     own = dict(zip(files, runs, strict=True))
@@ -165,7 +167,7 @@ def test_classes_of_several_words_score_as_they_do_alone():
         assert np.isneginf(found[:, 3:]).all()
 
 
-def test_refusals_and_the_command(tmp_path: Path, capsys):
+def test_refusals_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     runs = runs_of("bert")
     files = write_prompts("bert", runs)
     other = dataclasses.replace(
@@ -227,7 +229,9 @@ def test_a_head_goes_with_its_task(tmp_path: Path):
     assert not (tmp_path / "n").exists()
 
 
-def test_prompts_are_mapped_to_another_model(tmp_path: Path, capsys):
+def test_prompts_are_mapped_to_another_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     runs, others = runs_of("bert"), runs_of("bert2")
     files, theirs = write_prompts("bert", runs), write_prompts("bert2", others)
     own = dict(zip(files, runs, strict=True))
@@ -238,7 +242,7 @@ def test_prompts_are_mapped_to_another_model(tmp_path: Path, capsys):
         "per_token": {"train_on": ["sst2", "imdb"]},
     }
     for by, options in ways.items():
-        training = {"steps": 3, "hidden_width": 4} | options
+        training: dict[str, Any] = {"steps": 3, "hidden_width": 4} | options
         made = project_prompts(own, "bert2", tmp_path / by, by=by, **training)
         assert [file.stem for file in made] == ["sst2", "mnli", "imdb"]
         for file in made:
@@ -258,14 +262,16 @@ def test_prompts_are_mapped_to_another_model(tmp_path: Path, capsys):
         "train_on=qqp": r"no prompt of task 'qqp' to train on: .* sst2, mnli, imdb",
     }.items():
         name, value = options.split("=")
-        given = {name: [value] if name == "train_on" else value}
+        given: dict[str, Any] = {name: [value] if name == "train_on" else value}
         with pytest.raises(ValueError, match=message):
             project_prompts(own, "bert2", tmp_path / "no", **given)
     with pytest.raises(ValueError, match=r"are 16 wide, but bert2 is 24: name its own"):
         project_prompts(own, "bert2", tmp_path / "no", by="flat", towards=files)
 
 
-def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(tmp_path: Path, capsys):
+def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     run = runs_of("bert")[0]
     with_head = dataclasses.replace(
         run,

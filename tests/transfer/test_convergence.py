@@ -66,7 +66,7 @@ def write_run(folder: Path, task: str, learned: dict[int, Learning]) -> Path:
     return folder
 
 
-def test_command_on_folders_of_runs(tmp_path: Path, capsys):
+def test_command_on_folders_of_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     fresh = write_run(tmp_path / "fresh", "imdb", {0: FRESH, 1: FRESH})
     soon = write_run(tmp_path / "from_sst2", "imdb", {0: SOON, 1: WORSE})
     output = tmp_path / "starts.json"

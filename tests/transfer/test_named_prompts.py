@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ def write(path: Path, task: str, rows: np.ndarray, fingerprint: str = "2:aa") ->
         width=rows.shape[1],
         task=task,
     )
-    write_prompt(path, make_prompt(rows), provenance)
+    write_prompt(path, make_prompt(jnp.asarray(rows)), provenance)
     return path
 
 
@@ -39,6 +40,7 @@ def test_names_and_files(tmp_path: Path):
     assert found.names == ("sst2", "one", "two", "QQP", "MRPC")
     np.testing.assert_array_equal(found.rows[:, 0, 0], [1, 2, 3, 4, 5])
     assert found.take([3, 0]).files == (archive, files[0])
+    assert found.provenances[1] is not None
     assert found.provenances[1].task == "mnli"
     assert found.provenances[3] is None
 
