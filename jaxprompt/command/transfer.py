@@ -1,9 +1,14 @@
 """What each command about transfer asks of runs/transfer."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxprompt.command.prompt_run import config_of_prompt, read_run, run_of_prompt
+
+if TYPE_CHECKING:
+    from jaxprompt.config import Run
 
 # What a command needs is imported when it runs, so that --help does not wait for JAX.
 
@@ -49,16 +54,31 @@ def similarity(flags: argparse.Namespace) -> None:
     from jaxprompt import runs
     from jaxprompt.runs.transfer.similarity import compare
 
+    files = runs.find_prompts(flags.prompt)
     compare(
-        runs.find_prompts(flags.prompt),
+        files,
         rows=flags.rows,
         scores=_path(flags.scores),
         neurons=flags.neurons,
+        run=_run_of_neurons(flags, files),
         another_backbone=flags.another_backbone,
         expected=_path(flags.expected),
         output=_path(flags.output),
         overwrite=flags.overwrite,
     )
+
+
+def _run_of_neurons(flags: argparse.Namespace, files: Sequence[Path]) -> "Run | None":
+    """Takes the run that says which model neurons are read from; None for none."""
+    if not flags.neurons:
+        if flags.gin_file or flags.settings:
+            raise ValueError(
+                "settings of gin say from which model neurons are read: add --neurons, "
+                "or leave them out"
+            )
+        return None
+    files = [file for file in files if file.suffix != ".npz"]
+    return run_of_prompt(flags, files[0]) if files else None
 
 
 def neurons(flags: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ def add_transfer(subparsers: Any, add_gin: AddGin) -> None:
     _add_start(topics)
     _add_neurons(topics, add_gin)
     _add_project(topics, add_gin)
-    _add_similarity(topics)
+    _add_similarity(topics, add_gin)
     _add_index(topics)
     _add_rows(topics)
     _add_nearest(subparsers)
@@ -93,10 +93,11 @@ def _add_start(topics: Any) -> None:
     _add_overwrite(command)
 
 
-def _add_similarity(topics: Any) -> None:
+def _add_similarity(topics: Any, add_gin: AddGin) -> None:
     text = "Compare prompts by every similarity, and say how well each predicts."
     command = topics.add_parser("similarity", help=text, description=text)
     command.set_defaults(command=transfer.similarity)
+    add_gin(command)
     command.add_argument(
         "prompt",
         nargs="+",

@@ -303,6 +303,26 @@ def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(
     assert json.loads(scores.read_text())["score"] == evaluate(model, made)["score"]
 
 
+def test_a_local_model_is_found_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """A prompt calls a model of a local folder by its name alone."""
+    name = str(Path("bert").absolute())
+    runs = [
+        dataclasses.replace(run, model=Model(name=name)) for run in runs_of("bert")[:2]
+    ]
+    other = str(Path("bert2").absolute())
+    files = [str(file.absolute()) for file in write_prompts("bert", runs)]
+    monkeypatch.chdir(tmp_path)
+    assert main(["transfer", "similarity", *files, "--neurons"]) == 0
+    assert "ON" in capsys.readouterr().out
+    command = ["transfer", "project", *files, f"--to={other}", "--output=mapped"]
+    assert main(command) == 0
+    command = ["transfer", "similarity", *files, "--gin.MODEL=bert"]
+    assert main(command) == 1
+    assert "add --neurons, or leave them out" in capsys.readouterr().err
+
+
 def test_neurons_of_prompts_are_compared_and_switched_off(tmp_path: Path):
     runs = runs_of("bert")
     files = write_prompts("bert", runs)

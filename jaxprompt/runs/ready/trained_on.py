@@ -2,9 +2,27 @@
 
 from collections.abc import Sequence
 
+from jaxprompt.config import Run
+from jaxprompt.config.settings import Model
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.provenance import Provenance, check_backbone
 from jaxprompt.terminal import say
+
+
+def own_model(said: Provenance, run: Run | None) -> Model:
+    """Says where the model of a prompt is, with its weights as they are.
+
+    Args:
+        said: Where the prompt comes from. Of a local folder it holds the name alone.
+        run: The prompt's run, which holds the path; None for none.
+    """
+    if run is None or run.model.name is None:
+        return Model(name=said.backbone, revision=said.revision)
+    return Model(
+        name=run.model.name,
+        revision=run.model.revision,
+        vocabulary=run.model.vocabulary,
+    )
 
 
 def check_prompts(

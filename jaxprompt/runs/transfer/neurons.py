@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxprompt.config import Run
-from jaxprompt.config.settings import Model
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.data.vocabulary.writing import mask_of
 from jaxprompt.models.taps import neuron_layers, switch_off
@@ -19,7 +18,7 @@ from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.ready.frozen import Frozen, open_model
 from jaxprompt.runs.ready.prepare import prepare
-from jaxprompt.runs.ready.trained_on import check_prompts
+from jaxprompt.runs.ready.trained_on import check_prompts, own_model
 from jaxprompt.sharding import make_mesh
 from jaxprompt.terminal import say, say_lines
 from jaxprompt.transfer.named import NamedPrompts
@@ -27,12 +26,17 @@ from jaxprompt.transfer.neurons import drawn, most_active, read_neurons
 
 
 def neurons_of(
-    prompts: NamedPrompts, *, another_backbone: bool = False
+    prompts: NamedPrompts,
+    *,
+    run: Run | None = None,
+    another_backbone: bool = False,
 ) -> Float[np.ndarray, "prompts N F"]:
     """Loads the model that prompts were trained on, and reads their neurons.
 
     Args:
         prompts: The prompts.
+        run: The run of one of them, which says where their model is; see
+            `runs.ready.trained_on.own_model`.
         another_backbone: Allows a model that they were not trained on.
 
     Raises:
@@ -47,7 +51,7 @@ def neurons_of(
         )
     first = known[0]
     # The model as it is: neurons need no less memory than its float weights.
-    model = open_model(Model(name=first.backbone, revision=first.revision))
+    model = open_model(own_model(first, run))
     check_prompts(known, model.backbone, another_backbone=another_backbone)
     frozen = model.load(make_mesh(devices=jax.devices()[:1]))
     return _read(frozen, stack(prompts.prompts))

@@ -30,6 +30,7 @@ from jaxprompt.runs.ready.prepare import (
     mesh_of,
 )
 from jaxprompt.runs.ready.together import answer_settings, check_together
+from jaxprompt.runs.ready.trained_on import own_model
 from jaxprompt.shapes import Batch
 from jaxprompt.terminal import say, say_lines
 from jaxprompt.transfer.categories import category_of
@@ -103,7 +104,7 @@ def project_prompts(
     model = open_model(Model(name=to))
     own = [_with_model(run, to) for run in runs.values()]
     if by in WITHOUT_TRAINING:
-        source = open_model(Model(name=known[0].backbone, revision=known[0].revision))
+        source = open_model(own_model(known[0], next(iter(runs.values()))))
         rows = _from_words(prompts.rows, source, model, by)
         chosen = []
     else:

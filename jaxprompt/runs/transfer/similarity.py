@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from jaxprompt.config import Run
 from jaxprompt.json_file import read_json_object
 from jaxprompt.quoting import quoted
 from jaxprompt.report.text.table import table
@@ -29,6 +30,7 @@ def compare(
     rows: str = ":",
     scores: Path | None = None,
     neurons: bool = False,
+    run: Run | None = None,
     another_backbone: bool = False,
     expected: Path | None = None,
     output: Path | None = None,
@@ -43,6 +45,7 @@ def compare(
             leaves the correlations out.
         neurons: Whether the overlap of activated neurons is measured too, which reads
             the prompts' model.
+        run: The run of one of them, which says where that model is.
         another_backbone: Allows a model that they were not trained on.
         expected: A file as `output`, or a part of one: what was found before, or
             published. It is printed beside what is found.
@@ -73,7 +76,8 @@ def compare(
         known = read_json_object(expected, fix, undefined=True)
     found = similarities(prompts.rows, mask)
     if neurons:
-        found |= overlap(neurons_of(prompts, another_backbone=another_backbone))
+        read = neurons_of(prompts, run=run, another_backbone=another_backbone)
+        found |= overlap(read)
     result: dict[str, Any] = {
         "prompts": list(prompts.names),
         "rows": rows,
