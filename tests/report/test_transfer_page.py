@@ -55,12 +55,14 @@ def test_page_has_tables_heatmap_and_planes(tmp_path: Path):
     write_transfer_page(tmp_path / "b.html", shown)
     page = (tmp_path / "a.html").read_text()
     assert page == (tmp_path / "b.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
+    assert page.count("(Score - chance) / (own score - chance)") >= 2
+    assert "same type above chance" in page
     for text in ("Above chance, %", "t-SNE", "sentiment", "rotten_tomatoes", "2:a"):
         assert text in page
     few = dataclasses.replace(shown, prompts=shown.prompts.take([0, 1]))
     write_transfer_page(tmp_path / "few.html", few)
-    assert (tmp_path / "few.html").read_text().count("<svg") == 1
+    assert (tmp_path / "few.html").read_text().count("<svg") == 2
 
 
 def test_tasks_and_prompts_stand_by_type():
@@ -69,7 +71,7 @@ def test_tasks_and_prompts_stand_by_type():
         *("imdb", "sst2", "rotten_tomatoes", "mnli", "snli", "own"),
     ]
     assert [MATRIX.sources[column] for column in columns][-2:] == ["own", "random"]
-    assert "Relative scores" in heatmap_svg(MATRIX)
+    assert "own prompt" in heatmap_svg(MATRIX, MATRIX.relative())
 
 
 def test_planes_keep_what_is_near():

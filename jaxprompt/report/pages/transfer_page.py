@@ -49,8 +49,16 @@ def write_transfer_page(path: Path, facts: MatrixFacts) -> None:
     matrix = facts.matrix
     html = render(
         "transfer.html.j2",
-        heatmap=heatmap_svg(matrix),
-        scores=_cells(facts, matrix.scores),
+        heatmaps=[
+            heatmap_svg(matrix, matrix.relative()),
+            heatmap_svg(
+                matrix,
+                facts.above_chance,
+                title="(Score - chance) / (own score - chance)",
+                name="above_chance",
+            ),
+        ],
+        scores=_cells(facts, matrix.scores, known=True),
         relative=_cells(facts, 100 * matrix.relative()),
         above_chance=_cells(facts, 100 * facts.above_chance),
         means=mean_cells(facts),
@@ -60,23 +68,29 @@ def write_transfer_page(path: Path, facts: MatrixFacts) -> None:
     write_atomically(path, html)
 
 
-def _cells(facts: MatrixFacts, values: Float[np.ndarray, "targets sources"]) -> Cells:
-    """Lays a matrix out, tasks and prompts ordered by type."""
+def _cells(
+    facts: MatrixFacts,
+    values: Float[np.ndarray, "targets sources"],
+    *,
+    known: bool = False,
+) -> Cells:
+    """Lays a matrix out, tasks and prompts ordered by type.
+
+    Args:
+        facts: Of the matrix.
+        values: Of each task and prompt.
+        known: Whether each task's type, metric, rows and chance stand before them.
+    """
     matrix = facts.matrix
     rows, columns = by_type(matrix)
-    header = ["task", "type", "metric", "rows", "chance"]
+    header = ["task", *["type", "metric", "rows", "chance"] * known]
     header += [matrix.sources[column] for column in columns]
-    lines = [
-        [
-            matrix.targets[row],
-            category_of(matrix.targets[row]),
-            facts.metrics[row],
-            facts.examples[row],
-            float(facts.chance[row]),
-            *map(_number, values[row, columns]),
-        ]
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        name = matrix.targets[row]
+        told = (facts.metrics[row], facts.examples[row], float(facts.chance[row]))
+        before = (category_of(name), *told) if known else ()
+        lines.append([name, *before, *map(_number, values[row, columns])])
     return header, lines
 
 

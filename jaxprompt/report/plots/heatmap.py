@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.quoting import cut
@@ -31,18 +32,36 @@ _LONGEST = 24
 """Characters of a label."""
 
 
+Values = Float[np.ndarray, "targets sources"]
+
+RELATIVE = "Score / score of the task's own prompt"
+
+
 def write_heatmap(path: Path, matrix: ScoreMatrix) -> None:
     """Draws relative scores into a PNG file, atomically."""
     figure = new_figure(*_size(matrix), "black")
-    _draw(figure.add_subplot(), matrix, "black")
+    _draw(figure.add_subplot(), matrix, matrix.relative(), RELATIVE, "black")
     write_atomically(path, png_file(figure))
 
 
-def heatmap_svg(matrix: ScoreMatrix) -> str:
-    """Draws relative scores as an <svg> element, to be put into a page."""
+def heatmap_svg(
+    matrix: ScoreMatrix,
+    values: Values,
+    *,
+    title: str = RELATIVE,
+    name: str = "heatmap",
+) -> str:
+    """Draws scores as an <svg> element, to be put into a page.
+
+    Args:
+        matrix: The tasks and prompts.
+        values: Of each pair, from 0 to 1 in colours; blank where NaN.
+        title: What these are.
+        name: Of the element, each of its own in a page.
+    """
     figure = new_figure(*_size(matrix), INK)
-    _draw(figure.add_subplot(), matrix, INK)
-    return svg_element(figure, name="heatmap", label="Relative scores")
+    _draw(figure.add_subplot(), matrix, values, title, INK)
+    return svg_element(figure, name=name, label=title)
 
 
 def by_type(matrix: ScoreMatrix) -> tuple[list[int], list[int]]:
@@ -69,11 +88,13 @@ def _size(matrix: ScoreMatrix) -> tuple[float, float]:
     return 2.5 + 0.5 * columns, 2.5 + 0.35 * rows
 
 
-def _draw(axes: "Axes", matrix: ScoreMatrix, ink: str) -> None:
+def _draw(
+    axes: "Axes", matrix: ScoreMatrix, values: Values, title: str, ink: str
+) -> None:
     rows, columns = by_type(matrix)
-    values = matrix.relative()[np.ix_(rows, columns)]
+    values = values[np.ix_(rows, columns)]
     image = axes.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
-    style(axes, ink, title="Score / score of the task's own prompt")
+    style(axes, ink, title=title)
     sources = [cut(matrix.sources[place], _LONGEST) for place in columns]
     targets = [cut(matrix.targets[place], _LONGEST) for place in rows]
     axes.set_xticks(range(len(columns)), sources, rotation=60, ha="right")
