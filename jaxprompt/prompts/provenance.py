@@ -88,6 +88,11 @@ class Provenance:
     head: str = "words"
     answering: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def has_head(self) -> bool:
+        """Whether a head answers whose weights are in the file beside the prompt."""
+        return self.head not in ("words", "mask")
+
 
 def refuse_head(provenance: Provenance, who: str) -> None:
     """Raises ValueError where a prompt answers by a head, for those who take none.
@@ -96,7 +101,7 @@ def refuse_head(provenance: Provenance, who: str) -> None:
         provenance: Of the prompt.
         who: Who would lose the head, as "form peft".
     """
-    if provenance.head not in ("words", "mask"):
+    if provenance.has_head:
         raise ValueError(
             f"{who} takes a prompt alone, but this one answers by a head of "
             f"{provenance.head}, which would be lost: keep its own file"

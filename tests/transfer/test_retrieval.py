@@ -134,18 +134,30 @@ def test_average_keeps_what_all_share(bank: Path, tmp_path: Path):
     np.testing.assert_allclose(load_prompt(output)[0].rows[0], ROWS - 1, atol=1e-5)
 
 
+def test_a_mix_leaves_heads_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    files = [
+        write(tmp_path, f"seed-{seed}", ROWS + seed, "sst2", seed=seed, head="classes")
+        for seed in (0, 2)
+    ]
+    output = tmp_path / "start.safetensors"
+    command = ("nearest", files[0], files[1], f"--write={output}")
+    assert run(*command) == 0
+    assert "their heads are not in it" in capsys.readouterr().out
+    prompt, said = load_prompt(output)
+    np.testing.assert_array_equal(prompt.rows[0], ROWS + 2)
+    assert (said.head, said.task, said.config) == ("words", "", "")
+
+
 def test_what_does_not_go_together(bank: Path, tmp_path: Path, capsys):
     output = tmp_path / "out.safetensors"
     near = bank / "near.safetensors"
     other = write(tmp_path, "other", ROWS, fingerprint="2:bb")
     longer = write(tmp_path, "longer", np.ones((5, 4), np.float32))
-    headed = write(tmp_path, "headed", ROWS, head="classes")
     archive = tmp_path / "a.npz"
     np.savez(archive, one=ROWS, two=ROWS)
     for command, told in {
         ("mix", near, other, "--weights=1,1"): "(fingerprint 2:aa) and model (2:bb)",
         ("average", near, longer): "they are 3 soft tokens, and 5 soft tokens",
-        ("average", near, headed): "a mix takes a prompt alone",
         ("mix", near, bank / "far.safetensors", "--weights=1"): "for 2 prompts",
         ("mix", near, "--weights=half"): "weights 'half' are no numbers",
         ("average", archive): "'one', 'two' do not say of which model they are",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.prompts.file import write_prompt
-from jaxprompt.prompts.provenance import Provenance, installed_versions, refuse_head
+from jaxprompt.prompts.provenance import Provenance, installed_versions
 from jaxprompt.quoting import quoted
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
@@ -133,13 +133,17 @@ def _write_mix(path: Path, prompts: NamedPrompts, weights: Sequence[float]) -> N
         for weight, name in zip(weights, prompts.names, strict=True)
     )
     say(f"wrote {path}: {parts}")
+    if any(said.has_head for said in prompts.provenances if said):
+        say(
+            "their heads are not in it: training starts from it, and it answers nothing"
+        )
 
 
 def _provenance(prompts: NamedPrompts, weights: Sequence[float]) -> Provenance:
     """Says where a mix comes from.
 
     What all of them share stays, so that a mix of prompts of one task answers it. A
-    score, a step and a seed are of no mix.
+    score, a step and a seed are of no mix, and a head is not either.
     """
     known = [one for one in prompts.provenances if one is not None]
     if not known:
@@ -147,17 +151,16 @@ def _provenance(prompts: NamedPrompts, weights: Sequence[float]) -> Provenance:
             f"{', '.join(map(quoted, prompts.names))} do not say of which model they "
             "are: take them in by `jaxprompt import`, or name a prompt file among them"
         )
-    for provenance in known:
-        refuse_head(provenance, "a mix")
     first = known[0]
-    names = ("task", "metric", "config", "answering")
+    names = ("task", "metric", "config", "answering", "head")
     shared = {
         name: getattr(first, name)
         for name in names
         if all(getattr(one, name) == getattr(first, name) for one in known)
     }
-    # A configuration answers for its tasks, so it stays with the task alone.
-    if "task" not in shared:
+    # A configuration answers for its tasks, so it stays with the task alone, and it
+    # answers by the heads, which a mix leaves behind.
+    if "task" not in shared or any(one.has_head for one in known):
         shared = {}
     parts = " + ".join(
         f"{weight:.6g} * {name}"
@@ -168,6 +171,7 @@ def _provenance(prompts: NamedPrompts, weights: Sequence[float]) -> Provenance:
         **{
             **dict.fromkeys(("task", "metric", "config"), ""),
             "answering": {},
+            "head": "words",
             **shared,
         },
         score=None,
