@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.prompts.prompt import make_prompt
@@ -34,7 +35,7 @@ def facts(tmp_path: Path) -> MatrixFacts:
     ]
     prompts = NamedPrompts(
         TASKS,
-        tuple(make_prompt(draw.normal(size=(3, 4)).astype(np.float32)) for _ in TASKS),
+        tuple(make_prompt(jnp.asarray(draw.normal(size=(3, 4)))) for _ in TASKS),
         tuple(provenances),
         tuple(tmp_path / name for name in TASKS),
     )

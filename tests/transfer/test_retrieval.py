@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ ROWS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 
 
 def write(
-    folder: Path, name: str, rows: np.ndarray, task: str = "", **said: object
+    folder: Path, name: str, rows: np.ndarray, task: str = "", **said: Any
 ) -> Path:
     fields = {"fingerprint": "2:aa", "config": f"config of {task or name}", **said}
     provenance = Provenance(
@@ -27,10 +29,10 @@ def write(
         width=4,
         task=task or name,
         score=50.0,
-        **fields,  # pyright: ignore[reportArgumentType]
+        **fields,
     )
     path = folder / f"{name}.safetensors"
-    write_prompt(path, make_prompt(rows), provenance)
+    write_prompt(path, make_prompt(jnp.asarray(rows)), provenance)
     return path
 
 
@@ -52,7 +54,9 @@ def test_rank_by_every_similarity():
     bank = np.stack([-ROWS, ROWS + 0.01, ROWS + 0.1])
     for by in SIMILARITIES:
         found = rank(ROWS, bank, by)
-        own = [SIMILARITIES[by](*np.float64([ROWS, other])) for other in bank]
+        own = [
+            SIMILARITIES[by](*np.asarray([ROWS, other], np.float64)) for other in bank
+        ]
         assert [near.similarity for near in found] == sorted(own, reverse=True)
         assert [own[near.place] for near in found] == sorted(own, reverse=True)
     assert rank(ROWS, bank, "E_concat")[0].place == 1
@@ -72,7 +76,7 @@ def test_weights_of_a_start():
 
 
 def test_mix_is_the_weighted_sum():
-    prompts = [make_prompt(ROWS), make_prompt(ROWS + 1)]
+    prompts = [make_prompt(jnp.asarray(ROWS + n)) for n in (0, 1)]
     np.testing.assert_allclose(
         mix(prompts, [0.25, 0.75]).rows[0], ROWS + 0.75, atol=1e-5
     )
@@ -80,7 +84,9 @@ def test_mix_is_the_weighted_sum():
         mix(prompts, [1.0])
 
 
-def test_nearest_through_an_index_and_its_starts(bank: Path, tmp_path: Path, capsys):
+def test_nearest_through_an_index_and_its_starts(
+    bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     asked = write(tmp_path, "new", ROWS)
     index, output = tmp_path / "bank.json", tmp_path / "ranks.json"
     assert run("transfer", "index", bank, f"--output={index}") == 0
@@ -148,7 +154,9 @@ def test_a_mix_leaves_heads_behind(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (said.head, said.task, said.config) == ("words", "", "")
 
 
-def test_what_does_not_go_together(bank: Path, tmp_path: Path, capsys):
+def test_what_does_not_go_together(
+    bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     output = tmp_path / "out.safetensors"
     near = bank / "near.safetensors"
     other = write(tmp_path, "other", ROWS, fingerprint="2:bb")
