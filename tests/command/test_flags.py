@@ -11,7 +11,7 @@ RUN = "--gin_file=gin/runs/prompt_tuning.gin"
     ("arguments", "message"),
     [
         (["trian"], "no command 'trian': did you mean train?"),
-        (["zzz"], "no command 'zzz': use one of train, show, "),
+        (["zzz"], "no command 'zzz': use one of train, sweep, "),
         (["transfer", "matrx"], "no topic 'matrx': did you mean matrix?"),
         (["train", RUN, "--workdri=x"], "--workdri: did you mean --workdir?"),
         (["train", "--gin-file=a", "--workdir=x"], "did you mean --gin_file?"),

@@ -1,40 +1,35 @@
 """The flags of the commands about transfer, and which command they start."""
 
-import argparse
-from collections.abc import Callable
 from typing import Any
 
 from jaxprompt.command import transfer
+from jaxprompt.command.flags.shared import (
+    add_another_backbone,
+    add_gin,
+    add_overwrite,
+    new_command,
+)
 
-AddGin = Callable[[argparse.ArgumentParser], None]
-"""Adds the flags of gin files to a command."""
 
-
-def add_transfer(subparsers: Any, add_gin: AddGin) -> None:
-    """Adds the commands about transfer to the parser of all commands.
-
-    Args:
-        subparsers: Of the parser.
-        add_gin: Adds the flags of gin files.
-    """
+def add_transfer(subparsers: Any) -> None:
+    """Adds transfer, nearest, average and mix to the parser of all commands."""
     text = "Ask which prompt helps which task, and what predicts it."
     parser = subparsers.add_parser("transfer", help=text, description=text)
     topics = parser.add_subparsers(required=True, metavar="TOPIC")
-    _add_matrix(topics, add_gin)
+    _add_matrix(topics)
     _add_start(topics)
-    _add_neurons(topics, add_gin)
-    _add_project(topics, add_gin)
-    _add_similarity(topics, add_gin)
+    _add_neurons(topics)
+    _add_project(topics)
+    _add_similarity(topics)
     _add_index(topics)
     _add_rows(topics)
     _add_nearest(subparsers)
     _add_mixes(subparsers)
 
 
-def _add_matrix(topics: Any, add_gin: AddGin) -> None:
+def _add_matrix(topics: Any) -> None:
     text = "Score every prompt on every task."
-    command = topics.add_parser("matrix", help=text, description=text)
-    command.set_defaults(command=transfer.matrix)
+    command = new_command(topics, "matrix", text, transfer.matrix)
     add_gin(command)
     command.add_argument(
         "prompt",
@@ -55,11 +50,7 @@ def _add_matrix(topics: Any, add_gin: AddGin) -> None:
         action="store_true",
         help="leave out the column of a prompt that was never trained",
     )
-    command.add_argument(
-        "--another_backbone",
-        action="store_true",
-        help="allow a model that the prompts were not trained on",
-    )
+    add_another_backbone(command, "the prompts were")
     command.add_argument(
         "--output",
         required=True,
@@ -70,8 +61,7 @@ def _add_matrix(topics: Any, add_gin: AddGin) -> None:
 
 def _add_start(topics: Any) -> None:
     text = "Compare runs that start from other tasks' prompts with a fresh start."
-    command = topics.add_parser("start", help=text, description=text)
-    command.set_defaults(command=transfer.start)
+    command = new_command(topics, "start", text, transfer.start)
     command.add_argument("fresh", metavar="DIR", help="folder of the fresh run")
     command.add_argument(
         "others",
@@ -90,13 +80,12 @@ def _add_start(topics: Any) -> None:
     command.add_argument(
         "--output", metavar="FILE", help="also write it as JSON, and a .png beside it"
     )
-    _add_overwrite(command)
+    add_overwrite(command)
 
 
 def _add_similarity(topics: Any, add_gin: AddGin) -> None:
     text = "Compare prompts by every similarity, and say how well each predicts."
-    command = topics.add_parser("similarity", help=text, description=text)
-    command.set_defaults(command=transfer.similarity)
+    command = new_command(topics, "similarity", text, transfer.similarity)
     add_gin(command)
     command.add_argument(
         "prompt",
@@ -123,11 +112,7 @@ def _add_similarity(topics: Any, add_gin: AddGin) -> None:
         help="also measure how far the neurons that prompts switch on are the same: "
         "reads their model",
     )
-    command.add_argument(
-        "--another_backbone",
-        action="store_true",
-        help="allow a model that the prompts were not trained on",
-    )
+    add_another_backbone(command, "the prompts were")
     command.add_argument(
         "--expected",
         metavar="FILE",
@@ -137,13 +122,12 @@ def _add_similarity(topics: Any, add_gin: AddGin) -> None:
     command.add_argument(
         "--output", metavar="FILE", help="also write all of it, as JSON"
     )
-    _add_overwrite(command)
+    add_overwrite(command)
 
 
-def _add_neurons(topics: Any, add_gin: AddGin) -> None:
+def _add_neurons(topics: Any) -> None:
     text = "Switch off the neurons that a prompt switches on most, and score it again."
-    command = topics.add_parser("neurons", help=text, description=text)
-    command.set_defaults(command=transfer.neurons)
+    command = new_command(topics, "neurons", text, transfer.neurons)
     add_gin(command)
     command.add_argument(
         "--prompt", required=True, metavar="FILE", help="a prompt.safetensors"
@@ -155,19 +139,14 @@ def _add_neurons(topics: Any, add_gin: AddGin) -> None:
         help="share of all neurons to switch off (default: %(default)s)",
     )
     command.add_argument("--split", help="split to score, instead of its validation")
-    command.add_argument(
-        "--another_backbone",
-        action="store_true",
-        help="allow a model that the prompt was not trained on",
-    )
+    add_another_backbone(command)
     command.add_argument("--output", metavar="FILE", help="also write it, as JSON")
-    _add_overwrite(command)
+    add_overwrite(command)
 
 
-def _add_project(topics: Any, add_gin: AddGin) -> None:
+def _add_project(topics: Any) -> None:
     text = "Map prompts of one model to prompts of another."
-    command = topics.add_parser("project", help=text, description=text)
-    command.set_defaults(command=transfer.project)
+    command = new_command(topics, "project", text, transfer.project)
     add_gin(command)
     command.add_argument(
         "prompt",
@@ -210,8 +189,7 @@ def _add_project(topics: Any, add_gin: AddGin) -> None:
 
 def _add_index(topics: Any) -> None:
     text = "Write the index of a bank: its prompts, and where each comes from."
-    command = topics.add_parser("index", help=text, description=text)
-    command.set_defaults(command=transfer.index)
+    command = new_command(topics, "index", text, transfer.index)
     command.add_argument(
         "prompt",
         nargs="+",
@@ -221,13 +199,12 @@ def _add_index(topics: Any) -> None:
     command.add_argument(
         "--output", required=True, metavar="FILE", help="the index, as bank.json"
     )
-    _add_overwrite(command)
+    add_overwrite(command)
 
 
 def _add_rows(topics: Any) -> None:
     text = "Read a published data set, and write its rows as JSON lines."
-    command = topics.add_parser("rows", help=text, description=text)
-    command.set_defaults(command=transfer.rows)
+    command = new_command(topics, "rows", text, transfer.rows)
     command.add_argument(
         "name", metavar="NAME", help="of the data set, as imdb, snli, samsum"
     )
@@ -242,8 +219,7 @@ def _add_rows(topics: Any) -> None:
 
 def _add_nearest(subparsers: Any) -> None:
     text = "Rank the prompts of a bank by their similarity to one."
-    command = subparsers.add_parser("nearest", help=text, description=text)
-    command.set_defaults(command=transfer.nearest)
+    command = new_command(subparsers, "nearest", text, transfer.nearest)
     command.add_argument("source", metavar="PROMPT", help="a prompt.safetensors")
     command.add_argument(
         "bank",
@@ -274,16 +250,14 @@ def _add_nearest(subparsers: Any) -> None:
         help="how many of the nearest a mean takes (default: %(default)s)",
     )
     command.add_argument("--output", metavar="FILE", help="also write ranks, as JSON")
-    _add_overwrite(command)
+    add_overwrite(command)
 
 
 def _add_mixes(subparsers: Any) -> None:
     text = "Write the average of prompts."
-    average = subparsers.add_parser("average", help=text, description=text)
-    average.set_defaults(command=transfer.mix, weights=None)
+    average = new_command(subparsers, "average", text, transfer.mix, weights=None)
     text = "Write the weighted sum of prompts."
-    mix = subparsers.add_parser("mix", help=text, description=text)
-    mix.set_defaults(command=transfer.mix)
+    mix = new_command(subparsers, "mix", text, transfer.mix)
     mix.add_argument(
         "--weights",
         required=True,
@@ -300,10 +274,4 @@ def _add_mixes(subparsers: Any) -> None:
         command.add_argument(
             "--output", required=True, metavar="FILE", help="the prompt file to write"
         )
-        _add_overwrite(command)
-
-
-def _add_overwrite(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--overwrite", action="store_true", help="replace an existing output file"
-    )
+        add_overwrite(command)
