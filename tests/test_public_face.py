@@ -1,4 +1,4 @@
-"""What `import jaxprompt` gives and leaves alone; the examples of the README run."""
+"""What `import jaxprompt` gives and leaves alone; the README's and guide's Python runs."""
 
 import json
 import re
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from page_blocks import blocks, page
 
 import jaxprompt
 from jaxprompt.cli import main
@@ -14,11 +15,6 @@ from jaxprompt.command.configure import configure
 from jaxprompt.config import OwnTask
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 def test_the_names_are_there_and_no_more_than_a_page():
@@ -52,9 +48,10 @@ def test_the_first_lines_of_the_readme_tune_a_prompt(
     capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.chdir(tmp_path)
-    first = blocks("python")[0]
+    readme = page("README.md")
+    (first,) = blocks(readme, "python")
     assert len(first.splitlines()) == 5
-    assert README.index(first) < README.index("```sh")
+    assert readme.index(first) < readme.index("```sh")
     assert first.count("steps=200") == first.count("train.tsv") == 1
     shorter = first.replace("steps=200", "steps=2").replace("train.tsv", "dev.tsv")
     exec(compile(shorter, "README.md", "exec"), {})
@@ -66,18 +63,18 @@ def test_the_first_lines_of_the_readme_tune_a_prompt(
 @pytest.mark.parametrize(
     "whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["short", "whole"]
 )
-def test_the_python_of_the_readme_trains_a_prompt(
+def test_the_python_of_the_guide_trains_a_prompt(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     whole: bool,
 ):
     monkeypatch.chdir(tmp_path)
-    _, python = blocks("python")
+    (python,) = blocks(page("docs/guide.md"), "python")
     assert len([line for line in python.splitlines() if line.strip()]) <= 22
     assert python.count("400") == 2, "the steps"
     steps = "400" if whole else "4"
-    exec(compile(python.replace("400", steps), "README.md", "exec"), {})
+    exec(compile(python.replace("400", steps), "guide.md", "exec"), {})
     accuracy = float(re.search(r"'accuracy': ([0-9.]+)", capsys.readouterr().out)[1])
     # The majority class is half of the sentences; their opinion words are all new.
     assert accuracy > 65 if whole else 0 < accuracy < 100
@@ -94,23 +91,26 @@ def test_the_python_of_the_readme_trains_a_prompt(
     assert scores["score"] == accuracy
 
 
-def test_the_commands_of_the_readme_are_commands():
-    shell = "\n".join(blocks("sh")).replace("\\\n", " ")
+def test_the_commands_of_the_guide_are_commands():
+    shell = "\n".join(blocks(page("docs/guide.md"), "sh")).replace("\\\n", " ")
     commands = [line for line in shell.splitlines() if "jaxprompt train" in line]
     assert commands
     for command in commands:
         files = re.findall(r"--gin_file=(\S+)", command)
         settings = re.findall(r'--gin\.(\S+?="[^"]*")', command)
         configure(files, [setting.replace('"', "") for setting in settings])
-    targets = set(re.findall(r"^make (\w+)", shell, re.MULTILINE))
+
+
+def test_make_knows_what_the_readme_makes():
+    targets = set(re.findall(r"\bmake ([\w-]+)", page("README.md")))
     makefile = (REPOSITORY / "Makefile").read_text()
-    assert targets
+    assert targets >= {"quickstart", "quickstart-real", "test"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_gin_of_the_readme_is_a_task(tmp_path: Path):
-    (text,) = blocks("gin")
+def test_the_gin_of_the_guide_is_a_task(tmp_path: Path):
+    (text,) = blocks(page("docs/guide.md"), "gin")
     file = tmp_path / "reviews.gin"
     file.write_text(text)
     run, _ = configure(["gin/runs/prompt_tuning.gin", str(file)], [])
