@@ -303,16 +303,20 @@ class SlotWriter(Writer, Protocol):
         self,
         params: Params,
         slots: Slots,
-        y: Float[Array, "S D"],
-        active: Bool[Array, " S"],
-    ) -> tuple[Float[Array, "S V"], Slots]:
-        """Reads one token of each row, and scores the next.
+        y: Float[Array, "R D"],
+        active: Bool[Array, " R"],
+        *,
+        columns: int,
+    ) -> tuple[Float[Array, "R V"], Slots]:
+        """Reads one token of each of the first R rows, and scores the next.
 
         Args:
             params: The weights.
             slots: The rows.
             y: The embedded token.
             active: Rows that the token is of; the others stay as they are.
+            columns: How many columns are read, the first ones: no fewer than are filled
+                in any active row.
 
         Returns:
             Unnormalised log probabilities (float32), and the rows with the token.

@@ -92,6 +92,18 @@ class Slots:
             self, keys=to_capacity(self.keys), values=to_capacity(self.values)
         )
 
+    def first(self, rows: int, columns: int) -> "Slots":
+        """Returns the first rows, and the first columns of these."""
+        return Slots(
+            self.keys[:, :rows, :columns],
+            self.values[:, :rows, :columns],
+            self.filled[:rows],
+            self.placeless[:rows],
+            self.hidden[:, :rows],
+            self.gated[:rows],
+            self.gate[:, :rows],
+        )
+
     def append(
         self,
         keys: Float[Array, "N S T G K"],
@@ -119,6 +131,32 @@ class Slots:
             filled=self.filled + counts,
         )
 
+    def append_one(
+        self,
+        keys: Float[Array, "N R 1 G K"],
+        values: Float[Array, "N R 1 G K"],
+        active: Bool[Array, " R"],
+    ) -> "Slots":
+        """Writes a token behind the filled columns of the first rows, in their place.
+
+        Args:
+            keys: Of a token of each of these rows.
+            values: Of the same tokens.
+            active: Rows that the token is of; in the others the next one replaces it.
+        """
+        count = len(active)
+        rows, at = jnp.arange(count), self.filled[:count]
+
+        def write(old: Array, new: Array) -> Array:
+            return old.at[:, rows, at].set(new[:, :, 0].astype(old.dtype), mode="drop")
+
+        return dataclasses.replace(
+            self,
+            keys=write(self.keys, keys),
+            values=write(self.values, values),
+            filled=self.filled.at[:count].add(active.astype(jnp.int32)),
+        )
+
     def put(self, slot: Int[Array, ""], row: "Slots") -> "Slots":
         """Replaces one row, all of its columns, so that nothing of the old one stays.
 
@@ -139,7 +177,3 @@ class Slots:
             write(self.gated, row.gated, 0),
             write(self.gate, row.gate, 1),
         )
-
-    def advance(self, active: Bool[Array, " S"]) -> "Slots":
-        """Counts one more column of each active row as filled."""
-        return dataclasses.replace(self, filled=self.filled + active)

@@ -1,5 +1,9 @@
 """Answers in slots are those of a whole pass, whoever shares the batch."""
 
+import dataclasses
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -191,3 +195,24 @@ def test_what_cannot_be_served_is_told(model, engine):
         engine.read(make_prompt(jnp.zeros((0, 16)), elsewhere))
     with pytest.raises(ValueError, match="has 64 positions: take shorter slots"):
         SlotEngine(backbone, params, capacity=65)
+
+
+def test_a_step_reads_what_is_busy_and_copies_nothing():
+    backbone = Decoder(dataclasses.replace(GPT2, layers=8, positions=2048))
+    slots = jax.eval_shape(lambda: backbone.start_slots(8, 2048))
+    params = jax.eval_shape(backbone.init, jax.random.key(0))
+
+    def compiled(rows, columns):
+        step = functools.partial(backbone.step_slots, columns=columns)
+        y = jax.ShapeDtypeStruct((rows, backbone.width), jnp.float32)
+        active = jax.ShapeDtypeStruct((rows,), bool)
+        return jax.jit(step, donate_argnums=1).lower(params, slots, y, active).compile()
+
+    def read(program):
+        return program.cost_analysis()["bytes accessed"]
+
+    whole, single = compiled(8, 2048), compiled(1, 128)
+    held = 2 * slots.keys.size * slots.keys.dtype.itemsize
+    assert whole.memory_analysis().temp_size_in_bytes < held / 2
+    assert single.memory_analysis().temp_size_in_bytes < held / 50
+    assert read(single) < read(whole) / 20

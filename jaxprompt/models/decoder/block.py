@@ -6,7 +6,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float, Int, Key
 
 from jaxprompt.models.decoder.config import DecoderConfig
-from jaxprompt.models.layers.attention import Attention, Gate, Part, remember
+from jaxprompt.models.layers.attention import Attention, Part, remember
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.feed_forward import FeedForward
 from jaxprompt.models.layers.norms import Norm
@@ -69,7 +69,6 @@ class Block(nn.Module):
         before: Sequence[Part] = (),
         turn: Turn | None = None,
         past: tuple[Array, Array, Int[Array, "*B"]] | None = None,
-        gate: Gate | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> tuple[Array, tuple[Array, Array]]:
         """Transforms x, and returns the keys and values of its attention too.
@@ -81,7 +80,6 @@ class Block(nn.Module):
             turn: By how much queries and keys of x turn; None for not at all.
             past: Keys and values [B, L, G, K] of all steps, and the place to write now,
                 one for all rows or one for each.
-            gate: Of the first tokens of `past`; None where none has any.
             dropout_key: None for no dropout.
         """
         keys = split_key(dropout_key, 3)
@@ -89,7 +87,7 @@ class Block(nn.Module):
         own = self.attention.keys_values(normed, turn)
         if past is not None:
             own = remember(past, own)
-        parts = (*before, Part(*own, mask, gate=gate))
+        parts = (*before, Part(*own, mask))
         attended = self.attention(normed, parts, keys[0], turn)
         attended = _through(self.attention_out_norm, attended)
         x = x + drop(attended, self.dropout, keys[1], shared=False)

@@ -81,7 +81,7 @@ class Front(NamedTuple):
             parts.append(self.prefix.part(prefix, mask=sight.prefix))
         if source is not None:
             keys, values = source
-            parts.append(Part(keys, values, sight.source, gate=sight.source_gate))
+            parts.append(Part(keys, values, sight.source, gate=sight.gate))
         return parts
 
 

@@ -335,14 +335,7 @@ class Decoder:
 
     def extend_slots(self, params: Params, slots: Slots, tokens: Tokens) -> Slots:
         """Reads more tokens of each row; see `SlotWriter.extend_slots`."""
-        source = Encoded(
-            slots.keys, slots.values, Places(slots.holding(), slots.positions)
-        )
-        steps = jnp.arange(tokens.length, dtype=jnp.int32)
-        places = Places(tokens.segments, slots.next_position[:, None] + steps[None])
-        _, (keys, values) = self._run(
-            params, tokens.x, places, Front(None, source), slots=slots
-        )
+        _, keys, values = self._behind(params, slots, tokens)
         counts = tokens.segments.sum(axis=1, dtype=jnp.int32)
         wide = slots.resize(slots.capacity + tokens.length)
         return wide.append(keys, values, counts).resize(slots.capacity)
@@ -351,23 +344,35 @@ class Decoder:
         self,
         params: Params,
         slots: Slots,
-        y: Float[Array, "S D"],
-        active: Bool[Array, " S"],
-    ) -> tuple[Float[Array, "S V"], Slots]:
+        y: Float[Array, "R D"],
+        active: Bool[Array, " R"],
+        *,
+        columns: int,
+    ) -> tuple[Float[Array, "R V"], Slots]:
         """Scores the next token of each row; see `SlotWriter.step_slots`."""
-        at = slots.next_position[:, None]
-        y, (keys, values) = self._run(
-            params,
-            y[:, None],
-            Places(jnp.ones_like(at), at),
-            Front(),
-            past=(slots.keys, slots.values),
-            past_places=Places(slots.holding(1), slots.positions),
-            index=slots.filled,
-            slots=slots,
+        rows = y.shape[0]
+        one = jnp.ones((rows, 1), jnp.int32)
+        y, keys, values = self._behind(
+            params, slots.first(rows, columns), Tokens(y[:, None], one)
         )
-        slots = dataclasses.replace(slots, keys=keys, values=values)
-        return self._unembed(params, y)[:, 0], slots.advance(active)
+        # Written at once, and not layer by layer in the loop, which would copy all of
+        # the slots to give them back.
+        slots = slots.append_one(keys, values, active)
+        return self._unembed(params, y)[:, 0], slots
+
+    def _behind(
+        self, params: Params, slots: Slots, tokens: Tokens
+    ) -> tuple[Float[Array, "S T D"], Array, Array]:
+        """Reads tokens behind what the rows hold; returns x, their keys and values."""
+        source = Encoded(
+            slots.keys, slots.values, Places(slots.holding(), slots.positions)
+        )
+        steps = jnp.arange(tokens.length, dtype=jnp.int32)
+        places = Places(tokens.segments, slots.next_position[:, None] + steps[None])
+        x, (keys, values) = self._run(
+            params, tokens.x, places, Front(None, source), slots=slots
+        )
+        return x, keys, values
 
     def _no_keys(self, rows: int, length: int) -> Float[Array, "N B L G K"]:
         """Returns zeros in the place of keys or values."""
@@ -412,9 +417,9 @@ class Decoder:
         """Applies every layer to embedded tokens, but not the last norm.
 
         Where `keep`, also returns the keys and values [N, B, T, G, K] of x, or `past`
-        with them written at `index`. The first columns of what is in front may be those
-        of deep prompts, another one in each row: `slots` says how they are read. Layers
-        below `first`, which x has been through, and from `end` on are left out.
+        with them written at `index`. The source's first columns may be those of deep
+        prompts, another one in each row: `slots` says how they are read. Layers below
+        `first`, which x has been through, and from `end` on are left out.
         """
         first_key, layers_key = split_key(dropout_key, 2)
         count = self.config.layers
@@ -447,7 +452,6 @@ class Decoder:
                 before=front.parts(prefix, source, sight),
                 turn=sight.turn,
                 past=None if past is None else (*past, index),
-                gate=sight.own_gate,
                 dropout_key=key,
             )
             x = constrain(x, self.mesh, DATA, None, None)

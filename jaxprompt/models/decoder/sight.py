@@ -41,8 +41,7 @@ class Sight(NamedTuple):
         source: Added to those of the source in front; None where there is none.
         prefix: Added to those of the prefix; None where all of it is seen.
         turn: By how much queries and keys turn; None for not at all.
-        gate: Of the first columns of what is in front: of the source, or of earlier
-            steps where there is none. None where no column has any.
+        gate: Of the source's first columns; None where no column has any.
     """
 
     own: Float[Array, "B T S"]
@@ -51,27 +50,15 @@ class Sight(NamedTuple):
     turn: Turn | None
     gate: Gate | None = None
 
-    @property
-    def source_gate(self) -> Gate | None:
-        """The gate of columns of the source."""
-        return None if self.source is None else self.gate
-
-    @property
-    def own_gate(self) -> Gate | None:
-        """The gate of columns of earlier steps."""
-        return self.gate if self.source is None else None
-
     def of_rows(self, counts: Int[Array, " B"], gate: Gate) -> "Sight":
-        """Returns what is seen where rows have deep prompts of their own in front.
+        """Returns what is seen of a source that begins with deep prompts.
 
         Args:
-            counts: How many of the first columns of each row are not seen: of the
-                source, or of earlier steps where there is none.
+            counts: How many of the source's first columns each row does not see.
             gate: Of the first columns.
         """
-        if self.source is not None:
-            return self._replace(source=hide_first(self.source, counts), gate=gate)
-        return self._replace(own=hide_first(self.own, counts), gate=gate)
+        assert self.source is not None
+        return self._replace(source=hide_first(self.source, counts), gate=gate)
 
 
 def places_of(segments: Int[Array, "B T"], first: int) -> Places:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -112,6 +113,8 @@ class SlotEngine:
         self.slots, self.capacity = slots, capacity
         self.prompt_room = room_for(prompt_room)
         self.lengths = lengths_up_to(self.capacity)
+        self._shares = _shares(slots, capacity)
+        self._tokens = np.zeros(slots, np.int32)
         self.grown = 0
         self._choices = Choices(slots, backbone.vocab_rows)
         whole = whole_beside(model)
@@ -121,7 +124,11 @@ class SlotEngine:
         placed = functools.partial(jax.jit, out_shardings=whole)
         self._fold: Any = placed(functools.partial(_fold, backbone))
         self._fill: Any = placed(functools.partial(_fill, backbone), donate_argnums=1)
-        self._step: Any = placed(functools.partial(_step, backbone), donate_argnums=1)
+        self._step: Any = placed(
+            functools.partial(_step, backbone),
+            donate_argnums=1,
+            static_argnames="columns",
+        )
 
     @property
     def compiled(self) -> int:
@@ -132,7 +139,9 @@ class SlotEngine:
     def warm(self) -> None:
         """Compiles all programs, so that no request waits for one."""
         self._compile()
-        self.step(np.zeros(self.slots, bool))
+        nobody = np.zeros(self.slots, bool)
+        for rows, columns in self._shares:
+            self._step_first(rows, columns, nobody, np.full(self.slots, FREE, np.int32))
 
     def _compile(self) -> None:
         """Compiles what depends on the room of prompts; no slot is touched."""
@@ -207,6 +216,7 @@ class SlotEngine:
         if front.slots.capacity < self.prompt_room:  # It was read before this grew.
             front = front.resize(self.prompt_room)
         self._state = self._fill_slot(self._state, slot, front, padded, count, ids[-1])
+        self._tokens[slot] = ready.tokens + count
         self._choices.start(slot, how)
 
     def step(
@@ -217,12 +227,42 @@ class SlotEngine:
         """Chooses the next token of each active slot; see `Engine.step`."""
         if forced is None:
             forced = np.full(self.slots, FREE, np.int32)
-        choices = self._choices.arrays
-        self._state, chosen = self._step(
-            self._model, self._state, active, forced, choices
+        busy = np.flatnonzero(active)
+        rows, columns = (
+            (busy[-1] + 1, self._tokens[busy].max()) if busy.size else (1, 1)
         )
+        smallest = next(
+            share for share in self._shares if share[0] >= rows and share[1] >= columns
+        )
+        chosen = self._step_first(*smallest, active, forced)
+        self._tokens += active
         self._choices.count(active)
-        return Chosen(*map(np.asarray, chosen))
+        return chosen
+
+    def _step_first(
+        self,
+        rows: int,
+        columns: int,
+        active: Bool[np.ndarray, " S"],
+        forced: Int[np.ndarray, " S"],
+    ) -> Chosen:
+        """Steps the first slots, whose tokens stand in so many columns."""
+        choices = tuple(x[:rows] for x in self._choices.arrays)
+        self._state, found = self._step(
+            self._model,
+            self._state,
+            active[:rows],
+            forced[:rows],
+            choices,
+            columns=columns,
+        )
+        missing = self.slots - rows
+        return Chosen(
+            *(
+                np.pad(x, [(0, missing), *[(0, 0)] * (x.ndim - 1)])
+                for x in map(np.asarray, found)
+            )
+        )
 
     def _fill_slot(
         self,
@@ -298,14 +338,30 @@ def _step(
     active: Array,
     forced: Array,
     choices: tuple[Array, ...],
+    *,
+    columns: int,
 ) -> tuple[_State, tuple[Array, ...]]:
-    """Reads a token of each active slot, and chooses the next."""
-    members = jnp.arange(len(active), dtype=jnp.int32)
-    table = backbone.table(model)
-    y = embed(table, Prompt(state.soft), state.ids[:, None], members)[:, 0]
-    logits, slots = backbone.step_slots(model, state.slots, y, active)
-    chosen = choose(logits, state.ids, active, forced, choices)
-    return dataclasses.replace(state, slots=slots, ids=chosen[0]), chosen
+    """Reads a token of each active slot among the first R, and chooses the next."""
+    rows = len(active)
+    members, ids = jnp.arange(rows, dtype=jnp.int32), state.ids[:rows]
+    soft = Prompt(state.soft[:rows])
+    y = embed(backbone.table(model), soft, ids[:, None], members)[:, 0]
+    logits, slots = backbone.step_slots(model, state.slots, y, active, columns=columns)
+    chosen = choose(logits, ids, active, forced, choices)
+    ids = state.ids.at[:rows].set(chosen[0])
+    return dataclasses.replace(state, slots=slots, ids=ids), chosen
+
+
+def _shares(slots: int, capacity: int) -> list[tuple[int, int]]:
+    """Returns the rows and columns of slots that have a step of their own.
+
+    A step costs what it reads: the weights for each row, and the keys and values of
+    each column. All of both are right for a server at its limits, and many times too
+    many for a single client with a short text. Each pair compiles a program.
+    """
+    rows = dict.fromkeys((1, max(slots // 4, 1), slots))
+    columns = dict.fromkeys((max(capacity // 4, SHORTEST), capacity))
+    return sorted(itertools.product(rows, columns))
 
 
 def _first(length: int, count: Array) -> Int[Array, "1 T"]:
