@@ -1,4 +1,4 @@
-"""What `import jaxprompt` gives and leaves alone; the README's and guide's Python runs."""
+"""What `import jaxprompt` gives and leaves alone; what README and guide show runs."""
 
 import json
 import re
@@ -102,7 +102,7 @@ def test_the_commands_of_the_guide_are_commands():
 
 
 def test_make_knows_what_the_readme_makes():
-    targets = set(re.findall(r"\bmake ([\w-]+)", page("README.md")))
+    targets = set(re.findall(r"^`?make ([\w-]+)", page("README.md"), re.M))
     makefile = (REPOSITORY / "Makefile").read_text()
     assert targets >= {"quickstart", "quickstart-real", "test"}
     for target in targets:

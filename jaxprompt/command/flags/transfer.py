@@ -83,7 +83,7 @@ def _add_start(topics: Any) -> None:
     add_overwrite(command)
 
 
-def _add_similarity(topics: Any, add_gin: AddGin) -> None:
+def _add_similarity(topics: Any) -> None:
     text = "Compare prompts by every similarity, and say how well each predicts."
     command = new_command(topics, "similarity", text, transfer.similarity)
     add_gin(command)
