@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sacrebleu
 import sklearn.metrics
 from scipy.stats import rankdata
 
@@ -237,6 +238,23 @@ def test_any_of_several_answers_is_right(tmp_path: Path, vocabulary):
     refuse_rows = write(tmp_path / "none.jsonl", [{"q": "x", "a": []}])
     with pytest.raises(ValueError, match=r"none.jsonl:1: field 'a' is \[\]: give an"):
         make(refuse_rows, vocabulary, inputs="{q}", labels=None).num_examples("train")
+
+
+def test_bleu_takes_the_words_of_all_right_answers(tmp_path: Path, vocabulary):
+    # The example of sacrebleu's README, but for the answer that its third row lacks.
+    rows = [
+        {"q": "x", "a": ["The dog bit the man.", "The dog had bit the man."]},
+        {"q": "y", "a": ["It was not unexpected.", "No one was surprised."]},
+        {"q": "z", "a": "The man bit him first."},
+    ]
+    said = ["The dog had bit.", "It wasn't surprised.", "The man had bitten him."]
+    path = write(tmp_path / "rows.jsonl", rows)
+    task = make(path, vocabulary, inputs="{q}", labels=None, metrics=("bleu",))
+    evaluation = EvaluationSet(Sample(task, "train", Lengths(30, 30), prefix(500, 2)))
+    first = ["The dog bit the man.", "It was not unexpected.", "The man bit him first."]
+    second = ["The dog had bit the man.", "No one was surprised.", None]
+    every = sacrebleu.corpus_bleu(said, [first, second], tokenize="intl")
+    assert evaluation.score_texts(said).score == pytest.approx(every.score)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Metrics of one's own tasks, on t5's scale of 0 to 100 and under t5's names."""
 
 import collections
+import itertools
 import math
 import re
 import string
@@ -118,13 +119,23 @@ def rouge(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, fl
     return {name: 100 * found[name].mid.fmeasure for name in _ROUGE}
 
 
-def bleu(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, float]:
-    """Returns the corpus BLEU of international tokens, as t5 does."""
+def bleu(
+    targets: Sequence[str | Sequence[str]], predictions: Sequence[str]
+) -> Mapping[str, float]:
+    """Returns the corpus BLEU of international tokens, as t5 does.
+
+    A target may be several texts, as many as it has: an n-gram counts as often as the
+    one of them that has it most, and the length is that of the nearest in length.
+
+    Source: Papineni et al. 2002, https://aclanthology.org/P02-1040, by sacrebleu.
+    """
     import sacrebleu
 
+    several = [[text] if isinstance(text, str) else text for text in targets]
     found = sacrebleu.corpus_bleu(
         list(predictions),
-        [list(targets)],
+        # The first texts of all rows, then the second: None where a row has no more.
+        [list(texts) for texts in itertools.zip_longest(*several)],
         smooth_method="exp",
         smooth_value=0.0,
         tokenize="intl",
@@ -281,6 +292,9 @@ OF_NUMBERS = ("pearson", "spearman")
 
 OF_SENTENCES = ("rouge",)
 """Those of `METRICS` that take each line of a target for a sentence."""
+
+OF_SEVERAL = ("squad", "bleu")
+"""Those of `METRICS` that compare a prediction with all of several right answers."""
 
 LABEL_METRICS: Mapping[str, Callable[[int], Metric]] = {
     "accuracy": lambda num_classes: accuracy,

@@ -22,6 +22,7 @@ from jaxprompt.data.tasks.metrics import (
     METRICS,
     OF_NUMBERS,
     OF_SENTENCES,
+    OF_SEVERAL,
     Metric,
     number_of,
     of_nearest,
@@ -368,7 +369,7 @@ def _of_written(name: str, vocabulary: Vocabulary) -> Metric:
     """Makes a metric of texts compare targets as the vocabulary writes them.
 
     A target that it cannot write stays as it is: no prediction equals it. Of several
-    right answers the nearest counts.
+    right answers the nearest counts, unless the metric compares with all of them.
     """
 
     def write(text: str) -> str:
@@ -380,7 +381,7 @@ def _of_written(name: str, vocabulary: Vocabulary) -> Metric:
             return "\n".join(map(write, text.split("\n")))
         return write(text)
 
-    metric = of_nearest(METRICS[name])
+    metric = METRICS[name] if name in OF_SEVERAL else of_nearest(METRICS[name])
 
     def compare(targets: Sequence[Sequence[str]], predictions: Sequence[str]) -> Any:
         return metric([[*map(written, texts)] for texts in targets], predictions)
