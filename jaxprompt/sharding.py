@@ -13,6 +13,9 @@ from jaxprompt.parameters import KINDS, PROMPT, Kind
 
 DATA, MODEL = "data", "model"
 
+AnyMesh: TypeAlias = jax.sharding.Mesh | jax.sharding.AbstractMesh
+"""Devices in a grid, or the sizes of a grid alone."""
+
 Rules: TypeAlias = Sequence[tuple[str, jax.P]]
 """(pattern over the whole path, spec); the first match wins, no match is an error."""
 
@@ -77,6 +80,20 @@ def make_mesh(
         ValueError: If the two sizes do not multiply to the number of devices.
     """
     num_devices = jax.device_count() if devices is None else len(devices)
+    data, model = mesh_shape(data, model, num_devices)
+    # Auto axes on purpose: the compiler propagates shardings through the layers, which
+    # then read the same on one device and on many.
+    auto = (jax.sharding.AxisType.Auto,) * 2
+    return jax.make_mesh((data, model), (DATA, MODEL), axis_types=auto, devices=devices)
+
+
+def abstract_mesh(data: int, model: int) -> jax.sharding.AbstractMesh:
+    """Makes a mesh of no devices, by which shapes are split as by `make_mesh`'s."""
+    return jax.sharding.AbstractMesh((data, model), (DATA, MODEL))
+
+
+def mesh_shape(data: int, model: int, num_devices: int) -> tuple[int, int]:
+    """Returns the sizes of the data and the model axis; see `make_mesh`."""
     if model < 1 or (data != -1 and data < 1):
         raise ValueError(
             f"mesh data={data}, model={model}: use positive sizes, or data=-1 for the "
@@ -89,10 +106,7 @@ def make_mesh(
             f"mesh data={data} x model={model} = {data * model} devices, but there are "
             f"{num_devices}: choose a model size that divides it, and data=-1"
         )
-    # Auto axes on purpose: the compiler propagates shardings through the layers, which
-    # then read the same on one device and on many.
-    auto = (jax.sharding.AxisType.Auto,) * 2
-    return jax.make_mesh((data, model), (DATA, MODEL), axis_types=auto, devices=devices)
+    return data, model
 
 
 def platform_of(mesh: jax.sharding.Mesh) -> str:
@@ -100,7 +114,7 @@ def platform_of(mesh: jax.sharding.Mesh) -> str:
     return mesh.devices.flat[0].platform
 
 
-def shardings(tree: Any, mesh: jax.sharding.Mesh, rules: Rules = RULES) -> Any:
+def shardings(tree: Any, mesh: AnyMesh, rules: Rules = RULES) -> Any:
     """Gives every leaf its place on the mesh.
 
     Args:
@@ -244,7 +258,7 @@ def fetch(array: jax.Array | np.ndarray) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
-def check_batch_size(size: int, mesh: jax.sharding.Mesh, accumulate: int = 1) -> None:
+def check_batch_size(size: int, mesh: AnyMesh, accumulate: int = 1) -> None:
     """Raises ValueError unless the data axis divides every microbatch."""
     share = mesh.shape[DATA] * accumulate
     if size < 1 or size % share:

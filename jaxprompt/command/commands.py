@@ -207,7 +207,7 @@ def sweep(flags: argparse.Namespace) -> None:
 
 
 def plan(flags: argparse.Namespace) -> None:
-    """Plans a run for a TPU slice."""
+    """Plans a run for a TPU slice, or for GPUs."""
     import jax
 
     # Only compiles: without this JAX would look for a TPU, and libtpu would say so.

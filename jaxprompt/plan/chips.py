@@ -11,6 +11,8 @@ from typing import Any
 
 from jax.experimental import topologies
 
+from jaxprompt.plan.cards import CARDS
+
 GIB = 2**30
 """Bytes of a GiB."""
 
@@ -72,6 +74,11 @@ class Slice:
         """How many there are."""
         return math.prod(self.shape)
 
+    @property
+    def memory(self) -> float:
+        """Bytes of one chip that programs get."""
+        return self.chip.memory
+
     def devices(self) -> list[Any]:
         """Describes the slice's devices to the compiler; none of them is there.
 
@@ -107,7 +114,8 @@ def parse_slice(name: str) -> Slice:
     if kind not in CHIPS or not re.fullmatch(r"\d+(x\d+){1,2}", grid):
         raise ValueError(
             f"no TPU slice {name!r}: use a chip of {', '.join(CHIPS)} and a grid, as "
-            "v5e:1x1, v5e:2x2, v5e:4x4, v6e:2x4, v5p:2x2x1"
+            "v5e:1x1, v5e:2x2, v5e:4x4, v6e:2x4, v5p:2x2x1; or GPUs, as "
+            f"{', '.join(CARDS)} or h100:8"
         )
     chip = CHIPS[kind]
     shape = tuple(map(int, grid.split("x")))

@@ -17,7 +17,6 @@ from jaxprompt.plan.chips import GIB, Chip
 from jaxprompt.plan.exchange import count_exchange
 from jaxprompt.plan.program import Program, make_program
 from jaxprompt.plan.work import Work, count_work
-from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, platform_of
 
 # Three times as fast to compile, and the same arrays are held.
@@ -55,7 +54,8 @@ class Estimate:
         memory: Bytes on each chip.
         fits: Whether a chip has them.
         flops: Operations of each chip.
-        seconds: Least time of a step, by bound: "compute", "memory", "links".
+        seconds: Least time of a step, by bound: "compute", "memory", and where a
+            compiler says what is exchanged, "links".
     """
 
     data: int
@@ -101,7 +101,7 @@ def estimate(
     ):
         memory, text = _compile(program)
     data, model = mesh.shape[DATA], mesh.shape[MODEL]
-    work = _work_of_chip(run, config, step, data, model)
+    work = work_of_chip(run, config, step, data, model)
     passes = PASSES[run.model.precision] if run.model.dtype == "float32" else 1
     return Estimate(
         data=data,
@@ -164,14 +164,22 @@ def _overflow(weights: float, message: str) -> Memory:
     return Memory(weights, None, None)
 
 
-def _work_of_chip(run: Run, config: Config, step: str, data: int, model: int) -> Work:
-    """Counts one chip's share: its rows of the batch, and its part of each product."""
+def work_of_chip(run: Run, config: Config, step: str, data: int, model: int) -> Work:
+    """Counts one chip's share: its rows of the batch, and its part of each product.
+
+    Args:
+        run: The configuration.
+        config: Sizes of its model.
+        step: One of `program.STEPS`.
+        data: Chips that split the batch.
+        model: Chips that split the weights.
+    """
     program = make_program(run, config, step, None, split_rows=data)
     work = count_work(program.function, *program.arguments, rounds=program.rounds)
     return work.times(1 / model)
 
 
-def bytes_of_chip(tree: Params) -> float:
+def bytes_of_chip(tree: Any) -> float:
     """Sums what one device holds of a tree of shapes in their places."""
     return sum(
         math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize

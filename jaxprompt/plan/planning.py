@@ -1,30 +1,33 @@
 """`plan`: one estimate, or one for each mesh and rematerialisation, as a table."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from jaxprompt.config import Run
 from jaxprompt.models.config import Config
+from jaxprompt.plan.card_estimate import estimate_cards
+from jaxprompt.plan.cards import Cards, parse_cards
 from jaxprompt.plan.chips import GIB, Slice, check_compiler, parse_slice
 from jaxprompt.plan.estimate import Estimate, best_of, estimate, in_gib
 from jaxprompt.plan.program import STEPS, lengths, num_rows, sizes_of
 from jaxprompt.progress_bar import progress_bar
 from jaxprompt.report.text.table import table
-from jaxprompt.sharding import make_mesh
+from jaxprompt.sharding import abstract_mesh, make_mesh, mesh_shape
 
 _REMATS = ("none", "dots", "full")
 
 
 def plan(run: Run, topology: str, *, step: str = "train", search: bool = False) -> str:
-    """Compiles a run's step for a TPU slice that is not there.
+    """Plans a run's step for a TPU slice, or for GPUs, that are not there.
 
-    Nothing of the model is read or allocated, and nothing runs: libtpu's compiler says
-    what each chip would hold. Time is the least that the chip's published numbers
-    allow.
+    Nothing of the model is read or allocated, and nothing runs. Of a TPU libtpu's
+    compiler says what each chip would hold; of a GPU it is estimated from shapes. Time
+    is the least that the chip's published numbers allow.
 
     Args:
         run: The configuration. Its task may be missing, and its files.
-        topology: The slice, as "v5e:2x2".
+        topology: The slice, as "v5e:2x2"; or cards, as "h100" or "h100:8".
         step: "train" for an update, "predict" for the answers to a batch.
         search: Try every mesh of the slice, and for training each rematerialisation,
             rather than those of the run.
@@ -33,21 +36,21 @@ def plan(run: Run, topology: str, *, step: str = "train", search: bool = False) 
         A heading, a table in Markdown and what is best, in lines.
 
     Raises:
-        ValueError: If something is unknown or does not fit together, or libtpu is not
-            installed.
+        ValueError: If something is unknown or does not fit together, or libtpu, which
+            compiles for a TPU, is not installed.
         FileNotFoundError: If the model's folder lacks a file.
     """
     if step not in STEPS:
         raise ValueError(f"unknown step {step!r}: use one of {list(STEPS)}")
-    where, config = parse_slice(topology), sizes_of(run)
-    check_compiler()
-    devices = where.devices()
+    where = parse_cards(topology) or parse_slice(topology)
+    config = sizes_of(run)
+    weigh = _of_cards(where) if isinstance(where, Cards) else _of_slice(where)
     found: list[Estimate] = []
     refused: list[str] = []
-    for one, (data, model) in _progress(list(_choices(run, where, step, search))):
+    for one, grid in _progress(list(_choices(run, where, step, search))):
+        data, model = grid
         try:
-            mesh = make_mesh(data, model, devices=devices)
-            found.append(estimate(one, config, step, mesh, where.chip))
+            found.append(weigh(one, config, step, grid))
         except ValueError as err:
             if not search:
                 raise
@@ -55,9 +58,35 @@ def plan(run: Run, topology: str, *, step: str = "train", search: bool = False) 
     return "\n".join(_lines(run, config, where, step, found, refused))
 
 
+Grid: TypeAlias = tuple[int, int]
+"""Chips along the data axis, -1 for all that the model axis leaves, and along that."""
+
+
+def _of_slice(where: Slice) -> Callable[[Run, Config, str, Grid], Estimate]:
+    """Makes what compiles a step for a slice."""
+    check_compiler()
+    devices = where.devices()
+
+    def weigh(run: Run, config: Config, step: str, grid: Grid) -> Estimate:
+        mesh = make_mesh(*grid, devices=devices)
+        return estimate(run, config, step, mesh, where.chip)
+
+    return weigh
+
+
+def _of_cards(where: Cards) -> Callable[[Run, Config, str, Grid], Estimate]:
+    """Makes what counts a step for cards."""
+
+    def weigh(run: Run, config: Config, step: str, grid: Grid) -> Estimate:
+        mesh = abstract_mesh(*mesh_shape(*grid, where.chips))
+        return estimate_cards(run, config, step, mesh, where)
+
+    return weigh
+
+
 def _choices(
-    run: Run, where: Slice, step: str, search: bool
-) -> Iterator[tuple[Run, tuple[int, int]]]:
+    run: Run, where: Slice | Cards, step: str, search: bool
+) -> Iterator[tuple[Run, Grid]]:
     if not search:
         yield run, (run.model.mesh_data, run.model.mesh_model)
         return
@@ -71,8 +100,8 @@ def _choices(
 
 
 def _progress(
-    choices: list[tuple[Run, tuple[int, int]]],
-) -> Iterator[tuple[Run, tuple[int, int]]]:
+    choices: list[tuple[Run, Grid]],
+) -> Iterator[tuple[Run, Grid]]:
     show = len(choices) > 1
     with progress_bar("plan", each=choices, unit="program", show=show) as bar:
         for run, (data, model) in bar:
@@ -83,7 +112,7 @@ def _progress(
 def _lines(
     run: Run,
     config: Config,
-    where: Slice,
+    where: Slice | Cards,
     step: str,
     found: list[Estimate],
     refused: list[str],
@@ -103,7 +132,7 @@ def _lines(
     )
     yield (
         f"{where.name}: {where.chips} chip{'s' if where.chips > 1 else ''} with "
-        f"{where.chip.memory / GIB:.2f} GiB each, for programs"
+        f"{where.memory / GIB:.2f} GiB each, for programs"
     )
     yield ""
     header = [

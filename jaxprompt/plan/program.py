@@ -31,6 +31,7 @@ from jaxprompt.sharding import (
     DATA,
     RULES,
     RULES_OVER_DATA,
+    AnyMesh,
     check_batch_size,
     shardings,
 )
@@ -127,7 +128,7 @@ def make_program(
     run: Run,
     config: Config,
     step: str,
-    mesh: jax.sharding.Mesh | None,
+    mesh: AnyMesh | None,
     *,
     split_rows: int = 1,
 ) -> Program:
@@ -160,7 +161,7 @@ def make_program(
     return _predict(run, backbone, params, batch)
 
 
-def _backbone(run: Run, config: Config, mesh: jax.sharding.Mesh | None) -> Backbone:
+def _backbone(run: Run, config: Config, mesh: AnyMesh | None) -> Backbone:
     return make_backbone(
         config,
         dtype=run.model.dtype,
@@ -179,7 +180,7 @@ def _predicted(run: Run) -> int:
     return run.evaluation.batch_size
 
 
-def _check_rows(run: Run, step: str, mesh: jax.sharding.Mesh) -> None:
+def _check_rows(run: Run, step: str, mesh: AnyMesh) -> None:
     if step == "train":
         check_batch_size(run.batch_size, mesh, run.optimizer.accumulate)
     else:
@@ -259,7 +260,7 @@ def _train(
     backbone: Backbone,
     params: Params,
     batch: Batch,
-    mesh: jax.sharding.Mesh | None,
+    mesh: AnyMesh | None,
 ) -> Program:
     tx, freeze = make_optimizer(run), MASKS[run.trains]
     trained, frozen = split(params, freeze)
@@ -307,7 +308,7 @@ def _predict(run: Run, backbone: Backbone, params: Params, batch: Batch) -> Prog
     return Program(jax.jit(function), arguments, params["model"], length)
 
 
-def _place_params(run: Run, params: Params, mesh: jax.sharding.Mesh | None) -> Params:
+def _place_params(run: Run, params: Params, mesh: AnyMesh | None) -> Params:
     if mesh is None:
         return params
     rules = RULES_OVER_DATA if run.model.weights_over_data else RULES
@@ -315,11 +316,11 @@ def _place_params(run: Run, params: Params, mesh: jax.sharding.Mesh | None) -> P
     return jax.tree.map(lambda leaf, at: leaf.update(sharding=at), params, places)
 
 
-def _place_rows(batch: Batch, mesh: jax.sharding.Mesh | None) -> Batch:
+def _place_rows(batch: Batch, mesh: AnyMesh | None) -> Batch:
     return _place(batch, mesh, jax.P(DATA))
 
 
-def _place(tree: Any, mesh: jax.sharding.Mesh | None, spec: jax.P) -> Any:
+def _place(tree: Any, mesh: AnyMesh | None, spec: jax.P) -> Any:
     if mesh is None:
         return tree
     place = jax.NamedSharding(mesh, spec)

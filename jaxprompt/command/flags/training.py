@@ -48,14 +48,15 @@ def _add_show(subparsers: Any) -> None:
 
 
 def _add_plan(subparsers: Any) -> None:
-    text = "Say whether a run fits a TPU slice that is not here, and what it costs."
+    text = "Say whether a run fits TPUs or GPUs that are not here, and what it costs."
     plan = new_command(subparsers, "plan", text, commands.plan)
     add_gin(plan)
     plan.add_argument(
         "--topology",
         required=True,
         metavar="SLICE",
-        help="chip and grid, as v5e:1x1, v5e:2x2, v6e:2x4 or v5p:2x2x1",
+        help="chip and grid, as v5e:1x1, v5e:2x2, v6e:2x4 or v5p:2x2x1; or GPUs, as "
+        "h100, a100:8 or l4",
     )
     plan.add_argument(
         "--step",

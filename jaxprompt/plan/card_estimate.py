@@ -1,0 +1,53 @@
+"""What a mesh of GPUs comes to, from shapes alone: no compiler for them is here."""
+
+import jax
+
+from jaxprompt.config import Run
+from jaxprompt.models.config import Config
+from jaxprompt.plan.cards import Cards
+from jaxprompt.plan.estimate import Estimate, Memory, bytes_of_chip, work_of_chip
+from jaxprompt.plan.held import count_held
+from jaxprompt.plan.program import make_program
+from jaxprompt.sharding import DATA, MODEL
+
+
+def estimate_cards(
+    run: Run, config: Config, step: str, mesh: jax.sharding.AbstractMesh, cards: Cards
+) -> Estimate:
+    """Counts what a step takes on each card of a mesh.
+
+    Weights are as `sharding` splits them. Temporaries are those of one device with its
+    share of the rows, and of all of the weights: at most what a card of a model axis
+    has. What cards send each other is not counted.
+
+    Args:
+        run: The configuration, with the rematerialisation to try.
+        config: Sizes of its model.
+        step: One of `program.STEPS`.
+        mesh: Sizes of the grid, from `sharding.abstract_mesh`.
+        cards: What it is made of.
+
+    Returns:
+        The numbers; time is that of a roofline: see docs/plan.md.
+
+    Raises:
+        ValueError: If the mesh does not divide the rows or the model.
+    """
+    placed = make_program(run, config, step, mesh)
+    data, model = mesh.shape[DATA], mesh.shape[MODEL]
+    alone = make_program(run, config, step, None, split_rows=data)
+    temporaries = count_held(alone.function, *alone.arguments)
+    peak = bytes_of_chip(placed.arguments) + temporaries
+    work = work_of_chip(run, config, step, data, model)
+    return Estimate(
+        data=data,
+        model=model,
+        remat=run.model.remat,
+        memory=Memory(bytes_of_chip(placed.weights), temporaries, peak),
+        fits=peak <= cards.memory,
+        flops=work.flops,
+        seconds={
+            "compute": work.flops / cards.card.flops,
+            "memory": work.traffic / cards.card.bandwidth,
+        },
+    )
