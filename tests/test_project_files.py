@@ -27,6 +27,14 @@ def test_every_file_names_one_version_one_licence_and_the_same_authors():
     assert site["site_description"] == PROJECT["description"]
 
 
+def test_the_workflow_tries_every_python_that_is_named():
+    told = "Programming Language :: Python :: 3."
+    named = [x.rpartition(" ")[2] for x in PROJECT["classifiers"] if told in x]
+    workflow = yaml.safe_load(page(".github/workflows/tests.yml"))
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == named
+    assert PROJECT["requires-python"] == f">={named[0]}"
+
+
 def test_the_templates_of_issues_are_forms():
     folder = REPOSITORY / ".github" / "ISSUE_TEMPLATE"
     forms = [yaml.safe_load(file.read_text()) for file in folder.glob("*.yml")]

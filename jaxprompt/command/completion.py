@@ -103,12 +103,13 @@ def _words(command: argparse.ArgumentParser) -> Iterator[str]:
             yield from map(str, action.choices or ())
         flags = [x for x in action.option_strings if x.startswith("--")]
         if f"{GIN}NAME" in flags:
-            yield from (f"{GIN}{name}=" for name in _settings())
+            yield from (f"{GIN}{name}=" for name in setting_names())
         elif flags:
             yield flags[0] + "=" * (action.nargs != 0)
 
 
-def _settings() -> list[str]:
+def setting_names() -> list[str]:
+    """Returns the names that `gin/runs/prompt_tuning.gin` sets, as "LEARNING_RATE"."""
     # It reads every setting, which takes too long for --help.
     from jaxprompt.command.names import Names
 

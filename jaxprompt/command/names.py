@@ -105,7 +105,11 @@ class Names:
         if not equals:
             raise ValueError(f"{asked} has no value: write {asked}=VALUE")
         check_renamed(name)
-        if "." not in name and name not in self.values:
+        selector, dot, field = name.rpartition(".")
+        if dot:
+            check_name(selector)
+            _check_field(selector, field)
+        elif name not in self.values:
             raise ValueError(f"no name {said} in the gin files: {self._meant(name)}")
         line = f"{name} = {value}"
         try:

@@ -2,8 +2,10 @@
 
 import argparse
 import platform
+import re
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from jaxprompt.command.suggest import closest, did_you_mean
@@ -20,7 +22,12 @@ class Parser(argparse.ArgumentParser):
     What it parses has `called`, the command as "jaxprompt train"; `line`, the whole
     command line; `settings`, "NAME=value" of each "--gin.NAME=value" or "--gin.NAME
     value", in order; and `quick`, whether the command needs no JAX.
+
+    Attributes:
+        names_of_settings: Of a command that takes gin settings, what lists their names.
     """
+
+    names_of_settings: Callable[[], Sequence[str]] | None = None
 
     def __init__(self, **options: Any):
         super().__init__(**options, allow_abbrev=False)
@@ -30,7 +37,10 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parses as argparse does, of a command's flags the gin settings first."""
-        if args is None or self._starts_others:
+        if self._starts_others:
+            args = self._with_command(sys.argv[1:] if args is None else args)
+            return super().parse_known_args(args, namespace)
+        if args is None:
             return super().parse_known_args(args, namespace)
         others, settings = self._without_settings(args)
         self._check_flags(others)
@@ -43,6 +53,9 @@ class Parser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         known = [str(choice) for choice in action.choices]
+        flags = [flag.lstrip("-") for flag in self._option_string_actions]
+        if action.nargs == argparse.PARSER and value in flags:
+            self.error(f"no {str(action.metavar).lower()} {value!r}: write --{value}")
         meant = did_you_mean(str(value), known) or f"use one of {', '.join(known)}"
         if action.nargs == argparse.PARSER:
             self.error(f"no {str(action.metavar).lower()} {value!r}: {meant}")
@@ -57,6 +70,19 @@ class Parser(argparse.ArgumentParser):
     def _starts_others(self) -> bool:
         """Whether it hands what it is given to the parsers of commands."""
         return any(action.nargs == argparse.PARSER for action in self._actions)
+
+    def _with_command(self, args: Sequence[str]) -> Sequence[str]:
+        """Checks what stands before the name of a command; "help" is "--help"."""
+        if not args:
+            return args
+        if args[0] == "help":
+            return [*args[1:], "--help"]
+        name = args[0].partition("=")[0]
+        if name.startswith("-") and name not in self._option_string_actions:
+            meant = closest(name, self._option_string_actions, alike=0.75)
+            hint = f"did you mean {meant}?" if meant else "flags stand behind a command"
+            self.error(f"unknown flag {name} of {self.prog}: {hint}")
+        return args
 
     def _without_settings(self, args: Sequence[str]) -> tuple[list[str], list[str]]:
         """Returns the arguments without gin settings, and these."""
@@ -81,18 +107,29 @@ class Parser(argparse.ArgumentParser):
             name = arg.partition("=")[0]
             if arg == "--":
                 return
-            if arg.startswith("--") and name not in known:
+            if re.match("--|-[a-zA-Z_]", arg) and name not in known:
                 self._refuse(name)
-            is_file = arg.endswith(".gin") and not arg.startswith("-")
-            if is_file and self._takes_gin and not takes_texts and before not in known:
+            if takes_texts or before in known or arg.startswith("-"):
+                continue
+            if arg.endswith(".gin") and self._takes_gin:
                 self.error(f"unknown argument {arg}: did you mean --gin_file={arg}?")
+            if "=" in arg and (setting := self._setting(name)):
+                self.error(f"unknown argument {arg}: did you mean {GIN}{setting}=...?")
 
     def _refuse(self, name: str) -> NoReturn:
         if name.startswith(GIN):
             self.error(f"unknown flag {name}: this command takes no gin settings")
-        meant = closest(name, self._option_string_actions)
+        meant = closest(f"--{name.lstrip('-')}", self._option_string_actions, alike=0.7)
+        setting = "NAME" if name == GIN.rstrip(".") else self._setting(name)
+        if meant is None and setting is not None:
+            meant = f"{GIN}{setting}=..."
         hint = f"did you mean {meant}?" if meant else f"see {self.prog} --help"
         self.error(f"unknown flag {name}: {hint}")
+
+    def _setting(self, name: str) -> str | None:
+        """Returns the gin setting that a name may mean, or None."""
+        known = self.names_of_settings() if self.names_of_settings else ()
+        return closest(name.lstrip("-"), known, alike=0.75)
 
 
 class Version(argparse.Action):

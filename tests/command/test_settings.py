@@ -75,6 +75,7 @@ def test_a_name_that_stands_in_a_table_alone_keeps_its_kind():
         ("PROMPT_LENGHT=1", r"did you mean PROMPT_LENGTH\?$"),
         ("weight_decay=1", r"did you mean Optimizer\.weight_decay\?$"),
         ("pace.steps=1", r"No configurable matching 'pace': did you mean Pace\?$"),
+        ("Model.Name=a/b", r"parameter named 'Name': did you mean name\?$"),
         ("Pace.step=1", r"parameter named 'step': did you mean steps\?$"),
         ("qqqq=1", r"no name qqqq in the gin files: there are ACCUMULATE, "),
     ],

@@ -20,7 +20,10 @@ def make_parser() -> Parser:
         "vectors.",
     )
     parser.add_argument(
-        "--version", action=Version, nargs=0, help="print the version, and JAX's"
+        *("--version", "-V"),
+        action=Version,
+        nargs=0,
+        help="print the version, and JAX's",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     add_training(subparsers)

@@ -3,6 +3,9 @@
 import argparse
 from typing import Any
 
+from jaxprompt.command.completion import setting_names
+from jaxprompt.command.parser import Parser
+
 
 def new_command(
     subparsers: Any, name: str, text: str, command: object, **defaults: object
@@ -38,6 +41,8 @@ def add_gin(command: argparse.ArgumentParser) -> None:
         help="set a name of the gin files, as in --gin.STEPS=500 or "
         "--gin.MODEL=google/t5-small-lm-adapt",
     )
+    if isinstance(command, Parser):
+        command.names_of_settings = setting_names
 
 
 def add_overwrite(command: argparse.ArgumentParser) -> None:
