@@ -60,6 +60,11 @@ class OwnTask(TaskSettings):
                 f"OwnTask {self.name!r} has inputs {self.inputs!r} and roles "
                 f"{listed(self.roles)}: give one of them"
             )
+        if self.inputs and "{" not in self.inputs:
+            raise ValueError(
+                f"OwnTask {self.name!r}: inputs {self.inputs!r} names no field, so that "
+                "all rows would be the same: write {text} for the field text"
+            )
 
     @property
     def label_words_in_order(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_type_hints
 
 from jaxprompt.config import Run
@@ -34,12 +34,22 @@ def changed(run: Run, settings: Mapping[str, Any]) -> Run:
     for setting, value in settings.items():
         if setting not in known:
             close = difflib.get_close_matches(setting, known, n=1)
+            close = close or _by_field(setting, known)
             hint = f"did you mean {close[0]}?" if close else f"parts are {[*parts]}"
             raise ValueError(f"no setting {quoted(setting)}: {hint}")
         name, _, field = setting.partition(".")
         check_value(setting, value, get_type_hints(type(parts[name]))[field])
         of_part.setdefault(name, {})[field] = value
     return _with_parts(run, of_part)
+
+
+def _by_field(setting: str, known: Iterable[str]) -> list[str]:
+    """Returns the setting whose field a name of the gin files is like, as STEPS."""
+    fields: dict[str, str] = {}
+    for name in known:
+        fields.setdefault(name.rpartition(".")[2], name)
+    field = setting.rpartition(".")[2].lower()
+    return [fields[one] for one in difflib.get_close_matches(field, fields, n=1)]
 
 
 def _with_parts(part: Any, values: Mapping[str, Mapping[str, Any]]) -> Any:

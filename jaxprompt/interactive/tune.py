@@ -59,11 +59,11 @@ def tune(
     learning_rate: float | None = None,
     batch_size: int | None = None,
     validation: Any = 0.2,
-    metrics: Sequence[str] = ("accuracy",),
+    metrics: str | Sequence[str] = ("accuracy",),
     seed: int = 0,
     seeds: int = 1,
     name: str = "task",
-    loggers: Sequence[str] = ("tensorboard",),
+    loggers: str | Sequence[str] = ("tensorboard",),
     settings: Mapping[str, Any] | None = None,
     workdir: str | Path | None = None,
 ) -> TuningResult:
@@ -116,7 +116,8 @@ def tune(
         validation: Share of the rows that choose the best step, of each label alike; or
             the rows themselves, as `data`. They also give the scores, unless there are
             "test" rows.
-        metrics: Names out of `data.tasks.metrics`, as ("rouge",) for free text.
+        metrics: One name out of `data.tasks.metrics` or several, as "rouge" for free
+            text.
         seed: Of the start, the order of the rows and the validation rows.
         seeds: Prompts to train at once, from `seed` on, each as it would be alone.
         name: What tables call the task.
@@ -139,6 +140,10 @@ def tune(
         train.stopped.Stopped: After an interrupt, once the state is saved in the
             workdir; without a workdir it is KeyboardInterrupt.
     """
+    if not isinstance(model, FrozenModel):
+        raise ValueError(f"model is {model!r}: load it first, as jp.load({model!r})")
+    metrics = (metrics,) if isinstance(metrics, str) else metrics
+    loggers = (loggers,) if isinstance(loggers, str) else loggers
     words = _label_words(labels)
     task = _make_task(model, name, inputs, target, words, metrics)
     tables = _read_splits(data, task, validation, seed)

@@ -229,14 +229,18 @@ def test_an_encoder_gets_a_head_of_the_labels(tmp_path: Path):
          "mean Optimizer.kind"),
         ({"settings": {"Pace.steps": "9"}}, "Pace.steps is '9', of type str"),
         ({"data": "none.csv"}, "none.csv: no such file"),
+        ({"model": "bundled:nano"}, r"load it first, as jp.load\('bundled:nano'\)"),
+        ({"inputs": "text"}, "inputs 'text' names no field, so that all rows w"),
+        ({"metrics": "f2"}, "no metric 'f2' for a task with labels"),
+        ({"settings": {"STEPS": 9}}, "no setting 'STEPS': did you mean Pace.steps?"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_the_row_or_column(
     model: jp.FrozenModel, change: dict, message: str
 ):
-    asked = {"data": ROWS, **ASKED, **change}
+    asked = {"model": model, "data": ROWS, **ASKED, **change}
     with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
-        jp.tune(model, asked.pop("data"), **asked)
+        jp.tune(asked.pop("model"), asked.pop("data"), **asked)
     assert "\n" not in str(error.value)
 
 
