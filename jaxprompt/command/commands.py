@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxprompt.command.prompt_run import DEFAULTS, configured, read_run, run_of_prompt
-from jaxprompt.command.suggest import closest
 from jaxprompt.quoting import quoted_path
+from jaxprompt.suggest import path_hint
 
 if TYPE_CHECKING:
     from jaxprompt.config import Run
@@ -33,9 +33,8 @@ def check(flags: argparse.Namespace) -> None:
         )
     for name in [*prompts, *_sources(flags)]:
         if not os.path.exists(name):
-            meant = _meant_path(name)
-            hint = f"did you mean {quoted_path(meant)}?" if meant else "check the path"
-            raise FileNotFoundError(f"no prompt file at {quoted_path(name)}: {hint}")
+            hint = path_hint(name) or ": check the path"
+            raise FileNotFoundError(f"no prompt file at {quoted_path(name)}{hint}")
     if "gin_file" not in flags:
         return
     if prompts or flags.command is export:
@@ -60,16 +59,6 @@ def _sources(flags: argparse.Namespace) -> list[str]:
 
 def _path(name: str | None) -> Path | None:
     return None if name is None else Path(name)
-
-
-def _meant_path(path: str) -> str | None:
-    """Returns the path beside a misspelt one that it may mean, or None."""
-    folder, name = os.path.split(path)
-    try:
-        found = closest(name, sorted(os.listdir(folder or ".")), alike=0.75)
-    except (OSError, ValueError):
-        return None
-    return found and os.path.join(folder, found)
 
 
 def train(flags: argparse.Namespace) -> None:

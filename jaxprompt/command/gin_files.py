@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from jaxprompt.command.suggest import closest
 from jaxprompt.quoting import quoted_path
+from jaxprompt.suggest import closest
 from jaxprompt.utf8 import read_utf8
 
 _PACKAGE = Path(__file__).parents[1]

@@ -8,11 +8,11 @@ from typing import Any, Literal, get_origin, get_type_hints
 from gin import config_parser
 
 from jaxprompt.command.gin_files import check_depth, find_gin_file, meant_gin_file
-from jaxprompt.command.suggest import closest, did_you_mean
 from jaxprompt.config import CONFIGURABLES
 from jaxprompt.config.renamed import check_renamed
 from jaxprompt.field_types import choices_of, described
 from jaxprompt.quoting import cut, quoted, visible
+from jaxprompt.suggest import closest, did_you_mean
 from jaxprompt.utf8 import read_utf8
 
 MALFORMED = (

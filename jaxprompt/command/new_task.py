@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprompt.atomic import write_atomically
-from jaxprompt.command.suggest import did_you_mean
 from jaxprompt.data.read.files import read_rows
 from jaxprompt.data.tasks.metrics import number_of
 from jaxprompt.quoting import cut, listed, quoted
 from jaxprompt.runs.keep.output import check_output
+from jaxprompt.suggest import did_you_mean
 from jaxprompt.terminal import say
 
 SPLITS = ("train", "validation", "test")
@@ -137,9 +137,11 @@ def _columns(file: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
         if all(isinstance(value, str | int | float) for value in values):
             columns[name] = Column(name, [_text(value) for value in values])
     if len(columns) < 2:
+        between = "; are its columns parted by ;? A .csv has commas, a .tsv tabs"
         raise ValueError(
             f"{file}: columns with a text or a number in every row: {listed(columns)}: "
             "a task needs two, a text and its label or answer"
+            f"{between if any(';' in name for name in columns) else ''}"
         )
     return columns
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from jaxprompt.command.suggest import closest, did_you_mean
 from jaxprompt.startup import versions
+from jaxprompt.suggest import closest, did_you_mean
 from jaxprompt.terminal import say
 
 GIN = "--gin."

@@ -62,8 +62,8 @@ class OwnTask(TaskSettings):
             )
         if self.inputs and "{" not in self.inputs:
             raise ValueError(
-                f"OwnTask {self.name!r}: inputs {self.inputs!r} names no field, so that "
-                "all rows would be the same: write {text} for the field text"
+                f"OwnTask {self.name!r}: inputs {self.inputs!r} names no field, so "
+                "that all rows would be the same: write {text} for the field text"
             )
 
     @property

@@ -1,7 +1,6 @@
 """Settings by name, as "Optimizer.kind": put into a run, or written as gin text."""
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, get_type_hints
 
@@ -9,6 +8,7 @@ from jaxprompt.config import Run
 from jaxprompt.data.read.table import Table
 from jaxprompt.field_types import check_value
 from jaxprompt.quoting import quoted
+from jaxprompt.suggest import closest
 
 
 def changed(run: Run, settings: Mapping[str, Any]) -> Run:
@@ -33,9 +33,8 @@ def changed(run: Run, settings: Mapping[str, Any]) -> Run:
     of_part: dict[str, dict[str, Any]] = {}
     for setting, value in settings.items():
         if setting not in known:
-            close = difflib.get_close_matches(setting, known, n=1)
-            close = close or _by_field(setting, known)
-            hint = f"did you mean {close[0]}?" if close else f"parts are {[*parts]}"
+            meant = closest(setting, known) or _by_field(setting, known)
+            hint = f"did you mean {meant}?" if meant else f"parts are {[*parts]}"
             raise ValueError(f"no setting {quoted(setting)}: {hint}")
         name, _, field = setting.partition(".")
         check_value(setting, value, get_type_hints(type(parts[name]))[field])
@@ -43,13 +42,13 @@ def changed(run: Run, settings: Mapping[str, Any]) -> Run:
     return _with_parts(run, of_part)
 
 
-def _by_field(setting: str, known: Iterable[str]) -> list[str]:
+def _by_field(setting: str, known: Iterable[str]) -> str | None:
     """Returns the setting whose field a name of the gin files is like, as STEPS."""
     fields: dict[str, str] = {}
     for name in known:
         fields.setdefault(name.rpartition(".")[2], name)
-    field = setting.rpartition(".")[2].lower()
-    return [fields[one] for one in difflib.get_close_matches(field, fields, n=1)]
+    found = closest(setting.rpartition(".")[2], fields)
+    return found and fields[found]
 
 
 def _with_parts(part: Any, values: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -10,6 +10,7 @@ import huggingface_hub.errors
 
 from jaxprompt.models.weights.gguf_parts import names_of_parts
 from jaxprompt.quoting import listed, quoted_path
+from jaxprompt.suggest import path_hint
 
 # Never a pickle: those can run code.
 _WANTED = (
@@ -92,6 +93,8 @@ def fetch_folder(name: str, revision: str | None) -> tuple[Path, str]:
         return huggingface_hub.HfApi().list_repo_files(name, revision=revision)
 
     absent, what = f"no model folder at {quoted_path(name)}", repr(name)
+    if hint := path_hint(name):
+        absent += f" ({hint.removeprefix(': ')})"
     folder = Path(_ask(fetch, absent, what))
     if not (folder / "config.json").is_file():
         files = [file for file in _ask(names, absent, what) if file.endswith(".gguf")]

@@ -24,6 +24,7 @@ from jaxprompt.models.weights.checkpoint import (
 from jaxprompt.models.weights.gguf_head import is_gguf
 from jaxprompt.quoting import listed, quoted_path
 from jaxprompt.shapes import Params
+from jaxprompt.suggest import path_hint
 
 
 class WeightFormat(NamedTuple):
@@ -278,7 +279,8 @@ def _find_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
             )
         return folder, None
     if name.startswith((".", "/", "~")):
-        raise FileNotFoundError(f"no model folder at {quoted_path(name)}")
+        hint = path_hint(str(folder))
+        raise FileNotFoundError(f"no model folder at {quoted_path(name)}{hint}")
     return hub.fetch_folder(name, revision)
 
 

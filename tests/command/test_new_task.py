@@ -100,6 +100,8 @@ def test_columns_may_be_named_and_a_file_is_not_overwritten(capsys):
     [
         (["tickets.csv", "--label=categry"], "did you mean category?"),
         (["absent.csv"], "absent.csv: no such file"),
+        (["tiket.csv"], "tiket.csv: no such file: did you mean tickets.csv?"),
+        (["of_europe.csv"], "A .csv has commas, a .tsv tabs"),
         (["one.csv"], "a task needs two, a text and its label or answer"),
         (["none.csv"], "name it by --label, out of a, b"),
         (["tickets.csv"] * 4, "4 files: give one, which is divided, or those of"),
@@ -109,6 +111,7 @@ def test_what_is_no_task_is_told(arguments: list[str], message: str, capsys):
     write_tickets()
     Path("one.csv").write_text("text\na\nb\n")
     Path("none.csv").write_text("a,b\n1,2\n3,4\n")
+    Path("of_europe.csv").write_text("text;label\na;1\nb;2\n")
     assert main(["new", *arguments]) == 1
     assert message in capsys.readouterr().err
     assert not list(Path().glob("*.gin"))

@@ -57,6 +57,11 @@ def test_malformed_files(tmp_path: Path, name: str, data: str | bytes, message: 
 def test_missing_file(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.csv: no such file"):
         read_rows(tmp_path / "nowhere.csv")
+    write(tmp_path / "rows.csv", "a\n1\n")
+    with pytest.raises(
+        FileNotFoundError, match=r"row.csv: no such file: did you mean "
+    ):
+        read_rows(tmp_path / "row.csv")
 
 
 def test_fields_as_text():

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from jaxprompt.quoting import listed, quoted_path
 from jaxprompt.strict_json import NotJson, as_json, parse_json
+from jaxprompt.suggest import path_hint
 from jaxprompt.utf8 import NotUtf8, utf8_lines
 
 EXTENSIONS = (".jsonl", ".csv", ".tsv")
@@ -103,7 +104,8 @@ def check_exists(path: Path) -> None:
     """Raises FileNotFoundError unless the file is there."""
     # Not Path.is_file, which fails on a name that is too long.
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{quoted_path(path)}: no such file")
+        hint = path_hint(str(path))
+        raise FileNotFoundError(f"{quoted_path(path)}: no such file{hint}")
 
 
 def stream_lines(stream: io.TextIOWrapper, where: str) -> Iterator[str]:

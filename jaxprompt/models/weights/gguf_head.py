@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.suggest import path_hint
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -150,7 +151,9 @@ def _read(path: Path, parse: Callable[["_Cursor", int], Any]) -> Any:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 return parse(_Cursor(content, size), size)
     except FileNotFoundError as err:
-        raise FileNotFoundError(f"no GGUF file at {where}") from err
+        raise FileNotFoundError(
+            f"no GGUF file at {where}{path_hint(str(path))}"
+        ) from err
     except OSError as err:
         raise ValueError(f"{where} cannot be read: {err.strerror}") from err
     except _Unsound as err:

@@ -1,7 +1,10 @@
 """Which known name a misspelt one stands for: "did you mean ...?"."""
 
 import difflib
+import os
 from collections.abc import Iterable
+
+from jaxprompt.quoting import quoted_path
 
 
 def closest(name: str, known: Iterable[str], *, alike: float = 0.6) -> str | None:
@@ -30,6 +33,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     found = closest(name, known)
     return f"did you mean {found}?" if found else ""
+
+
+def meant_path(path: str) -> str | None:
+    """Returns the path beside one that is not there which it may mean, or None."""
+    folder, name = os.path.split(path)
+    try:
+        found = closest(name, sorted(os.listdir(folder or ".")), alike=0.75)
+    except (OSError, ValueError):
+        return None
+    return found and os.path.join(folder, found)
+
+
+def path_hint(path: str) -> str:
+    """Returns ": did you mean PATH?" of a path that is not there; empty without one."""
+    meant = meant_path(path)
+    return f": did you mean {quoted_path(meant)}?" if meant else ""
 
 
 def _letters(name: str) -> str:
