@@ -39,6 +39,7 @@ def estimate_cards(
     temporaries = count_held(alone.function, *alone.arguments)
     peak = bytes_of_chip(placed.arguments) + temporaries
     work = work_of_chip(run, config, step, data, model)
+    rate = cards.card.rate(run.model.dtype, run.model.precision)
     return Estimate(
         data=data,
         model=model,
@@ -47,7 +48,7 @@ def estimate_cards(
         fits=peak <= cards.memory,
         flops=work.flops,
         seconds={
-            "compute": work.flops / cards.card.flops,
+            "compute": work.flops / rate,
             "memory": work.traffic / cards.card.bandwidth,
         },
     )

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from jaxprompt.models.options import Precision
+
 GB = 1e9
 """Bytes of a GB, as memory is sold; a card has a few percent more than it says."""
 
@@ -20,23 +22,35 @@ class Card:
 
     Attributes:
         flops: Peak, in dense bfloat16 operations a second.
+        float32_flops: Peak in float32, which no Tensor Core has.
         sold: Its memory, in bytes.
         bandwidth: Of the memory, in bytes a second.
     """
 
     flops: float
+    float32_flops: float
     sold: float
     bandwidth: float
+
+    def rate(self, dtype: str, precision: Precision) -> float:
+        """Returns the peak at which a model of this dtype multiplies.
+
+        Tensor Cores take TensorFloat-32, which JAX also takes for "bfloat16" products
+        of float32 matrices, at half of their rate for bfloat16.
+        """
+        if dtype != "float32":
+            return self.flops
+        return self.float32_flops if precision == "float32" else self.flops / 2
 
 
 CARDS: Mapping[str, Card] = MappingProxyType(
     {
-        "a100": Card(312e12, 80 * GB, 2039e9),
-        "a100-40gb": Card(312e12, 40 * GB, 1555e9),
-        "h100": Card(989.5e12, 80 * GB, 3350e9),
-        "h200": Card(989.5e12, 141 * GB, 4800e9),
-        "l4": Card(121e12, 24 * GB, 300e9),
-        "l40s": Card(362e12, 48 * GB, 864e9),
+        "a100": Card(312e12, 19.5e12, 80 * GB, 2039e9),
+        "a100-40gb": Card(312e12, 19.5e12, 40 * GB, 1555e9),
+        "h100": Card(989.5e12, 67e12, 80 * GB, 3350e9),
+        "h200": Card(989.5e12, 67e12, 141 * GB, 4800e9),
+        "l4": Card(121e12, 30.3e12, 24 * GB, 300e9),
+        "l40s": Card(362e12, 91.6e12, 48 * GB, 864e9),
     }
 )
 """Name -> card, of the A100, H100 and H200 the one with NVLink (SXM).

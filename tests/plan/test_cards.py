@@ -91,6 +91,8 @@ def test_a_card_is_known_by_its_name():
     assert (cards.name, cards.chips) == ("a100-40gb:8", 8)
     assert cards.card is CARDS["a100-40gb"]
     assert cards.card.sold == 40 * GB
+    rates = [cards.card.rate("float32", x) for x in ("float32", "tensorfloat32")]
+    assert [*rates, cards.card.rate("bfloat16", "float32")] == [19.5e12, 156e12, 312e12]
     assert parse_cards("v5e:2x2") is None
     assert parse_cards("h101") is None
     with pytest.raises(ValueError, match="h100:0: use one card or more, as h100:8"):
