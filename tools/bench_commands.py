@@ -99,12 +99,14 @@ class Outcome:
     Attributes:
         first: Seconds until something was on the screen; None if nothing ever was.
         seconds: Until its end; behind Ctrl-C, from there.
+        processor: Seconds of processor time, which other programs do not change much.
         status: Its exit status; that of a signal as a shell has it.
         lines: What was on the screen.
     """
 
     first: float | None
     seconds: float
+    processor: float
     status: int
     lines: Sequence[str]
 
@@ -161,14 +163,16 @@ class Version:
                 break
             first = first or time.perf_counter() - begun
             screen += said
-        status = process.wait()
+        _, ended, used = os.wait4(process.pid, 0)
+        status = process.returncode = os.waitstatus_to_exitcode(ended)
         seconds = time.perf_counter() - start
         os.close(ours)
         for made in self.folder.glob("new*"):
             shutil.rmtree(made) if made.is_dir() else made.unlink()
         text = SCREEN.sub("", screen.decode(errors="replace")).replace("\r", "\n")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return Outcome(first, seconds, 128 - status if status < 0 else status, lines)
+        status = 128 - status if status < 0 else status
+        return Outcome(first, seconds, used.ru_utime + used.ru_stime, status, lines)
 
 
 def _hear_interrupts() -> None:
@@ -196,12 +200,13 @@ def lay_out(found: Mapping[str, Sequence[Sequence[Outcome]]]) -> str:
     """Makes the table of all cases, of each version."""
     header, rows = ["jaxprompt ..."], [[name_of(case)] for case in CASES]
     for name, of_cases in found.items():
-        header += [f"{name}: first line, s", "end, s", "exit", "lines"]
+        header += [f"{name}: first line, s", "end, s", "processor, s", "exit", "lines"]
         for row, outcomes in zip(rows, of_cases, strict=True):
             last = outcomes[-1]
             row += [
                 middle([one.first for one in outcomes]),
                 middle([one.seconds for one in outcomes]),
+                middle([one.processor for one in outcomes]),
                 str(last.status),
                 str(len(last.lines)),
             ]

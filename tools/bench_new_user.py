@@ -12,6 +12,7 @@ downloads is used.
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -37,23 +38,24 @@ LINES = (
 TIMED = f"""
 import sys, time
 for line in {LINES!r}:
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     exec(line)
-    print("timed", time.perf_counter() - start, line, file=sys.stderr)
+    took = time.perf_counter() - start, time.process_time() - used
+    print("timed", *took, line, file=sys.stderr)
 """
 
-Steps = list[tuple[str, float]]
-"""What was done, and its seconds."""
+Steps = list[tuple[str, float, float]]
+"""What was done, its seconds, and those of processor time."""
 
 
-def run(command: list[str], folder: Path) -> tuple[float, str, str]:
-    """Runs a command as in a new shell: seconds, its output, its errors' output."""
+def run(command: list[str], folder: Path) -> tuple[tuple[float, float], str, str]:
+    """Runs a command as in a new shell: its seconds, its output, its errors' output."""
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "JAX", "XLA"))
     }
-    start = time.perf_counter()
+    start, before = time.perf_counter(), processor()
     done = subprocess.run(
         command,
         cwd=folder,
@@ -63,7 +65,14 @@ def run(command: list[str], folder: Path) -> tuple[float, str, str]:
     )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
-    return time.perf_counter() - start, done.stdout, done.stderr
+    seconds = time.perf_counter() - start, processor() - before
+    return seconds, done.stdout, done.stderr
+
+
+def processor() -> float:
+    """Returns the processor time of all processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def install(python: str, folder: Path) -> tuple[str, Steps]:
@@ -71,13 +80,13 @@ def install(python: str, folder: Path) -> tuple[str, Steps]:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d"]
     run([*build, str(folder)], ROOT)
     (wheel,) = folder.glob("*.whl")
-    steps = [("python -m venv", run([python, "-m", "venv", "env"], folder)[0])]
+    steps = [("python -m venv", *run([python, "-m", "venv", "env"], folder)[0])]
     found = str(folder / "env" / "bin" / "python")
     pip = [found, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
     # pip's own cache is in the home's .cache, which `run` moves.
     cache = f"--cache-dir={Path.home()}/.cache/pip"
     pip += [cache, "--constraint", str(ROOT / "constraints.txt"), str(wheel), "pandas"]
-    steps.append(("pip install jaxprompt pandas", run(pip, folder)[0]))
+    steps.append(("pip install jaxprompt pandas", *run(pip, folder)[0]))
     return found, steps
 
 
@@ -93,16 +102,19 @@ def main() -> None:
         seconds, said, errors = run([python, "-c", TIMED], folder)
         for line in errors.splitlines():
             if line.startswith("timed "):
-                _, took, typed = line.split(" ", 2)
-                steps.append((f"`{typed.partition('(')[0]}`", float(took)))
-        whole = sum(took for _, took in steps[:2]) + seconds
-        steps += [("Python from its start to its end", seconds), ("all of it", whole)]
+                _, took, used, typed = line.split(" ", 3)
+                name = f"`{typed.partition('(')[0]}`"
+                steps.append((name, float(took), float(used)))
+        steps.append(("Python from its start to its end", *seconds))
+        parts = [*steps[:2], steps[-1]]
+        steps.append(("all of it", sum(x[1] for x in parts), sum(x[2] for x in parts)))
         packages = folder / "env" / "lib"
         files = [path for path in packages.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files) / 1e6
         count = len([*packages.rglob("*.dist-info")])
     print("\n".join(LINES), f"\n\n{said}")
-    print(table(["step", "seconds"], [[name, f"{x:.1f}"] for name, x in steps]))
+    header = ["step", "seconds", "of processor time"]
+    print(table(header, [[name, *(f"{x:.1f}" for x in told)] for name, *told in steps]))
     print(f"\n{count} packages, {size:,.0f} MB, with pip")
 
 

@@ -1,16 +1,22 @@
 """How time and memory grow with prompts, rows and members, on the bundled nano.
 
     python tools/bench_scale.py
+    python tools/bench_scale.py --tiny --prompts --members --examples --rows 100 1000000
 
 Each line is a process of its own, so that its peak of memory is its own. What grows in
 proportion has the same time per unit on every line of its table, beyond the start that
 the first line shows; rows to answer should take the same memory whatever their number.
+With --tiny the rows are answered by a random T5 of one layer a side and the nano's
+vocabulary, which computes next to nothing: what is left is what reading, checking and
+writing a row costs.
 The rows are made up; the longest file to train on has as many as QQP.
 """
 
 import argparse
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,13 +26,16 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from small_t5 import SMALL, save_random
 
+from jaxprompt.bundled import resolve
 from jaxprompt.command.configure import configure
 from jaxprompt.models.load import load
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.text.table import table
 
+NANO = "bundled:nano"
 RUN = "gin/runs/prompt_tuning.gin"
 OWN = "gin/tasks/own.gin"
 WORDS = "kettle stove rain baker loaf friday garden window letter morning".split()
@@ -50,10 +59,21 @@ def measure(command: Sequence[str]) -> tuple[float, float]:
     return seconds, used.ru_maxrss / 1024
 
 
-def write_prompts(folder: Path, count: int) -> None:
+def write_tiny(folder: Path) -> None:
+    """Writes a random T5 of one layer a side, with the nano's vocabulary."""
+    sizes = {"width": 16, "heads": 1, "head_width": 16, "ffn_width": 16}
+    layers = {"encoder_layers": 1, "decoder_layers": 1}
+    nano = Path(resolve(NANO))
+    rows = json.loads((nano / "config.json").read_text())["vocab_size"]
+    save_random(folder, dataclasses.replace(SMALL, vocab_rows=rows, **sizes, **layers))
+    for name in ("spiece.model", "tokenizer_config.json"):
+        shutil.copy(nano / name, folder)
+
+
+def write_prompts(folder: Path, count: int, model: str) -> None:
     """Writes prompt files of random rows, of a task over the field "text"."""
-    backbone, _ = load("bundled:nano")
-    bindings = ["MODEL='bundled:nano'", "INPUT_LENGTH=64", "BATCH_SIZE=32"]
+    backbone, _ = load(model)
+    bindings = [f"MODEL={model!r}", "INPUT_LENGTH=64", "BATCH_SIZE=32"]
     bindings += ["OwnTask.inputs='{text}'", "METHOD='greedy'", "TARGET_LENGTH=2"]
     _, config = configure([RUN, OWN], bindings)
     folder.mkdir()
@@ -85,8 +105,10 @@ def write_examples(file: Path, count: int) -> None:
             lines.write(f"{one}\t{other}\t{number % 2}\n")
 
 
-def curve(unit: str, sizes: Sequence[int], found: Sequence[tuple[float, float]]) -> str:
-    """Lays out seconds and memory, and what one more unit costs."""
+def show(unit: str, sizes: Sequence[int], found: Sequence[tuple[float, float]]) -> None:
+    """Prints seconds and memory, and what one more unit costs; nothing of no sizes."""
+    if not sizes:
+        return
     rows = []
     for place, (size, (seconds, peak)) in enumerate(zip(sizes, found, strict=True)):
         more: list[object] = [None, None]
@@ -98,7 +120,7 @@ def curve(unit: str, sizes: Sequence[int], found: Sequence[tuple[float, float]])
             ]
         rows.append([size, f"{seconds:.1f}", f"{peak:.0f}", *more])
     header = [unit, "seconds", "peak MiB", "ms for one more", "KiB for one more"]
-    return table(header, rows) + "\n"
+    print(table(header, rows) + "\n", flush=True)
 
 
 def main() -> None:
@@ -109,10 +131,14 @@ def main() -> None:
     parser.add_argument("--members", type=int, nargs="*", default=[1, 8, 64])
     examples = [1000, 100_000, 363_846]
     parser.add_argument("--examples", type=int, nargs="*", default=examples)
+    parser.add_argument("--tiny", action="store_true", help="answer by a tiny model")
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        write_prompts(folder / "prompts", max(flags.prompts, default=1))
+        folder, model = Path(scratch), NANO
+        if flags.tiny:
+            model = str(folder / "tiny")
+            write_tiny(Path(model))
+        write_prompts(folder / "prompts", max(flags.prompts, default=1), model)
         found = []
         for count in flags.prompts:
             write_rows(folder / "asked.jsonl", 2000, count)
@@ -123,7 +149,7 @@ def main() -> None:
             answered = f"--output={folder}/prompts{count}.jsonl"
             named = [f"--prompt={file}" for file in files]
             found.append(measure(["predict", *named, *asked, answered]))
-        print(curve("prompts that answer 2,000 rows", flags.prompts, found))
+        show("prompts that answer 2,000 rows", flags.prompts, found)
         found = []
         for count in flags.rows:
             write_rows(folder / "asked.jsonl", count, 1)
@@ -131,7 +157,7 @@ def main() -> None:
             asked = [f"--input={folder}/asked.jsonl", "--prompt_field=prompt"]
             answered = f"--output={folder}/rows{count}.jsonl"
             found.append(measure(["predict", named, *asked, answered]))
-        print(curve("rows that one prompt answers", flags.rows, found))
+        show("rows that one prompt answers", flags.rows, found)
         found = []
         for count in flags.members:
             settings = [f"--gin.SEEDS={count}", "--gin.STEPS=10", "--gin.BATCH_SIZE=8"]
@@ -140,13 +166,13 @@ def main() -> None:
             workdir = f"--workdir={folder}/bank{count}"
             settings.append("--gin.Evaluation.num_examples=8")
             found.append(measure(["train", *chosen, *settings, workdir]))
-        print(curve("prompts trained together, 10 steps", flags.members, found))
+        show("prompts trained together, 10 steps", flags.members, found)
         found = []
         for count in flags.examples:
             write_examples(folder / "train.tsv", count)
             files = dict.fromkeys(("train", "validation"), f"{folder}/train.tsv")
             settings = {
-                "MODEL": "bundled:nano",
+                "MODEL": NANO,
                 "OwnTask.files": files,
                 "OwnTask.inputs": "{one} {other}",
                 "OwnTask.labels": {"0": "no", "1": "yes"},
@@ -157,7 +183,7 @@ def main() -> None:
             chosen = [f"--gin_file={file}" for file in (RUN, OWN)]
             workdir = f"--workdir={folder}/examples{count}"
             found.append(measure(["train", *chosen, *bindings, workdir]))
-        print(curve("examples to train on, one step", flags.examples, found))
+        show("examples to train on, one step", flags.examples, found)
 
 
 if __name__ == "__main__":
