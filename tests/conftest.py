@@ -19,12 +19,14 @@ load_triton()  # Test files may import seqio or PEFT first.
 
 os.environ["TQDM_DISABLE"] = "1"
 # Most of the tests' time would be compiling. Without XLA's newer emitters of fused
-# loops, a train step of tests/tiny.py compiles in a quarter of the time. Another
-# version of XLA may not know the flags, and would refuse to start.
+# loops, a train step of tests/tiny.py compiles in a quarter of the time; a program that
+# is not split among threads, of which the other worker has the core, in a tenth less.
+# Another version of XLA may not know the flags, and would refuse to start.
 if version("jaxlib").startswith("0.10."):
     QUICK = (
         "--xla_cpu_use_fusion_emitters=false",
         "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
     )
     os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *QUICK])
 # What was compiled once serves the other worker, the processes that tests start, and
@@ -91,6 +93,8 @@ def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", brief)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    # A worker would hold the programs of all files, 8 GB at the end.
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -43,7 +43,9 @@ def heard() -> Iterator[None]:
     [
         ("jaxprompt.command.flags", signal.SIGINT),
         ("jax._src.core", signal.SIGTERM),
-        ("tensorflow.python.ops.math_ops", signal.SIGINT),
+        pytest.param(
+            "tensorflow.python.ops.math_ops", signal.SIGINT, marks=pytest.mark.long
+        ),
         ("jaxprompt.runs.diagnosis", signal.SIGTERM),
     ],
 )

@@ -189,7 +189,7 @@ def test_the_parts_are_the_objectives_alone(make):
         assert texts(task, inputs).startswith("question or statement ?")
 
 
-@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("pack", [pytest.param(False, marks=pytest.mark.long), True])
 def test_going_on_gives_the_same_batches_over_epochs(make, pack):
     task = make(dict.fromkeys([*DENOISING, "question"], 1.0))
 

@@ -84,7 +84,7 @@ def value_and_gradient(logits, prompt, rows):
     return np.asarray(scores), np.asarray(gradient)
 
 
-@pytest.mark.parametrize("members", [1, MEMBERS])
+@pytest.mark.parametrize("members", [pytest.param(1, marks=pytest.mark.long), MEMBERS])
 def test_a_folded_prompt_is_the_prompt_in_front_of_every_example(
     params, rows, prompt, members
 ):

@@ -56,8 +56,12 @@ def check(backbone, params, rows, prefix, layers):
     [
         ({"encoder": (False, True)}, [1, 0]),
         ({"decoder": (False, True), "cross": (False, False)}, [2, 1]),
-        ({"decoder": (False, True), "cross": (True, False)}, [2, 0]),
-        ({}, [2, 2]),
+        pytest.param(
+            {"decoder": (False, True), "cross": (True, False)},
+            [2, 0],
+            marks=pytest.mark.long,
+        ),
+        pytest.param({}, [2, 2], marks=pytest.mark.long),
     ],
 )
 def test_of_t5(example, sites, layers):
@@ -83,7 +87,9 @@ def test_of_a_decoder_with_several_examples_in_a_row():
     check(Decoder(TINY), params, rows[:1], {}, [2, None])
 
 
-@pytest.mark.parametrize("in_front", [True, False])
+@pytest.mark.parametrize(
+    "in_front", [True, pytest.param(False, marks=pytest.mark.long)]
+)
 def test_of_an_encoder_with_two_token_types(in_front):
     sizes = {"width": 16, "heads": 2, "ffn_width": 20, "layers": 3, "positions": 20}
     encoder = Encoder(BertConfig(vocab_size=30, **sizes))

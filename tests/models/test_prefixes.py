@@ -179,7 +179,9 @@ def test_to_see_every_token_twice_is_to_see_it_once():
     assert np.abs(read(EACH_ROWS_OWN[::-1]) - expected).max() > 0.01
 
 
-@pytest.mark.parametrize("in_front", [True, False])
+@pytest.mark.parametrize(
+    "in_front", [True, pytest.param(False, marks=pytest.mark.long)]
+)
 def test_masked_in_every_layer_they_change_no_bit(example, in_front):
     backbone, rows = example.backbone, rows_of_t5(example)
 

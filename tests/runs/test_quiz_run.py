@@ -166,7 +166,9 @@ def test_the_learned_prompt_can_be_read_and_asked(
     assert capsys.readouterr().out.splitlines() == [answer]
 
 
-@pytest.mark.parametrize("loss", ["answer", "full_text"])
+@pytest.mark.parametrize(
+    "loss", ["answer", pytest.param("full_text", marks=pytest.mark.long)]
+)
 def test_the_doctor_knows_a_decoder_alone(prompts: dict[str, Any], loss: str):
     (file, _) = sorted(Path("prompts/prompts").iterdir())
     output = Path(f"doctor_{loss}.json")

@@ -88,7 +88,13 @@ def answers(names: str, rows: list[dict[str, str]], run: Run = RUN) -> list[str]
     return [json.loads(line)["prediction"] for line in said]
 
 
-@pytest.mark.parametrize("names", ["ab", "cab"], ids=["one length", "two lengths"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param("ab", id="one length", marks=pytest.mark.long),
+        pytest.param("cab", id="two lengths"),
+    ],
+)
 def test_a_decoder_answers_each_row_by_its_own_prompt_alone(names: str):
     alone = {name: answers(name, [{"ask": text} for text in TEXTS]) for name in names}
     asked = [{"prompt": name, "ask": text} for text in TEXTS for name in names]

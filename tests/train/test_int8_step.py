@@ -49,7 +49,14 @@ def test_a_prompt_trains_as_on_the_rounded_weights(int8, trained):
     assert np.abs(rows - draw_prompt(0).rows).max() > 0.1
 
 
-@pytest.mark.parametrize(("data", "model"), [(1, 8), (2, 4), (8, 1)])
+@pytest.mark.parametrize(
+    ("data", "model"),
+    [
+        (2, 4),
+        pytest.param(1, 8, marks=pytest.mark.long),
+        pytest.param(8, 1, marks=pytest.mark.long),
+    ],
+)
 def test_sharded_equals_unsharded(int8, trained, data, model):
     rows, told = train(int8, make_mesh(data, model))
     np.testing.assert_allclose(rows, trained[0], atol=1e-4)

@@ -46,9 +46,14 @@ def batch_of(places: np.ndarray = PLACES) -> Batch:
     return dataclasses.replace(rows, target_places=jnp.asarray(places))
 
 
+def states_of(backbone: Encoder, params: dict[str, Any]) -> np.ndarray:
+    states = jax.jit(prompted_states, static_argnums=0)(backbone, params, batch_of())
+    return np.asarray(states, np.float64)
+
+
 def scored(backbone: Encoder, params: dict[str, Any], row: int) -> np.ndarray:
     """Scores of the tokens of a row, [2, T], by NumPy; -inf where none may stand."""
-    states = np.asarray(prompted_states(backbone, params, batch_of()), np.float64)[row]
+    states = states_of(backbone, params)[row]
     weight, bias = (np.asarray(params["head"][x])[0] for x in ("weight", "bias"))
     scores = (states @ weight + bias).T
     places = np.arange(IDS.shape[1])
@@ -60,7 +65,7 @@ def scored(backbone: Encoder, params: dict[str, Any], row: int) -> np.ndarray:
 def test_the_loss_is_over_the_tokens_of_the_text_and_no_answer(backbone, params):
     batch = batch_of()
     nats, gradient = [], np.zeros((16, 2))
-    states = np.asarray(prompted_states(backbone, params, batch), np.float64)
+    states = states_of(backbone, params)
     for row in (0, 1):
         scores = scored(backbone, params, row)
         shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
@@ -74,7 +79,7 @@ def test_the_loss_is_over_the_tokens_of_the_text_and_no_answer(backbone, params)
         joined = {**params, "head": head}
         return loss(backbone, joined, batch, token_shares(batch, 1), head=HEAD)[0]
 
-    found, moved = jax.value_and_grad(of_head)(params["head"])
+    found, moved = jax.jit(jax.value_and_grad(of_head))(params["head"])
     assert found == pytest.approx(np.mean(nats), rel=1e-4)
     np.testing.assert_allclose(moved["weight"][0], gradient, rtol=1e-3, atol=1e-5)
 

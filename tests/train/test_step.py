@@ -204,8 +204,17 @@ def compilations(caplog):
     return sum("Compiling jit(train_step)" in line for line in caplog.messages)
 
 
-@pytest.mark.parametrize("rules", [RULES, RULES_OVER_DATA], ids=["", "over_data"])
-@pytest.mark.parametrize(("data", "model"), [(1, 8), (2, 4), (8, 1)])
+@pytest.mark.parametrize(
+    ("data", "model", "rules"),
+    [
+        pytest.param(1, 8, RULES, id="1-8"),
+        pytest.param(2, 4, RULES_OVER_DATA, id="2-4-over_data"),
+        pytest.param(8, 1, RULES, id="8-1"),
+        pytest.param(2, 4, RULES, id="2-4", marks=pytest.mark.long),
+        pytest.param(1, 8, RULES_OVER_DATA, id="1-8-over_data", marks=pytest.mark.long),
+        pytest.param(8, 1, RULES_OVER_DATA, id="8-1-over_data", marks=pytest.mark.long),
+    ],
+)
 def test_sharded_equals_unsharded_and_compiles_once(tiny, caplog, data, model, rules):
     batches = [one_each(draw_examples(seed, 8)) for seed in range(3)]
     expected, told = train(tiny, draw_prompt(0), batches)
