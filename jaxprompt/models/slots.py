@@ -157,6 +157,22 @@ class Slots:
             filled=self.filled.at[:count].add(active.astype(jnp.int32)),
         )
 
+    def take(self, slot: Int[Array, ""]) -> "Slots":
+        """Returns one row, of its number."""
+
+        def read(x: Array, axis: int) -> Array:
+            return jax.lax.dynamic_slice_in_dim(x, slot, 1, axis=axis)
+
+        return Slots(
+            read(self.keys, 1),
+            read(self.values, 1),
+            read(self.filled, 0),
+            read(self.placeless, 0),
+            read(self.hidden, 1),
+            read(self.gated, 0),
+            read(self.gate, 1),
+        )
+
     def put(self, slot: Int[Array, ""], row: "Slots") -> "Slots":
         """Replaces one row, all of its columns, so that nothing of the old one stays.
 

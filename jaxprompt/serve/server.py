@@ -1,6 +1,7 @@
 """The command `serve`: loads a model and prompts, and answers until it is stopped."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import dataclasses
 import os
@@ -8,6 +9,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+import jax
 import uvicorn
 
 from jaxprompt.config.settings import Model
@@ -35,6 +37,9 @@ from jaxprompt.terminal import say
 
 KEY, ADMIN_KEY = "JAXPROMPT_KEY", "JAXPROMPT_ADMIN_KEY"
 """Where keys stand in the environment, if no file is named."""
+
+_PIECE, _CPU_PIECE = 512, 64
+"""Tokens of a text that a decoder reads at once: as many as others may wait for."""
 
 _WATCHED_EVERY = 1.0
 """Seconds between two looks at the folder of prompts."""
@@ -108,7 +113,11 @@ def serve(
     check_prompts(named, model.backbone, another_backbone=serving.another_backbone)
     files = [*prompts.values(), *([] if folder is None else folder.glob(f"*{ENDING}"))]
     # Bound first: an address that is in use is told before anything takes long.
-    with _listen(serving.host, serving.port) as listening:
+    with (
+        _listen(serving.host, serving.port) as listening,
+        # Answers do not wait while a prompt is read, or programs for it are compiled.
+        concurrent.futures.ThreadPoolExecutor(1, "loader") as loader,
+    ):
         frozen = model.load(make_mesh())
         room = max([0, *(_room_of(file, frozen) for file in files)])
         engine = _engine_of(frozen, serving, room)
@@ -149,11 +158,13 @@ def serve(
             labels=labels,
             bank=bank,
             scheduler=scheduler,
+            loader=loader,
             metrics=metrics,
             limits=serving.limits,
             key=key,
             admin_key=admin_key,
         )
+        loader.submit(int).result()  # Its thread is there from the start.
         scheduler.start()
         # The command's own way to stop is an exception; uvicorn's lets answers end.
         with contextlib.suppress(Interrupted):
@@ -174,7 +185,8 @@ def _engine_of(frozen: Frozen, serving: Serving, prompt_room: int) -> Engine:
     if not isinstance(frozen.backbone, Writer):
         return NoEngine(frozen.backbone.name)
     if frozen.backbone.causal:
-        return SlotEngine(frozen.backbone, frozen.model, **sizes)
+        piece = _CPU_PIECE if jax.default_backend() == "cpu" else _PIECE
+        return SlotEngine(frozen.backbone, frozen.model, **sizes, piece=piece)
     most = serving.limits.tokens
     return BatchEngine(frozen.backbone, frozen.model, **sizes, answer=most)
 
@@ -199,7 +211,7 @@ async def _watch(
     served: Served, server: uvicorn.Server, listening: socket.socket
 ) -> None:
     """Says when the server is ready, then follows the folder of prompts."""
-    scheduler = served.scheduler
+    scheduler, loop = served.scheduler, asyncio.get_running_loop()
     while not (scheduler.is_ready.is_set() and server.started):
         if scheduler.failure is not None:
             server.should_exit = True
@@ -212,7 +224,7 @@ async def _watch(
     while True:
         await asyncio.sleep(_WATCHED_EVERY)
         try:
-            lines = await asyncio.wrap_future(scheduler.call(served.bank.refresh))
+            lines = await loop.run_in_executor(served.loader, served.bank.refresh)
         except Exception as error:  # The folder is looked at again.
             lines = [f"the folder of prompts was not read: {error}"]
         for line in lines:

@@ -17,7 +17,7 @@ import hypothesis.strategies as st
 import openai
 import pytest
 from page_blocks import blocks, page, run_code
-from served_models import PROMPTS, choice_of, serving, write_model
+from served_models import PROMPTS, choice_of, serving, write_model, write_prompts
 from slot_models import draw_prompt
 
 from jaxprompt.cli import main
@@ -415,19 +415,46 @@ def test_prompts_are_loaded_and_unloaded_by_who_has_the_admin_key(
     server, client, folder
 ):
     body = b'{"prompt_name": "short"}'
+    linked = folder / "bank" / "linked.safetensors"
+    linked.symlink_to(folder / "bank" / "short.safetensors")
     assert post(server, "/v1/unload_prompt", body)[0] == 403
     assert post(server, "/v1/unload_prompt", body, key="chief")[0] == 200
-    time.sleep(1.3)  # The folder is looked at: what was unloaded stays out.
+    # The folder is looked at: what was unloaded stays out, and so do links.
+    time.sleep(1.3)
+    assert "linked" not in {card.id for card in client.models.list()}
     with pytest.raises(openai.NotFoundError):
         complete(client, "short", "good")
     status, card, _ = post(server, "/v1/load_prompt", body, key="chief")
     assert (status, card["metadata"]["tokens"]) == (200, 4)
-    outside = folder / "bank" / "linked.safetensors"
-    outside.symlink_to(folder / "bank" / "short.safetensors")
     for name in ("../bank/short", "nothing", "linked", ".hidden", "a/b"):
         body = json.dumps({"prompt_name": name}).encode()
         assert post(server, "/v1/load_prompt", body, key="chief")[0] in (400, 404)
-    outside.unlink()
+    linked.unlink()
+
+
+def test_answers_go_on_while_a_prompt_compiles_programs_anew(server, client, folder):
+    """A prompt longer than any before, which makes the programs compile once more."""
+    body, file = b'{"prompt_name": "grown"}', folder / "bank" / "grown.safetensors"
+    write_prompts(folder, {"grown": (2, 0)})
+    wait_for(lambda: "grown" in {card.id for card in client.models.list()})
+    # What was unloaded is not loaded by the watch.
+    assert post(server, "/v1/unload_prompt", body, key="chief")[0] == 200
+    write_prompts(folder, {"grown": (100, 0)})
+    before, answers = metric(server, "compiles_total"), 0
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(post, server, "/v1/load_prompt", body, key="chief")
+        while not loading.done():
+            assert choice_of(complete(client, "short", "good", max_tokens=2)).text
+            answers += 1
+    assert answers > 3
+    assert loading.result()[1]["metadata"]["tokens"] == 100
+    compiled = metric(server, "compiles_total")
+    assert compiled > before
+    for name in ("short", "grown"):
+        assert complete(client, name, "good " * 20).choices
+    assert metric(server, "compiles_total") == compiled
+    assert post(server, "/v1/unload_prompt", body, key="chief")[0] == 200
+    file.unlink()
 
 
 def test_the_folder_is_followed(server, client, folder):

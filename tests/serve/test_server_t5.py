@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import time
 from pathlib import Path
 
 import openai
@@ -24,20 +25,21 @@ LABELS = {word: word for word in ("good", "bad", "terrible")}
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("t5")
     save_tiny(folder / "model")
+    (folder / "bank").mkdir()
+    for name, length in LENGTHS.items():
+        write_prompt(folder, name, length)
+    return folder
+
+
+def write_prompt(folder, name, length):
     backbone = open_backbone(find_checkpoint(folder / "model"))
     settings = [f"TARGET_LENGTH={LENGTH}", "INPUT_LENGTH=60", "BATCH_SIZE=8"]
     settings += ["MODEL='model'", "METHOD='greedy'", "OwnTask.inputs='a {text}'"]
     files = ["gin/runs/prompt_tuning.gin", "gin/tasks/own.gin"]
     run, config = configure(files, settings)
-    (folder / "bank").mkdir()
-    for name, length in LENGTHS.items():
-        file, prompt = (
-            folder / "bank" / f"{name}.safetensors",
-            draw_prompt(7, 1, length),
-        )
-        told = {"task": "reviews", "config": config, "answering": describe(run)}
-        save_prompt(file, prompt, backbone, **told)
-    return folder
+    file, prompt = folder / "bank" / f"{name}.safetensors", draw_prompt(7, 1, length)
+    told = {"task": "reviews", "config": config, "answering": describe(run)}
+    save_prompt(file, prompt, backbone, **told)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,21 @@ def test_classes_are_ranked_as_predict_ranks_them(client, folder):
     body = {"model": "nine", "input": TEXTS, "labels": [*LABELS]}
     answer = client.post("/classify", body=body, cast_to=object)
     assert [one["label"] for one in answer["data"]] == predict(folder, "nine", *flags)
+
+
+def test_a_prompt_longer_than_any_before_compiles_as_it_is_loaded(client, folder):
+    compiled = client.get("/info", cast_to=object)["compiled"]
+    write_prompt(folder, "longer", 20)
+    end = time.monotonic() + 20
+    while "longer" not in {card.id for card in client.models.list()}:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    grown = client.get("/info", cast_to=object)["compiled"]
+    assert grown > compiled
+    assert {x: complete(client, "longer", x) for x in TEXTS} == dict(
+        zip(TEXTS, predict(folder, "longer"), strict=True)
+    )
+    assert client.get("/info", cast_to=object)["compiled"] == grown
 
 
 def test_a_model_with_an_encoder_has_no_chat_of_its_own(client):

@@ -51,7 +51,7 @@ def model(request):
 @pytest.fixture(scope="module")
 def engine(model):
     backbone, params, _ = model
-    engine = SlotEngine(backbone, params, slots=4, capacity=48)
+    engine = SlotEngine(backbone, params, slots=4, capacity=48, piece=16)
     engine.warm()
     return engine
 
@@ -138,6 +138,31 @@ def test_rows_that_join_and_leave_change_nobody_s_answer(engine, ready, rows):
     assert said[0] == alone["deep", SAMPLED][:5]
 
 
+def test_long_texts_are_read_in_pieces_while_others_write(model, engine, ready):
+    backbone, params, prompts = model
+    first = backbone.vocab_rows
+    slots = dict(enumerate(("both", "gated", "short")))
+    rows = {n: behind(backbone, prompts[x], [*range(2, 22)]) for n, x in slots.items()}
+    # Soft tokens stand in later pieces too, and one of them behind all words.
+    rows[2] = [*rows[2][:5], *range(2, 22), first + 3, 9, first + 5]
+    expected = {
+        slot: whole_pass(backbone, params, prompts[name], rows[slot], 8)
+        for slot, name in slots.items()
+    }
+    for slot, name in slots.items():
+        fill(engine, slot, ready[name], rows[slot])
+    pieces = {0: 0, 1: 0, 2: 0}
+    said = write(engine, [0], 2)  # The first step reads what is not read yet.
+    for slot in (1, 2):
+        while not engine.is_read(slot):
+            assert engine.read_piece(slot) == 16
+            pieces[slot] += 1
+            said[0] += write(engine, [0], 1)[0]
+    assert pieces == {0: 0, 1: 2, 2: 2}
+    for slot, answer in write(engine, [0, 1, 2], 8).items():
+        assert (said.get(slot, []) + answer)[:8] == expected[slot]
+
+
 def test_another_prompt_or_text_compiles_nothing(model, engine, ready):
     backbone, _, _ = model
     before = engine.compiled
@@ -151,7 +176,7 @@ def test_another_prompt_or_text_compiles_nothing(model, engine, ready):
 
 def test_a_prompt_longer_than_any_before_makes_room_once(model):
     backbone, params, prompts = model
-    engine = SlotEngine(backbone, params, slots=1, capacity=48)
+    engine = SlotEngine(backbone, params, slots=1, capacity=48, piece=16)
     old = read(engine, backbone, prompts["short"])
     long = draw_prompt(backbone, 20)
     grown = read(engine, backbone, long)

@@ -24,7 +24,6 @@ from jaxprompt.serve.http.answers import (
     Answers,
     Question,
     Scores,
-    engine_failed,
 )
 from jaxprompt.serve.http.client import Stream, nobody, read_body, wait_for
 from jaxprompt.serve.http.forms import Chat, Completion, Form
@@ -92,6 +91,8 @@ class Routes:
         del request
         served = self._served
         served.metrics.prompts(len(served.bank.prompts))
+        served.metrics.compiled(served.compiled)
+        served.metrics.load(*served.scheduler.load)
         form = "text/plain; version=0.0.4; charset=utf-8"
         return Response(served.metrics.text(), media_type=form)
 
@@ -111,7 +112,7 @@ class Routes:
                 "chat": served.template is not None,
                 "limits": dataclasses.asdict(served.limits),
                 "label_rows": served.labels.rows,
-                "compiled": engine.compiled + served.labels.compiled,
+                "compiled": served.compiled,
             }
         )
 
@@ -232,7 +233,7 @@ class Routes:
         name = await self._administered(request)
         bank = self._served.bank
         try:
-            named = await self._on_engine(lambda: bank.load(name))
+            named = await self._on_loader(lambda: bank.load(name))
         except FileNotFoundError as error:
             raise Refused(str(error), status=404, field="prompt_name") from error
         except (ValueError, OSError) as error:
@@ -244,7 +245,7 @@ class Routes:
         name = await self._administered(request)
         bank = self._served.bank
         try:
-            await self._on_engine(lambda: bank.unload(name))
+            await self._on_loader(lambda: bank.unload(name))
         except KeyError as error:
             raise self._questions.unknown(name) from error
         return JSONResponse({"id": name, "object": "model", "deleted": True})
@@ -316,12 +317,9 @@ class Routes:
         check_fields(body, ("prompt_name",))
         return read_text(body, "prompt_name")
 
-    async def _on_engine(self, function: Callable[[], Any]) -> Any:
-        try:
-            future = self._served.scheduler.call(function)
-        except RuntimeError as error:
-            raise engine_failed() from error
-        return await asyncio.wrap_future(future)
+    async def _on_loader(self, function: Callable[[], Any]) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._served.loader, function)
 
     async def _answer(
         self,

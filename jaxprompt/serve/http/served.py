@@ -1,5 +1,6 @@
 """What the routes answer with: the engine, the prompts, the limits and the keys."""
 
+import concurrent.futures
 import dataclasses
 import time
 
@@ -43,6 +44,7 @@ class Served:
         labels: What can be asked of heads: its sizes.
         bank: The prompts.
         scheduler: Answers.
+        loader: The one thread that loads and unloads prompts.
         metrics: Counts.
         limits: What a request may ask for.
         key: Of clients; None for none.
@@ -59,8 +61,14 @@ class Served:
     labels: LabelEngine
     bank: Bank
     scheduler: Scheduler
+    loader: concurrent.futures.Executor
     metrics: Metrics
     limits: Limits = dataclasses.field(default_factory=Limits)
     key: str | None = None
     admin_key: str | None = None
     started: int = dataclasses.field(default_factory=lambda: int(time.time()))
+
+    @property
+    def compiled(self) -> int:
+        """How many programs were compiled so far."""
+        return self.engine.compiled + self.labels.compiled

@@ -126,7 +126,11 @@ class BatchEngine:
         tokens = prompt.length
         check_room(tokens, self.capacity)
         if tokens > self.prompt_room:
-            self.prompt_room = room_for(tokens)
+            room = room_for(tokens)
+            for length in self.lengths:
+                self._read_rows(self._model, *self._no_texts(length, room))
+            # Only now: texts that are read meanwhile use the programs that there were.
+            self.prompt_room = room
             self.grown += 1
         return Ready(np.asarray(prompt.rows, np.float32)[0], (), 0)
 
@@ -144,6 +148,15 @@ class BatchEngine:
         """Keeps a text until the next step reads it; see `Engine.fill`."""
         self._filled[slot] = (ready, ids)
         self._choices.start(slot, how)
+
+    def is_read(self, slot: int) -> bool:
+        """Always: the next step reads all texts of its batch."""
+        del slot
+        return True
+
+    def read_piece(self, slot: int) -> int:
+        """Is never asked."""
+        raise NotImplementedError
 
     def step(
         self,
@@ -176,16 +189,19 @@ class BatchEngine:
 
     def _start(self, filled: dict[int, tuple[Ready, list[int]]], length: int) -> None:
         """Reads a batch of texts, each behind its own prompt."""
-        inputs = np.zeros((self.slots, length), np.int32)
-        segments = np.zeros_like(inputs)
-        shape = (self.slots, self.prompt_room, self._backbone.width)
-        rows = np.zeros(shape, np.float32)
+        rows, inputs, segments = self._no_texts(length, self.prompt_room)
         for slot, (ready, ids) in filled.items():
             inputs[slot, : len(ids)], segments[slot, : len(ids)] = ids, 1
             rows[slot, : len(ready.held)] = ready.held
         self._cache = self._read_rows(self._model, rows, inputs, segments)
         # Every answer begins behind id 0.
         self._ids, self._index = self._no_ids(), 0
+
+    def _no_texts(self, length: int, room: int) -> tuple[np.ndarray, ...]:
+        """Returns prompts' rows, inputs and their segments, without any text."""
+        rows = np.zeros((self.slots, room, self._backbone.width), np.float32)
+        inputs = np.zeros((self.slots, length), np.int32)
+        return rows, inputs, np.zeros_like(inputs)
 
     def _no_ids(self) -> Array:
         return self._place(np.zeros(self.slots, np.int32))

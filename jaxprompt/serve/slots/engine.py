@@ -76,13 +76,16 @@ class Chosen(NamedTuple):
 
 
 class Engine(Protocol):
-    """Slots for answers, and what is compiled for them. One thread may use it.
+    """Slots for answers, and what is compiled for them.
+
+    One thread may let it write, and one may let it read prompts meanwhile.
 
     Attributes:
         slots: How many answers are written at once, S.
         capacity: Tokens of a slot: prompt, text and answer.
         prompt_room: Tokens that a prompt may have until it is made larger.
-        lengths: Texts are read by a program for the next of these lengths.
+        lengths: Texts, or their pieces, are read by a program for the next of these
+            lengths.
         delay: Seconds that a first answer waits for others to share its batch.
     """
 
@@ -132,13 +135,28 @@ class Engine(Protocol):
         ...
 
     def fill(self, slot: int, ready: Ready, ids: list[int], how: Sampling) -> None:
-        """Reads a text behind a prompt, in a slot that is free.
+        """Takes a text behind a prompt into a slot that is free.
+
+        It is read by `read_piece`; what is left of it by the step in which its slot is
+        active.
 
         Args:
             slot: Its number.
             ready: The prompt.
             ids: Its row, soft tokens among them, without the lead; there is room.
             how: How the answer's tokens are chosen.
+        """
+        ...
+
+    def is_read(self, slot: int) -> bool:
+        """Whether no piece of a slot's text is left to read."""
+        ...
+
+    def read_piece(self, slot: int) -> int:
+        """Reads the next piece of a slot's text, of which some is left.
+
+        Returns:
+            The tokens that it took the time of: padding counts.
         """
         ...
 
@@ -190,6 +208,14 @@ class NoEngine:
         return False
 
     def fill(self, slot: int, ready: Ready, ids: list[int], how: Sampling) -> None:
+        """Is never asked."""
+        raise NotImplementedError
+
+    def is_read(self, slot: int) -> bool:
+        """Is never asked."""
+        raise NotImplementedError
+
+    def read_piece(self, slot: int) -> int:
         """Is never asked."""
         raise NotImplementedError
 

@@ -55,7 +55,10 @@ class Row(NamedTuple):
 
 
 class LabelEngine:
-    """Answers texts behind prompts with heads. One thread may use it.
+    """Answers texts behind prompts with heads.
+
+    One thread may score, and one may read prompts meanwhile: no row waits for a program
+    that a new prompt needs.
 
     Prompts of one shape make a group, whose programs they share: as many of them as
     there is room for, which doubles where it is not enough. A text is read by a program
@@ -87,7 +90,8 @@ class LabelEngine:
     @property
     def compiled(self) -> int:
         """How many programs were compiled so far."""
-        return sum(group.program._cache_size() for group in self._groups.values())
+        groups = [*self._groups.values()]  # Another thread may add one.
+        return sum(group.program._cache_size() for group in groups)
 
     def read(
         self,
@@ -128,12 +132,10 @@ class LabelEngine:
                 self._backbone, self._model, finds, length, lengths, self._typed
             )
         group = self._groups[key]
-        place = group.add(prompt, head)
+        place = group.add(prompt, head, self.rows)
         member = Member(group, place, len(answers.labels) or None)
         # Not before the last row is scored that waits for it.
         weakref.finalize(member, group.free.append, place)
-        for width in lengths:
-            group.run(group.empty(self.rows, width))
         return member
 
     def rows_of(self, member: Member, batch: Batch) -> list[Row]:
@@ -210,8 +212,8 @@ class _Group:
         self._params: Params = {}
         self.free: list[int] = []
 
-    def add(self, prompt: Prompt, head: Params) -> int:
-        """Adds a member; returns its place."""
+    def add(self, prompt: Prompt, head: Params, rows: int) -> int:
+        """Adds a member, and compiles what scores so many rows; returns its place."""
         if not self.free:
             gc.collect()  # A request that failed may still hold a prompt that has gone.
         place = self.free.pop() if self.free else len(self._members)
@@ -220,7 +222,11 @@ class _Group:
         filled = [*self._members, *[self._members[-1]] * (count - len(self._members))]
         prompts, heads = zip(*filled, strict=True)
         held = {"prompt": stack(prompts), "head": join_heads(heads)}
-        self._params = {"model": self._model, **jax.block_until_ready(held)}
+        params = {"model": self._model, **jax.block_until_ready(held)}
+        for width in self.lengths:
+            self.program(params, self.empty(rows, width))
+        # Only now: who scores meanwhile goes on with the programs that there were.
+        self._params = params
         return place
 
     def run(self, batch: Batch) -> np.ndarray:

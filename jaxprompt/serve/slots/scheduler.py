@@ -1,12 +1,11 @@
 """One thread that owns the engine: answers join and leave its slots between steps."""
 
 import collections
-import concurrent.futures
 import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +17,9 @@ from jaxprompt.serve.slots.writing import Writing
 
 _DELAY = 0.003
 """Seconds that a first text waits for others to be scored with."""
+
+_READ_AT_ONCE = 128
+"""Tokens of texts that are read between two steps, if answers wait for the next."""
 
 
 class Full(Exception):
@@ -134,11 +136,11 @@ class Scheduler(threading.Thread):
         *,
         queue: int = 64,
     ):
-        """Takes the engine, which nobody else may use from now on.
+        """Takes the engine, which nobody else may let write from now on.
 
         Args:
             engine: Slots.
-            labels: Heads; nobody else may use them either.
+            labels: Heads; nobody else may let them score either.
             metrics: Counts what happens.
             queue: Answers that may wait for a slot.
         """
@@ -148,7 +150,6 @@ class Scheduler(threading.Thread):
         self._changed = threading.Condition()
         self._waiting: collections.deque[Asked] = collections.deque()
         self._scoring: collections.deque[Scoring] = collections.deque()
-        self._calls: collections.deque[tuple[Any, Any]] = collections.deque()
         self._running: dict[int, _Running] = {}
         self._closing = False
         self.is_ready = threading.Event()
@@ -189,18 +190,13 @@ class Scheduler(threading.Thread):
         """Texts and windows that may wait at once for a head."""
         return self._queue + self._labels.rows
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many answers have a slot, and how many wait; on any thread."""
+        return len(self._running), self._behind()
+
     def _behind(self) -> int:
         return len(self._waiting) + len(self._scoring)
-
-    def call(self, function: Callable[[], Any]) -> "concurrent.futures.Future[Any]":
-        """Runs a function between two steps, on the thread that owns the engine."""
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        with self._changed:
-            if self.failure is not None or self._closing:
-                raise RuntimeError("the engine does not run")
-            self._calls.append((function, future))
-            self._changed.notify()
-        return future
 
     def close(self) -> None:
         """Ends the thread; what still runs is not answered."""
@@ -212,12 +208,11 @@ class Scheduler(threading.Thread):
         """Works until it is closed."""
         try:
             self._engine.warm()
-            self._count_programs()
             self.is_ready.set()
             while self._wait():
-                self._do_calls()
                 self._drop()
                 self._admit()
+                self._read()
                 if self._scoring:
                     self._score()
                 if self._running:
@@ -232,8 +227,6 @@ class Scheduler(threading.Thread):
                 asked.tell(Piece("", None, "failed"))
             for asked in scoring:
                 asked.tell("failed")
-            for _, future in self._calls:
-                future.set_exception(RuntimeError("the engine does not run"))
             raise
 
     def _free(self) -> int:
@@ -241,7 +234,7 @@ class Scheduler(threading.Thread):
 
     def _wait(self) -> bool:
         with self._changed:
-            while not (self._behind() or self._running or self._calls or self._closing):
+            while not (self._behind() or self._running or self._closing):
                 self._changed.wait()
             idle = not self._running
             if idle and self._waiting and self._engine.delay:
@@ -253,22 +246,7 @@ class Scheduler(threading.Thread):
                 self._changed.wait_for(
                     lambda: len(self._scoring) >= self._labels.rows, timeout=_DELAY
                 )
-            self._metrics.load(len(self._running), self._behind())
             return not self._closing
-
-    def _do_calls(self) -> None:
-        while self._calls:
-            function, future = self._calls.popleft()
-            if not future.set_running_or_notify_cancel():
-                continue  # Who asked has gone.
-            try:
-                future.set_result(function())
-            except Exception as error:  # It is told; answers go on.
-                future.set_exception(error)
-            self._count_programs()
-
-    def _count_programs(self) -> None:
-        self._metrics.compiled(self._engine.compiled + self._labels.compiled)
 
     def _drop(self) -> None:
         """Takes out what nobody wants any more, or has no time left."""
@@ -314,6 +292,20 @@ class Scheduler(threading.Thread):
             self._engine.fill(slot, asked.ready, asked.ids, asked.how)
             self._metrics.admitted(asked.name, len(asked.ids), started - asked.arrived)
 
+    def _read(self) -> None:
+        """Reads texts, those that wait longest first, until others' next step."""
+        tokens = 0
+        for slot in [*self._running]:
+            while not self._engine.is_read(slot):
+                if tokens >= _READ_AT_ONCE and self._writing:
+                    return
+                tokens += self._engine.read_piece(slot)
+
+    @property
+    def _writing(self) -> list[int]:
+        """The slots whose texts are read."""
+        return [slot for slot in self._running if self._engine.is_read(slot)]
+
     def _score(self) -> None:
         """Scores what waits longest, with all that can share its batch."""
         with self._changed:
@@ -341,14 +333,15 @@ class Scheduler(threading.Thread):
     def _step(self) -> None:
         count = self._engine.slots
         active, forced = np.zeros(count, bool), np.full(count, FREE, np.int32)
-        for slot, row in self._running.items():
+        writing = {slot: self._running[slot] for slot in self._writing}
+        for slot, row in writing.items():
             active[slot] = True
             if row.asked.forced:
                 forced[slot] = row.asked.forced[len(row.writing.ids)]
         chosen = self._engine.step(active, forced)
         now = time.monotonic()
-        self._metrics.stepped(len(self._running))
-        for slot, row in [*self._running.items()]:
+        self._metrics.stepped(len(writing))
+        for slot, row in writing.items():
             top = zip(chosen.top_ids[slot], chosen.top_log_probs[slot], strict=True)
             token = Token(
                 int(chosen.ids[slot]),

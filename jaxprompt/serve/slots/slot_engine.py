@@ -52,6 +52,20 @@ class _Front(NamedTuple):
         return _Front(self.slots.resize(room), soft)
 
 
+class _Text(NamedTuple):
+    """A text that is not read to its end yet.
+
+    Attributes:
+        front: The prompt in front of it.
+        ids: Its row, the last id among them, which the first step reads.
+        read: How many of these are read.
+    """
+
+    front: _Front
+    ids: list[int]
+    read: int = 0
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class _State:
@@ -71,7 +85,11 @@ class _State:
 class SlotEngine:
     """An `Engine` of a decoder: rows join and leave between any two steps.
 
+    A prompt or a text is read in pieces of a length that follows from itself alone, so
+    that its keys and values do not depend on who shares the batch.
+
     Attributes:
+        piece: Tokens of the longest piece.
         grown: How often `prompt_room` was made larger.
     """
 
@@ -85,6 +103,7 @@ class SlotEngine:
         slots: int = 8,
         capacity: int = 1024,
         prompt_room: int = 16,
+        piece: int = 64,
     ):
         """Makes empty slots; nothing is compiled yet.
 
@@ -94,6 +113,7 @@ class SlotEngine:
             slots: How many answers are written at once.
             capacity: Tokens of a slot, no more than the model has positions.
             prompt_room: Tokens of the longest prompt that is expected.
+            piece: Tokens that are read at once.
 
         Raises:
             ValueError: If the model does not write in slots, or a number is too small.
@@ -112,18 +132,22 @@ class SlotEngine:
         self._backbone, self._model = backbone, model
         self.slots, self.capacity = slots, capacity
         self.prompt_room = room_for(prompt_room)
-        self.lengths = lengths_up_to(self.capacity)
+        self.piece = min(piece, capacity)
+        self.lengths = lengths_up_to(self.piece)
         self._shares = _shares(slots, capacity)
         self._tokens = np.zeros(slots, np.int32)
         self.grown = 0
         self._choices = Choices(slots, backbone.vocab_rows)
+        self._texts: dict[int, _Text] = {}
         whole = whole_beside(model)
         self._place = functools.partial(jax.device_put, device=whole)
         self._state = self._empty()
+        self._dtype = self._state.slots.keys.dtype
         # Left in another place by one program, a state would compile the next anew.
         placed = functools.partial(jax.jit, out_shardings=whole)
         self._fold: Any = placed(functools.partial(_fold, backbone))
         self._fill: Any = placed(functools.partial(_fill, backbone), donate_argnums=1)
+        self._go_on: Any = placed(functools.partial(_go_on, backbone), donate_argnums=1)
         self._step: Any = placed(
             functools.partial(_step, backbone),
             donate_argnums=1,
@@ -133,23 +157,26 @@ class SlotEngine:
     @property
     def compiled(self) -> int:
         """How many programs were compiled so far."""
-        programs = (self._fold, self._fill, self._step)
+        programs = (self._fold, self._fill, self._go_on, self._step)
         return sum(program._cache_size() for program in programs)
 
     def warm(self) -> None:
         """Compiles all programs, so that no request waits for one."""
-        self._compile()
+        self._compile(self.prompt_room)
         nobody = np.zeros(self.slots, bool)
         for rows, columns in self._shares:
             self._step_first(rows, columns, nobody, np.full(self.slots, FREE, np.int32))
 
-    def _compile(self) -> None:
+    def _compile(self, room: int) -> None:
         """Compiles what depends on the room of prompts; no slot is touched."""
-        front, state = self._front(self._none), self._empty()
-        for length in lengths_up_to(self.prompt_room):
-            self._fold_lead(front, np.zeros(length, np.int32), 0)
-        for length in self.lengths:
-            state = self._fill_slot(state, 0, front, np.zeros(length, np.int32), 0, 0)
+        front, state = self._front(self._none, room), self._empty()
+        for shorter, length in zip((0, *self.lengths), self.lengths, strict=False):
+            none = (np.zeros((1, length), np.int32), np.int32(0))
+            if shorter < room:  # Else no lead is as long.
+                self._fold_piece(front, *none)
+            for program, behind in ((self._fill, front), (self._go_on, front.soft)):
+                slot = last = np.int32(0)
+                state = program(self._model, state, slot, behind, *none, last)
 
     @property
     def _none(self) -> Prompt:
@@ -172,29 +199,34 @@ class SlotEngine:
         columns = 0 if deep is None else deep.length
         tokens = len(lead) + columns
         self._make_room(max(tokens, prompt.length))
-        front = self._front(prompt)
-        if lead:
-            lengths = lengths_up_to(self.prompt_room)
-            padded = np.zeros(next(x for x in lengths if x >= len(lead)), np.int32)
-            padded[: len(lead)] = lead
-            front = self._fold_lead(front, padded, len(lead))
-        return Ready(jax.block_until_ready(front), tuple(lead), tokens)
+        front = self._front(prompt, self.prompt_room)
+        for start in range(0, len(lead), self.piece):
+            ids, count = self._padded(lead[start : start + self.piece])
+            # Steps stand behind no more than one piece.
+            front = jax.block_until_ready(self._fold_piece(front, ids, count))
+        return Ready(front, tuple(lead), tokens)
 
-    def _front(self, prompt: Prompt) -> _Front:
+    def _front(self, prompt: Prompt, room: int) -> _Front:
         """Lays a prompt out with nothing read behind it yet."""
         # By NumPy: JAX would compile a slice for each length.
-        soft: Any = np.zeros((1, self.prompt_room, prompt.width), np.float32)
+        soft: Any = np.zeros((1, room, prompt.width), np.float32)
         soft[:, : prompt.length] = np.asarray(prompt.rows)
-        dtype = self._state.slots.keys.dtype
-        slots = deep_row(self._backbone, prompt, self.prompt_room, dtype)
+        slots = deep_row(self._backbone, prompt, room, self._dtype)
         return self._place(_Front(slots, soft))
 
-    def _fold_lead(
-        self, front: _Front, ids: Int[np.ndarray, " T"], count: int
+    def _fold_piece(
+        self, front: _Front, ids: Int[np.ndarray, "1 T"], count: np.int32
     ) -> _Front:
-        slots = self._fold(self._model, front, ids[None], np.int32(count))
+        slots = self._fold(self._model, front, ids, count)
         # The same place as of an empty one: another place would compile anew.
         return front._replace(slots=self._place(slots))
+
+    def _padded(self, ids: Sequence[int]) -> tuple[Int[np.ndarray, "1 T"], np.int32]:
+        """Pads a piece to a length that is compiled; returns how many tokens it has."""
+        length = next(length for length in self.lengths if length >= len(ids))
+        padded = np.zeros((1, length), np.int32)
+        padded[0, : len(ids)] = ids
+        return padded, np.int32(len(ids))
 
     def room(self, ready: Ready, ids: list[int]) -> int:
         """Returns how many tokens an answer behind these may have; below 1 for none."""
@@ -207,17 +239,37 @@ class SlotEngine:
         return True
 
     def fill(self, slot: int, ready: Ready, ids: list[int], how: Sampling) -> None:
-        """Reads a text but its last token; see `Engine.fill`."""
-        count = len(ids) - 1
-        length = next(length for length in self.lengths if length >= count)
-        padded = np.zeros(length, np.int32)
-        padded[:count] = ids[:-1]
+        """Keeps a text until it is read; see `Engine.fill`."""
         front: _Front = ready.held
         if front.slots.capacity < self.prompt_room:  # It was read before this grew.
             front = front.resize(self.prompt_room)
-        self._state = self._fill_slot(self._state, slot, front, padded, count, ids[-1])
-        self._tokens[slot] = ready.tokens + count
+        self._texts[slot] = _Text(front, ids)
+        self._tokens[slot] = ready.tokens
         self._choices.start(slot, how)
+
+    def is_read(self, slot: int) -> bool:
+        """Whether all of a text is read but its last token; see `Engine.is_read`."""
+        return slot not in self._texts
+
+    def read_piece(self, slot: int) -> int:
+        """Reads a piece of a text, but not its last token; see `Engine.read_piece`."""
+        front, ids, read = self._texts.pop(slot)
+        end = min(read + self.piece, len(ids) - 1)
+        padded, count = self._padded(ids[read:end])
+        program, behind = (self._go_on, front.soft) if read else (self._fill, front)
+        self._state = program(
+            self._model,
+            self._state,
+            np.int32(slot),
+            behind,
+            padded,
+            count,
+            np.int32(ids[end]),
+        )
+        self._tokens[slot] += count
+        if end < len(ids) - 1:
+            self._texts[slot] = _Text(front, ids, end)
+        return padded.shape[1]
 
     def step(
         self,
@@ -225,6 +277,9 @@ class SlotEngine:
         forced: Int[np.ndarray, " S"] | None = None,
     ) -> Chosen:
         """Chooses the next token of each active slot; see `Engine.step`."""
+        for slot in np.flatnonzero(active).tolist():
+            while not self.is_read(slot):
+                self.read_piece(slot)
         if forced is None:
             forced = np.full(self.slots, FREE, np.int32)
         busy = np.flatnonzero(active)
@@ -264,26 +319,14 @@ class SlotEngine:
             )
         )
 
-    def _fill_slot(
-        self,
-        state: _State,
-        slot: int,
-        front: _Front,
-        padded: Int[np.ndarray, " T"],
-        count: int,
-        last: int,
-    ) -> _State:
-        numbers = (np.int32(count), np.int32(last))
-        return self._fill(
-            self._model, state, np.int32(slot), front, padded[None], *numbers
-        )
-
     def _make_room(self, tokens: int) -> None:
         check_room(tokens, self.capacity)
         if tokens > self.prompt_room:
-            self.prompt_room = room_for(tokens)
+            room = room_for(tokens)
+            self._compile(room)
+            # Only now: texts that are read meanwhile use the programs that there were.
+            self.prompt_room = room
             self.grown += 1
-            self._compile()
 
     def _empty(self) -> _State:
         backbone, count = self._backbone, self.slots
@@ -299,11 +342,8 @@ class SlotEngine:
 def _fold(
     backbone: SlotWriter, model: Params, front: _Front, ids: Array, count: Array
 ) -> Slots:
-    """Reads what all texts begin with, behind a prompt's keys and values."""
-    one = jnp.zeros(1, jnp.int32)
-    x = embed(backbone.table(model), Prompt(front.soft), ids, one)
-    segments = _first(ids.shape[1], count)
-    return backbone.extend_slots(model, front.slots, Tokens(x, segments))
+    """Reads a piece of what all texts begin with, behind what is read of a prompt."""
+    return _extend(backbone, model, front.slots, front.soft, ids, count)
 
 
 def _fill(
@@ -316,17 +356,65 @@ def _fill(
     count: Array,
     last: Array,
 ) -> _State:
-    """Reads a text but its last token, behind a prompt."""
-    length = ids.shape[1]
+    """Reads the first piece of a text behind a prompt, in place of what a slot held.
+
+    Args:
+        backbone: The model's functions.
+        model: Its weights.
+        state: Of all slots.
+        slot: The slot's number.
+        front: The prompt.
+        ids: The piece, padding behind it.
+        count: How many of these are its tokens.
+        last: The id behind them, which is read next.
+    """
+    wide = front.slots.resize(front.slots.capacity + ids.shape[1])
+    row = _extend(backbone, model, wide, front.soft, ids, count)
+    row = row.resize(state.slots.capacity)
+    return _put(backbone, state, slot, row, front.soft, last)
+
+
+def _go_on(
+    backbone: SlotWriter,
+    model: Params,
+    state: _State,
+    slot: Array,
+    soft: Float[Array, "1 P D"],
+    ids: Array,
+    count: Array,
+    last: Array,
+) -> _State:
+    """Reads another piece of a text, behind what its slot holds; see `_fill`."""
+    row = _extend(backbone, model, state.slots.take(slot), soft, ids, count)
+    return _put(backbone, state, slot, row, soft, last)
+
+
+def _extend(
+    backbone: SlotWriter,
+    model: Params,
+    row: Slots,
+    soft: Float[Array, "1 P D"],
+    ids: Array,
+    count: Array,
+) -> Slots:
     one = jnp.zeros(1, jnp.int32)
-    x = embed(backbone.table(model), Prompt(front.soft), ids, one)
-    wide = front.slots.resize(front.slots.capacity + length)
-    row = backbone.extend_slots(model, wide, Tokens(x, _first(length, count)))
+    x = embed(backbone.table(model), Prompt(soft), ids, one)
+    return backbone.extend_slots(model, row, Tokens(x, _first(ids.shape[1], count)))
+
+
+def _put(
+    backbone: SlotWriter,
+    state: _State,
+    slot: Array,
+    row: Slots,
+    soft: Float[Array, "1 P D"],
+    last: Array,
+) -> _State:
     first = backbone.vocab_rows
-    place = jnp.clip(last - first, 0, front.soft.shape[1] - 1)
+    place = jnp.clip(last - first, 0, soft.shape[1] - 1)
     return _State(
-        state.slots.put(slot, row.resize(state.slots.capacity)),
-        state.soft.at[slot].set(front.soft[0, place][None]),
+        state.slots.put(slot, row),
+        state.soft.at[slot].set(soft[0, place][None]),
         state.ids.at[slot].set(jnp.minimum(last, first)),
     )
 
