@@ -6,12 +6,13 @@ from pathlib import Path
 
 from jaxprompt.quoting import listed, quoted, quoted_path
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names of prompts: all that match, but those with two dots in a row."""
 
 
 def check_name(name: str) -> None:
     """Raises ValueError unless a prompt may have this name: no path, nothing hidden."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
+    if not isinstance(name, str) or not NAME.fullmatch(name) or ".." in name:
         raise ValueError(
             f"prompt name {quoted(str(name))}: use up to 100 letters, digits, dots, "
             "dashes and underscores, a letter or digit first"

@@ -324,6 +324,8 @@ def strategy_of(schema):
         return st.one_of(*map(strategy_of, schema["oneOf"]))
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
+    if "const" in schema:
+        return st.just(schema["const"])
     kind = schema.get("type")
     if kind == "object":
         known = {k: strategy_of(v) for k, v in schema.get("properties", {}).items()}

@@ -1,7 +1,6 @@
 """What the server answers, as OpenAPI: for clients that are made by it, and fuzzing."""
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxprompt.serve.http.requests import (
@@ -10,6 +9,7 @@ from jaxprompt.serve.http.requests import (
     MOST_STOPS,
     MOST_TEXTS,
 )
+from jaxprompt.serve.names import NAME
 from jaxprompt.serve.slots.engine import TOP
 
 _TEXT = {"type": "string"}
@@ -32,6 +32,13 @@ _TEXTS = {
         },
     ]
 }
+_LABELS = {
+    "type": "array",
+    "minItems": 2,
+    "maxItems": MOST_LABELS,
+    "uniqueItems": True,
+    "items": {"type": "string", "minLength": 1},
+}
 _STOP = {"type": "string", "minLength": 1, "maxLength": 100}
 _MODEL = {
     "type": "string",
@@ -47,8 +54,15 @@ def _number(low: float, high: float) -> dict[str, Any]:
     return {"type": "number", "minimum": low, "maximum": high}
 
 
+def _or_null(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns fields that a client may also send as null, which counts as absent."""
+    return {
+        name: {"oneOf": [schema, {"type": "null"}]} if schema else {}
+        for name, schema in fields.items()
+    }
+
+
 _SAMPLING: Mapping[str, Any] = {
-    "model": _MODEL,
     "max_tokens": _whole(1, 2**20),
     "temperature": {**_number(0, 2), "default": 0},
     "top_p": _number(1e-6, 1),
@@ -61,7 +75,7 @@ _SAMPLING: Mapping[str, Any] = {
     "stream": {"type": "boolean"},
     "stream_options": {
         "type": "object",
-        "properties": {"include_usage": {"type": "boolean"}},
+        "properties": _or_null({"include_usage": {"type": "boolean"}}),
         "additionalProperties": False,
     },
     "user": {},
@@ -70,27 +84,49 @@ _MESSAGE = {
     "type": "object",
     "properties": {
         "role": {"enum": ["system", "developer", "user", "assistant"]},
-        "content": _TEXT,
+        "content": {
+            "oneOf": [
+                _TEXT,
+                {
+                    "type": "array",
+                    "description": "Parts of a text, which are joined.",
+                    "items": {
+                        "type": "object",
+                        "properties": {"type": {"const": "text"}, "text": _TEXT},
+                        "required": ["type", "text"],
+                    },
+                },
+            ]
+        },
         "name": {},
     },
     "required": ["role", "content"],
     "additionalProperties": False,
 }
-_NAMED = {"prompt_name": _TEXT}
+_NAMED = {"prompt_name": {"type": "string", "pattern": f"^{NAME.pattern}$"}}
 _BODIES: Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "/v1/completions": (
         "Answers texts as the prompt's task puts them.",
-        {**_SAMPLING, "prompt": _TEXTS, "logprobs": _whole(0, TOP)},
+        {
+            "model": _MODEL,
+            "prompt": _TEXTS,
+            **_or_null({**_SAMPLING, "logprobs": _whole(0, TOP)}),
+        },
         ("model", "prompt"),
     ),
     "/v1/chat/completions": (
         "Answers a conversation, by the model's own chat template.",
         {
-            **_SAMPLING,
+            "model": _MODEL,
             "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
-            "max_completion_tokens": _whole(1, 2**20),
-            "logprobs": {"type": "boolean"},
-            "top_logprobs": _whole(0, TOP),
+            **_or_null(
+                {
+                    **_SAMPLING,
+                    "max_completion_tokens": _whole(1, 2**20),
+                    "logprobs": {"type": "boolean"},
+                    "top_logprobs": _whole(0, TOP),
+                }
+            ),
         },
         ("model", "messages"),
     ),
@@ -100,14 +136,7 @@ _BODIES: Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
         {
             "model": _MODEL,
             "input": _TEXTS,
-            "labels": {
-                "type": "array",
-                "minItems": 2,
-                "maxItems": MOST_LABELS,
-                "uniqueItems": True,
-                "items": {"type": "string", "minLength": 1},
-            },
-            "user": {},
+            **_or_null({"labels": _LABELS, "user": {}}),
         },
         ("model", "input"),
     ),
@@ -202,13 +231,14 @@ _ERROR = {
 }
 
 
-@functools.cache
-def describe(version: str) -> dict[str, Any]:
+def describe(version: str, names: Sequence[str]) -> dict[str, Any]:
     """Returns the description, of OpenAPI 3.1.
 
     Args:
         version: Of this package.
+        names: Those of the model and of prompts, for examples of what can be asked.
     """
+    examples = {"examples": [*names]}
     answers = {
         "200": {"description": "The answer."},
         "default": {
@@ -218,14 +248,21 @@ def describe(version: str) -> dict[str, Any]:
     }
     paths: dict[str, Any] = {}
     for path, what in _READ.items():
-        paths[path] = {"get": {"summary": what, "responses": answers}}
+        told = answers
+        if path == "/favicon.ico":
+            told = {"204": {"description": "Nothing."}}
+        paths[path] = {"get": {"summary": what, "responses": told}}
         if "{name}" in path:
-            name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
-            paths[path]["get"]["parameters"] = [name]
+            name = {"name": "name", "in": "path", "required": True}
+            found = [{**name, "schema": {**_TEXT, **examples}}]
+            paths[path]["get"]["parameters"] = found
     for path, (what, fields, required) in _BODIES.items():
         schema = {
             "type": "object",
-            "properties": dict(fields),
+            "properties": {
+                name: {**field, **examples} if name == "model" else field
+                for name, field in fields.items()
+            },
             "required": [*required],
             "additionalProperties": False,
         }

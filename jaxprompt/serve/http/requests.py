@@ -274,6 +274,8 @@ def _whole(body: Mapping[str, Any], field: str, low: int, high: int) -> int | No
     value = body.get(field)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON does not tell 1.0 from 1.
     if (
         isinstance(value, bool)
         or not isinstance(value, int)

@@ -51,6 +51,9 @@ from jaxprompt.serve.texts import Headed, Text
 _WORDS = 5
 """Nearest words of each soft token."""
 
+_EXAMPLES = 8
+"""Names that /openapi.json has as examples."""
+
 
 class Routes:
     """What each route answers."""
@@ -72,7 +75,8 @@ class Routes:
     async def openapi(self, request: Request) -> Response:
         """What can be asked, as OpenAPI."""
         del request
-        return JSONResponse(describe(__version__))
+        names = [self._served.model, *sorted(self._served.bank.prompts)]
+        return JSONResponse(describe(__version__, names[:_EXAMPLES]))
 
     async def health(self, request: Request) -> Response:
         """Whether the process works."""
@@ -264,7 +268,10 @@ class Routes:
     async def not_found(self, request: Request, error: Any) -> Response:
         """Tells that there is no such route."""
         where = cut(visible(f"{request.method} {request.url.path}"), most=100)
-        refused = Refused(f"no route {where}", status=error.status_code)
+        # Of a route that there is, for other methods, they are named in a header.
+        refused = Refused(
+            f"no route {where}", status=error.status_code, headers=error.headers
+        )
         return await self.refuse(request, refused)
 
     async def broken(self, request: Request, error: Exception) -> Response:
