@@ -59,5 +59,10 @@ def given_key(request: Request) -> str:
 
 
 def same_key(given: str, known: str) -> bool:
-    """Compares keys in a time that does not tell how much of one is right."""
-    return hmac.compare_digest(given.encode(), known.encode())
+    """Compares keys in a time that does not tell how much of one is right.
+
+    Args:
+        given: From a request's header, each byte of which is a character there.
+        known: The key, as its file or the environment has it.
+    """
+    return hmac.compare_digest(given.encode("latin-1"), known.encode())
