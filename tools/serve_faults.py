@@ -29,6 +29,7 @@ from serve_setting import (
     command,
     draw_prompts,
     free_port,
+    full_disk,
     running,
     write_bank,
 )
@@ -486,8 +487,11 @@ def main() -> int:
                 if flags.only in fault:
                     tell(fault, attempt(function, one, flags.times, flags.seed))
         if flags.only in FULL:
-            port = free_port()
-            with running([*words, f"--port={port}"], port=port) as server:
+            port, folder = free_port(), Path(name)
+            with (
+                full_disk(folder) as log,
+                running([*words, f"--port={port}"], port=port, log=log) as server,
+            ):
                 one = disturbed(server, bank)
                 tell(FULL, attempt(follow_folder, one, 3, flags.seed))
     return int(any(found.cost for found in tried))

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -195,18 +196,52 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(words: Sequence[str], *, port: int | None = None) -> Iterator[Running]:
+def full_disk(folder: Path) -> Iterator[Path]:
+    """Yields a file on a disk where a line has room, and no second one.
+
+    That is a disk of its own; where none may be mounted, /dev/full, without any room.
+
+    Args:
+        folder: Where the disk is mounted meanwhile.
+    """
+    disk = folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)]
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(mount, capture_output=True).returncode
+    ):
+        yield Path("/dev/full")
+        return
+    try:
+        log = disk / "log"
+        with log.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\n" * 64)
+        os.truncate(log, log.stat().st_size - 64)
+        yield log
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@contextlib.contextmanager
+def running(
+    words: Sequence[str], *, port: int | None = None, log: Path | None = None
+) -> Iterator[Running]:
     """Starts a server, and yields it when it is ready.
 
     Args:
         words: Its command.
-        port: Where it answers, for one whose log lies on a full disk; None where a line
-            of its log says so.
+        port: Where it answers, if it has a log; None where a line of its says so.
+        log: A file that all its lines are appended to; None to read them.
     """
     environment = {**os.environ, "JAXPROMPT_ADMIN_KEY": ADMIN_KEY}
-    with Path("/dev/full").open("wb") as full:
-        log = subprocess.PIPE if port is None else full
-        process = subprocess.Popen(words, stderr=log, text=True, env=environment)
+    with contextlib.ExitStack() as files:
+        to: Any = {"stderr": subprocess.PIPE}
+        if log is not None:
+            file = files.enter_context(log.open("ab"))
+            to = {"stdout": file, "stderr": file}
+        process = subprocess.Popen(words, **to, text=True, env=environment)
     lines: list[str] = []
     told = threading.Event()
 

@@ -2,7 +2,7 @@
 
 import pytest
 from serve_faults import FAULTS, attempt, disturbed, follow_folder
-from serve_setting import command, free_port, running
+from serve_setting import command, free_port, full_disk, running
 from served_models import write_model
 
 
@@ -13,7 +13,8 @@ def one(tmp_path_factory):
     write_model(folder)
     port, bank = free_port(), folder / "bank"
     flags = ["--slots=3", "--slot_tokens=256", f"--port={port}"]
-    with running(command(str(folder / "model"), bank, *flags), port=port) as server:
+    words = command(str(folder / "model"), bank, *flags)
+    with full_disk(folder) as log, running(words, port=port, log=log) as server:
         yield disturbed(server, bank)
 
 
