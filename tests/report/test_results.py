@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.report.results.files import Row, results_table, write_results
+from jaxprompt.report.results.files import (
+    Row,
+    results_table,
+    side_by_side,
+    write_results,
+)
 
 THIRD = 1 / 3
 TUNED = Row(
@@ -35,6 +40,25 @@ def test_the_table_has_the_columns_that_some_row_has():
     ]
     header = results_table([MODEL]).splitlines()[0]
     assert header == "| task | metric   | method       | seeds | mean |"
+
+
+def test_methods_on_several_tasks_stand_side_by_side(tmp_path: Path):
+    other = dataclasses.replace(TUNED, task="cb", metric="f1+accuracy", majority=None)
+    rows = [TUNED, MODEL, other]
+    long, beside = results_table(rows).split("\n\n")
+    assert long.count("\n") == 4
+    assert beside.splitlines() == [
+        "| task | metric      | majority | prompt tuning | model tuning |",
+        "| ---- | ----------- | -------: | ------------- | ------------ |",
+        "| rte  | accuracy    |     52.7 | 61.2 ± 1.2    | 70.0         |",
+        "| cb   | f1+accuracy |        - | 61.2 ± 1.2    | -            |",
+    ]
+    write_results(tmp_path, rows, title="Two methods")
+    assert f"\n\n{beside}\n\n" in (tmp_path / "results.md").read_text()
+    # One of a kind needs no second table, and an axis has many scores of a method.
+    assert side_by_side([TUNED, MODEL]) is None
+    assert side_by_side([TUNED, other]) is None
+    assert side_by_side(rows, "tokens") is None
 
 
 def test_places_and_models_are_told_where_they_differ():

@@ -76,6 +76,25 @@ def test_the_table_the_plot_and_the_votes_are_there(tmp_path: Path):
     assert ">majority class</text>" in text
 
 
+def test_methods_on_several_tasks_stand_side_by_side(tmp_path: Path):
+    other = made_result(made_member("cb", score=80.0, majority=40.0))
+    rows = table_rows(both(tmp_path))
+    beside = ["task", "metric", "majority", "prompts", "model"]
+    assert beside not in rows
+    text = page(
+        tmp_path,
+        RunFacts("bank", "prompts", BANK),
+        RunFacts("alone", "model", ALONE),
+        RunFacts("other", "model", other),
+    )
+    rows = table_rows(text)
+    first = rows.index(beside)
+    assert rows[first + 1 : first + 3] == [
+        ["rte", "f1+accuracy", "50.0", "62.0 ± 2.8", "70.0"],
+        ["cb", "f1+accuracy", "40.0", "-", "80.0"],
+    ]
+
+
 def test_superglue_is_spoken_of_only_where_its_mean_is_shown(tmp_path: Path):
     about = "Of SuperGLUE it is the mean of each task's best."
     assert about not in both(tmp_path)

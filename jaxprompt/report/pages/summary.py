@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 from jaxprompt.atomic import write_atomically
 from jaxprompt.report.plots.curves import Curve
 from jaxprompt.report.plots.drawing import INK, svg_element
-from jaxprompt.report.results.files import NOTE, Cells, check_rows, result_cells
+from jaxprompt.report.results.files import (
+    NOTE,
+    Cells,
+    check_rows,
+    result_cells,
+    side_by_side,
+)
 from jaxprompt.report.results.plot import draw_results
 from jaxprompt.report.results.rows import SUPERGLUE_TITLE, Row, members_of
 from jaxprompt.report.results.votes import ensemble_cells
@@ -72,6 +78,7 @@ def write_summary(
         title=title,
         backbones=list(dict.fromkeys(row.backbone for row in rows)),
         results=result_cells(rows, axis),
+        side_by_side=side_by_side(rows, axis),
         note=NOTE,
         plot=svg_element(
             draw_results(rows, axis=axis, ink=INK), name="results", label=title

@@ -28,6 +28,7 @@ __all__ = [
     "result_cells",
     "results_table",
     "rows_of",
+    "side_by_side",
     "superglue_rows",
     "write_results",
 ]
@@ -81,6 +82,53 @@ def result_cells(rows: Sequence[Row], axis: str = "") -> Cells:
     return keep_known(columns)
 
 
+def side_by_side(rows: Sequence[Row], axis: str = "") -> Cells | None:
+    """Lays out rows with a line for each task and a column for each method.
+
+    A cell is the mean and the sample standard deviation over seeds, as "81.2 ± 0.6", or
+    the score of the only seed.
+
+    Args:
+        rows: The rows.
+        axis: What the rows' `x` are; empty if they have none.
+
+    Returns:
+        The header, and the cells of each line; None where lines and columns would not
+        both be several, and along an axis, where a method has many scores of a task.
+    """
+    lines = list(dict.fromkeys((row.task, row.backbone) for row in rows))
+    methods = list(dict.fromkeys(row.method for row in rows))
+    if axis or len(lines) < 2 or len(methods) < 2:
+        return None
+    found = {(row.task, row.backbone, row.method): row for row in rows}
+    firsts = [
+        next(row for row in rows if (row.task, row.backbone) == line) for line in lines
+    ]
+    several = len({row.backbone for row in rows}) > 1
+    columns: dict[str, list[Any]] = {
+        "task": [row.task for row in firsts],
+        "metric": [row.metric for row in firsts],
+        "backbone": [row.backbone if several else None for row in firsts],
+        "majority": [row.majority for row in firsts],
+    }
+    scores = {
+        method: [_score_cell(found.get((*line, method))) for line in lines]
+        for method in methods
+    }
+    header, cells = keep_known(columns)
+    of_methods = zip(*scores.values(), strict=True)
+    return [*header, *scores], [
+        [*line, *beside] for line, beside in zip(cells, of_methods, strict=True)
+    ]
+
+
+def _score_cell(row: Row | None) -> str | None:
+    if row is None:
+        return None
+    spread = "" if row.stddev is None else f" ± {row.stddev:.1f}"
+    return f"{row.mean:.1f}{spread}"
+
+
 def keep_known(columns: Mapping[str, Sequence[Any]]) -> Cells:
     """Lays out the columns in which some row has a value.
 
@@ -101,6 +149,8 @@ def keep_known(columns: Mapping[str, Sequence[Any]]) -> Cells:
 def results_table(rows: Sequence[Row], axis: str = "") -> str:
     """Lays out rows for the terminal, in columns that some row has a value for.
 
+    Several methods on several tasks stand side by side below that.
+
     Args:
         rows: One or more.
         axis: What the rows' `x` are; empty for "x".
@@ -110,7 +160,12 @@ def results_table(rows: Sequence[Row], axis: str = "") -> str:
     """
     if not rows:
         raise ValueError(_NOTHING)
-    return table(*result_cells(rows, axis))
+    return "\n\n".join(table(*cells) for cells in _tables(rows, axis))
+
+
+def _tables(rows: Sequence[Row], axis: str) -> list[Cells]:
+    beside = side_by_side(rows, axis)
+    return [result_cells(rows, axis), *([] if beside is None else [beside])]
 
 
 def write_results(
@@ -136,7 +191,7 @@ def write_results(
     """
     check_rows(rows, axis)
     heading = markdown(title)
-    shown = markdown_table(*result_cells(rows, axis))
+    shown = "\n\n".join(markdown_table(*cells) for cells in _tables(rows, axis))
     text = f"# {heading}\n\n{shown}\n\n{_note(rows)}\n\n"
     figure = draw_results(rows, title=title, axis=axis)
     contents = (
