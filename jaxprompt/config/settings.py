@@ -158,8 +158,8 @@ class Data:
         part_rows: Rows of the parts that such a batch is sorted into by length, each
             cut to its own longest input; 0 for whole batches. None takes 8 for each
             device on a CPU, and whole batches elsewhere and for texts of at most 16
-            tokens. Where the model trains, or `Optimizer.accumulate` splits batches,
-            they are whole.
+            tokens. In pre-training, whose rows are full, or where
+            `Optimizer.accumulate` splits batches, they are whole.
         keep_states: Whether what the layers below the prompt make of each training row
             is computed once and kept, so that a step costs the layers above alone:
             those from the first that reads keys and values on; for a head alone, none.

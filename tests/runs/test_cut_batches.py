@@ -9,11 +9,20 @@ import numpy as np
 import pytest
 from tiny import save_tiny
 
-from jaxprompt.config import Data, Evaluation, Model, OwnTask, PromptStart, Run
+from jaxprompt.config import (
+    Data,
+    Evaluation,
+    Model,
+    Optimizer,
+    OwnTask,
+    PromptStart,
+    Run,
+)
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.runs import train
 from jaxprompt.runs.measure.padding import measure_work, report_padding
 from jaxprompt.runs.ready.prepare import prepare
+from jaxprompt.runs.ready.training_batches import parts_of_batch
 from jaxprompt.train.pace import Pace
 
 
@@ -43,6 +52,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         evaluation=Evaluation(method="rank", batch_size=8, num_examples=8),
         batch_size=8,
         seeds=2,
+    )
+
+
+def tuned(run: Run, **data: Any) -> Run:
+    """The same run, but the model trains, in batches of 16 rows."""
+    return dataclasses.replace(
+        run,
+        trains="model",
+        prompt=PromptStart(),
+        optimizer=Optimizer(kind="adamw", learning_rate=0.001),
+        data=dataclasses.replace(run.data, **data),
+        batch_size=16,
+        seeds=1,
     )
 
 
@@ -95,3 +117,11 @@ def test_the_prompt_is_the_same_and_there_is_less_padding(run: Run):
     for name in ("cut", "parts"):
         np.testing.assert_allclose(losses[name], losses["whole"], rtol=1e-5)
         np.testing.assert_allclose(rows[name], rows["whole"], atol=1e-4)
+
+
+def test_a_model_that_trains_reads_parts_too(run: Run):
+    whole, parts = (
+        prepare(tuned(run, part_rows=rows), splits=("train",)) for rows in (0, None)
+    )
+    assert (parts_of_batch(whole), parts_of_batch(parts)) == (0, 8)
+    assert measure_work(parts, 0).computed < measure_work(whole, 0).computed

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from tiny import INPUTS, TARGETS, draw_examples, draw_prompt, one_each
 
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.t5.model import T5
 from jaxprompt.no_token import NO_TOKEN
-from jaxprompt.prompts.prompt import Prompt, stack
+from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack
 from jaxprompt.shapes import Batch, resize, unpacked_batch
-from jaxprompt.train.optimizer import adafactor, train_only
+from jaxprompt.train.optimizer import MODEL_TUNING, adafactor, train_only
 from jaxprompt.train.parts_step import make_parts_step
 from jaxprompt.train.step import init_state, make_train_step
 
@@ -54,6 +55,29 @@ def test_a_bank_moves_as_with_the_whole_batch(tiny):
     for one, other in zip(parts_told, whole_told, strict=True):
         assert one.keys() == other.keys()
         np.testing.assert_allclose([*one.values()], [*other.values()], rtol=2e-4)
+
+
+def test_a_model_moves_as_with_the_whole_batch(tiny):
+    batch = one_each(draw_examples(0, 4), inputs=2 * INPUTS)
+    parts = parts_of(batch, {2: 2 * INPUTS, 4: INPUTS})
+    tx = train_only(optax.sgd(0.1), MODEL_TUNING)
+    found = []
+    for make, given in ((make_train_step, batch), (make_parts_step, parts)):
+        params = tiny.join(empty_prompt(tiny.backbone.width))
+        state, frozen = init_state(params, tx, MODEL_TUNING)
+        step = make(tiny.backbone, tx, freeze=MODEL_TUNING)
+        state, metrics = step(state, frozen, given)
+        found.append((state.trained["model"], metrics))
+    whole, by_parts = found
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-6),
+        by_parts,
+        whole,
+    )
+    moved = jax.tree.map(
+        lambda one, other: np.abs(one - other).max(), whole[0], tiny.model
+    )
+    assert min(jax.tree.leaves(moved)) > 0
 
 
 CONFIG = GPT2Config(

@@ -93,11 +93,12 @@ def parts_of_batch(job: Job) -> int:
             f"Data.part_rows {asked} for {count} rows on {devices} devices: use a "
             "divisor of the rows that the devices divide, or 0 for whole batches"
         )
-    if not _cuts(job) or run.tunes_model or run.optimizer.accumulate > 1:
+    if not _cuts(job) or run.optimizer.accumulate > 1:
         return 0
     if asked is None:
-        # Where all rows have one width, parts win nothing.
-        if run.data.input_length <= STEP:
+        # Where all rows have one width, parts win nothing; pre-training fills its rows.
+        drawn = any(task.draw is not None for task in job.tasks)
+        if drawn or run.data.input_length <= STEP:
             return 0
         asked = part_rows(count, devices=devices, backend=jax.default_backend())
     return 0 if asked == count else asked
