@@ -46,5 +46,6 @@ def serve(flags: argparse.Namespace) -> None:
                 None if flags.admin_key_file is None else Path(flags.admin_key_file)
             ),
             another_backbone=flags.another_backbone,
+            batch_invariant=flags.batch_invariant,
         ),
     )

@@ -59,6 +59,8 @@ class Serving:
         key_file: File with the clients' key; None for the environment's, or none.
         admin_key_file: The same of who loads and unloads prompts.
         another_backbone: Allows prompts of another model.
+        batch_invariant: Rounds an answer's numbers alike whoever shares its steps; see
+            `SlotEngine`.
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +72,7 @@ class Serving:
     key_file: Path | None = None
     admin_key_file: Path | None = None
     another_backbone: bool = False
+    batch_invariant: bool = False
 
     def __post_init__(self) -> None:
         least = {
@@ -186,7 +189,13 @@ def _engine_of(frozen: Frozen, serving: Serving, prompt_room: int) -> Engine:
         return NoEngine(frozen.backbone.name)
     if frozen.backbone.causal:
         piece = _CPU_PIECE if jax.default_backend() == "cpu" else _PIECE
-        return SlotEngine(frozen.backbone, frozen.model, **sizes, piece=piece)
+        return SlotEngine(
+            frozen.backbone,
+            frozen.model,
+            **sizes,
+            piece=piece,
+            batch_invariant=serving.batch_invariant,
+        )
     most = serving.limits.tokens
     return BatchEngine(frozen.backbone, frozen.model, **sizes, answer=most)
 

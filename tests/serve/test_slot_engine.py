@@ -222,6 +222,20 @@ def test_what_cannot_be_served_is_told(model, engine):
         SlotEngine(backbone, params, capacity=65)
 
 
+def test_not_a_bit_depends_on_the_others_where_that_is_asked_for(model, rows):
+    backbone, params, prompts = model
+    engine = SlotEngine(backbone, params, slots=4, capacity=48, batch_invariant=True)
+
+    def told(names):
+        for slot, name in enumerate(names):
+            fill(engine, slot, read(engine, backbone, prompts[name]), rows[name])
+        active = np.arange(4) < len(names)
+        return [engine.step(active).top_log_probs[0] for _ in range(3)]
+
+    alone = told(["short"])
+    np.testing.assert_array_equal(told(["short", "none", "deep", "gated"]), alone)
+
+
 def test_a_step_reads_what_is_busy_and_copies_nothing():
     backbone = Decoder(dataclasses.replace(GPT2, layers=8, positions=2048))
     slots = jax.eval_shape(lambda: backbone.start_slots(8, 2048))

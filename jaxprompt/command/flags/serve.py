@@ -56,3 +56,9 @@ def add_serve(subparsers: Any) -> None:
             "environment",
         )
     add_another_backbone(command, "a prompt was")
+    add(
+        "--batch_invariant",
+        action="store_true",
+        help="round a decoder's numbers alike whoever shares a step, to the bit: every "
+        "step then costs what one of all slots does",
+    )

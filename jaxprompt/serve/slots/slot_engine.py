@@ -104,6 +104,7 @@ class SlotEngine:
         capacity: int = 1024,
         prompt_room: int = 16,
         piece: int = 64,
+        batch_invariant: bool = False,
     ):
         """Makes empty slots; nothing is compiled yet.
 
@@ -114,6 +115,9 @@ class SlotEngine:
             capacity: Tokens of a slot, no more than the model has positions.
             prompt_room: Tokens of the longest prompt that is expected.
             piece: Tokens that are read at once.
+            batch_invariant: Takes one program for every step, that of all slots, so
+                that not even the rounding of a row's numbers depends on the others.
+                Else a step is one of the first slots that are busy.
 
         Raises:
             ValueError: If the model does not write in slots, or a number is too small.
@@ -134,7 +138,9 @@ class SlotEngine:
         self.prompt_room = room_for(prompt_room)
         self.piece = min(piece, capacity)
         self.lengths = lengths_up_to(self.piece)
-        self._shares = _shares(slots, capacity)
+        self._shares = (
+            [(slots, capacity)] if batch_invariant else _shares(slots, capacity)
+        )
         self._tokens = np.zeros(slots, np.int32)
         self.grown = 0
         self._choices = Choices(slots, backbone.vocab_rows)
