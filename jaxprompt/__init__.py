@@ -4,10 +4,11 @@ The names below are the public face. Each is imported when it is first used: imp
 the package imports neither JAX nor TensorFlow.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+# What is imported here is imported before the command hears Ctrl-C: so nothing is.
+TYPE_CHECKING = False  # As `typing` has it: type checkers take it for true.
 if TYPE_CHECKING:
+    from typing import Any
+
     from jaxprompt.data.official.tasks import load_task
     from jaxprompt.data.rows.batches import train_batches
     from jaxprompt.data.rows.layout import Lengths
@@ -92,9 +93,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOME_OF:
         raise AttributeError(f"module 'jaxprompt' has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(f"jaxprompt.{_HOME_OF[name]}"), name)
 
 

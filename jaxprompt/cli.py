@@ -1,14 +1,24 @@
 """The command `jaxprompt`: starts what its flags say, and tells mistakes in a line."""
 
+# What `signal` is made of: it is built in, and there at once.
+import _signal  # pyright: ignore[reportMissingImports]
+import os
 import sys
-from collections.abc import Sequence
 
-from jaxprompt.interrupts import Interrupted, interruptible
+_AS_COMMAND = os.path.basename(sys.argv[0]) in ("jaxprompt", "-m", "__main__.py")
+if _AS_COMMAND and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    # Until signals are heard Ctrl-C ends the process, without a traceback.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
-# All else is imported once signals are heard: until then Ctrl-C shows a traceback.
+from jaxprompt.interrupts import Interrupted, interruptible  # noqa: E402
+
+# All else is imported once they are.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: "Sequence[str] | None" = None) -> int:
     """Runs one command.
 
     Args:
@@ -28,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + stop.signal
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: "Sequence[str] | None") -> int:
     # JAX is imported after the flags and the names in gin files are read, so that
     # --help and a misspelt name do not wait for it.
     from jaxprompt.command.flags import is_distributed, make_parser

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,38 @@ def test_a_signal_during_start_up(module: str, number: signal.Signals):
     assert done.stderr == f"jaxprompt: stopped by {number.name}\n"
     assert done.stdout == ""
     assert done.returncode == 128 + number
+
+
+SCRIPT = """\
+#!{python}
+import signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{module}":
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from jaxprompt.cli import main
+sys.exit(main())
+"""
+"""What pip makes of the command, but for the signal."""
+
+
+@pytest.mark.parametrize("module", ["jaxprompt.interrupts", "jaxprompt.quoting"])
+def test_the_command_is_quiet_before_it_hears_signals(module: str, tmp_path: Path):
+    script = tmp_path / "jaxprompt"
+    script.write_text(SCRIPT.format(python=sys.executable, module=module))
+    done = subprocess.run(
+        [sys.executable, str(script), "list", "tasks"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert "Traceback" not in done.stderr
+    # A shell tells both as 130.
+    assert done.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
