@@ -93,7 +93,7 @@ def test_the_command_is_quiet_before_it_hears_signals(module: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_signals_mean_afterwards_what_they_meant_before(number):
+def test_the_signals_mean_afterwards_what_they_meant_before(number: signal.Signals):
     before = signal.getsignal(number)
     with (
         pytest.raises(Interrupted, match=f"stopped by {number.name}") as stop,
