@@ -48,6 +48,9 @@ def category_of(task: str) -> str | None:
 SAME, OTHER = "same type", "other type"
 """Groups of pairs of a task and a prompt of another task."""
 
+OWN = "same task"
+"""The group of pairs of prompts of one task, as of several seeds."""
+
 
 def pair_types(
     targets: Sequence[str], sources: Sequence[str]
@@ -72,10 +75,3 @@ def pair_types(
                 alike = kind is not None and kind == category_of(source)
                 found[SAME if alike else OTHER][row, column] = True
     return found
-
-
-def same_type(tasks: Sequence[str]) -> Bool[np.ndarray, "tasks tasks"]:
-    """Says which pairs of different tasks are of one known type."""
-    types = [category_of(task) for task in tasks]
-    alike = [[one is not None and one == other for other in types] for one in types]
-    return np.array(alike, bool) & ~np.eye(len(tasks), dtype=bool)

@@ -45,6 +45,12 @@ class NamedPrompts:
             [prompt.soft_rows(alone="a similarity") for prompt in self.prompts]
         )
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The task of each; what it is called, where nothing else says it."""
+        pairs = zip(self.provenances, self.names, strict=True)
+        return tuple(said.task if said and said.task else name for said, name in pairs)
+
     def take(self, places: Sequence[int]) -> "NamedPrompts":
         """Takes some of them, by their numbers."""
         return NamedPrompts(

@@ -10,6 +10,7 @@ from jaxprompt.prompts.file import write_prompt
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs import find_prompts
+from jaxprompt.runs.transfer.similarity import compare
 from jaxprompt.transfer.named import read_named
 
 
@@ -58,6 +59,20 @@ def test_a_sweep_holds_the_prompts_of_its_runs(tmp_path: Path):
     assert find_prompts([str(tmp_path / "one")]) == files[::-1]
     bank = write(tmp_path / "two/sst2/fresh/prompts/sst2-1.safetensors", "sst2", rows)
     assert find_prompts([str(tmp_path / "two")]) == [bank]
+
+
+def test_prompts_of_several_seeds_have_the_type_of_their_task(tmp_path: Path):
+    draw = np.random.default_rng(0)
+    files = [
+        write(tmp_path / f"{task}-{seed}.safetensors", task, draw.normal(size=(3, 4)))
+        for task, seed in (("sst2", 0), ("sst2", 1), ("imdb", 0), ("mnli", 0))
+    ]
+    found = compare(files)
+    types = {(pair["one"], pair["other"]): pair["type"] for pair in found["pairs"]}
+    assert types["sst2-0", "sst2-1"] == "same task"
+    assert types["sst2-1", "imdb"] == "same type"
+    assert types["sst2-0", "mnli"] == "other type"
+    assert set(found["means"]["C_concat"]) == {"same task", "same type", "other type"}
 
 
 def test_refusals(tmp_path: Path):

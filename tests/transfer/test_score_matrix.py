@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxprompt.transfer.categories import OTHER, SAME, category_of, same_type
+from jaxprompt.transfer.categories import OTHER, SAME, category_of, pair_types
 from jaxprompt.transfer.matrix import RANDOM, ScoreMatrix, read_matrix
 
 SCORES = np.array([[90.0, 45.0, np.nan], [68.0, 80.0, 68.0]])
@@ -64,6 +64,8 @@ def test_types_of_tasks():
     assert {category_of(name) for name in sentiment} == {"sentiment"}
     assert category_of("snli") == category_of("MNLI") == "inference"
     assert category_of("own") is None
-    alike = same_type(["own", "QQP", "MRPC", "own2"])
-    assert alike.sum() == 2
-    assert alike[1, 2]
+    tasks = ["own", "QQP", "MRPC", "own2"]
+    groups = pair_types(tasks, tasks)
+    assert groups[SAME].sum() == 2
+    assert groups[SAME][1, 2]
+    assert groups[OTHER].sum() == 10

@@ -130,23 +130,19 @@ def _planes(prompts: NamedPrompts) -> list[str]:
     if len(prompts.names) < _FEWEST or any(one.deep for one in prompts.prompts):
         return []
     rows = prompts.rows
-    tasks = [
-        said.task if said else name
-        for said, name in zip(prompts.provenances, prompts.names, strict=True)
-    ]
     points, kept = principal_plane(rows)
     return [
         plane_svg(
             points,
             prompts.names,
-            tasks,
+            prompts.tasks,
             name="principal",
             title=f"Two principal components ({kept:.0%} of the variance)",
         ),
         plane_svg(
             neighbour_plane(rows),
             prompts.names,
-            tasks,
+            prompts.tasks,
             name="neighbours",
             title="t-SNE (neighbours, no distances)",
         ),

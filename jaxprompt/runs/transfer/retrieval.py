@@ -74,8 +74,8 @@ def nearest(
         {
             "name": found.names[near.place],
             "file": str(found.files[near.place]),
-            "task": _task(found, near.place),
-            "category": category_of(_task(found, near.place)),
+            "task": found.tasks[near.place],
+            "category": category_of(found.tasks[near.place]),
             "similarity": near.similarity,
         }
         for near in ranked
@@ -181,11 +181,6 @@ def _provenance(prompts: NamedPrompts, weights: Sequence[float]) -> Provenance:
         source=f"mix: {parts}",
         versions=installed_versions(),
     )
-
-
-def _task(prompts: NamedPrompts, place: int) -> str:
-    provenance = prompts.provenances[place]
-    return provenance.task if provenance else prompts.names[place]
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -16,10 +16,10 @@ from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.transfer.neurons import neurons_of
 from jaxprompt.terminal import say, say_lines
-from jaxprompt.transfer.categories import OTHER, SAME, pair_types, same_type
+from jaxprompt.transfer.categories import OTHER, OWN, SAME, pair_types
 from jaxprompt.transfer.correlation import VARIANTS, spearman
 from jaxprompt.transfer.matrix import read_matrix
-from jaxprompt.transfer.named import read_named
+from jaxprompt.transfer.named import NamedPrompts, read_named
 from jaxprompt.transfer.neurons import overlap
 from jaxprompt.transfer.similarity import Pairs, similarities
 
@@ -81,14 +81,14 @@ def compare(
     result: dict[str, Any] = {
         "prompts": list(prompts.names),
         "rows": rows,
-        "pairs": _pairs(prompts.names, found),
-        "means": _means(prompts.names, found),
+        "pairs": _pairs(prompts, found),
+        "means": _means(prompts.tasks, found),
         "spearman": {},
     }
     _print_pairs(prompts.names, result, int(mask.sum()))
     if matrix is not None:
         relative = matrix.relative()
-        result["transfer"] = _transfer_means(prompts.names, relative)
+        result["transfer"] = _transfer_means(prompts.tasks, relative)
         result["spearman"] = {
             name: {
                 variant: dataclasses.asdict(spearman(values, relative, variant))
@@ -128,13 +128,13 @@ def rows_mask(text: str, length: int) -> Bool[np.ndarray, " P"]:
     return mask
 
 
-def _pairs(names: Sequence[str], found: Mapping[str, Pairs]) -> list[dict[str, Any]]:
-    alike = same_type(names)
+def _pairs(prompts: NamedPrompts, found: Mapping[str, Pairs]) -> list[dict[str, Any]]:
+    names, groups = prompts.names, _groups(prompts.tasks)
     return [
         {
             "one": names[i],
             "other": names[j],
-            "type": SAME if alike[i, j] else OTHER,
+            "type": next(group for group, here in groups.items() if here[i, j]),
             **{name: float(values[i, j]) for name, values in found.items()},
         }
         for i in range(len(names))
@@ -142,10 +142,20 @@ def _pairs(names: Sequence[str], found: Mapping[str, Pairs]) -> list[dict[str, A
     ]
 
 
-def _means(names: Sequence[str], found: Mapping[str, Pairs]) -> dict[str, Any]:
-    """Takes the mean over pairs of one type and of two; None where there is none."""
-    alike, upper = same_type(names), np.triu(np.ones((len(names),) * 2, bool), 1)
-    groups = {SAME: alike & upper, OTHER: ~alike & upper}
+def _groups(tasks: Sequence[str]) -> dict[str, Bool[np.ndarray, "prompts prompts"]]:
+    """Says of each two prompts, once, what they are to each other.
+
+    Prompts of one task are a group only where there are such.
+    """
+    upper = np.triu(np.ones((len(tasks),) * 2, bool), 1)
+    groups = {group: here & upper for group, here in pair_types(tasks, tasks).items()}
+    own = upper & ~groups[SAME] & ~groups[OTHER]
+    return groups | ({OWN: own} if own.any() else {})
+
+
+def _means(tasks: Sequence[str], found: Mapping[str, Pairs]) -> dict[str, Any]:
+    """Takes the mean over the pairs of each group; None where there is none."""
+    groups = _groups(tasks)
     return {
         name: {
             group: float(values[here].mean()) if here.any() else None
@@ -155,13 +165,13 @@ def _means(names: Sequence[str], found: Mapping[str, Pairs]) -> dict[str, Any]:
     }
 
 
-def _transfer_means(names: Sequence[str], relative: Pairs) -> dict[str, float | None]:
+def _transfer_means(tasks: Sequence[str], relative: Pairs) -> dict[str, float | None]:
     """Takes the mean relative score on other tasks of the same type and of others."""
     return {
         group: float(np.nanmean(relative[here]))
         if np.isfinite(relative[here]).any()
         else None
-        for group, here in pair_types(names, names).items()
+        for group, here in pair_types(tasks, tasks).items()
     }
 
 
@@ -173,7 +183,7 @@ def _print_pairs(names: Sequence[str], result: Mapping[str, Any], rows: int) -> 
         [pair["one"], pair["other"], pair["type"], *(_six(pair[m]) for m in measures)]
         for pair in result["pairs"]
     ]
-    for group in (SAME, OTHER):
+    for group in next(iter(result["means"].values())):
         means = [_six(result["means"][m][group]) for m in measures]
         lines.append(["mean", "", group, *means])
     say_lines(table(header, lines))
