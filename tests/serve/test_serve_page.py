@@ -71,9 +71,15 @@ def test_class_probabilities_are_bars(server, page):
         )
         assert found["data"][0]["label"] == label
     widths = page.run(
-        "[...document.querySelectorAll('.bar span')].map(x => x.style.width)"
+        "[...document.querySelectorAll('.bar i')].map(x => x.style.width)"
     )
     assert all(0 <= float(width.removesuffix("%")) <= 100 for width in widths)
+    # The words are in the text's own color: over a short bar they lie on the page.
+    colors = page.run(
+        "['body', '.bar span'].map(x => getComputedStyle(document.querySelector(x)))"
+        ".map(x => x.color)"
+    )
+    assert colors[0] == colors[1]
     assert page.problems == []
 
 
