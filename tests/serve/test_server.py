@@ -535,10 +535,34 @@ def test_metrics_have_the_names_of_vllm_and_no_text(server, client):
     assert "nobody logs" not in text + "".join(server.lines)
 
 
-def test_a_killed_server_starts_again_and_a_stopped_one_answers_what_has_begun(folder):
-    (folder / "key").write_text("secret\n")
-    flags = ["--bank=bank", "--max_tokens=200", "--key_file=key"]
+FILED = ["--bank=bank", "--max_tokens=200", "--key_file=key"]
 
+
+@pytest.fixture(scope="module")
+def brief(folder):
+    """A server with a key in a file, which has little time for a request."""
+    (folder / "key").write_text("secret\n")
+    with serving(folder, *FILED, "--deadline=2") as server:
+        yield server
+
+
+def test_what_takes_too_long_is_told_and_frees_its_slots(brief):
+    host, port = brief.url.removeprefix("http://").split(":")
+    head = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret"
+    body = {"model": "long", "prompt": ["good"] * 16, "n": 4, "max_tokens": 200}
+    with socket.create_connection((host, int(port)), timeout=30) as slow:
+        slow.sendall(f"{head}\r\nContent-Length: 9\r\n\r\n{{".encode())
+        status, answer, _ = post(brief, "/v1/completions", json.dumps(body).encode())
+        assert (status, answer["error"]["type"]) == (504, "timeout_error")
+        assert answer["error"]["message"] == "no answer within 2 s"
+        assert slow.recv(2**12).startswith(b"HTTP/1.1 408 ")
+    wait_for(lambda: metric(brief, "num_requests_running") == 0)
+    assert metric(brief, "num_requests_waiting") == 0
+
+
+def test_a_killed_server_starts_again_and_a_stopped_one_answers_what_has_begun(
+    brief, folder
+):
     def said(client):
         cards = client.models.list()
         return {
@@ -550,12 +574,11 @@ def test_a_killed_server_starts_again_and_a_stopped_one_answers_what_has_begun(f
         url = f"{server.url}/v1"
         return openai.OpenAI(base_url=url, api_key="secret", max_retries=0)
 
-    with serving(folder, *flags) as server:
-        with client_of(server) as client:
-            before = said(client)
-        assert before.keys() == {"model", *PROMPTS}
-        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
-    with serving(folder, *flags) as server:
+    with client_of(brief) as client:
+        before = said(client)
+    assert before.keys() == {"model", *PROMPTS}
+    assert brief.stop(signal.SIGKILL) == -signal.SIGKILL
+    with serving(folder, *FILED) as server:
         with client_of(server) as client:
             compiled = compiled_of(server)
             assert said(client) == before
