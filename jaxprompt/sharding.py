@@ -109,11 +109,6 @@ def mesh_shape(data: int, model: int, num_devices: int) -> tuple[int, int]:
     return data, model
 
 
-def platform_of(mesh: jax.sharding.Mesh) -> str:
-    """Returns what JAX calls a mesh's devices: "cpu", "gpu" or "tpu"."""
-    return mesh.devices.flat[0].platform
-
-
 def shardings(tree: Any, mesh: AnyMesh, rules: Rules = RULES) -> Any:
     """Gives every leaf its place on the mesh.
 

@@ -151,8 +151,8 @@ def test_a_dry_run_makes_all_checks_and_writes_nothing(at_skills, capsys):
     assert main(["train", *SHORT, "--dry_run"]) == 0
     first, *_, last = capsys.readouterr().out.splitlines()
     assert re.fullmatch(
-        r"jaxprompt 0\.1\.0, JAX [\d.]+, on 1 x cpu: model build/skills/backbone, task "
-        r"last, rows: [\d,]+ of train, [\d,]+ of validation",
+        r"jaxprompt 0\.1\.0, JAX [\d.]+, on 1 x cpu: model build/skills/backbone, "
+        r"chunked attention, task last, rows: [\d,]+ of train, [\d,]+ of validation",
         first,
     )
     assert last == "all is well: without --dry_run last trains for 2 steps into run"

@@ -52,6 +52,9 @@ class Model:
             "float32", in which logits are the same to 1e-4 on all; "tensorfloat32",
             faster on NVIDIA's GPUs, and three bfloat16 products on a TPU; "bfloat16",
             one of them. A model in bfloat16 has no such choice.
+        attention: "auto" takes the form of attention that suits the devices; "plain",
+            "chunked", "cudnn" or "splash" asks for one, and is refused where it is not
+            able to; see `models.attention_form`.
         remat: What the backward pass computes again: "none", "dots" or "full".
         dropout: Rate in training.
         mesh_data: Devices that split the batch; -1 for all that are left.
@@ -68,6 +71,7 @@ class Model:
     dtype: str = "float32"
     quantise: Literal["none", "int8"] = "none"
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
+    attention: Literal["auto", "plain", "chunked", "cudnn", "splash"] = "auto"
     remat: Literal["none", "dots", "full"] = "dots"
     dropout: float = 0.0
     mesh_data: int = -1
@@ -75,11 +79,13 @@ class Model:
     weights_over_data: bool = False
 
     def __post_init__(self) -> None:
+        from jaxprompt.models.attention_form import check_form
         from jaxprompt.models.options import check_precision
         from jaxprompt.models.quantise import check_quantisation
 
         check_quantisation(self.quantise)
         check_precision(self.precision)
+        check_form(self.attention)
         if not 0 <= self.dropout < 1:
             raise ValueError(
                 f"dropout {self.dropout}: use a rate from 0, for none, to below 1"

@@ -66,7 +66,7 @@ class Case:
 
         What two ways to the same logits differ by is then a mistake, not rounding.
         """
-        return dataclasses.replace(self.backbone, dtype="float32")
+        return dataclasses.replace(self.backbone, dtype="float32", attention="chunked")
 
     @property
     def is_quantised(self) -> bool:

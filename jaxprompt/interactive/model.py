@@ -16,6 +16,7 @@ from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.requests import check_request
 from jaxprompt.interactive.rows import read_asked
 from jaxprompt.interactive.settings import changed
+from jaxprompt.models.attention_form import Asked
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.options import Precision, Remat
 from jaxprompt.prompts.file import read_tuned
@@ -46,6 +47,7 @@ def load(
     dtype: str = "float32",
     quantise: Literal["none", "int8"] = "none",
     precision: Precision = "float32",
+    attention: Asked = "auto",
     dropout: float = 0.0,
     remat: Remat = "dots",
     mesh_data: int = -1,
@@ -73,6 +75,8 @@ def load(
         precision: What float32 products are computed in on a GPU or TPU: "float32",
             "tensorfloat32" or "bfloat16". It holds for the process from now on, and
             JAX_DEFAULT_MATMUL_PRECISION wins.
+        attention: The form of its attention: "auto", or one of
+            `models.attention_form`.
         dropout: Share of features to drop in training.
         remat: What the backward pass computes again: "none", "dots" or "full".
         mesh_data: Devices that split a batch; -1 for all that are left.
@@ -93,6 +97,7 @@ def load(
         dtype=dtype,
         quantise=quantise,
         precision=precision,
+        attention=attention,
         remat=remat,
         dropout=dropout,
         mesh_data=mesh_data,

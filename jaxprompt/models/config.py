@@ -13,6 +13,7 @@ from typing import (
     get_args,
 )
 
+from jaxprompt.models.attention_form import Needs
 from jaxprompt.models.layers.kinds import Activation
 from jaxprompt.quoting import quoted
 
@@ -74,6 +75,11 @@ class Config(Protocol):
     @property
     def sites(self) -> Mapping[SiteName, Site]:
         """The sites that the model has, in the order in which text passes them."""
+        ...
+
+    @property
+    def attention_needs(self) -> Needs:
+        """What its attention needs of a form."""
         ...
 
     def for_vocabulary(self, size: int) -> Self:

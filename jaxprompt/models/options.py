@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
+
+from jaxprompt.models.attention_form import AttentionForm
 
 DTYPES = ("float32", "bfloat16")
 """What backbones compute in."""
@@ -51,7 +53,7 @@ def check_precision(precision: str) -> None:
         raise ValueError(f"precision {precision!r}: use one of {list(PASSES)}")
 
 
-def check_options(dtype: str, dropout: float, remat: str) -> None:
+def check_options(dtype: str, dropout: float, remat: str, attention: str) -> None:
     """Raises ValueError if an option is none of those there are."""
     if dtype not in DTYPES:
         raise ValueError(
@@ -59,6 +61,10 @@ def check_options(dtype: str, dropout: float, remat: str) -> None:
         )
     if remat not in ("none", "dots", "full"):
         raise ValueError(f"remat {remat!r} is none of none, dots, full")
+    if attention not in get_args(AttentionForm):
+        raise ValueError(
+            f"attention {attention!r} is none of {', '.join(get_args(AttentionForm))}"
+        )
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout {dropout} is not in [0, 1)")
 

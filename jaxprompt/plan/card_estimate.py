@@ -5,7 +5,13 @@ import jax
 from jaxprompt.config import Run
 from jaxprompt.models.config import Config
 from jaxprompt.plan.cards import Cards
-from jaxprompt.plan.estimate import Estimate, Memory, bytes_of_chip, work_of_chip
+from jaxprompt.plan.estimate import (
+    Estimate,
+    Memory,
+    bytes_of_chip,
+    planned_attention,
+    work_of_chip,
+)
 from jaxprompt.plan.held import count_held
 from jaxprompt.plan.program import make_program
 from jaxprompt.sharding import DATA, MODEL
@@ -18,7 +24,8 @@ def estimate_cards(
 
     Weights are as `sharding` splits them. Temporaries are those of one device with its
     share of the rows, and of all of the weights: at most what a card of a model axis
-    has. What cards send each other is not counted.
+    has. cuDNN's attention is counted as chunked, which holds more. What cards send each
+    other is not counted.
 
     Args:
         run: The configuration, with the rematerialisation to try.
@@ -33,12 +40,15 @@ def estimate_cards(
     Raises:
         ValueError: If the mesh does not divide the rows or the model.
     """
-    placed = make_program(run, config, step, mesh)
+    attention = planned_attention(run, config, cards.device)
+    if attention == "cudnn":  # It cannot be traced where there is no cuDNN.
+        attention = "chunked"
+    placed = make_program(run, config, step, mesh, attention=attention)
     data, model = mesh.shape[DATA], mesh.shape[MODEL]
-    alone = make_program(run, config, step, None, split_rows=data)
+    alone = make_program(run, config, step, None, attention=attention, split_rows=data)
     temporaries = count_held(alone.function, *alone.arguments)
     peak = bytes_of_chip(placed.arguments) + temporaries
-    work = work_of_chip(run, config, step, data, model)
+    work = work_of_chip(run, config, step, data, model, attention)
     rate = cards.card.rate(run.model.dtype, run.model.precision)
     return Estimate(
         data=data,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from jaxprompt.models.attention_form import Device
 from jaxprompt.models.options import Precision
 
 GB = 1e9
@@ -25,12 +26,14 @@ class Card:
         float32_flops: Peak in float32, which no Tensor Core has.
         sold: Its memory, in bytes.
         bandwidth: Of the memory, in bytes a second.
+        capability: CUDA's compute capability.
     """
 
     flops: float
     float32_flops: float
     sold: float
     bandwidth: float
+    capability: tuple[int, int]
 
     def rate(self, dtype: str, precision: Precision) -> float:
         """Returns the peak at which a model of this dtype multiplies.
@@ -45,18 +48,19 @@ class Card:
 
 CARDS: Mapping[str, Card] = MappingProxyType(
     {
-        "a100": Card(312e12, 19.5e12, 80 * GB, 2039e9),
-        "a100-40gb": Card(312e12, 19.5e12, 40 * GB, 1555e9),
-        "h100": Card(989.5e12, 67e12, 80 * GB, 3350e9),
-        "h200": Card(989.5e12, 67e12, 141 * GB, 4800e9),
-        "l4": Card(121e12, 30.3e12, 24 * GB, 300e9),
-        "l40s": Card(362e12, 91.6e12, 48 * GB, 864e9),
+        "a100": Card(312e12, 19.5e12, 80 * GB, 2039e9, (8, 0)),
+        "a100-40gb": Card(312e12, 19.5e12, 40 * GB, 1555e9, (8, 0)),
+        "h100": Card(989.5e12, 67e12, 80 * GB, 3350e9, (9, 0)),
+        "h200": Card(989.5e12, 67e12, 141 * GB, 4800e9, (9, 0)),
+        "l4": Card(121e12, 30.3e12, 24 * GB, 300e9, (8, 9)),
+        "l40s": Card(362e12, 91.6e12, 48 * GB, 864e9, (8, 9)),
     }
 )
 """Name -> card, of the A100, H100 and H200 the one with NVLink (SXM).
 
 Source: NVIDIA's data sheets of each (nvidia.com/en-us/data-center/{a100,h100,h200,l4,
-l40s}), bfloat16 Tensor Cores without sparsity, which is half of what most of them say.
+l40s}), bfloat16 Tensor Cores without sparsity, which is half of what most of them say;
+developer.nvidia.com/cuda-gpus for capabilities.
 """
 
 
@@ -73,6 +77,11 @@ class Cards:
     name: str
     card: Card
     chips: int
+
+    @property
+    def device(self) -> Device:
+        """What kind of device one of them is."""
+        return Device("gpu", self.card.capability)
 
     @property
     def memory(self) -> float:

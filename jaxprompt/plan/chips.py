@@ -11,6 +11,7 @@ from typing import Any
 
 from jax.experimental import topologies
 
+from jaxprompt.models.attention_form import Device
 from jaxprompt.plan.cards import CARDS
 
 GIB = 2**30
@@ -73,6 +74,11 @@ class Slice:
     def chips(self) -> int:
         """How many there are."""
         return math.prod(self.shape)
+
+    @property
+    def device(self) -> Device:
+        """What kind of device one of them is."""
+        return Device("tpu")
 
     @property
     def memory(self) -> float:

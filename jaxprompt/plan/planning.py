@@ -9,7 +9,13 @@ from jaxprompt.models.config import Config
 from jaxprompt.plan.card_estimate import estimate_cards
 from jaxprompt.plan.cards import Cards, parse_cards
 from jaxprompt.plan.chips import GIB, Slice, check_compiler, parse_slice
-from jaxprompt.plan.estimate import Estimate, best_of, estimate, in_gib
+from jaxprompt.plan.estimate import (
+    Estimate,
+    best_of,
+    estimate,
+    in_gib,
+    planned_attention,
+)
 from jaxprompt.plan.program import STEPS, lengths, num_rows, sizes_of
 from jaxprompt.progress_bar import progress_bar
 from jaxprompt.report.text.table import table
@@ -44,6 +50,8 @@ def plan(run: Run, topology: str, *, step: str = "train", search: bool = False) 
         raise ValueError(f"unknown step {step!r}: use one of {list(STEPS)}")
     where = parse_cards(topology) or parse_slice(topology)
     config = sizes_of(run)
+    # What is not able to is told once, not of each mesh.
+    attention = planned_attention(run, config, where.device)
     weigh = _of_cards(where) if isinstance(where, Cards) else _of_slice(where)
     found: list[Estimate] = []
     refused: list[str] = []
@@ -55,7 +63,7 @@ def plan(run: Run, topology: str, *, step: str = "train", search: bool = False) 
             if not search:
                 raise
             refused.append(f"data={data} model={model}: {err}")
-    return "\n".join(_lines(run, config, where, step, found, refused))
+    return "\n".join(_lines(run, config, where, step, attention, found, refused))
 
 
 Grid: TypeAlias = tuple[int, int]
@@ -114,6 +122,7 @@ def _lines(
     config: Config,
     where: Slice | Cards,
     step: str,
+    attention: str,
     found: list[Estimate],
     refused: list[str],
 ) -> Iterator[str]:
@@ -123,7 +132,7 @@ def _lines(
         weights = f"{run.model.quantise}, computing in {weights}"
     yield (
         f"{run.model.name or 'a new model'} ({_layers(config)} layers, width "
-        f"{config.width}) in {weights}"
+        f"{config.width}) in {weights}, {attention} attention"
     )
     parts = run.optimizer.accumulate if step == "train" else 1
     yield (

@@ -15,6 +15,7 @@ from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.heads.head import Scorer
 from jaxprompt.heads.kinds import HEADS, Layer
 from jaxprompt.heads.words import Words
+from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
 from jaxprompt.models.families import PUBLISHED, make_backbone
@@ -130,6 +131,7 @@ def make_program(
     step: str,
     mesh: AnyMesh | None,
     *,
+    attention: AttentionForm = "chunked",
     split_rows: int = 1,
 ) -> Program:
     """Makes the step of a run from shapes.
@@ -139,6 +141,7 @@ def make_program(
         config: Sizes of its model, from `sizes_of`.
         step: One of `STEPS`.
         mesh: Where arguments live; None for no place.
+        attention: The form of its attention.
         split_rows: Take this part of the rows only, as one device of the data axis
             does.
 
@@ -147,7 +150,14 @@ def make_program(
     """
     if mesh is not None:
         _check_rows(run, step, mesh)
-    backbone = _backbone(run, config, mesh)
+    backbone = make_backbone(
+        config,
+        dtype=run.model.dtype,
+        dropout=run.model.dropout,
+        remat=run.model.remat,
+        attention=attention,
+        mesh=mesh,
+    )
     params = _place_params(run, _shapes_of_params(run, backbone, step), mesh)
     rows = num_rows(run, step) // split_rows
     batch = _batch(rows, *lengths(run, config), _lead(run, config))
@@ -159,16 +169,6 @@ def make_program(
     if step == "train":
         return _train(run, backbone, params, batch, mesh)
     return _predict(run, backbone, params, batch)
-
-
-def _backbone(run: Run, config: Config, mesh: AnyMesh | None) -> Backbone:
-    return make_backbone(
-        config,
-        dtype=run.model.dtype,
-        dropout=run.model.dropout,
-        remat=run.model.remat,
-        mesh=mesh,
-    )
 
 
 def _members(run: Run) -> int:

@@ -44,7 +44,7 @@ def count_work(function: Callable[..., Any], *args: Any, rounds: int = 1) -> Wor
         rounds: Rounds of a loop that ends by a condition, as decoding does.
 
     Returns:
-        The work of one call.
+        The work of one call. A Pallas kernel keeps its products on the chip.
     """
     closed = jax.make_jaxpr(function)(*args)
     # What nobody reads is not computed: XLA removes it too.
@@ -58,6 +58,9 @@ def _count(jaxpr: Jaxpr, rounds: int) -> Work:
     for eqn in jaxpr.eqns:
         if eqn.primitive.name == "dot_general":
             total = total.plus(_product(eqn, stored))
+        elif eqn.primitive.name == "pallas_call":
+            total = total.plus(_kernel(eqn, rounds))
+            continue
         elif eqn.primitive.name in _SAME_VALUES:
             stored[eqn.outvars[0]] = _itemsize(eqn.invars[0], stored)
         times = {"scan": eqn.params.get("length"), "while": rounds}
@@ -65,6 +68,17 @@ def _count(jaxpr: Jaxpr, rounds: int) -> Work:
             work = _count(inner, rounds)
             total = total.plus(work.times(times.get(eqn.primitive.name, 1)))
     return total
+
+
+def _kernel(eqn: Any, rounds: int) -> Work:
+    """Counts what a kernel does for each block, and its arrays once.
+
+    What it passes over, as blocks that a mask hides, counts too.
+    """
+    blocks = math.prod(eqn.params["grid_mapping"].grid)
+    flops = blocks * _count(eqn.params["jaxpr"], rounds).flops
+    arrays = [*eqn.invars, *eqn.outvars]
+    return Work(flops, sum(math.prod(x.aval.shape) * _itemsize(x, {}) for x in arrays))
 
 
 def _product(eqn: Any, stored: dict[Any, int]) -> Work:

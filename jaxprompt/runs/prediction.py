@@ -124,9 +124,10 @@ def predict(
     trained = [provenance for _, provenance in loaded.values()]
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
     count = asked.check(tasks)
+    config = model.checkpoint.config
     if sys.stderr.isatty():  # Who reads the answers from a pipe is not told.
         names = [file.stem for file in runs]
-        say(answering_line(first, mesh, names, count), problem=True)
+        say(answering_line(first, config, mesh, names, count), problem=True)
     frozen = model.load(mesh)
     prompts = [prompt for prompt, _ in loaded.values()]
     heads = [load_head(file) for file in runs]

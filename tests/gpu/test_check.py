@@ -48,7 +48,7 @@ def test_every_part_runs_on_a_cpu_without_tensorflow(tmp_path: Path):
         assert timing["seconds"] > 0
         assert timing["side"] == PEFT or timing["flops"] > 0
 
-    assert len(found["checks"]) == (5 if HAS_PEFT else 3)
+    assert len(found["checks"]) == (6 if HAS_PEFT else 4)
     assert all(check["passed"] for check in found["checks"]), found["checks"]
     assert "| of product |" in done.stdout
     assert "| holds |" in done.stdout

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxprompt.models.layers.attention import LONG, Part, attend
+from jaxprompt.models.attention_form import LONG
+from jaxprompt.models.layers.attention import Part, attend
 from jaxprompt.models.layers.dropout import drop
 from jaxprompt.models.layers.feed_forward import ACTIVATIONS
 from jaxprompt.models.layers.masks import hide_far, rows_since_start, segment_mask

@@ -10,9 +10,11 @@ import pytest
 from tiny import CONFIG, save_tiny
 
 from jaxprompt.config import Data, Model, PromptStart, Run
+from jaxprompt.models.attention_form import Device
 from jaxprompt.models.config import Config
 from jaxprompt.models.families.llama import LlamaConfig
 from jaxprompt.models.options import precision_in_force
+from jaxprompt.models.t5.model import T5
 from jaxprompt.plan.chips import parse_slice
 from jaxprompt.plan.program import make_program
 from jaxprompt.runs.ready import computing
@@ -85,9 +87,12 @@ def test_a_model_is_loaded_with_its_precision(
 ):
     save_tiny(tmp_path / "model")
     # As if the devices that there are were a GPU's.
-    monkeypatch.setattr(computing, "platform_of", lambda mesh: "gpu")
+    gpu = Device("gpu", (9, 0))
+    monkeypatch.setattr(computing, "device_of", lambda device: gpu)
     settings = Model(name=str(tmp_path / "model"), precision="tensorfloat32")
-    open_model(settings).load(make_mesh())
+    frozen = open_model(settings).load(make_mesh())
+    assert isinstance(frozen.backbone, T5)
+    assert frozen.backbone.attention == "chunked"  # It has position biases.
     assert jax.config.values["jax_default_matmul_precision"] == "tensorfloat32"
 
 
@@ -99,12 +104,14 @@ def test_the_setting_is_jaxs_own_and_its_variable_wins(
     # Nothing that the model before it asked for is left.
     use_precision(Model(dtype="bfloat16"), tpu)
     assert jax.config.values["jax_default_matmul_precision"] is None
-    assert tell_computing(Model(), tpu) == ", float32 products in float32"
+    assert tell_computing(Model(), LLAMA, tpu) == (
+        "splash attention, float32 products in float32"
+    )
     monkeypatch.setenv("JAX_DEFAULT_MATMUL_PRECISION", "bfloat16")
     assert precision_of(Model(), tpu) == "bfloat16"
     use_precision(Model(), tpu)
     assert jax.config.values["jax_default_matmul_precision"] is None
     here = make_mesh()
-    assert tell_computing(Model(), here) == ""
+    assert tell_computing(Model(), LLAMA, here) == "chunked attention"
     use_precision(Model(), here)
     assert jax.config.values["jax_default_matmul_precision"] is None

@@ -114,9 +114,9 @@ def test_who_looks_at_a_terminal_is_told_what_is_about_to_be_answered():
 
     line = said("a", [{"ask": text} for text in TEXTS])
     assert re.match(r"jaxprompt [\d.]+, JAX [\d.]+, on 1 x cpu: model model, ", line)
-    assert line.strip().endswith("model model, prompt a, rows: 3")
+    assert line.strip().endswith("model model, chunked attention, prompt a, rows: 3")
     line = said("ab", [{"prompt": "a", "ask": "rain"}])
-    assert line.strip().endswith("model model, 2 prompts, rows: 1")
+    assert line.strip().endswith("chunked attention, 2 prompts, rows: 1")
 
 
 def test_a_sampled_answer_does_not_depend_on_the_other_rows_of_the_file():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bounded import Part, run_parts
-from exactness import check_logits, check_resuming
+from exactness import check_attention, check_logits, check_resuming
 from findings import Finding, Report, line_of
 from our_timing import find_machine, time_model
 from peft_timing import time_peft
@@ -52,6 +52,7 @@ def parts_of(models: list[str], settings: Settings) -> list[Part]:
     parts = [
         part("machine", 1.0, find_machine, settings),
         part("logits", 1.5, check_logits, models),
+        part("attention", 0.5, check_attention),
     ]
     for model in models:
         parts += [

@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from findings import Check, Finding, Skipped
 from registry import MODELS, PROMPTS, draw_pairs, draw_weights, make_batch, shrunk
 
 from jaxprompt.data.rows.position import Position
 from jaxprompt.data.vocabulary.tokens import Pair
+from jaxprompt.models.attention_form import (
+    AttentionForm,
+    Needs,
+    choose_form,
+    device_of,
+)
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.families import family_of, make_backbone
+from jaxprompt.models.layers.attention import Part, attend
+from jaxprompt.models.layers.masks import segment_mask
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params
@@ -29,7 +38,12 @@ from jaxprompt.train.step import TrainState, init_state, make_train_step
 TOLERANCE = 1e-4
 """Largest difference of float32 logits."""
 
+ROUNDING = 2e-2
+"""Largest difference in bfloat16, in parts of the largest number."""
+
 _PROMPT, _STEPS = 4, 6
+
+_HEAD_WIDTH, _LONG_ROW = 128, 2304
 
 
 def check_logits(models: Sequence[str]) -> Iterator[Finding]:
@@ -68,6 +82,46 @@ def check_logits(models: Sequence[str]) -> Iterator[Finding]:
                 error <= TOLERANCE,
                 f"{error:.0e} with precision highest",
             )
+
+
+def check_attention() -> Iterator[Finding]:
+    """Compares the form of attention that this device takes with the plain one.
+
+    With the heads of Llama 3, a long row, in bfloat16; what is mixed, and gradients.
+    """
+    device = device_of(jax.devices()[0])
+    needs = Needs(_HEAD_WIDTH)
+    form = choose_form("auto", needs, dtype="bfloat16", device=device)
+    found, expected = (_attended(one, _LONG_ROW) for one in (form, "plain"))
+    pairs = zip(found, expected, strict=True)
+    error = max(_largest([x], [y]) / float(np.abs(y).max()) for x, y in pairs)
+    yield Check(
+        f"{form} attention is the plain form's within {ROUNDING:.0e}",
+        "Llama 3's heads",
+        error <= ROUNDING,
+        f"{error:.0e} of the largest, in bfloat16, over {_LONG_ROW} tokens",
+    )
+
+
+def _attended(form: AttentionForm, length: int) -> list[np.ndarray]:
+    """Returns what a row's tokens attend to, and gradients of queries and keys."""
+    shapes = [(1, length, heads, _HEAD_WIDTH) for heads in (4, 1, 1)]
+    rng = np.random.default_rng(0)
+    given = [jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in shapes]
+    segments = np.ones((1, length), np.int32)
+    segments[:, length // 2 : length // 2 + 9] = 0  # Padding, not at an end.
+    mask = segment_mask(jnp.asarray(segments), jnp.asarray(segments), causal=True)
+    real = jnp.asarray(segments)[:, :, None, None]
+
+    def loss(queries: jax.Array, keys: jax.Array, values: jax.Array) -> Any:
+        parts = [Part(keys, values, mask)]
+        mixed = attend(queries, parts, scale=_HEAD_WIDTH**-0.5, form=form)
+        mixed = mixed.astype(jnp.float32) * real
+        return jnp.square(mixed).sum(), mixed
+
+    gradients = jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))
+    (of_queries, of_keys, _), mixed = gradients(*given)
+    return [np.asarray(x, np.float32) for x in (mixed, of_queries, of_keys)]
 
 
 def _uneven(backbone: Backbone) -> list[Pair]:

@@ -15,7 +15,9 @@ import numpy as np
 from findings import OURS, Fact, Finding, Skipped, Timing
 from registry import PROMPTS, Settings, draw_pairs, draw_weights, make_batch, why_not
 
+from jaxprompt.models.attention_form import AttentionForm, choose_form, device_of
 from jaxprompt.models.backbone import Backbone, writer_of
+from jaxprompt.models.config import Config
 from jaxprompt.models.families import make_backbone
 from jaxprompt.plan.work import Work, count_work
 from jaxprompt.prompts.join import (
@@ -111,6 +113,13 @@ def find_machine(settings: Settings) -> Iterator[Finding]:
     yield Fact("reading and writing an array", f"{moved:.0f} GB/s")
 
 
+def form_here(config: Config) -> AttentionForm:
+    """Returns the form that attention has on this device, in bfloat16."""
+    device = device_of(jax.devices()[0])
+    needs = config.attention_needs
+    return choose_form("auto", needs, dtype="bfloat16", device=device)
+
+
 def time_model(model: str, settings: Settings) -> Iterator[Finding]:
     """Times what a user of one model does, with random weights in bfloat16."""
     config = settings.config(model)
@@ -119,7 +128,11 @@ def time_model(model: str, settings: Settings) -> Iterator[Finding]:
         yield Skipped(model, reason)
         return
     product = product_rate(product_size(settings), "bfloat16")
-    backbone = make_backbone(config, dtype="bfloat16", remat=settings.remat)
+    form = form_here(config)
+    yield Fact(f"attention of {model}", form)
+    backbone = make_backbone(
+        config, dtype="bfloat16", remat=settings.remat, attention=form
+    )
     weights = draw_weights(backbone)
     pairs = draw_pairs(
         config, settings.batch_size, settings.input_length, settings.target_length
@@ -170,8 +183,9 @@ def _train_step(
     """Times forward, backward and update of a prompt."""
     tx = train_only(adafactor(0.3))
     state, frozen = init_state(_joined(backbone, weights, length, kind), tx)
-    # What the backward pass computes again is no work of the model.
-    plain = dataclasses.replace(backbone, remat="none")
+    # What the backward pass computes again is no work of the model, and what a kernel
+    # of the device computes is not counted.
+    plain = dataclasses.replace(backbone, remat="none", attention="plain")
     work = count_work(make_train_step(plain, tx), state, frozen, batch)
     step = make_train_step(backbone, tx)
 
@@ -189,7 +203,8 @@ def _forward(
     """Times the logits of known targets."""
     params = _joined(backbone, weights, settings.prompts[-1])
     logits = jax.jit(functools.partial(prompted_logits, backbone))
-    work = count_work(logits, params, batch)
+    plain = dataclasses.replace(backbone, attention="plain")
+    work = count_work(functools.partial(prompted_logits, plain), params, batch)
 
     def call() -> None:
         logits(params, batch).block_until_ready()

@@ -148,7 +148,7 @@ def export_program(backbone: Backbone, params: Params, answering: Answering) -> 
         What `jax.export.deserialize` reads, for one device of each of `PLATFORMS`.
     """
     # The program is for one device, wherever the weights are spread now.
-    backbone = dataclasses.replace(backbone, mesh=None)
+    backbone = dataclasses.replace(backbone, mesh=None, attention="chunked")
     names, structure = list(flatten(params)), jax.tree.structure(params)
     soft_ids = prefix(backbone.vocab_rows, params["prompt"].length)
 

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 from jaxtyping import Array, Float, Int, Key
 
+from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.decoder.config import DecoderConfig
 from jaxprompt.models.layers.attention import Attention, Part, remember
 from jaxprompt.models.layers.dropout import drop, split_key
@@ -25,6 +27,8 @@ class Block(nn.Module):
 
     config: DecoderConfig
     dropout: float
+    form: AttentionForm = "chunked"
+    mesh: jax.sharding.Mesh | None = None
 
     def setup(self) -> None:
         """Declares the layer's norms, attention and feed-forward."""
@@ -47,6 +51,8 @@ class Block(nn.Module):
             normed=switches.heads_normed,
             norm=switches.norm,
             norm_epsilon=config.norm_epsilon,
+            form=self.form,
+            mesh=self.mesh,
         )
         self.attention_out_norm = self._norm(switches.norms_out)
         self.ffn_norm = self._norm(switches.norms_in)

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Literal, NamedTuple
 
+from jaxprompt.models.attention_form import Needs
 from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.layers.kinds import NormKind
 from jaxprompt.models.layers.rotary import Divided, Rotary, Scaling
@@ -106,6 +107,12 @@ class DecoderConfig(OneStack, abc.ABC):
         switches = self.switches
         site = Site(self.layers, switches.kv_heads, switches.head_width)
         return {"decoder": site}
+
+    @property
+    def attention_needs(self) -> Needs:
+        """What its attention needs of a form."""
+        switches = self.switches
+        return Needs(switches.head_width, capped=switches.score_cap is not None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.decoder.block import Block
 from jaxprompt.models.decoder.cache import Cache, Encoded, Front
@@ -78,12 +79,13 @@ class Decoder:
         dropout: Share of features to drop where a `dropout_key` is given.
         remat: What the backward pass computes again; see `options.Remat`.
         unroll: Compile each layer on its own rather than one loop over layers.
+        attention: The form of its attention, from `attention_form.choose_form`.
         mesh: Devices over whose data axis activations stay split, layer for layer, and
             logits over the model axis too; None leaves that to the compiler.
 
     Raises:
-        ValueError: If dtype, dropout or remat is none of the above, or the config has
-            no vocabulary yet.
+        ValueError: If dtype, dropout, remat or attention is none of the above, or the
+            config has no vocabulary yet.
     """
 
     config: DecoderConfig
@@ -96,10 +98,11 @@ class Decoder:
     dropout: float = 0.0
     remat: Remat = "none"
     unroll: bool = False
+    attention: AttentionForm = "chunked"
     mesh: jax.sharding.Mesh | None = None
 
     def __post_init__(self) -> None:
-        check_options(self.dtype, self.dropout, self.remat)
+        check_options(self.dtype, self.dropout, self.remat, self.attention)
         if self.config.vocab_size < 1:
             raise ValueError(
                 f"{self.config.family} vocab_size 0: set it, or use for_vocabulary"
@@ -137,8 +140,8 @@ class Decoder:
         Tokens in front of every row see none of the row, so their keys and values are
         the same in all of them: behind these a row scores as behind the tokens.
         """
-        # M need not be divisible by the mesh's data axis.
-        backbone = dataclasses.replace(self, mesh=None)
+        # M need not be divisible by the mesh's data axis, over which kernels are split.
+        backbone = dataclasses.replace(self, mesh=None, attention="chunked")
         ones = jnp.ones(rows.shape[:2], jnp.int32)
         encoded = backbone.encode(params, Tokens(rows, ones))
         return {"decoder": (encoded.keys, encoded.values)}
@@ -424,7 +427,7 @@ class Decoder:
         first_key, layers_key = split_key(dropout_key, 2)
         count = self.config.layers
         keys: Any = None if layers_key is None else split_key(layers_key, count)
-        block = Block(self.config, dropout=self.dropout)
+        block = Block(self.config, self.dropout, self.attention, self.mesh)
         kinds, numbers = numbered(self.config.switches.layers, count)
         seen = sights(
             kinds,

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 from jaxtyping import Array, Float, Key
 
+from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.encoder.config import EncoderConfig
 from jaxprompt.models.layers.attention import Attention, Part
 from jaxprompt.models.layers.dropout import drop, split_key
@@ -24,6 +26,8 @@ class Block(nn.Module):
 
     config: EncoderConfig
     dropout: float
+    form: AttentionForm = "chunked"
+    mesh: jax.sharding.Mesh | None = None
 
     def setup(self) -> None:
         """Declares the layer's attention, feed-forward and norms."""
@@ -41,6 +45,8 @@ class Block(nn.Module):
             out_scale=INITIAL_SCALE,
             dropout=self.dropout,
             shared_dropout=False,
+            form=self.form,
+            mesh=self.mesh,
         )
         self.attention_norm = Norm("layer", config.width, config.norm_epsilon)
         self.ffn = FeedForward(

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
+from jaxprompt.models.attention_form import Needs
 from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.one_stack import OneStack
 
@@ -62,3 +63,8 @@ class EncoderConfig(OneStack):
     def sites(self) -> Mapping[SiteName, Site]:
         """The one site of an encoder."""
         return {"encoder": Site(self.layers, self.heads, self.width // self.heads)}
+
+    @property
+    def attention_needs(self) -> Needs:
+        """What its attention needs of a form."""
+        return Needs(self.width // self.heads)

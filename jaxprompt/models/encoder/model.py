@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.encoder.block import Block
 from jaxprompt.models.encoder.config import EncoderConfig
@@ -67,12 +68,13 @@ class Encoder:
         dropout: Share of features to drop where a `dropout_key` is given.
         remat: What the backward pass computes again; see `options.Remat`.
         unroll: Compile each layer on its own rather than one loop over layers.
+        attention: The form of its attention, from `attention_form.choose_form`.
         mesh: Devices over whose data axis activations stay split, layer for layer;
             None leaves that to the compiler.
 
     Raises:
-        ValueError: If dtype, dropout or remat is none of the above, or the config has
-            no vocabulary yet.
+        ValueError: If dtype, dropout, remat or attention is none of the above, or the
+            config has no vocabulary yet.
     """
 
     config: EncoderConfig
@@ -85,10 +87,11 @@ class Encoder:
     dropout: float = 0.0
     remat: Remat = "none"
     unroll: bool = False
+    attention: AttentionForm = "chunked"
     mesh: jax.sharding.Mesh | None = None
 
     def __post_init__(self) -> None:
-        check_options(self.dtype, self.dropout, self.remat)
+        check_options(self.dtype, self.dropout, self.remat, self.attention)
         if self.config.vocab_size < 1:
             raise ValueError(
                 f"{self.config.family} vocab_size 0: set it, or use for_vocabulary"
@@ -153,8 +156,8 @@ class Encoder:
     ) -> Mapping[SiteName, KeysValues]:
         """Returns what the one site keeps of soft tokens alone."""
         tokens = Tokens(rows, jnp.ones(rows.shape[:2], jnp.int32))
-        # M need not be divisible by the mesh's data axis.
-        encoder = dataclasses.replace(self, mesh=None)
+        # M need not be divisible by the mesh's data axis, over which kernels are split.
+        encoder = dataclasses.replace(self, mesh=None, attention="chunked")
         return {"encoder": encoder._read(params, tokens, keep=True)[1]}
 
     def _read(
@@ -177,7 +180,7 @@ class Encoder:
         if layers_key is not None:
             keys = split_key(layers_key, self.config.layers)
         mask = segment_mask(tokens.segments, tokens.segments)
-        block = Block(self.config, dropout=self.dropout)
+        block = Block(self.config, self.dropout, self.attention, self.mesh)
 
         def body(x: Array, layer: Any, prefix: Any) -> tuple[Array, Any]:
             layer_params, key = layer

@@ -9,15 +9,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxprompt.models.attention_form import LONG, AttentionForm
 from jaxprompt.models.layers.dense import affine, project, split_columns
 from jaxprompt.models.layers.dropout import drop
+from jaxprompt.models.layers.fused_attention import (
+    Attended,
+    attend_by_cudnn,
+    attend_by_splash,
+)
 from jaxprompt.models.layers.kinds import NormKind
 from jaxprompt.models.layers.norms import Norm
 from jaxprompt.models.layers.turn import Turn, rotate
 from jaxprompt.models.quantise import Int8Matrix
-
-LONG = 2048
-"""Queries of a row that attend all at once; more do so in chunks."""
 
 _CHUNK = 512
 
@@ -84,17 +87,20 @@ def attend(
     dropout: float = 0.0,
     dropout_key: Key[Array, "..."] | None = None,
     shared_dropout: bool = False,
+    form: AttentionForm = "chunked",
+    mesh: jax.sharding.Mesh | None = None,
 ) -> Float[Array, "B T H K"]:
     """Attends to all parts at once: one softmax, in float32, over all their scores.
 
     Tokens with a gate have a softmax of their own, and what it gives is added.
 
-    More than `LONG` queries attend in chunks, so that the scores [H, T, S] of a long
-    text are never in memory at once, nor kept for the way back.
+    Unless the form is "plain", more than `LONG` queries attend in chunks, or by the
+    form's kernel, so that the scores [H, T, S] of a long text are never in memory at
+    once, nor kept for the way back.
 
-    The parts are never joined, so that no row gets a copy of what all rows share. With
-    fewer heads G of keys and values than heads H of queries, query head h attends to
-    key head h // (H / G).
+    Only a kernel joins the parts: otherwise no row gets a copy of what all rows share.
+    With fewer heads G of keys and values than heads H of queries, query head h attends
+    to key head h // (H / G).
 
     Args:
         queries: Of the attending tokens.
@@ -105,23 +111,83 @@ def attend(
         dropout: Share of the attention weights that are zeroed.
         dropout_key: None for no dropout.
         shared_dropout: Whether all queries have the same weights zeroed.
+        form: How it is computed. A kernel does not take gates, dropout and biases, nor
+            the few queries that there are no scores to spare of; they are as "chunked".
+        mesh: Devices that rows and heads are split over, for a kernel; None for one.
 
     Source: Ainslie et al. 2023, sec. 2.2 (arXiv:2305.13245), for fewer key heads;
     Gemma Team 2024, sec. 2 (arXiv:2408.00118), for the cap; Zhang et al. 2023, eq. 7
     to 9 (arXiv:2303.16199), for the gate, with the tanh of their code.
     """
-    mix = functools.partial(
-        _mix_used, scale=scale, cap=cap, dropout=dropout, shared_dropout=shared_dropout
-    )
     length = queries.shape[1]
+    drops = dropout > 0 and dropout_key is not None
+    if not drops and _suits_kernel(form, queries, parts):
+
+        def by_kernel(parts: Sequence[Part]) -> Array:
+            return _by_kernel(form, queries, parts, scale, cap, mesh)
+
+        return _over_used(by_kernel, parts)
+
+    def mix_some(
+        queries: Array, parts: Sequence[Part], dropout_key: Array | None = dropout_key
+    ) -> Array:
+        mix = functools.partial(
+            _mix_parts,
+            queries,
+            scale=scale,
+            cap=cap,
+            dropout=functools.partial(
+                drop, rate=dropout, key=dropout_key, shared=shared_dropout
+            ),
+        )
+        return _over_used(mix, parts)
+
     # A program that is exported for texts of any length has no number here.
-    if not isinstance(length, int) or length <= LONG:
-        return mix(queries, parts, dropout_key=dropout_key)
+    if form == "plain" or not isinstance(length, int) or length <= LONG:
+        return mix_some(queries, parts)
     # With shared dropout, all queries have the same weights zeroed, in all chunks too.
     if dropout_key is not None and not shared_dropout:
-        return _in_chunks(mix, queries, parts, dropout_key)
-    mix = functools.partial(mix, dropout_key=dropout_key)
-    return _in_chunks(mix, queries, parts)
+        return _in_chunks(mix_some, queries, parts, dropout_key)
+    return _in_chunks(mix_some, queries, parts)
+
+
+def _suits_kernel(
+    form: AttentionForm, queries: Float[Array, "B T H K"], parts: Sequence[Part]
+) -> bool:
+    """Tells whether the form is a kernel, and these queries are for it."""
+    least = {"cudnn": 1, "splash": LONG}.get(form)
+    length = queries.shape[1]
+    if least is None or not isinstance(length, int) or length <= least:
+        return False
+    others = ((part.bias, part.gate, part.through) for part in parts)
+    return all(x is None for part in others for x in part)
+
+
+def _by_kernel(
+    form: AttentionForm,
+    queries: Float[Array, "B T H K"],
+    parts: Sequence[Part],
+    scale: float,
+    cap: float | None,
+    mesh: jax.sharding.Mesh | None,
+) -> Float[Array, "B T H K"]:
+    """Joins the parts, and attends by the form's kernel."""
+    rows, length = queries.shape[:2]
+    keys, values, visible = [], [], []
+    for part in parts:
+        shape = (rows, *part.keys.shape[-3:])
+        keys.append(jnp.broadcast_to(part.keys, shape))
+        values.append(jnp.broadcast_to(part.values, shape))
+        seen = True if part.mask is None else part.mask == 0
+        visible.append(jnp.broadcast_to(seen, (rows, length, shape[1])))
+    attended = Attended(
+        jnp.concatenate(keys, axis=-3),
+        jnp.concatenate(values, axis=-3),
+        jnp.concatenate(visible, axis=-1),
+    )
+    if form == "cudnn":
+        return attend_by_cudnn(queries, attended, scale=scale, mesh=mesh)
+    return attend_by_splash(queries, attended, scale=scale, cap=cap, mesh=mesh)
 
 
 def _in_chunks(
@@ -164,26 +230,10 @@ def _in_chunks(
     return mixed_BTHK[:, :length]
 
 
-def _mix_used(
-    queries: Float[Array, "B T H K"],
-    parts: Sequence[Part],
-    *,
-    scale: float,
-    cap: float | None,
-    dropout: float,
-    dropout_key: Key[Array, "..."] | None,
-    shared_dropout: bool,
+def _over_used(
+    mix: Callable[[Sequence[Part]], Array], parts: Sequence[Part]
 ) -> Float[Array, "B T H K"]:
     """Attends to the parts that this layer uses."""
-    mix = functools.partial(
-        _mix_parts,
-        queries,
-        scale=scale,
-        cap=cap,
-        dropout=functools.partial(
-            drop, rate=dropout, key=dropout_key, shared=shared_dropout
-        ),
-    )
     optional = [part for part in parts if part.used is not None]
     if not optional:
         return mix(parts)
@@ -326,6 +376,8 @@ class Attention(nn.Module):
             "all" heads as one vector; None for nothing.
         norm: Which norm that is.
         norm_epsilon: Its epsilon.
+        form: How it is computed; see `attend`.
+        mesh: Devices that rows and heads are split over; None for one.
     """
 
     width: int
@@ -343,6 +395,8 @@ class Attention(nn.Module):
     normed: Literal["head", "all"] | None = None
     norm: NormKind = "rms"
     norm_epsilon: float = 1e-6
+    form: AttentionForm = "chunked"
+    mesh: jax.sharding.Mesh | None = None
 
     def setup(self) -> None:
         """Declares the four matrices, their biases, and the norms."""
@@ -405,6 +459,8 @@ class Attention(nn.Module):
             dropout=self.dropout,
             dropout_key=dropout_key,
             shared_dropout=self.shared_dropout,
+            form=self.form,
+            mesh=self.mesh,
         )
         mixed = mixed_BTHK.reshape(*x.shape[:2], -1)
         return affine(mixed, self.out, self.out_bias)

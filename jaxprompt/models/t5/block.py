@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 from jaxtyping import Array, Float, Int, Key
 
+from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.layers.attention import Attention, Part, remember
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.feed_forward import FeedForward
@@ -24,6 +25,7 @@ class Block(nn.Module):
     config: T5Config
     decoder: bool
     dropout: float
+    form: AttentionForm = "chunked"
 
     def setup(self) -> None:
         """Declares the layer's norms, attentions and feed-forward."""
@@ -60,6 +62,7 @@ class Block(nn.Module):
             out_scale=(config.heads * head_width) ** -0.5,
             dropout=self.dropout,
             shared_dropout=True,
+            form=self.form,
         )
 
     def cross_keys_values(

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
+from jaxprompt.models.attention_form import Needs
 from jaxprompt.models.config import Site, SiteName, check_config
 
 _ROW_MULTIPLE = 128
@@ -66,6 +67,11 @@ class T5Config:
         encoder = Site(self.encoder_layers, self.heads, self.head_width)
         decoder = Site(self.decoder_layers, self.heads, self.head_width)
         return {"encoder": encoder, "decoder": decoder, "cross": decoder}
+
+    @property
+    def attention_needs(self) -> Needs:
+        """What its attention needs of a form."""
+        return Needs(self.head_width, biased=True)
 
     @property
     def text_rows(self) -> int:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.layers.attention import Part
 from jaxprompt.models.layers.dense import score_ids
@@ -58,11 +59,12 @@ class T5:
         remat: What the backward pass computes again: nothing, everything but the
             products with weights, or everything inside a layer.
         unroll: Compile each layer on its own rather than one loop over layers.
+        attention: The form of its attention, from `attention_form.choose_form`.
         mesh: Devices over whose data axis activations stay split, layer for layer, and
             logits over the model axis too; None leaves that to the compiler.
 
     Raises:
-        ValueError: If dtype, dropout or remat is none of the above.
+        ValueError: If dtype, dropout, remat or attention is none of the above.
     """
 
     config: T5Config
@@ -75,10 +77,11 @@ class T5:
     dropout: float = 0.0
     remat: Remat = "none"
     unroll: bool = False
+    attention: AttentionForm = "chunked"
     mesh: jax.sharding.Mesh | None = None
 
     def __post_init__(self) -> None:
-        check_options(self.dtype, self.dropout, self.remat)
+        check_options(self.dtype, self.dropout, self.remat, self.attention)
         if self.config.vocab_rows < 1:
             raise ValueError("T5 vocab_rows 0: set it, or use T5Config.for_vocabulary")
 
@@ -448,7 +451,12 @@ class T5:
         return lambda layer: () if layer is None else (prefix.part(layer, bias=bias),)
 
     def _block(self, stack: str) -> Block:
-        return Block(self.config, decoder=stack == "decoder", dropout=self.dropout)
+        return Block(
+            self.config,
+            decoder=stack == "decoder",
+            dropout=self.dropout,
+            form=self.attention,
+        )
 
     def _init_layers(self, key: Key[Array, ""], stack: str) -> Params:
         """Draws the weights of each layer with a key of its own."""

@@ -1,14 +1,36 @@
-"""How the devices of a run compute its model: how precisely they multiply."""
+"""How a run computes its model: in which form it attends, how it multiplies."""
 
 import os
 
 import jax
 
 from jaxprompt.config.settings import Model
+from jaxprompt.models.attention_form import AttentionForm, choose_form, device_of
+from jaxprompt.models.config import Config
 from jaxprompt.models.options import precision_in_force
-from jaxprompt.sharding import platform_of
 
 _VARIABLE = "JAX_DEFAULT_MATMUL_PRECISION"
+
+
+def attention_of(
+    settings: Model, config: Config, mesh: jax.sharding.Mesh
+) -> AttentionForm:
+    """Returns the form that a model's attention has on its devices.
+
+    Args:
+        settings: Of the model.
+        config: Its sizes.
+        mesh: The devices that it lives on.
+
+    Raises:
+        ValueError: If the settings ask for a form that is not able to; it says why.
+    """
+    return choose_form(
+        settings.attention,
+        config.attention_needs,
+        dtype=settings.dtype,
+        device=device_of(mesh.devices.flat[0]),
+    )
 
 
 def precision_of(settings: Model, mesh: jax.sharding.Mesh) -> str | None:
@@ -22,7 +44,8 @@ def precision_of(settings: Model, mesh: jax.sharding.Mesh) -> str | None:
         A name of `options.PASSES`, or what JAX_DEFAULT_MATMUL_PRECISION says, which
         wins; None where there is nothing to choose.
     """
-    wanted = precision_in_force(settings.precision, settings.dtype, platform_of(mesh))
+    platform = device_of(mesh.devices.flat[0]).platform
+    wanted = precision_in_force(settings.precision, settings.dtype, platform)
     return wanted and os.environ.get(_VARIABLE, wanted)
 
 
@@ -36,12 +59,14 @@ def use_precision(settings: Model, mesh: jax.sharding.Mesh) -> None:
         settings: Of the model.
         mesh: The devices that it lives on.
     """
-    if platform_of(mesh) != "cpu" and _VARIABLE not in os.environ:
+    here = device_of(mesh.devices.flat[0])
+    if here.platform != "cpu" and _VARIABLE not in os.environ:
         precision = precision_of(settings, mesh)
         jax.config.update("jax_default_matmul_precision", precision)
 
 
-def tell_computing(settings: Model, mesh: jax.sharding.Mesh) -> str:
-    """Says it for a run's first line, as ", float32 products in float32"; or ""."""
+def tell_computing(settings: Model, config: Config, mesh: jax.sharding.Mesh) -> str:
+    """Says it for a run's first line, as "chunked attention"."""
     precision = precision_of(settings, mesh)
-    return f", float32 products in {precision}" if precision else ""
+    products = f", float32 products in {precision}" if precision else ""
+    return f"{attention_of(settings, config, mesh)} attention{products}"

@@ -18,7 +18,7 @@ from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params, storage_note
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.prompts.trained import Trained
-from jaxprompt.runs.ready.computing import use_precision
+from jaxprompt.runs.ready.computing import attention_of, use_precision
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
     RULES,
@@ -101,7 +101,8 @@ class OpenedModel:
 
     def load(self, mesh: jax.sharding.Mesh) -> Frozen:
         """Reads the weights onto the devices, if that has not happened yet."""
-        backbone = dataclasses.replace(self.backbone, mesh=mesh)
+        attention = attention_of(self.settings, self.checkpoint.config, mesh)
+        backbone = dataclasses.replace(self.backbone, mesh=mesh, attention=attention)
         return Frozen(mesh, backbone, self.weights(mesh), self.vocabulary)
 
     def weights(self, mesh: jax.sharding.Mesh) -> Params:

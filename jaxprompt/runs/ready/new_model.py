@@ -13,7 +13,7 @@ from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, load_vocabulary
 from jaxprompt.models.config import Config
 from jaxprompt.models.families import make_backbone
-from jaxprompt.runs.ready.computing import use_precision
+from jaxprompt.runs.ready.computing import attention_of, use_precision
 from jaxprompt.runs.ready.frozen import Frozen, sharding_rules
 from jaxprompt.sharding import place
 
@@ -67,6 +67,7 @@ def draw_model(
         rows = cooccurrence_rows(texts, task.vocabulary, backbone.width)
         table = params["embedding"].at[jnp.array(list(rows))]
         params = {**params, "embedding": table.set(np.stack(list(rows.values())))}
-    backbone = dataclasses.replace(backbone, mesh=mesh)
+    attention = attention_of(run.model, backbone.config, mesh)
+    backbone = dataclasses.replace(backbone, mesh=mesh, attention=attention)
     placed = place(params, mesh, sharding_rules(run.model))
     return Frozen(mesh, backbone, placed, task.vocabulary)

@@ -7,17 +7,23 @@ import jax
 
 from jaxprompt.config import Run
 from jaxprompt.data.tasks.task import Task
+from jaxprompt.models.config import Config
 from jaxprompt.runs.ready.computing import tell_computing
 from jaxprompt.startup import versions
 
 
 def opening_line(
-    run: Run, mesh: jax.sharding.Mesh, tasks: Sequence[Task], splits: Sequence[str]
+    run: Run,
+    config: Config,
+    mesh: jax.sharding.Mesh,
+    tasks: Sequence[Task],
+    splits: Sequence[str],
 ) -> str:
-    """Says what a run is about to read, and where it computes.
+    """Says what a run is about to read, and where and how it computes.
 
     Args:
         run: The configuration.
+        config: Sizes of its model.
         mesh: Its devices.
         tasks: Its tasks, whose rows are read.
         splits: The splits that it reads; none to answer other rows.
@@ -26,18 +32,23 @@ def opening_line(
     rows = ", ".join(f"{count:,} of {split}" for split, count in sizes.items())
     several = f" ({len(tasks)} tasks)" if len(tasks) > 1 else ""
     return (
-        f"{_where(run, mesh)}, task {run.data.task_name}{several}"
+        f"{_where(run, config, mesh)}, task {run.data.task_name}{several}"
         f"{', rows: ' * bool(rows)}{rows}"
     )
 
 
 def answering_line(
-    run: Run, mesh: jax.sharding.Mesh, prompts: Sequence[str], rows: int | None
+    run: Run,
+    config: Config,
+    mesh: jax.sharding.Mesh,
+    prompts: Sequence[str],
+    rows: int | None,
 ) -> str:
-    """Says what is about to be answered, and where it is computed.
+    """Says what is about to be answered, and where and how it is computed.
 
     Args:
         run: The configuration of the first prompt.
+        config: Sizes of its model.
         mesh: Its devices.
         prompts: Names of the prompts.
         rows: How many rows there are; None where only reading them tells.
@@ -45,16 +56,16 @@ def answering_line(
     (first, *others) = prompts
     told = f"{len(prompts)} prompts" if others else f"prompt {first}"
     return (
-        f"{_where(run, mesh)}, {told}, rows: "
+        f"{_where(run, config, mesh)}, {told}, rows: "
         f"{'as they come' if rows is None else f'{rows:,}'}"
     )
 
 
-def _where(run: Run, mesh: jax.sharding.Mesh) -> str:
+def _where(run: Run, config: Config, mesh: jax.sharding.Mesh) -> str:
     name = run.model.name or "a new model"
     return (
-        f"{versions()}, on {tell_devices(mesh)}: model {name}"
-        f"{tell_computing(run.model, mesh)}"
+        f"{versions()}, on {tell_devices(mesh)}: model {name}, "
+        f"{tell_computing(run.model, config, mesh)}"
     )
 
 

@@ -9,6 +9,7 @@ from jaxprompt.config import WORDS, Model, Run
 from jaxprompt.data.tasks.few_shot import choose_rows
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+from jaxprompt.models.config import Config
 from jaxprompt.prompts.deep_start import check_deep
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs.ready.frozen import OpenedModel, check_named, open_model
@@ -58,7 +59,7 @@ def prepare(
     if architecture is not None:
         vocabulary = vocabulary_of_new(run, architecture)
         tasks, shift_to = _load_tasks(run, vocabulary, splits, answered)
-        _open(run, mesh, tasks, splits)
+        _open(run, architecture, mesh, tasks, splits)
         return Job(draw_model(run, architecture, tasks[0], mesh), run, tasks, shift_to)
     model = model or open_model(run.model)
     check_head(run, model)
@@ -72,7 +73,7 @@ def prepare(
     for task in tasks:
         check_slots(task, lengths)
     has_deep = any(said.sites for said in trained) if trained else run.prompt.deep
-    _open(run, mesh, tasks, splits)
+    _open(run, model.checkpoint.config, mesh, tasks, splits)
     frozen = model.load(mesh)
     # States are kept of whole rows.
     if has_deep or not may_fold(run) or (run.data.keep_states and not trained):
@@ -81,14 +82,22 @@ def prepare(
 
 
 def _open(
-    run: Run, mesh: jax.sharding.Mesh, tasks: Sequence[Task], splits: Sequence[str]
+    run: Run,
+    config: Config,
+    mesh: jax.sharding.Mesh,
+    tasks: Sequence[Task],
+    splits: Sequence[str],
 ) -> None:
     """Says what is about to be loaded.
 
     What answers rows may write them to standard output: it tells only who looks on.
+
+    Raises:
+        ValueError: If the model's attention cannot have the form that is asked for.
     """
+    line = opening_line(run, config, mesh, tasks, splits)
     if splits or sys.stderr.isatty():
-        say(opening_line(run, mesh, tasks, splits), problem=not splits)
+        say(line, problem=not splits)
 
 
 def may_fold(run: Run) -> bool:

@@ -69,7 +69,7 @@ class BatchEngine:
         Raises:
             ValueError: If the model writes nothing, or a number is too small.
         """
-        backbone = dataclasses.replace(backbone, mesh=None)
+        backbone = dataclasses.replace(backbone, mesh=None, attention="chunked")
         if not isinstance(backbone, Writer):
             raise ValueError(
                 f"{backbone.name} writes no words, so it is not served: "

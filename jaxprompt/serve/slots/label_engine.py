@@ -82,7 +82,7 @@ class LabelEngine:
             rows: Texts that are answered at once.
         """
         # A single row is not split over devices.
-        self._backbone = dataclasses.replace(backbone, mesh=None)
+        self._backbone = dataclasses.replace(backbone, mesh=None, attention="chunked")
         self._model, self._typed = model, typed
         self._groups: dict[Any, _Group] = {}
         self.rows = rows

@@ -123,7 +123,7 @@ class SlotEngine:
             ValueError: If the model does not write in slots, or a number is too small.
         """
         # A single row is not split over devices.
-        backbone = dataclasses.replace(backbone, mesh=None)
+        backbone = dataclasses.replace(backbone, mesh=None, attention="chunked")
         if not isinstance(backbone, SlotWriter):
             raise ValueError(
                 f"{backbone.name} does not write in slots: only decoders do"
