@@ -87,14 +87,14 @@ class Prefix:
         layer: PrefixLayer,
         *,
         bias: Float[Array, "*B H T P"] | None = None,
-        mask: Float[Array, "B T P"] | None = None,
+        mask: Bool[Array, "B T P"] | None = None,
     ) -> Part:
         """Makes the part of one layer.
 
         Args:
             layer: The layer's share of `by_layer`.
             bias: Added to the scores.
-            mask: Added to the scores of all heads; None where all P are attended to.
+            mask: Which of them each token attends to; None for all P.
         """
         # The keys of a single member are not copied.
         rows = 0 if self.members == 1 else self.rows

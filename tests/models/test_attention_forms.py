@@ -118,7 +118,7 @@ def mask() -> tuple[Array, Array]:
     segments = jnp.asarray(segments)
     at = jnp.arange(PREFIX, PREFIX + LENGTH)[None]
     own = hide_far(segment_mask(segments, segments, causal=True), at, at, 50)
-    in_front = jnp.zeros((ROWS, LENGTH, PREFIX))
+    in_front = jnp.ones((ROWS, LENGTH, PREFIX), bool)
     in_front = hide_far(in_front, at, jnp.arange(PREFIX)[None], 50)
     return jnp.concatenate([in_front, own], axis=-1), segments > 0
 

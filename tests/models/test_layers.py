@@ -24,10 +24,10 @@ def test_rms_norm_computes_in_float32():
 
 def test_segments_see_themselves_only():
     segments = jnp.array([[1, 1, 2, 0]])
-    visible = segment_mask(segments, segments) == 0
+    visible = segment_mask(segments, segments)
     expected = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
     np.testing.assert_array_equal(visible[0], np.array(expected, bool))
-    causal = segment_mask(segments, segments, causal=True) == 0
+    causal = segment_mask(segments, segments, causal=True)
     np.testing.assert_array_equal(causal[0], np.tril(np.array(expected, bool)))
 
 

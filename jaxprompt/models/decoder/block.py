@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.decoder.config import DecoderConfig
@@ -70,7 +70,7 @@ class Block(nn.Module):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        mask: Float[Array, "B T S"],
+        mask: Bool[Array, "B T S"],
         *,
         before: Sequence[Part] = (),
         turn: Turn | None = None,
@@ -81,7 +81,7 @@ class Block(nn.Module):
 
         Args:
             x: Tokens.
-            mask: Added to the scores of x among itself, or of x and `past`.
+            mask: What x attends to of itself, or of `past`.
             before: What stands in front of x: a prefix, the source.
             turn: By how much queries and keys of x turn; None for not at all.
             past: Keys and values [B, L, G, K] of all steps, and the place to write now,

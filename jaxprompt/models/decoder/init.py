@@ -19,7 +19,7 @@ def init_params(config: DecoderConfig, key: Key[Array, ""]) -> Params:
     switches, width = config.switches, config.width
     table_key, positions_key, layers_key = jax.random.split(key, 3)
     block, norm = Block(config, dropout=0.0), Norm(switches.norm, width, 0.0)
-    token, mask = jnp.zeros((1, 1, width)), jnp.zeros((1, 1, 1))
+    token, mask = jnp.zeros((1, 1, width)), jnp.ones((1, 1, 1), bool)
 
     def init_layer(key: Key[Array, ""]) -> Params:
         return block.init(key, token, mask)["params"]

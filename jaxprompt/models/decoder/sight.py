@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from jaxprompt.models.decoder.config import LayerKind
 from jaxprompt.models.layers.attention import Gate
@@ -37,16 +37,16 @@ class Sight(NamedTuple):
     """What the tokens of a pass see in the layers of one kind.
 
     Attributes:
-        own: Added to the scores of the pass's own tokens.
-        source: Added to those of the source in front; None where there is none.
-        prefix: Added to those of the prefix; None where all of it is seen.
+        own: Which of the pass's own tokens are seen.
+        source: Which of the source in front; None where there is none.
+        prefix: Which of the prefix; None where all of it is seen.
         turn: By how much queries and keys turn; None for not at all.
         gate: Of the source's first columns; None where no column has any.
     """
 
-    own: Float[Array, "B T S"]
-    source: Float[Array, "B T S"] | None
-    prefix: Float[Array, "B T P"] | None
+    own: Bool[Array, "B T S"]
+    source: Bool[Array, "B T S"] | None
+    prefix: Bool[Array, "B T P"] | None
     turn: Turn | None
     gate: Gate | None = None
 
@@ -99,7 +99,7 @@ def sights(
             mask = segment_mask(places.segments, source.segments)
             source_seen = hide_far(mask, at, source.positions, kind.window)
         if prefix is not None and ages:
-            mask = jnp.zeros((*at.shape, prefix.length), jnp.float32)
+            mask = jnp.ones((*at.shape, prefix.length), bool)
             in_front = jnp.arange(prefix.length)[None]
             prefix_seen = hide_far(mask, at, in_front, kind.window)
         turn = _turn(kinds, kind, at, dtype)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.encoder.config import EncoderConfig
@@ -63,7 +63,7 @@ class Block(nn.Module):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        mask: Float[Array, "B T T"],
+        mask: Bool[Array, "B T T"],
         before: Sequence[Part] = (),
         dropout_key: Key[Array, ""] | None = None,
     ) -> tuple[Array, tuple[Array, Array]]:
@@ -71,7 +71,7 @@ class Block(nn.Module):
 
         Args:
             x: Tokens.
-            mask: Added to the scores of x among itself.
+            mask: What x attends to of itself.
             before: What stands in front of x: a prefix.
             dropout_key: None for no dropout.
         """

@@ -19,7 +19,7 @@ def init_params(config: EncoderConfig, key: Key[Array, ""]) -> Params:
     width = config.width
     keys = iter(jax.random.split(key, 6))
     block, norm = Block(config, dropout=0.0), Norm("layer", width, 0.0)
-    token, mask = jnp.zeros((1, 1, width)), jnp.zeros((1, 1, 1))
+    token, mask = jnp.zeros((1, 1, width)), jnp.ones((1, 1, 1), bool)
 
     def init_layer(key: Key[Array, ""]) -> Params:
         return block.init(key, token, mask)["params"]

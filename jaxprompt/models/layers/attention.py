@@ -24,6 +24,10 @@ from jaxprompt.models.quantise import Int8Matrix
 
 _CHUNK = 512
 
+_MASKED = -1e9
+"""What a mask adds to the scores of tokens that it hides. It is finite, so that a query
+that may attend to nothing (padding) stays free of NaN."""
+
 _HIDDEN = -1e30
 """A score below that of any token that a mask hides."""
 
@@ -55,8 +59,8 @@ class Part(NamedTuple):
     Attributes:
         keys: Their keys, of G heads; without the axis B where all rows have the same.
         values: Their values, of the same shape.
-        mask: Added to their scores; None where every query attends to all of them.
-        bias: Added to their scores too, for each head; without the axis B where all
+        mask: Which of them each query attends to; None where all do to all of them.
+        bias: Added to their scores, for each head; without the axis B where all
             rows have the same, None for nothing.
         used: Whether this layer attends to them at all; None where it does. Of the
             parts of one layer, only one can have it.
@@ -71,7 +75,7 @@ class Part(NamedTuple):
 
     keys: Float[Array, "*B S G K"]
     values: Float[Array, "*B S G K"]
-    mask: Float[Array, "B T S"] | None = None
+    mask: Bool[Array, "B T S"] | None = None
     bias: Float[Array, "*B H T S"] | None = None
     used: Bool[Array, ""] | None = None
     gate: Gate | None = None
@@ -178,7 +182,7 @@ def _by_kernel(
         shape = (rows, *part.keys.shape[-3:])
         keys.append(jnp.broadcast_to(part.keys, shape))
         values.append(jnp.broadcast_to(part.values, shape))
-        seen = True if part.mask is None else part.mask == 0
+        seen = True if part.mask is None else part.mask
         visible.append(jnp.broadcast_to(seen, (rows, length, shape[1])))
     attended = Attended(
         jnp.concatenate(keys, axis=-3),
@@ -338,7 +342,9 @@ def _scores(
     scores_BHTS = scores_BGNS.reshape(rows, heads, length, others)
     if part.bias is not None:
         scores_BHTS += part.bias if part.bias.ndim == 4 else part.bias[None]
-    return scores_BHTS if part.mask is None else scores_BHTS + part.mask[:, None]
+    if part.mask is None:
+        return scores_BHTS
+    return scores_BHTS + jnp.where(part.mask, 0, jnp.float32(_MASKED))[:, None]
 
 
 def _mix(weights: Float[Array, "B H T S"], part: Part) -> Float[Array, "B T H K"]:
@@ -423,7 +429,7 @@ class Attention(nn.Module):
         return keys if turn is None else rotate(keys, turn), values
 
     def unprojected(
-        self, states: Float[Array, "B S D"], mask: Float[Array, "B T S"]
+        self, states: Float[Array, "B S D"], mask: Bool[Array, "B T S"]
     ) -> Part:
         """Returns states to attend to without their keys and values; see `Part`.
 

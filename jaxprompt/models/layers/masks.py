@@ -1,10 +1,7 @@
 """Which tokens see which, and where a token stands, from the segments of a row."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
-
-# Finite, so that a row that may attend to nothing (padding) stays free of NaN.
-_MASKED = -1e9
+from jaxtyping import Array, Bool, Int
 
 
 def segment_mask(
@@ -12,34 +9,31 @@ def segment_mask(
     key_segments: Int[Array, "B S"],
     *,
     causal: bool = False,
-) -> Float[Array, "B T S"]:
-    """Lets a token see its own segment only: adds 0 there, a large negative elsewhere.
+) -> Bool[Array, "B T S"]:
+    """Tells which tokens each token sees: those of its own segment.
 
     Args:
         query_segments: Segment of each attending token; 0 on padding.
         key_segments: Segment of each attended token; 0 is never attended to.
         causal: Also hide the later rows.
-
-    Returns:
-        float32 to add to the attention scores.
     """
     queries_BT1, keys_B1S = query_segments[:, :, None], key_segments[:, None, :]
     visible_BTS = (queries_BT1 == keys_B1S) & (keys_B1S != 0)
     if causal:
         visible_BTS &= jnp.tri(*visible_BTS.shape[1:], dtype=bool)[None]
-    return jnp.where(visible_BTS, jnp.float32(0), jnp.float32(_MASKED))
+    return visible_BTS
 
 
 def hide_far(
-    mask: Float[Array, "B T S"],
+    mask: Bool[Array, "B T S"],
     queries: Int[Array, "B T"],
     keys: Int[Array, "B S"],
     window: int | None,
-) -> Float[Array, "B T S"]:
+) -> Bool[Array, "B T S"]:
     """Hides the keys that stand `window` tokens or more in front of a query too.
 
     Args:
-        mask: Added to the attention scores without a window.
+        mask: What is seen without a window.
         queries: Position of each attending token.
         keys: Position of each attended token; a single row where all rows have the
             same.
@@ -47,13 +41,12 @@ def hide_far(
     """
     if window is None:
         return mask
-    near_BTS = queries[:, :, None] - keys[:, None, :] < window
-    return jnp.where(near_BTS, mask, jnp.float32(_MASKED))
+    return mask & (queries[:, :, None] - keys[:, None, :] < window)
 
 
-def number_seen(mask: Float[Array, "B T S"]) -> Int[Array, "B T"]:
+def number_seen(mask: Bool[Array, "B T S"]) -> Int[Array, "B T"]:
     """Counts the tokens that a mask lets each token attend to."""
-    return (mask == 0).sum(axis=-1, dtype=jnp.int32)
+    return mask.sum(axis=-1, dtype=jnp.int32)
 
 
 def rows_since_start(segments: Int[Array, "B T"]) -> Int[Array, "B T"]:
@@ -63,8 +56,8 @@ def rows_since_start(segments: Int[Array, "B T"]) -> Int[Array, "B T"]:
 
 
 def hide_first(
-    mask: Float[Array, "B T S"], counts: Int[Array, " B"]
-) -> Float[Array, "B T S"]:
+    mask: Bool[Array, "B T S"], counts: Int[Array, " B"]
+) -> Bool[Array, "B T S"]:
     """Hides the first columns of each row, so many of them."""
     columns = jnp.arange(mask.shape[-1])[None, None]
-    return jnp.where(columns < counts[:, None, None], jnp.float32(_MASKED), mask)
+    return mask & (columns >= counts[:, None, None])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import flax.linen as nn
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.layers.attention import Attention, Part, remember
@@ -72,7 +72,7 @@ class Block(nn.Module):
         return self.cross.keys_values(encoded)
 
     def cross_states(
-        self, encoded: Float[Array, "B T D"], mask: Float[Array, "B L T"]
+        self, encoded: Float[Array, "B T D"], mask: Bool[Array, "B L T"]
     ) -> Part:
         """Returns that part without projecting: for a few target tokens L."""
         return self.cross.unprojected(encoded, mask)
@@ -80,7 +80,7 @@ class Block(nn.Module):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        mask: Float[Array, "B T S"],
+        mask: Bool[Array, "B T S"],
         bias: Float[Array, "H T S"],
         *,
         before: Sequence[Part] = (),
@@ -92,8 +92,8 @@ class Block(nn.Module):
 
         Args:
             x: Tokens.
-            mask: Added to the scores of x among itself, or of x and `past`.
-            bias: Added to the same scores.
+            mask: What x attends to of itself, or of `past`.
+            bias: Added to the scores of these.
             before: What x attends to besides: a prefix.
             cross: What a decoder attends to of the source, a prefix among it.
             past: Keys and values [B, L, H, K] of all steps, and the row to write now.

@@ -3,7 +3,7 @@
 import dataclasses
 
 import jax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxprompt.models.prefix import Prefixes
 
@@ -34,7 +34,7 @@ class Cache:
         values: Values of the target tokens so far.
         source: The encoder's output, where the cache is for a few tokens; otherwise
             the keys and the values of it in every layer.
-        cross_mask: Added to the scores of the source tokens, float32.
+        cross_mask: Which of the source tokens are no padding.
         prefix: What the target attends to besides.
     """
 
@@ -44,7 +44,7 @@ class Cache:
         Float[Array, "B T D"]
         | tuple[Float[Array, "N B T H K"], Float[Array, "N B T H K"]]
     )
-    cross_mask: Float[Array, "B 1 T"]
+    cross_mask: Bool[Array, "B 1 T"]
     prefix: Prefixes
 
     def take(self, rows: Int[Array, " R"]) -> "Cache":

@@ -462,7 +462,7 @@ class T5:
         """Draws the weights of each layer with a key of its own."""
         config, block = self.config, self._block(stack)
         token = jnp.zeros((1, 1, config.width))
-        mask, bias = jnp.zeros((1, 1, 1)), jnp.zeros((config.heads, 1, 1))
+        mask, bias = jnp.ones((1, 1, 1), bool), jnp.zeros((config.heads, 1, 1))
         cross = ()
         layer_count = config.encoder_layers
         if stack == "decoder":
