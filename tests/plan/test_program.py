@@ -1,6 +1,7 @@
 """The planned step is the run's own: the same arguments, in the same places."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,8 @@ from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.families.gpt2 import GPT2Config
+from jaxprompt.models.families.llama import LlamaConfig
+from jaxprompt.models.quantise import Int8Matrix
 from jaxprompt.models.weights.save import save
 from jaxprompt.plan.program import make_program, sizes_of
 from jaxprompt.prompts.prompt import empty_prompt, make_deep, make_prompt, stack
@@ -179,3 +182,39 @@ def test_the_state_of_a_head_is_that_of_the_run(trains, kind, targets, found):
     assert metrics["loss"].shape == ()
     program = make_program(run, BERT, "predict", mesh)
     assert jax.eval_shape(program.function, *program.arguments).shape == found
+
+
+@pytest.mark.parametrize("blocks", [1, 8], ids=["by channel", "as in a GGUF file"])
+def test_int8_weights_are_never_all_floats_at_once(blocks: int):
+    """A step casts a matrix where it multiplies by it, and again on the way back.
+
+    Even where nothing else is computed again.
+    """
+    config = LlamaConfig(
+        vocab_size=512,
+        width=256,
+        heads=4,
+        kv_heads=2,
+        head_width=64,
+        ffn_width=1024,
+        layers=8,
+        positions=64,
+    )
+    settings = Model(quantise="int8", remat="none")
+    run = dataclasses.replace(RUN, model=settings, batch_size=2)
+    program = make_program(run, config, "train", None)
+
+    def in_blocks(leaf: Any) -> Any:
+        if not isinstance(leaf, Int8Matrix) or leaf.values.ndim < 3:
+            return leaf
+        *layers, _, columns = leaf.scale.shape
+        scale = leaf.scale.update(shape=(*layers, blocks, columns))
+        return Int8Matrix(leaf.values, scale)
+
+    given = jax.tree.map(
+        in_blocks, program.arguments, is_leaf=lambda x: isinstance(x, Int8Matrix)
+    )
+    compiled = program.function.lower(*given).compile()
+    layers = jax.tree.leaves(program.weights["layers"])
+    floats = sum(4 * leaf.size for leaf in layers if leaf.dtype == jnp.int8)
+    assert compiled.memory_analysis().temp_size_in_bytes < floats / 2
