@@ -8,9 +8,12 @@ import pytest
 from tiny import CONFIG
 
 from jaxprompt.config import Data, Model, Run
+from jaxprompt.models.attention_form import Device
+from jaxprompt.models.families import PUBLISHED
 from jaxprompt.plan import plan
 from jaxprompt.plan.card_estimate import estimate_cards
 from jaxprompt.plan.cards import CARDS, FRACTIONS, GB, parse_cards
+from jaxprompt.plan.estimate import planned_attention
 from jaxprompt.plan.held import count_held
 from jaxprompt.sharding import abstract_mesh
 
@@ -105,3 +108,20 @@ def test_a_card_is_known_by_its_name():
         ValueError, match="data=2 x model=2 = 4 devices, but there are 8"
     ):
         plan(too_small, "h100:8")
+
+
+def test_the_form_of_attention_is_that_of_the_card():
+    """Heads of 256 features: cuDNN takes them from Hopper on, and in bfloat16."""
+    config = PUBLISHED["google/gemma-3-4b-pt"]
+    found = {}
+    for name in CARDS:
+        cards = parse_cards(name)
+        assert cards is not None
+        for dtype in ("bfloat16", "float32"):
+            run = dataclasses.replace(RUN, trains="prompt", model=Model(dtype=dtype))
+            found[name, dtype] = planned_attention(run, config, cards.device)
+    by_cudnn = {case for case, form in found.items() if form == "cudnn"}
+    assert by_cudnn == {("h100", "bfloat16"), ("h200", "bfloat16")}
+    asked = dataclasses.replace(RUN, model=Model(attention="cudnn"))
+    with pytest.raises(ValueError, match="computes in bfloat16, and the model in"):
+        planned_attention(asked, config, Device("gpu", (9, 0)))

@@ -1,12 +1,14 @@
 """Matrix products are counted as often as they run, and as XLA counts them."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pytest
 from tiny import CONFIG, draw_examples, make_tiny, one_each
 
+from jaxprompt.models.layers.fused_attention import Attended, attend_by_splash
 from jaxprompt.models.quantise import quantise
 from jaxprompt.plan.work import Work, count_work
 from jaxprompt.prompts.prompt import make_prompt
@@ -100,3 +102,18 @@ def test_int8_weights_compute_the_same_and_read_less():
         count_work(step, state, small, batch).traffic
         < 0.7 * count_work(step, state, frozen, batch).traffic
     )
+
+
+def test_a_kernel_keeps_its_products_on_the_chip():
+    """Scores and what they mix are counted; its arrays are read and written once."""
+    rows, length, heads, width = 2, 1024, 4, 64
+    shape = jax.ShapeDtypeStruct((rows, length, heads, width), jnp.bfloat16)
+    visible = jax.ShapeDtypeStruct((rows, length, length), bool)
+
+    def attend(queries: Any, keys: Any, values: Any, visible: Any) -> Any:
+        return attend_by_splash(queries, Attended(keys, values, visible), scale=1.0)
+
+    found = count_work(attend, shape, shape, shape, visible)
+    assert found.flops == 2 * 2 * rows * heads * length**2 * width
+    scores = 4 * rows * heads * length**2
+    assert found.traffic < scores / 2
