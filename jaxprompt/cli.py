@@ -54,6 +54,8 @@ def _run(arguments: "Sequence[str] | None") -> int:
 
     from jaxprompt import startup
 
+    if arguments is None:  # The process is this command's.
+        startup.collect_garbage_less()
     if sys.stderr.isatty() and not flags.quick:
         # JAX takes a second or more to start, before anything else can be said.
         say(f"{startup.versions()}: starting {flags.called}", problem=True)

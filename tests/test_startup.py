@@ -64,6 +64,18 @@ def in_process(program: str, **variables: str) -> subprocess.CompletedProcess[st
     )
 
 
+def test_a_command_seldom_looks_for_garbage_and_its_caller_as_before():
+    done = in_process(
+        "import gc, sys; from jaxprompt.cli import main;"
+        "sys.argv[1:] = ['list', 'runs'];"
+        "main(sys.argv[1:]); print(gc.get_threshold()[0]); main(); print();"
+        "print(gc.get_threshold()[0])"
+    )
+    lines = done.stdout.splitlines()
+    assert "700" in lines
+    assert lines[-1] == "50000"
+
+
 def test_the_data_room_imports_triton_before_tensorflow(tmp_path: Path):
     for name in ("triton", "tensorflow"):
         (tmp_path / name).mkdir()
