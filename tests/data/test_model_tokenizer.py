@@ -11,6 +11,9 @@ import pytest
 import tokenizers
 import transformers
 
+from jaxprompt import file_cache
+from jaxprompt.data.vocabulary.model_tokenizer import read_tokenizer
+from jaxprompt.data.vocabulary.pieces import Pieces
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 ADDED = ["<new>", "[card]"]
@@ -212,6 +215,94 @@ def test_pytorch_stays_away(spiece: Path, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == "True\n"
     assert "PyTorch" not in done.stderr
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where tokenizers are kept, in a cache that takes files as new as a test's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(file_cache, "_SETTLED_SECONDS", -60.0)
+    return tmp_path / "cache" / "jaxprompt" / "tokenizers"
+
+
+def make(kind: str, folder: Path, spiece: Path, added: list[str]) -> Path:
+    """Makes a tokenizer; returns the file that it is read by."""
+    folder.mkdir()
+    MAKERS[kind](folder, spiece, added)
+    names = {"t5": "tokenizer.json", "mt5": "spiece.model", "gpt2": "vocab.json"}
+    return folder / names.get(kind, "tokenizer.json")
+
+
+def told(pieces: Pieces) -> list[Any]:
+    """Returns all that a tokenizer says of awkward texts, and of itself."""
+    ids = pieces.encode(AWKWARD)
+    assert pieces.locate is not None
+    assert pieces.tokenizer_json is not None
+    return [
+        ids,
+        pieces.locate(AWKWARD),
+        list(map(pieces.decode, ids)),
+        list(map(pieces.name, range(pieces.size))),
+        (pieces.size, pieces.end, pieces.unknown, pieces.turn_ends, pieces.frame),
+        pieces.tokenizer_json(),
+    ]
+
+
+@pytest.mark.parametrize("added", [[], ADDED], ids=["plain", "added"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tokenizer_is_the_same_when_it_is_read_from_the_cache(
+    kind: str, added: list[str], spiece: Path, tmp_path: Path, kept: Path
+):
+    path = make(kind, tmp_path / kind, spiece, added)
+    causal = kind == "gpt2"
+    first = told(read_tokenizer(path, causal=causal))
+    (file,) = kept.iterdir()
+    assert file.stat().st_size > 100  # It could be written.
+    assert told(read_tokenizer(path, causal=causal)) == first
+
+
+def test_what_transformers_makes_of_decoded_texts_is_made_of_those_from_the_cache(
+    spiece: Path, tmp_path: Path, kept: Path
+):
+    path = make("t5", tmp_path / "t5", spiece, [])
+    settings = json.loads(path.with_name("tokenizer_config.json").read_text())
+    settings["clean_up_tokenization_spaces"] = True
+    write_json(path.with_name("tokenizer_config.json"), settings)
+    for _ in range(2):
+        pieces = read_tokenizer(path, causal=False)
+        assert pieces.decode(pieces.encode(["a stove ,"])[0]) == "a stove,"
+    assert len(list(kept.iterdir())) == 1
+
+
+def test_of_a_tokenizer_that_was_read_before_transformers_is_not_imported(
+    spiece: Path, tmp_path: Path, kept: Path
+):
+    path = make("t5", tmp_path / "t5", spiece, ADDED)
+    ids = load_vocabulary(path).encode("a [card]")
+    code = (
+        "import sys\n"
+        "from jaxprompt.data.vocabulary.vocabulary import load_vocabulary\n"
+        f"print(load_vocabulary({str(path)!r}).encode('a [card]'))\n"
+        "assert 'transformers' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"{ids}\n", "")
+
+
+def test_a_tokenizer_that_changed_is_read_again(
+    spiece: Path, tmp_path: Path, kept: Path
+):
+    """Each file of its folder counts, one that was not there before too."""
+    path = make("gpt2", tmp_path / "gpt2", spiece, [])
+    before = read_tokenizer(path, causal=True)
+    assert len(before.encode(["<new>"])[0]) > 1
+    write_added(path.parent, before.size, ADDED)
+    assert len(read_tokenizer(path, causal=True).encode(["<new>"])[0]) == 1
+    (path.parent / "added_tokens.json").unlink()
+    assert told(read_tokenizer(path, causal=True)) == told(before)
+    assert len(list(kept.iterdir())) == 2
 
 
 def test_a_class_of_the_file_that_is_no_tokenizer_is_not_called(

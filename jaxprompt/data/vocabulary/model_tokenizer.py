@@ -1,11 +1,17 @@
 """Reads a model's own tokenizer by transformers, which is imported only here."""
 
 import functools
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import tokenizers
+from tokenizers.models import Unigram
+
+from jaxprompt import file_cache
 from jaxprompt.data.vocabulary.pieces import (
     TURN_ENDS,
     Frame,
@@ -33,6 +39,26 @@ _VOCABULARIES = {
 }
 _ENDS = ("<|endoftext|>", "<|end_of_text|>", "<eos>", "</s>")
 
+_READ = (".json", ".txt", ".model", ".jinja")
+"""How the names of the files end that transformers reads of a folder."""
+
+_KEPT = "1"
+"""Version of what is kept of tokenizers."""
+
+
+class _Opened(NamedTuple):
+    """A tokenizer as transformers reads it, without truncation, padding and dropout.
+
+    Attributes:
+        backend: In the form of the tokenizers library.
+        names: "eos", "pad" and "unk" -> how this token is written; None for none.
+        decode: From ids to their text; None where that is what the library decodes.
+    """
+
+    backend: Any
+    names: dict[str, str | None]
+    decode: Callable[[list[int]], str] | None
+
 
 def read_tokenizer(path: Path, *, causal: bool, encoder_only: bool = False) -> Pieces:
     """Reads a tokenizer as transformers' AutoTokenizer does.
@@ -57,24 +83,16 @@ def read_tokenizer(path: Path, *, causal: bool, encoder_only: bool = False) -> P
             for a T5, one that does not pad with id 0; or for an encoder-only model, one
             that puts nothing around a text.
     """
-    tokenizer = _open(path)
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        kind = type(tokenizer).__name__
-        raise ValueError(f"{path}: {kind} has no form of the tokenizers library")
-    backend.no_truncation()
-    backend.no_padding()
-    if getattr(backend.model, "dropout", None):
-        backend.model.dropout = None
+    backend, names, decode = _find(path)
 
     def find(names: Sequence[str | None]) -> int | None:
         ids = (backend.token_to_id(name) for name in names if name)
         return next((number for number in ids if number is not None), None)
 
     frame = _frame_of(path, backend) if encoder_only else None
-    end = frame.last[-1] if frame else find([tokenizer.eos_token, *_ENDS])
+    end = frame.last[-1] if frame else find([names["eos"], *_ENDS])
     if not causal and frame is None:
-        check_t5_ids(path, find([tokenizer.pad_token, "<pad>"]), end)
+        check_t5_ids(path, find([names["pad"], "<pad>"]), end)
     if end is None:
         raise ValueError(f"{path}: no end-of-sequence {' or '.join(_ENDS)}")
     named = {
@@ -86,15 +104,82 @@ def read_tokenizer(path: Path, *, causal: bool, encoder_only: bool = False) -> P
         # Not how many there are: a file may leave ids out.
         size=1 + max(backend.get_vocab(with_added_tokens=True).values()),
         end=end,
-        unknown=None if causal else find([tokenizer.unk_token, "<unk>"]),
+        unknown=None if causal else find([names["unk"], "<unk>"]),
         encode=functools.partial(_encode, backend),
-        decode=tokenizer.decode,
+        decode=decode or functools.partial(backend.decode, skip_special_tokens=False),
         name=lambda number: backend.id_to_token(number) or f"id {number}",
         tokenizer_json=backend.to_str,
         turn_ends=tuple(named - {end}),
         frame=frame,
         locate=functools.partial(locate, backend),
     )
+
+
+def _find(path: Path) -> _Opened:
+    """Opens a tokenizer, by the tokenizers library alone where it was opened before.
+
+    To import transformers takes a second.
+    """
+    opened: list[_Opened] = []
+
+    def make() -> str:
+        opened.append(_open(path))
+        return _to_text(opened[0])
+
+    packages = ("transformers", "tokenizers")
+    made_by = [_KEPT, *(f"{name} {version(name)}" for name in packages)]
+    text = file_cache.find("tokenizers", ", ".join(made_by), _files(path), make)
+    if opened:
+        return opened[0]
+    return _from_text(text, path) if text else _open(path)
+
+
+def _files(path: Path) -> list[Path]:
+    """Returns all files that decide what a tokenizer does, as far as they are there."""
+    if not _is_whole(path):
+        return [path]
+    found = (file for file in path.parent.iterdir() if file.suffix in _READ)
+    return sorted(file for file in found if file.is_file())
+
+
+def _to_text(opened: _Opened) -> str:
+    """Writes a tokenizer for `_from_text`; "" if it cannot be written."""
+    backend = opened.backend
+    try:
+        text = backend.to_str()
+        same = _build(text).to_str() == text
+    except Exception:
+        # The Rust library raises plain exceptions, as for parts that are in Python.
+        return ""
+    if backend.encode_special_tokens or not same:
+        return ""
+    return f"{json.dumps([opened.names, opened.decode is None])}\n{text}"
+
+
+def _from_text(text: str, path: Path) -> _Opened:
+    header, _, tokenizer = text.partition("\n")
+    names, is_plain = json.loads(header)
+    decode = None if is_plain else lambda ids: _decoding(path)(ids)
+    return _Opened(_build(tokenizer), names, decode)
+
+
+def _build(text: str) -> tokenizers.Tokenizer:
+    """Makes what wrote a text by `to_str`, with the same scores to the last bit.
+
+    The library reads some numbers of a text as their neighbours; Python does not.
+    """
+    backend = tokenizers.Tokenizer.from_str(text)
+    if isinstance(backend.model, Unigram):
+        model = json.loads(text)["model"]
+        pieces = [(piece, score) for piece, score in model["vocab"]]
+        backend.model = Unigram(pieces, model["unk_id"], model["byte_fallback"])
+    return backend
+
+
+@functools.cache
+def _decoding(path: Path) -> Callable[[list[int]], str]:
+    """Returns how transformers decodes, which is imported when it first has to."""
+    return _read(path).decode
 
 
 def _frame_of(path: Path, backend: Any) -> Frame:
@@ -128,8 +213,40 @@ def _encode(backend: Any, texts: Sequence[str]) -> list[list[int]]:
     return [encoding.ids for encoding in encoded]
 
 
-def _open(path: Path) -> Any:
-    whole = path.name in ("tokenizer.json", *_VOCABULARIES)
+def _is_whole(path: Path) -> bool:
+    """Whether a file stands for its folder, all of whose settings count."""
+    return path.name in ("tokenizer.json", *_VOCABULARIES)
+
+
+def _open(path: Path) -> _Opened:
+    tokenizer = _read(path)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        kind = type(tokenizer).__name__
+        raise ValueError(f"{path}: {kind} has no form of the tokenizers library")
+    backend.no_truncation()
+    backend.no_padding()
+    if getattr(backend.model, "dropout", None):
+        backend.model.dropout = None
+    names = {
+        name: getattr(tokenizer, f"{name}_token") for name in ("eos", "pad", "unk")
+    }
+    decode = None if _decodes_plainly(tokenizer) else tokenizer.decode
+    return _Opened(backend, names, decode)
+
+
+def _decodes_plainly(tokenizer: Any) -> bool:
+    """Whether transformers gives what the tokenizers library decodes as it is."""
+    plain = _import_transformers().PreTrainedTokenizerFast
+    same = all(
+        getattr(type(tokenizer), name) is getattr(plain, name)
+        for name in ("decode", "_decode")
+    )
+    return same and not tokenizer.clean_up_tokenization_spaces
+
+
+def _read(path: Path) -> Any:
+    whole = _is_whole(path)
     if path.name == "vocab.json" and not path.with_name("merges.txt").is_file():
         raise FileNotFoundError(
             f"{path} needs {path.with_name('merges.txt')}, which is absent"
