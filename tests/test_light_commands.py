@@ -102,6 +102,39 @@ NAMES = {
 NAMES_PROGRAM = PROGRAM.replace('"tensorflow", "seqio", "t5"', '"jax", "flax", "optax"')
 
 
+RUN_PROGRAM = """
+import sys
+from jaxprompt.cli import main
+
+status = main(sys.argv[1:])
+print(status, [name for name in {heavy} if name in sys.modules])
+"""
+
+
+def test_a_run_on_own_data_imports_what_it_computes_with_alone(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("text,label\n" + "a b c,x\nd e f,y\n" * 20)
+    heavy = ("tensorflow", "seqio", "t5", "orbax", "sklearn", "scipy")
+    settings = {
+        "MODEL": "bundled:nano",
+        "OwnTask.files": "rows.csv",
+        "OwnTask.share": {"train": 0.5, "validation": 0.5},
+        "OwnTask.inputs": "{text}",
+        "OwnTask.labels": {"x": "yes", "y": "no"},
+        "BATCH_SIZE": 8,
+        "PROMPT_LENGTH": 4,
+    }
+    command = ["train", "--dry_run", "--workdir=run", f"--gin_file={RUN}"]
+    command += ["--gin_file=gin/tasks/own.gin"]
+    command += [f"--gin.{name}={value!r}" for name, value in settings.items()]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_PROGRAM.format(heavy=heavy), *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+
+
 def test_misspelt_names_are_told_and_lists_made_without_jax(tmp_path: Path):
     (tmp_path / "misspelt.gin").write_text("Paec.steps = 3\n")
     (tmp_path / "field.gin").write_text("Pace.setps = 3\n")

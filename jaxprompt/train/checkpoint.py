@@ -16,7 +16,6 @@ from typing import Any
 import jax
 from absl import logging
 from jax.experimental import multihost_utils
-from orbax.checkpoint import v1 as ocp
 
 from jaxprompt.atomic import write_atomically
 from jaxprompt.train.checksums import NAME as CHECKSUMS
@@ -71,12 +70,20 @@ class Checkpoints:
         self._folder = folder.absolute()
         self._inputs = dict(inputs or {})
         self._formerly = dict(formerly or {})
+        self._folder.mkdir(parents=True, exist_ok=True)
         self.notes = _drop_unusable(self._folder)
-        self._checkpointer = ocp.training.Checkpointer(
-            str(self._folder), cleanup_tmp_directories=True
-        )
+        self._is_open = False
         self._needed: dict[int, set[int]] = {}
         self._failed = False
+
+    @functools.cached_property
+    def _checkpointer(self) -> Any:
+        """That of orbax, opened when a checkpoint is first written or read."""
+        found = _orbax().training.Checkpointer(
+            str(self._folder), cleanup_tmp_directories=True
+        )
+        self._is_open = True
+        return found
 
     @property
     def last_step(self) -> int | None:
@@ -124,6 +131,7 @@ class Checkpoints:
         sys.unraisablehook = hook
 
     def _write(self, step: int, state: TrainState, progress: Progress) -> None:
+        checkpointer = self._checkpointer
         # A step that this file names, and that has no checksums, was not finished.
         write_atomically(self._folder / _SAVING, str(step).encode())
         about: Any = {
@@ -132,8 +140,8 @@ class Checkpoints:
         }
         # orbax saves no array without entries, such as the rows of a prompt of none.
         full: Any = jax.tree.map(lambda leaf: leaf if leaf.size else None, state)
-        self._checkpointer.save(step, full, force=True, custom_metadata=about)
-        self._checkpointer.wait()
+        checkpointer.save(step, full, force=True, custom_metadata=about)
+        checkpointer.wait()
         if jax.process_index() == 0:
             write_checksums(self._folder / str(step))
             (self._folder / _SAVING).unlink()
@@ -149,7 +157,7 @@ class Checkpoints:
             if old not in kept:
                 if jax.process_index() == 0:  # Half removed, it is no damage.
                     (self._folder / str(old) / CHECKSUMS).unlink(missing_ok=True)
-                self._checkpointer.delete(old)
+                checkpointer.delete(old)
 
     def latest(self, like: TrainState) -> tuple[TrainState, Progress] | None:
         """Loads the last checkpoint, or returns None where there is none yet.
@@ -213,6 +221,8 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written."""
+        if not self._is_open:
+            return
         if not self._failed:
             self._checkpointer.close()
             return
@@ -221,6 +231,8 @@ class Checkpoints:
             self._checkpointer.close()
 
     def _steps(self) -> list[int]:
+        if not self._is_open and not _saved_in(self._folder):
+            return []
         return [checkpoint.step for checkpoint in self._checkpointer.checkpoints]
 
     def _check_inputs(self, saved: Mapping[str, str]) -> None:
@@ -240,6 +252,16 @@ class Checkpoints:
                 )
 
 
+def _orbax() -> Any:
+    """Returns orbax's interface, whose import takes a third of a second.
+
+    A run that begins does not need it before its first checkpoint.
+    """
+    from orbax.checkpoint import v1
+
+    return v1
+
+
 def _drop_unusable(folder: Path) -> list[str]:
     """Removes the checkpoints that a run cannot go on from; says which, and why.
 
@@ -249,8 +271,7 @@ def _drop_unusable(folder: Path) -> list[str]:
     Raises:
         ValueError: If there are some, and none is usable.
     """
-    names = (path.name for path in folder.glob("[0-9]*"))
-    steps = sorted(int(name) for name in names if name.isdigit())
+    steps = _saved_in(folder)
     cut_short = _cut_short(folder, steps)
     saved = [step for step in steps if step not in cut_short]
     usable, damage = _find_usable(folder, saved)
@@ -269,6 +290,12 @@ def _drop_unusable(folder: Path) -> list[str]:
     ]
     _remove([folder / str(step) for step in (*damage, *cut_short)])
     return notes
+
+
+def _saved_in(folder: Path) -> list[int]:
+    """Returns the steps of the checkpoints that lie in a folder, whole or damaged."""
+    names = (path.name for path in folder.glob("[0-9]*"))
+    return sorted(int(name) for name in names if name.isdigit())
 
 
 def _find_usable(
@@ -313,7 +340,7 @@ def _remove(folders: Sequence[Path]) -> None:
 
 def _needs(folder: Path) -> set[int]:
     """Returns the steps of the bests that a checkpoint names, but for itself."""
-    saved: Any = ocp.metadata(str(folder)).custom_metadata
+    saved: Any = _orbax().metadata(str(folder)).custom_metadata
     return _bests(read_progress(saved["progress"]), int(folder.name))
 
 
