@@ -1,13 +1,16 @@
 """How a prompt starts: random, sampled vocabulary, class labels, text, or a file."""
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from jaxprompt.models.quantise import Table, look_up
 from jaxprompt.prompts.file import load_prompt
@@ -153,20 +156,22 @@ def _normal(start: Start) -> jax.Array:
 
 def _vocabulary(start: Start) -> jax.Array:
     """Takes the embeddings of frequent tokens, drawn at random."""
-    return _sample_rows(start, start.length)
+    size = _population(start, start.length)
+    return _sample_rows(start.table, start.key, size, start.length)
 
 
 def _class_labels(start: Start) -> jax.Array:
     """Takes the embeddings of the label words, and of frequent tokens behind."""
     words = _required(start.words, "class_labels")
-    means = [_embed(start, word, "class_labels").mean(axis=0) for word in words]
-    return _fill(start, jnp.stack(means), "class_labels")
+    ids = [_encode(start, word, "class_labels") for word in words]
+    rows = _take_rows(start.table, np.concatenate(ids))
+    return _fill(start, _means(rows, tuple(map(len, ids))), "class_labels")
 
 
 def _text(start: Start) -> jax.Array:
     """Takes the embeddings of a text, and of frequent tokens behind."""
-    rows = _embed(start, _required(start.text, "text"), "text")
-    return _fill(start, rows, "text")
+    ids = _encode(start, _required(start.text, "text"), "text")
+    return _fill(start, _take_rows(start.table, ids), "text")
 
 
 def _file(start: Start) -> jax.Array:
@@ -186,19 +191,54 @@ METHODS: dict[str, Initialiser] = {
 """Name -> initialiser. A program may add its own: see docs/extending.md."""
 
 
-def _take(table: Table, ids: Sequence[int] | jax.Array) -> jax.Array:
+# A program each, rather than one for every operation: to read a program from the cache
+# takes ten milliseconds.
+
+
+@jax.jit
+def _take_rows(table: Table, ids: Int[Array, "*B"]) -> Float[Array, "*B D"]:
     # Rows are picked first and cast then: the table may be large, and in bfloat16.
-    return jnp.asarray(look_up(table, jnp.asarray(ids)), jnp.float32)
+    return look_up(table, ids).astype(jnp.float32)
 
 
-def _sample_rows(start: Start, count: int) -> jax.Array:
+# Not with the rows' own: an int8 table's would be scaled and added in one operation.
+@functools.partial(jax.jit, static_argnames="lengths")
+def _means(
+    rows: Float[Array, "T D"], lengths: tuple[int, ...]
+) -> Float[Array, "words D"]:
+    """Takes the mean of so many rows, of so many behind them, and so on."""
+    ends = list(itertools.accumulate(lengths))
+    parts = zip([0, *ends], ends, strict=False)
+    return jnp.stack([rows[start:end].mean(axis=0) for start, end in parts])
+
+
+@functools.partial(jax.jit, static_argnames=("population", "count"))
+def _sample_rows(
+    table: Table, key: jax.Array, population: int, count: int
+) -> Float[Array, "P D"]:
+    return _take_rows(table, jax.random.permutation(key, population)[:count])
+
+
+@functools.partial(jax.jit, static_argnames=("population", "count"))
+def _sample_behind(
+    rows: Float[Array, "T D"],
+    table: Table,
+    key: jax.Array,
+    population: int,
+    count: int,
+) -> Float[Array, "P D"]:
+    return jnp.concatenate([rows, _sample_rows(table, key, population, count)])
+
+
+def _population(start: Start, count: int) -> int:
+    """Returns of how many rows, the first of the table, `count` are sampled."""
     population = min(start.top, start.table.shape[0])
     if count > population:
         raise ValueError(
             f"{count} prompt rows cannot be sampled without replacement from the "
             f"{population} most frequent tokens: use a shorter prompt or a larger top"
         )
-    return _take(start.table, jax.random.permutation(start.key, population)[:count])
+    return population
 
 
 def _fill(start: Start, rows: jax.Array, method: str) -> jax.Array:
@@ -208,7 +248,9 @@ def _fill(start: Start, rows: jax.Array, method: str) -> jax.Array:
             f"{method} initialisation needs {len(rows)} rows, but the prompt length "
             f"is {start.length}: use a length of at least {len(rows)}"
         )
-    return jnp.concatenate([rows, _sample_rows(start, start.length - len(rows))])
+    count = start.length - len(rows)
+    size = _population(start, count)
+    return _sample_behind(rows, start.table, start.key, size, count)
 
 
 def _required(value: Any, method: str) -> Any:
@@ -221,8 +263,8 @@ def _required(value: Any, method: str) -> Any:
     return value
 
 
-def _embed(start: Start, text: str, method: str) -> jax.Array:
-    """Returns the row of each token of a text."""
+def _encode(start: Start, text: str, method: str) -> Int[np.ndarray, " T"]:
+    """Returns the ids of a text, each of which has a row in the table."""
     if start.encode is None:
         raise ValueError(f"{method} initialisation needs encode, from text to ids")
     ids = list(start.encode(text))
@@ -234,7 +276,7 @@ def _embed(start: Start, text: str, method: str) -> jax.Array:
             f"{method} initialisation: {text!r} has token {max(ids)}, but the model "
             f"has {rows}: this is another model's vocabulary"
         )
-    return _take(start.table, ids)
+    return np.array(ids, np.int32)
 
 
 def start_from_file(

@@ -236,6 +236,8 @@ def stack(prompts: Sequence[Prompt]) -> Prompt:
 
 
 def _joined(prompts: Sequence[Prompt]) -> Prompt:
+    if len(prompts) == 1:
+        return jax.tree.map(jnp.asarray, prompts[0])
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *prompts)
 
 
@@ -262,6 +264,8 @@ def lengthen(prompt: Prompt, length: int) -> Prompt:
 
 def unstack(bank: Prompt) -> list[Prompt]:
     """Splits a bank into its M members, each a bank of one."""
+    if bank.members == 1:
+        return [bank]
     return [
         jax.tree.map(lambda leaf, m=member: leaf[m : m + 1], bank)
         for member in range(bank.members)

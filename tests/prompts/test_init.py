@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from tiny import VOCAB_ROWS, WIDTH, draw_prompt
 
+from jaxprompt.models.quantise import quantise
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
 
 KEY = jax.random.key(3)
 TABLE = jax.random.normal(jax.random.key(5), (VOCAB_ROWS, WIDTH))
+ENCODED = {"yes": [4, 7, 1, 2, 8], "perhaps not": [9, 30, 2], "later": [5]}
 IDS = {"yes": [4], "perhaps not": [9, 30, 2], "": [], "later": [64]}
 
 
@@ -55,6 +57,21 @@ def test_class_labels_are_means_in_order_and_the_rest_is_sampled():
     rest = rows_of_the_table(rows[2:])
     assert len(set(rest)) == 4
     assert rest.max() < 10
+
+
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8"])
+def test_class_labels_have_the_bits_of_single_operations(kind):
+    table = TABLE.astype("bfloat16") if kind == "bfloat16" else TABLE
+    if kind == "int8":
+        table = quantise({"embedding": TABLE})["embedding"]
+
+    def make():
+        options = {"length": 9, "encode": ENCODED.__getitem__, "words": list(ENCODED)}
+        return init_prompt(KEY, table, method="class_labels", **options).rows
+
+    with jax.disable_jit():
+        expected = make()
+    np.testing.assert_array_equal(make(), expected)
 
 
 def test_text_gives_its_tokens_in_order_and_the_rest_is_sampled():

@@ -252,6 +252,8 @@ class Job:
         prompt = self._empty
         if start.length:
             prompt = self._start_rows(task, key, start.length, start.init)
+        if not start.deep:
+            return prompt
         deep_key = jax.random.fold_in(key, 0)
 
         def read(length: int) -> Mapping[SiteName, KeysValues]:
