@@ -57,20 +57,22 @@ def training_batches(
 
 
 def made_up_rows(job: Job, length: int) -> Batch:
-    """Returns a batch of the shape that a job's have before they are cut, all zeros.
+    """Returns the shapes of a batch as a job's are before they are cut.
 
     Args:
         job: What trains, and on what.
         length: Prompt length P, in tokens.
+
+    Returns:
+        A batch of `jax.ShapeDtypeStruct`s.
     """
     lengths = job.training_lengths(length)
     layout = layout_of(job.task, lengths, job.frozen.soft_ids(length))
-    rows = unpacked_batch(
-        *(
-            np.zeros((job.run.batch_size, width), np.int32)
-            for width in (layout.width, lengths.targets)
-        )
+    sides = (
+        jax.ShapeDtypeStruct((job.run.batch_size, width), np.int32)
+        for width in (layout.width, lengths.targets)
     )
+    rows = jax.eval_shape(unpacked_batch, *sides)
     rows = dataclasses.replace(rows, lead=layout.lead)
     if job.task.answers is None:
         return rows
