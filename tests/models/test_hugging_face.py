@@ -9,6 +9,8 @@ import pytest
 import safetensors.numpy
 
 from jaxprompt.models.load import load
+from jaxprompt.models.weights import leaf
+from jaxprompt.sharding import make_mesh
 
 QUERY = "encoder.block.1.layer.0.SelfAttention.q.weight"
 UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
@@ -114,6 +116,30 @@ def test_half_precision_files_load(golden, dtype):
         params,
         rounded,
     )
+
+
+def test_a_file_may_say_anything_beside_its_tensors(golden):
+    golden = golden("t5_1_1")
+    _, expected = load(golden.folder)
+    about = {"dtype": "F32", "shape": "[]"}
+    path = golden.folder / "model.safetensors"
+    safetensors.numpy.save_file(golden.weights(), path, about)
+    jax.tree.map(np.testing.assert_array_equal, load(golden.folder)[1], expected)
+
+
+def test_a_cpu_takes_weights_as_they_were_read(golden, monkeypatch):
+    blocks = []
+
+    def spy(*options):
+        blocks.append(new_array(*options))
+        return blocks[-1]
+
+    new_array = leaf._new_array
+    monkeypatch.setattr(leaf, "_new_array", spy)
+    mesh = make_mesh(devices=jax.devices()[:1])
+    _, params = load(golden("t5_1_1").folder, mesh=mesh)
+    held = {x.unsafe_buffer_pointer() for x in jax.tree.leaves(params)}
+    assert held == {block.ctypes.data for block in blocks}
 
 
 def test_a_cut_file_is_refused(golden):

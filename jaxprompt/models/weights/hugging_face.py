@@ -1,5 +1,6 @@
 """Hugging Face folders of any family: config.json and safetensors."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from jaxprompt.json_file import read_json_object
 from jaxprompt.models.families import family_of_settings
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_chunks
 from jaxprompt.models.weights.source import Tensors
+
+_FLOATS = {"F32": "<f4", "F16": "<f2"}
+"""How a safetensors file calls the types that NumPy has -> NumPy's name of them."""
 
 
 def open_checkpoint(folder: Path, name: str, revision: str | None) -> Checkpoint:
@@ -48,6 +52,7 @@ class _Safetensors:
     def __init__(self, files: list[Path]) -> None:
         self.files = files
         self._slices: dict[str, Any] = {}
+        self._mapped: dict[str, np.ndarray] = {}
         for path in files:
             try:
                 file = safetensors.safe_open(path, framework="numpy")
@@ -57,12 +62,33 @@ class _Safetensors:
                 ) from err
             names = file.keys()
             self._slices |= {name: file.get_slice(name) for name in names}
+            self._mapped |= _map_floats(path)
         self.shapes = {
             name: tuple(view.get_shape()) for name, view in self._slices.items()
         }
 
     def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
-        return self._slices[name][index]
+        # The library copies what it gives, which is as much memory again.
+        found = self._mapped.get(name)
+        return self._slices[name][index] if found is None else found[index]
+
+
+def _map_floats(path: Path) -> dict[str, np.ndarray]:
+    """Maps the float32 and float16 tensors of a file that the library has checked.
+
+    Source: the format's own description, https://github.com/huggingface/safetensors.
+    """
+    content = np.memmap(path, np.uint8, mode="r").view(np.ndarray)
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    header = json.loads(content[8:start].tobytes())
+    header.pop("__metadata__", None)
+    found = {}
+    for name, about in header.items():
+        if about["dtype"] in _FLOATS:
+            first, end = about["data_offsets"]
+            values = content[start + first : start + end].view(_FLOATS[about["dtype"]])
+            found[name] = values.reshape(about["shape"])
+    return found
 
 
 def _weight_files(

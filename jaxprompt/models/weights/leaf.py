@@ -1,6 +1,7 @@
 """One leaf of the params, from its tensors to its devices: as floats or as int8."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,6 +10,9 @@ import numpy as np
 
 from jaxprompt.models.quantise import Int8Matrix, scale_of, summed_axis, to_int8
 from jaxprompt.models.weights.source import Levels, Source, Tensors
+
+_ALIGNED = 64
+"""Bytes of which XLA wants an address to be a multiple, or it copies the array."""
 
 
 def read_floats(
@@ -29,7 +33,7 @@ def read_floats(
     """
 
     def read(index: tuple[slice, ...]) -> np.ndarray:
-        block = np.empty(_sizes(index), dtype)
+        block = _new_array(_sizes(index), dtype)
         layers = block if source.stacked else [block]
         for layer, piece in zip(layers, source.read(tensors, index), strict=True):
             layer[...] = piece
@@ -76,7 +80,7 @@ def round_to_int8(
     scale = np.stack(scales) if source.stacked else scales[0]
 
     def read(index: tuple[slice, ...]) -> np.ndarray:
-        block = np.empty(_sizes(index), np.int8)
+        block = _new_array(_sizes(index), np.int8)
         pieces = source.read(tensors, index)
         part = scale[_where_split(index, scale.shape)]
         layers = zip(block, part, strict=True) if source.stacked else [(block, part)]
@@ -113,6 +117,14 @@ def _make_array(
     if place is None:
         return jnp.array(read_part(None))
     return jax.make_array_from_callback(shape, place, read_part)
+
+
+def _new_array(sizes: Sequence[int], dtype: Any) -> np.ndarray:
+    """Makes an array to be filled, which a CPU device then takes without a copy."""
+    size = math.prod(sizes) * np.dtype(dtype).itemsize
+    room = np.empty(size + _ALIGNED, np.uint8)
+    start = -room.ctypes.data % _ALIGNED
+    return room[start : start + size].view(dtype).reshape(sizes)
 
 
 def _sizes(index: tuple[slice, ...]) -> list[int]:
