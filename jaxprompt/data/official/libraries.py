@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from jaxprompt.data.official.light_imports import light_imports
 from jaxprompt.startup import NotInstalled, load_triton
 
 
@@ -36,7 +37,7 @@ def _quiet_start() -> Iterator[None]:
 load_triton()
 
 try:
-    with _quiet_start():
+    with _quiet_start(), light_imports():
         import seqio
         import t5.data.glue_utils as t5_glue
         import t5.data.postprocessors as t5_postprocessors
