@@ -71,8 +71,15 @@ class Texts:
             output_features={"inputs": _TEXT, "targets": _TEXT},
             preprocessors=self._preprocessors,
         )
+        options: Any = {"split": "rows", "shuffle": False, "try_in_mem_cache": False}
+        # AutoGraph translates the source of preprocessors, for the sake of branches on
+        # what a row holds. Few have any, and these fail where they are not translated.
+        untranslated: Any = tf.autograph.experimental.do_not_convert(task.get_dataset)
         with _quiet_seqio():
-            return task.get_dataset(split="rows", shuffle=False, try_in_mem_cache=False)
+            try:
+                return untranslated(**options)
+            except TypeError:
+                return task.get_dataset(**options)
 
 
 def to_columns(rows: Sequence[Features]) -> Mapping[str, Any]:
