@@ -57,7 +57,6 @@ def measure_coverage(
             are fewer, so that a run does not wait for them.
     """
     numbers, pairs = _sample(task, split, limit)
-    texts = None if task.draw is not None else task.examples(split, numbers)
     lost = {"inputs": {task.vocabulary.unk_id}, "targets": lost_ids(task.vocabulary)}
     if task.answers is not None:  # Numbers of labels, not tokens.
         lost["targets"] = set()
@@ -67,7 +66,7 @@ def measure_coverage(
     rooms = {"inputs": lengths.inputs, "targets": lengths.targets}
     cut: dict[str, list[bool]] = {name: [] for name in rooms}
     unknown: dict[str, list[bool]] = {name: [] for name in rooms}
-    found: dict[str, list[tuple[int, str]]] = {name: [] for name in rooms}
+    found: dict[str, list[int]] = {name: [] for name in rooms}
     for i, pair in enumerate(pairs):
         for name, room in rooms.items():
             ids = [number for number in getattr(pair, name).tolist() if number >= 0]
@@ -75,16 +74,20 @@ def measure_coverage(
             ends = name == "targets" or not task.causal
             is_unknown = not lost[name].isdisjoint(ids[:-1] if ends else ids)
             unknown[name].append(is_unknown)
-            # Noise is made of tokens: it has no text to show.
-            if is_unknown and texts is not None and len(found[name]) < _SHOWN:
-                found[name].append((numbers[i], getattr(texts[i], name)))
+            if is_unknown and len(found[name]) < _SHOWN:
+                found[name].append(numbers[i])
+    side = "targets" if found["targets"] else "inputs"
+    texts: list[str] = []
+    if found[side] and task.draw is None:  # Noise has no text to show.
+        examples = task.examples(split, found[side])
+        texts = [getattr(example, side) for example in examples]
     return Coverage(
         examples=len(cut["inputs"]),
         cut_inputs=float(np.mean(cut["inputs"])),
         cut_targets=float(np.mean(cut["targets"])),
         unknown_inputs=float(np.mean(unknown["inputs"])),
         unknown_targets=float(np.mean(unknown["targets"])),
-        shown=show_lost(task, split, found["targets"] or found["inputs"]),
+        shown=show_lost(task, split, list(zip(found[side], texts, strict=False))),
     )
 
 
