@@ -236,7 +236,7 @@ def test_not_a_bit_depends_on_the_others_where_that_is_asked_for(model, rows):
     np.testing.assert_array_equal(told(["short", "none", "deep", "gated"]), alone)
 
 
-def test_a_step_reads_what_is_busy_and_copies_nothing():
+def test_a_step_copies_no_slots():
     backbone = Decoder(dataclasses.replace(GPT2, layers=8, positions=2048))
     slots = jax.eval_shape(lambda: backbone.start_slots(8, 2048))
     params = jax.eval_shape(backbone.init, jax.random.key(0))
@@ -247,11 +247,7 @@ def test_a_step_reads_what_is_busy_and_copies_nothing():
         active = jax.ShapeDtypeStruct((rows,), bool)
         return jax.jit(step, donate_argnums=1).lower(params, slots, y, active).compile()
 
-    def read(program):
-        return program.cost_analysis()["bytes accessed"]
-
-    whole, single = compiled(8, 2048), compiled(1, 128)
     held = 2 * slots.keys.size * slots.keys.dtype.itemsize
-    assert whole.memory_analysis().temp_size_in_bytes < held / 2
-    assert single.memory_analysis().temp_size_in_bytes < held / 50
-    assert read(single) < read(whole) / 20
+    for rows, columns, share in ((8, 2048, 0.25), (4, 2048, 0.125), (1, 128, 0.01)):
+        memory = compiled(rows, columns).memory_analysis()
+        assert memory.temp_size_in_bytes < share * held

@@ -17,7 +17,8 @@ class Encoded:
     """What targets attend to: a source, and what is in front of that.
 
     Attributes:
-        keys: Keys of the source tokens.
+        keys: Keys of the source tokens; rows and tokens behind those that have a place
+            are not read.
         values: Values of the source tokens.
         places: Where the source tokens stand.
         prefix: What every token attends to; None for nothing.
@@ -80,7 +81,9 @@ class Front(NamedTuple):
         if self.prefix is not None and prefix is not None:
             parts.append(self.prefix.part(prefix, mask=sight.prefix))
         if source is not None:
-            keys, values = source
+            assert sight.source is not None
+            rows, _, columns = sight.source.shape
+            keys, values = (x[:rows, :columns] for x in source)
             parts.append(Part(keys, values, sight.source, gate=sight.gate))
         return parts
 

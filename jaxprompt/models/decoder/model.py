@@ -338,7 +338,7 @@ class Decoder:
 
     def extend_slots(self, params: Params, slots: Slots, tokens: Tokens) -> Slots:
         """Reads more tokens of each row; see `SlotWriter.extend_slots`."""
-        _, keys, values = self._behind(params, slots, tokens)
+        _, keys, values = self._behind(params, slots, tokens, slots.capacity)
         counts = tokens.segments.sum(axis=1, dtype=jnp.int32)
         wide = slots.resize(slots.capacity + tokens.length)
         return wide.append(keys, values, counts).resize(slots.capacity)
@@ -355,25 +355,29 @@ class Decoder:
         """Scores the next token of each row; see `SlotWriter.step_slots`."""
         rows = y.shape[0]
         one = jnp.ones((rows, 1), jnp.int32)
-        y, keys, values = self._behind(
-            params, slots.first(rows, columns), Tokens(y[:, None], one)
-        )
+        y, keys, values = self._behind(params, slots, Tokens(y[:, None], one), columns)
         # Written at once, and not layer by layer in the loop, which would copy all of
         # the slots to give them back.
         slots = slots.append_one(keys, values, active)
         return self._unembed(params, y)[:, 0], slots
 
     def _behind(
-        self, params: Params, slots: Slots, tokens: Tokens
-    ) -> tuple[Float[Array, "S T D"], Array, Array]:
-        """Reads tokens behind what the rows hold; returns x, their keys and values."""
+        self, params: Params, slots: Slots, tokens: Tokens, columns: int
+    ) -> tuple[Float[Array, "R T D"], Array, Array]:
+        """Reads tokens of the first rows, behind the first columns of what these hold.
+
+        Returns:
+            The tokens' states, keys and values.
+        """
+        seen = slots.first(tokens.x.shape[0], columns)
+        # Each layer cuts its own keys and values: to cut all of them is to copy them.
         source = Encoded(
-            slots.keys, slots.values, Places(slots.holding(), slots.positions)
+            slots.keys, slots.values, Places(seen.holding(), seen.positions)
         )
         steps = jnp.arange(tokens.length, dtype=jnp.int32)
-        places = Places(tokens.segments, slots.next_position[:, None] + steps[None])
+        places = Places(tokens.segments, seen.next_position[:, None] + steps[None])
         x, (keys, values) = self._run(
-            params, tokens.x, places, Front(None, source), slots=slots
+            params, tokens.x, places, Front(None, source), slots=seen
         )
         return x, keys, values
 
