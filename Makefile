@@ -1,4 +1,4 @@
-# Everything runs in .venv, which these targets make from Python 3.11 or later.
+# Everything runs in .venv, which these targets make from Python 3.11, 3.12 or 3.13.
 PYTHON ?= python3
 EXTRAS ?= dev
 BIN := .venv/bin
@@ -18,6 +18,8 @@ setup: .venv/.installed-$(EXTRAS)
 .venv/.installed-%: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than 3.11: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 14))' || \
+		echo "$(PYTHON) is newer than 3.13, the newest that was tried"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
 	@touch $@

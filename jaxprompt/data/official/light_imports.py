@@ -49,9 +49,30 @@ class _Finder(MetaPathFinder, Loader):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            later = importlib.util.LazyLoader(spec.loader)
+            later = importlib.util.LazyLoader(_AsPlainModule(spec.loader))
             spec.loader = later if fullname in _LATER else self
         return spec
 
     def exec_module(self, module: ModuleType) -> Any:
         raise ImportError(f"{module.__name__} is not imported now")
+
+
+class _AsPlainModule(Loader):
+    """Loads a module that was put off as if it had not been.
+
+    From Python 3.12 on a module that is put off stays one until it is loaded whole:
+    tensorflow_text, which deletes names of its own meanwhile, then recurses for ever.
+    """
+
+    def __init__(self, loader: Loader):
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        object.__setattr__(module, "__class__", ModuleType)
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
