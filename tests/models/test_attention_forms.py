@@ -113,6 +113,7 @@ def mask() -> tuple[Array, Array]:
     """
     segments = np.ones((ROWS, LENGTH), np.int32)
     segments[0, 40:60] = 0
+    segments[0, 128:] = 0  # A whole block of a kernel sees nothing.
     segments[1, 70:] = 2
     segments[1, 140:] = 0
     segments = jnp.asarray(segments)
@@ -132,15 +133,17 @@ def objective(
     seen, real = mask()
     weights = real[:, :, None, None]
 
-    def loss(given: tuple[Array, ...]) -> tuple[Array, Array]:
+    def loss(given: tuple[Array, ...]) -> tuple[Array, tuple[Array, Array]]:
         queries, keys, values, *shared = given
         parts = [
             Part(*shared, seen[..., :PREFIX], used=jnp.array(True)),
             Part(keys, values, seen[..., PREFIX:]),
         ]
         found = attend(queries, parts, scale=0.3, cap=cap, form=form, mesh=mesh)
+        # Padding is a number too, or the layers behind would spread what it is not.
+        finite = jnp.isfinite(found).all().astype(jnp.float32)
         found = jnp.where(weights, found, 0).astype(jnp.float32)
-        return jnp.square(found).sum(), found
+        return jnp.square(found).sum(), (found, finite)
 
     return jax.jit(jax.grad(loss, has_aux=True))
 
