@@ -15,13 +15,22 @@ import dataclasses
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from serve_load import HEADER, Load, ask_streams, likeliest_gap, whole_answers
+from serve_load import (
+    HEADER,
+    Load,
+    ask_streams,
+    gaps_until,
+    likeliest_gap,
+    whole_answers,
+)
 from serve_setting import (
     TEXTS,
     Asked,
@@ -49,6 +58,9 @@ from jaxprompt.startup import leave_out_absent_tpu, use_compilation_cache
 
 TOGETHER = (1, 8, 32)
 """Clients that ask at the same time."""
+
+_MOST_TOKENS = 16
+"""Tokens of an answer that the server allows, or more."""
 
 _QUEUE = 64
 """Answers that may wait for a slot."""
@@ -199,10 +211,11 @@ def load_server(
     tokens = flags.tokens
     sizes = [f"--slots={flags.slots}", f"--slot_tokens={flags.slot_tokens}"]
     words = command(bank.model, bank.folder, *sizes, f"--queue={_QUEUE}")
-    with running([*words, f"--max_tokens={max(tokens, 16)}"]) as server:
+    with running([*words, f"--max_tokens={max(tokens, _MOST_TOKENS)}"]) as server:
         model = server.get("/v1/info")["model"]
         _say(f"\n{model} with {len(bank.prompts)} prompts, {flags.slots} slots:")
         _time_loading(server, bank)
+        _time_loading(server, bank, beside=asked[0])
         compiled = server.get("/v1/info")["compiled"]
         loads = [ask_streams(server.url, asked, 1, tokens, offline)]
         alone = {each: answers[0].text for each, answers in loads[0].answers.items()}
@@ -227,18 +240,31 @@ def load_server(
         return {n: whole_answers(server.url, asked, n, tokens) for n in TOGETHER}
 
 
-def _time_loading(server: Running, bank: Bank) -> None:
-    """Loads prompts again by HTTP, from their files to what can be asked."""
+def _time_loading(server: Running, bank: Bank, *, beside: Asked | None = None) -> None:
+    """Loads prompts again by HTTP, from their files to what can be asked.
+
+    Where something is asked beside it, says too how long its tokens wait meanwhile.
+    """
     compiled, seconds = server.get("/v1/info")["compiled"], []
-    for name in [*bank.prompts][:: max(len(bank.prompts) // 8, 1)]:
-        start = time.perf_counter()
-        server.post("/v1/load_prompt", prompt_name=name)
-        seconds.append(time.perf_counter() - start)
+    done, others = threading.Event(), None
+    with ThreadPoolExecutor(1) as pool:
+        if beside is not None:
+            others = pool.submit(gaps_until, done, server.url, beside, _MOST_TOKENS)
+        for name in [*bank.prompts][:: max(len(bank.prompts) // 8, 1)]:
+            start = time.perf_counter()
+            server.post("/v1/load_prompt", prompt_name=name)
+            seconds.append(time.perf_counter() - start)
+        done.set()
     now = server.get("/v1/info")["compiled"]
     _say(
         f"/v1/load_prompt: median {1e3 * statistics.median(seconds):.1f} ms, longest "
         f"{1e3 * max(seconds):.1f} ms, of {len(seconds)}; {now - compiled} compiled"
     )
+    if others is not None and (gaps := others.result()):
+        _say(
+            f"beside an answer, whose tokens come {1e3 * statistics.median(gaps):.1f} "
+            f"ms after each other, the slowest {1e3 * max(gaps):.1f} ms"
+        )
 
 
 def _tell_unlike(

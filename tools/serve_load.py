@@ -2,6 +2,7 @@
 
 import asyncio
 import statistics
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -101,6 +102,17 @@ def ask_streams(
         expected: The right answers; a request that is not among them has none.
     """
     return asyncio.run(_ask_streams(url, asked, together, tokens, expected))
+
+
+def gaps_until(
+    done: threading.Event, url: str, asked: Asked, tokens: int
+) -> list[float]:
+    """Asks for one stream after another; returns the seconds from token to token."""
+    found = []
+    while not done.is_set():
+        for one in ask_streams(url, [asked], 1, tokens, {}).all:
+            found += one.between
+    return found
 
 
 def whole_answers(
