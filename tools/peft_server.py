@@ -82,6 +82,7 @@ def main() -> None:
     flags = parser.parse_args()
     adapters = Adapters(flags.model, sorted(flags.adapters.iterdir()))
     listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port = listening.getsockname()[1]
     print(f"ready on http://127.0.0.1:{port}", file=sys.stderr, flush=True)
     app = make_app(adapters)

@@ -1,10 +1,12 @@
 """What is wrong in `jaxprompt serve` is told in a line, before a model is read."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from jaxprompt.cli import main
+from jaxprompt.serve.server import listen
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,14 @@ def test_mistakes_are_told_in_a_line(
     assert main(["serve", "--model=nowhere/nothing", *flags]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
+
+
+def test_no_part_of_an_answer_waits_for_the_part_before_to_be_confirmed():
+    with listen("127.0.0.1", 0) as listening:
+        with socket.create_connection(listening.getsockname()):
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        port = listening.getsockname()[1]
+        with pytest.raises(OSError, match=f"cannot listen at 127.0.0.1:{port}: "):
+            listen("127.0.0.1", port)
