@@ -40,6 +40,10 @@ SCREEN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 """What moves a terminal's cursor."""
 
 
+KEPT = ("rows.csv", "asked.jsonl", "run")
+"""What a command may find; all else that lies there it has made."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A command, and when Ctrl-C is typed, if it is.
@@ -167,8 +171,9 @@ class Version:
         status = process.returncode = os.waitstatus_to_exitcode(ended)
         seconds = time.perf_counter() - start
         os.close(ours)
-        for made in self.folder.glob("new*"):
-            shutil.rmtree(made) if made.is_dir() else made.unlink()
+        for made in self.folder.iterdir():
+            if made.name not in KEPT:
+                shutil.rmtree(made) if made.is_dir() else made.unlink()
         text = SCREEN.sub("", screen.decode(errors="replace")).replace("\r", "\n")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         status = 128 - status if status < 0 else status
