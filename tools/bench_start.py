@@ -7,12 +7,14 @@ an official task, and as one's own files by a template. Each with an empty compi
 cache, and with what the run before left there. Beside them, a process that only imports
 what a run on own files needs; a misspelt setting, until its line is there; and a
 process of Hugging Face PEFT that imports, loads the same model and takes a step on
-made-up rows, without reading data. --data is the folder of RTE's official files. Needs
-the extra `parity`.
+made-up rows, without reading data. Processor seconds, of all cores, change less than
+seconds do where other work goes on beside it. --data is the folder of RTE's official
+files. Needs the extra `parity`.
 """
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -89,6 +91,12 @@ def time_peft(folder: Path) -> float:
         return side.built + side(*rows).seconds
 
 
+def processor_seconds() -> float:
+    """Returns those of all processes that were started and have ended, so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> None:
     """Times every case a few times, in turn, and prints a table."""
     parser = argparse.ArgumentParser(description="Time the start of a run.")
@@ -144,14 +152,22 @@ def main() -> None:
             "PEFT, no data": lambda: time_peft(folder),
         }
         seconds: dict[str, list[float]] = {name: [] for name in cases}
+        used: dict[str, list[float]] = {name: [] for name in cases}
         for _ in range(flags.rounds):
             for name, measure in cases.items():
+                before = processor_seconds()
                 seconds[name].append(measure())
+                used[name].append(processor_seconds() - before)
     rows = [
-        [name, *(of(found) for of in (statistics.median, min, max))]
+        [
+            name,
+            *(of(found) for of in (statistics.median, min, max)),
+            statistics.median(used[name]),
+        ]
         for name, found in seconds.items()
     ]
-    print(table(["seconds to the first step", "median", "least", "most"], rows))
+    header = ["seconds to the first step", "median", "least", "most", "processor"]
+    print(table(header, rows))
 
 
 if __name__ == "__main__":
