@@ -133,7 +133,7 @@ class Vanish:
 
     def __call__(self, one: Disturbed, times: int, draw: random.Random) -> None:
         """Sends, waits for a moment, and goes: politely, or with a reset, in turn."""
-        pauses = [draw.choice((0.0, 0.0, 0.01, 0.1)) for _ in range(times)]
+        pauses = [draw.choice((0.0, 0.0, 0.01, 0.03)) for _ in range(times)]
 
         def go(number: int) -> None:
             body = _body(one.forsaken, _LONG, stream=self._stream)
