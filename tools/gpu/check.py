@@ -52,7 +52,7 @@ def parts_of(models: list[str], settings: Settings) -> list[Part]:
     parts = [
         part("machine", 1.0, find_machine, settings),
         part("logits", 1.5, check_logits, models),
-        part("attention", 0.5, check_attention),
+        part("attention", 1.5, check_attention),
     ]
     for model in models:
         parts += [
