@@ -33,7 +33,10 @@ def test_every_part_runs_on_a_cpu_without_tensorflow(tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "check.json").read_text())
-    skipped = {skipped["part"] for skipped in found["skipped"]}
+    # PEFT's decode step is a difference of two times, which may come to nothing.
+    busy = {x["part"] for x in found["skipped"] if x["reason"].endswith("was busy")}
+    assert all("decode step" in part for part in busy)
+    skipped = {skipped["part"] for skipped in found["skipped"]} - busy
     without = {"logits against PyTorch", *(f"PEFT beside {m}" for m in TINY_MODELS)}
     assert skipped == (set() if HAS_PEFT else without)
     assert "float32" in found["machine"]["float32 products are computed in"]
@@ -43,7 +46,8 @@ def test_every_part_runs_on_a_cpu_without_tensorflow(tmp_path: Path):
     for model in TINY_MODELS:
         for side in (OURS, PEFT) if HAS_PEFT else (OURS,):
             for run in wanted:
-                assert (side, model, *run) in runs
+                told = f"PEFT beside {model}, {run[0]}, P {run[1]}"
+                assert (side, model, *run) in runs or (side == PEFT and told in busy)
     for timing in found["timings"]:
         assert timing["seconds"] > 0
         assert timing["side"] == PEFT or timing["flops"] > 0

@@ -66,7 +66,14 @@ def time_peft(model: str, settings: Settings) -> Iterator[Finding]:
             first = str(err).splitlines()[0][:200]
             yield Skipped(f"PEFT beside {model}, {run}, P {length}", first)
             continue
+        if seconds <= 0:
+            yield Skipped(f"PEFT beside {model}, {run}, P {length}", BUSY)
+            continue
         yield Timing(PEFT, model, run, length, seconds, settings.batch_size)
+
+
+BUSY = "longer answers took no longer than short ones: the machine was busy"
+"""Why a token's share of the difference is not told."""
 
 
 def _memory() -> int:
