@@ -287,8 +287,8 @@ def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(
         head="classes",
         answering=describe(with_head),
     )
-    output = tmp_path / "mapped"
-    command = ["transfer", "project", str(file), "--to=bert2", f"--output={output}"]
+    output, other = tmp_path / "mapped", Path("bert2").absolute()
+    command = ["transfer", "project", str(file), f"--to={other}", f"--output={output}"]
     assert main(command) == 1
     assert "answers by a head of classes, which belongs" in capsys.readouterr().err
     words = ["--gin.Run.trains=prompt", "--gin.HeadStart.kind=mask"]
@@ -296,6 +296,7 @@ def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(
     assert main([*command, *words]) == 0
     made = output / "sst2.safetensors"
     assert load_prompt(made)[1].head == "mask"
+    assert str(other) in load_prompt(made)[1].config
     # The mapped prompt's own file says how it answers, and where its rows are.
     scores = tmp_path / "scores.json"
     assert main(["evaluate", f"--prompt={made}", f"--output={scores}"]) == 0

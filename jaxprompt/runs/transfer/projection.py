@@ -290,7 +290,7 @@ def _write(
                 seed=said.seed,
                 init=f"map:{by}",
                 source=f"mapped by {by} from a prompt of {said.backbone}",
-                config=with_values(config, {"Model.name": model.checkpoint.name}),
+                config=with_values(config, {"Model.name": run.model.name}),
                 answering=describe(run),
             )
     return [output / name for name in names]
