@@ -45,8 +45,10 @@ MOST_MEMORY = 32.0
 """MiB that a process may grow by where nothing is lost: its allocator keeps some."""
 
 _TOKENS = 8
-_LONG = 100
-"""Tokens of an answer that somebody waits for, and of one that nobody does."""
+_LONG = None
+"""Tokens of an answer that somebody waits for, and of one that nobody does: all that
+there is room for, so that a fast model does not end it before its client goes.
+"""
 
 _SECONDS = 60.0
 
@@ -422,7 +424,7 @@ def _address(one: Disturbed) -> tuple[str, int]:
 
 
 def _body(
-    prompt: str, tokens: int, text: str = TEXTS[0], *, stream: bool = False
+    prompt: str, tokens: int | None, text: str = TEXTS[0], *, stream: bool = False
 ) -> bytes:
     asked: dict[str, Any] = {"model": prompt, "prompt": text, "max_tokens": tokens}
     return json.dumps({**asked, "stream": stream}).encode()
@@ -480,7 +482,7 @@ def main() -> int:
         backbone = open_model(Model(name=flags.model)).backbone
         prompts = draw_prompts(backbone, 6)
         write_bank(bank, flags.model, backbone, prompts, _TOKENS)
-        words = command(flags.model, bank, "--slot_tokens=256")
+        words = command(flags.model, bank, "--slot_tokens=512", "--max_tokens=400")
         with running(words) as server:
             one = disturbed(server, bank)
             for fault, function in FAULTS.items():
