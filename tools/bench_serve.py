@@ -145,7 +145,9 @@ def time_engine(flags: argparse.Namespace, bank: Bank) -> None:
     seconds = time.perf_counter() - start
     _say(f"\ncompiled {engine.compiled} programs in {seconds:.1f} s")
     ready = _read_all(engine, bank, backbone.vocab_rows)
-    none = (engine.read(None), [])
+    # Words in the place of the longest prompt: a step costs what its rows hold.
+    longest = max(one.tokens + len(row) for one, row in ready)
+    none = (engine.read(None), [frozen.vocabulary.encode(TEXTS[0])[0]] * longest)
     mixtures = {
         "no prompt": [none] * flags.slots,
         "one prompt": [ready[-1]] * flags.slots,
