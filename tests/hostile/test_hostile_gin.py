@@ -87,7 +87,7 @@ def build(files: list[str], asked: list[str], *named: str) -> Run | None:
 @example(("Evaluation", "method"), [])
 @example(("Optimizer", "learning_rate"), float("inf"))
 @example(("Optimizer", "kind"), {})
-@settings(max_examples=examples(250))
+@settings(max_examples=examples(100))
 def test_a_literal_for_any_field(setting: tuple[str, str], value: object):
     name, field = setting
     named = [] if name == "Run" else [name]  # A run's parts name themselves.
