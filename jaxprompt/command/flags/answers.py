@@ -7,6 +7,7 @@ from jaxprompt.command.flags.shared import (
     add_another_backbone,
     add_distributed,
     add_gin,
+    add_json_output,
     add_overwrite,
     new_command,
 )
@@ -48,12 +49,9 @@ def _add_evaluate(subparsers: Any) -> None:
     evaluate.add_argument(
         "--predictions", metavar="FILE", help="also write every answer, as JSON lines"
     )
-    evaluate.add_argument(
-        "--output", metavar="FILE", help="also write the scores, as JSON"
-    )
+    add_json_output(evaluate, "the scores")
     add_another_backbone(evaluate)
     add_distributed(evaluate)
-    add_overwrite(evaluate)
 
 
 def _add_predict(subparsers: Any) -> None:
@@ -143,11 +141,8 @@ def _add_inspect(subparsers: Any) -> None:
         action="store_true",
         help="tell only what the file alone does; its model need not be there",
     )
-    inspect.add_argument(
-        "--output", metavar="FILE", help="also write all of it, as JSON"
-    )
+    add_json_output(inspect, "all of it")
     add_another_backbone(inspect)
-    add_overwrite(inspect)
 
 
 def _add_doctor(subparsers: Any) -> None:
@@ -159,11 +154,8 @@ def _add_doctor(subparsers: Any) -> None:
         metavar="FILE",
         help="a prompt.safetensors; without it the run is checked before its training",
     )
-    doctor.add_argument(
-        "--output", metavar="FILE", help="also write the findings, as JSON"
-    )
+    add_json_output(doctor, "the findings")
     add_another_backbone(doctor)
-    add_overwrite(doctor)
 
 
 def _add_submit(subparsers: Any) -> None:

@@ -3,7 +3,11 @@
 from typing import Any
 
 from jaxprompt.command import commands
-from jaxprompt.command.flags.shared import add_overwrite, new_command
+from jaxprompt.command.flags.shared import (
+    add_json_output,
+    add_overwrite,
+    new_command,
+)
 
 
 def add_results(subparsers: Any) -> None:
@@ -35,5 +39,4 @@ def _add_compare(subparsers: Any) -> None:
     for name, which in (("first", "a finished run"), ("second", "another one")):
         what = f"folder of {which}, or its predictions.jsonl"
         compare.add_argument(name, metavar=name.upper(), help=what)
-    compare.add_argument("--output", metavar="FILE", help="also write it, as JSON")
-    add_overwrite(compare)
+    add_json_output(compare, "it")

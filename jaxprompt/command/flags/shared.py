@@ -52,6 +52,17 @@ def add_overwrite(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json_output(command: argparse.ArgumentParser, what: str) -> None:
+    """Adds the file that also gets what a command prints, and the leave to replace it.
+
+    Args:
+        command: Its parser.
+        what: What is written, as "the scores".
+    """
+    command.add_argument("--output", metavar="FILE", help=f"also write {what}, as JSON")
+    add_overwrite(command)
+
+
 def add_distributed(command: argparse.ArgumentParser) -> None:
     """Adds what joins the processes of a job."""
     command.add_argument(

@@ -6,6 +6,7 @@ from jaxprompt.command import transfer
 from jaxprompt.command.flags.shared import (
     add_another_backbone,
     add_gin,
+    add_json_output,
     add_overwrite,
     new_command,
 )
@@ -119,10 +120,7 @@ def _add_similarity(topics: Any) -> None:
         help="an output of this command, or a part of it: print it beside what is "
         "found now",
     )
-    command.add_argument(
-        "--output", metavar="FILE", help="also write all of it, as JSON"
-    )
-    add_overwrite(command)
+    add_json_output(command, "all of it")
 
 
 def _add_neurons(topics: Any) -> None:
@@ -140,8 +138,7 @@ def _add_neurons(topics: Any) -> None:
     )
     command.add_argument("--split", help="split to score, instead of its validation")
     add_another_backbone(command)
-    command.add_argument("--output", metavar="FILE", help="also write it, as JSON")
-    add_overwrite(command)
+    add_json_output(command, "it")
 
 
 def _add_project(topics: Any) -> None:
@@ -249,8 +246,7 @@ def _add_nearest(subparsers: Any) -> None:
         metavar="K",
         help="how many of the nearest a mean takes (default: %(default)s)",
     )
-    command.add_argument("--output", metavar="FILE", help="also write ranks, as JSON")
-    add_overwrite(command)
+    add_json_output(command, "ranks")
 
 
 def _add_mixes(subparsers: Any) -> None:
