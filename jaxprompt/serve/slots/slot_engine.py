@@ -138,8 +138,8 @@ class SlotEngine:
         self.prompt_room = room_for(prompt_room)
         self.piece = min(piece, capacity)
         self.lengths = lengths_up_to(self.piece)
-        self._shares = (
-            [(slots, capacity)] if batch_invariant else _shares(slots, capacity)
+        self._sizes = (
+            [(slots, capacity)] if batch_invariant else _step_sizes(slots, capacity)
         )
         self._tokens = np.zeros(slots, np.int32)
         self.grown = 0
@@ -170,7 +170,7 @@ class SlotEngine:
         """Compiles all programs, so that no request waits for one."""
         self._compile(self.prompt_room)
         nobody = np.zeros(self.slots, bool)
-        for rows, columns in self._shares:
+        for rows, columns in self._sizes:
             self._step_first(rows, columns, nobody, np.full(self.slots, FREE, np.int32))
 
     def _compile(self, room: int) -> None:
@@ -293,7 +293,7 @@ class SlotEngine:
             (busy[-1] + 1, self._tokens[busy].max()) if busy.size else (1, 1)
         )
         smallest = next(
-            share for share in self._shares if share[0] >= rows and share[1] >= columns
+            size for size in self._sizes if size[0] >= rows and size[1] >= columns
         )
         chosen = self._step_first(*smallest, active, forced)
         self._tokens += active
@@ -446,12 +446,12 @@ def _step(
     return dataclasses.replace(state, slots=slots, ids=ids), chosen
 
 
-def _shares(slots: int, capacity: int) -> list[tuple[int, int]]:
-    """Returns the rows and columns of slots that have a step of their own.
+def _step_sizes(slots: int, capacity: int) -> list[tuple[int, int]]:
+    """Returns how many rows and columns the steps read that are compiled.
 
-    A step costs what it reads: the weights for each row, and the keys and values of
-    each column. All of both are right for a server at its limits, and many times too
-    many for a single client with a short text. Each pair compiles a program.
+    A step computes each row, and reads the keys and values of each column. A server at
+    its limits needs all of them; for a single client with a short text they would take
+    many times as long as its own.
     """
     rows = dict.fromkeys((1, max(slots // 4, 1), slots))
     columns = dict.fromkeys((max(capacity // 4, SHORTEST), capacity))
