@@ -51,7 +51,8 @@ class Model:
         precision: What float32 products are computed in where a device has a choice:
             "float32", in which logits are the same to 1e-4 on all; "tensorfloat32",
             faster on NVIDIA's GPUs, and three bfloat16 products on a TPU; "bfloat16",
-            one of them. A model in bfloat16 has no such choice.
+            one of them, and faster on CPUs that multiply bfloat16. A model in bfloat16
+            has no such choice.
         attention: "auto" takes the form of attention that suits the devices; "plain",
             "chunked", "cudnn" or "splash" asks for one, and is refused where it is not
             able to; see `models.attention_form`.

@@ -72,8 +72,8 @@ def load(
         vocabulary: A `spiece.model`, where the checkpoint has none.
         dtype: "float32" or "bfloat16", of the weights and to compute in.
         quantise: "int8" stores every matrix in int8; "none" does not.
-        precision: What float32 products are computed in on a GPU or TPU: "float32",
-            "tensorfloat32" or "bfloat16". It holds for the process from now on, and
+        precision: What float32 products are computed in: "float32", "tensorfloat32"
+            (GPUs and TPUs) or "bfloat16". It holds for the process from now on, and
             JAX_DEFAULT_MATMUL_PRECISION wins.
         attention: The form of its attention: "auto", or one of
             `models.attention_form`.

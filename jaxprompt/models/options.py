@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxprompt.models.attention_form import AttentionForm
+from jaxprompt.models.product import ROUNDED
 
 DTYPES = ("float32", "bfloat16")
 """What backbones compute in."""
@@ -41,10 +42,15 @@ def precision_in_force(precision: Precision, dtype: str, platform: str) -> str |
         platform: Of the devices, as JAX calls it.
 
     Returns:
-        None where there is nothing to choose: a CPU has one float32, and factors that
-        are bfloat16 are rounded no further.
+        None where products are as they are by themselves: factors that are bfloat16 are
+        rounded no further, and a CPU, which has no tensorfloat32, multiplies in float32
+        unless "bfloat16" is asked for.
     """
-    return None if platform == "cpu" or dtype != "float32" else precision
+    if dtype != "float32":
+        return None
+    if platform == "cpu":
+        return ROUNDED if precision == "bfloat16" else None
+    return precision
 
 
 def check_precision(precision: str) -> None:

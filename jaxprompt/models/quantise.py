@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Int8
 
+from jaxprompt.models.product import rounded_product, rounds_factors
 from jaxprompt.parameters import kind_of
 from jaxprompt.shapes import Params
 
@@ -172,31 +173,41 @@ def multiply(
     return _multiply(x, matrix, x.dtype, jnp.dtype(dtype or x.dtype))
 
 
-# Differentiated by hand: see the head of the file.
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _multiply(x: Array, matrix: Int8Matrix, inside: Any, outside: Any) -> Array:
+def _product(x: Array, matrix: Int8Matrix, inside: Any, outside: Any) -> Array:
     if matrix.scale.shape[0] > 1:
-        whole = dequantise(matrix).astype(inside)
-        return jnp.matmul(x, whole, preferred_element_type=outside)
-    values = matrix.values.astype(inside)
-    product = jnp.matmul(x, values, preferred_element_type=outside)
+        return _matmul(x, dequantise(matrix), 0, inside, outside)
+    product = _matmul(x, matrix.values, 0, inside, outside)
     # In float32: a scale rounded to bfloat16 would be off for the whole channel.
     return (product.astype(jnp.float32) * matrix.scale).astype(outside)
+
+
+def _matmul(x: Array, matrix: Array, axis: int, inside: Any, outside: Any) -> Array:
+    """Sums over the last axis of x and this one of the matrix."""
+    if inside == jnp.float32 and rounds_factors():
+        return rounded_product(x, matrix, (1, axis)).astype(outside)
+    matrix = matrix.astype(inside)
+    factor = matrix.T if axis else matrix
+    return jnp.matmul(x.astype(inside), factor, preferred_element_type=outside)
+
+
+# Differentiated by hand: see the head of the file.
+_multiply = jax.custom_vjp(_product, nondiff_argnums=(2, 3))
 
 
 def _forward(
     x: Array, matrix: Int8Matrix, inside: Any, outside: Any
 ) -> tuple[Array, Int8Matrix]:
-    return _multiply(x, matrix, inside, outside), matrix
+    # Not `_multiply`, in which `jax.checkpoint` would not see the product to keep it.
+    return _product(x, matrix, inside, outside), matrix
 
 
 def _backward(
     inside: Any, _: Any, matrix: Int8Matrix, gradient: Array
 ) -> tuple[Array, None]:
     if matrix.scale.shape[0] > 1:
-        return gradient.astype(inside) @ dequantise(matrix).astype(inside).T, None
-    scaled = (gradient.astype(jnp.float32) * matrix.scale).astype(inside)
-    return scaled @ matrix.values.astype(inside).T, None
+        return _matmul(gradient, dequantise(matrix), 1, inside, inside), None
+    scaled = gradient.astype(jnp.float32) * matrix.scale
+    return _matmul(scaled, matrix.values, 1, inside, inside), None
 
 
 _multiply.defvjp(_forward, _backward)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxprompt.models.product import multiply_rounded, rounds_factors
 from jaxprompt.models.quantise import Int8Matrix, multiply
 
 
@@ -18,6 +19,8 @@ def project(
     tokens_ND = x.reshape(-1, x.shape[-1])
     if isinstance(matrix, Int8Matrix):
         product = multiply(tokens_ND, matrix)
+    elif x.dtype == jnp.float32 and rounds_factors():
+        product = multiply_rounded(tokens_ND, matrix, 0)
     else:
         product = tokens_ND @ matrix.astype(x.dtype)
     return product.reshape(*x.shape[:-1], -1)
@@ -62,6 +65,9 @@ def score_ids(
     if isinstance(matrix, Int8Matrix):
         columns = matrix.T if is_table else matrix
         logits = multiply(y.reshape(-1, y.shape[-1]), columns, jnp.float32)
+        return logits.reshape(*y.shape[:-1], -1)
+    if y.dtype == jnp.float32 and rounds_factors():
+        logits = multiply_rounded(y.reshape(-1, y.shape[-1]), matrix, int(is_table))
         return logits.reshape(*y.shape[:-1], -1)
     product = "bld,vd->blv" if is_table else "bld,dv->blv"
     return jnp.einsum(

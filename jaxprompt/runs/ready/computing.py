@@ -8,6 +8,7 @@ from jaxprompt.config.settings import Model
 from jaxprompt.models.attention_form import AttentionForm, choose_form, device_of
 from jaxprompt.models.config import Config
 from jaxprompt.models.options import precision_in_force
+from jaxprompt.models.product import ROUNDED
 
 _VARIABLE = "JAX_DEFAULT_MATMUL_PRECISION"
 
@@ -41,7 +42,7 @@ def precision_of(settings: Model, mesh: jax.sharding.Mesh) -> str | None:
         mesh: The devices that it lives on.
 
     Returns:
-        A name of `options.PASSES`, or what JAX_DEFAULT_MATMUL_PRECISION says, which
+        JAX's name of it, or what JAX_DEFAULT_MATMUL_PRECISION says, which
         wins; None where there is nothing to choose.
     """
     platform = device_of(mesh.devices.flat[0]).platform
@@ -52,15 +53,15 @@ def precision_of(settings: Model, mesh: jax.sharding.Mesh) -> str | None:
 def use_precision(settings: Model, mesh: jax.sharding.Mesh) -> None:
     """Has JAX compute float32 products as precisely as a model's settings say.
 
-    This holds for the process, for all that is traced from now on: heads, and the
-    gradients of prompts too. A CPU multiplies as it did.
+    This holds for the process, for all that is traced from now on: on GPUs and TPUs
+    heads and the gradients of prompts too, on CPUs products with a model's matrices
+    (see `models.product`).
 
     Args:
         settings: Of the model.
         mesh: The devices that it lives on.
     """
-    here = device_of(mesh.devices.flat[0])
-    if here.platform != "cpu" and _VARIABLE not in os.environ:
+    if _VARIABLE not in os.environ:
         precision = precision_of(settings, mesh)
         jax.config.update("jax_default_matmul_precision", precision)
 
@@ -68,5 +69,6 @@ def use_precision(settings: Model, mesh: jax.sharding.Mesh) -> None:
 def tell_computing(settings: Model, config: Config, mesh: jax.sharding.Mesh) -> str:
     """Says it for a run's first line, as "chunked attention"."""
     precision = precision_of(settings, mesh)
-    products = f", float32 products in {precision}" if precision else ""
+    said = "bfloat16" if precision == ROUNDED else precision
+    products = f", float32 products in {said}" if said else ""
     return f"{attention_of(settings, config, mesh)} attention{products}"
