@@ -83,6 +83,7 @@ def bench_fixed(folder: Path, flags: argparse.Namespace) -> None:
     }
     if flags.settings:
         builds["untuned"] = ("our_side:untuned_prompt_step", folder, prompts, "dots")
+        builds["bfloat16"] = ("our_side:rounded_prompt_step", folder, prompts, "dots")
         builds["nothing again"] = ("our_side:prompt_step", folder, prompts, "none")
         builds[KEEPING] = builds[OURS]
     # All but PyTorch's take the same batch, and the floor takes none.

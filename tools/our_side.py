@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.models.load import load
+from jaxprompt.models.product import ROUNDED
 from jaxprompt.prompts.prompt import Prompt, empty_prompt
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch
@@ -68,6 +69,14 @@ def untuned_prompt_step(
     folder: Path, prompts: np.ndarray, remat: Remat
 ) -> Callable[[Batch | tuple[Batch, ...]], float]:
     """Does the same with XLA's defaults."""
+    return prompt_step(folder, prompts, remat, tuned=False)
+
+
+def rounded_prompt_step(
+    folder: Path, prompts: np.ndarray, remat: Remat
+) -> Callable[[Batch | tuple[Batch, ...]], float]:
+    """Does what `PRECISION = 'bfloat16'` does on a CPU, by YNNPACK's products."""
+    jax.config.update("jax_default_matmul_precision", ROUNDED)
     return prompt_step(folder, prompts, remat, tuned=False)
 
 

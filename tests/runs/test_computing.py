@@ -14,6 +14,7 @@ from jaxprompt.models.attention_form import Device
 from jaxprompt.models.config import Config
 from jaxprompt.models.families.llama import LlamaConfig
 from jaxprompt.models.options import precision_in_force
+from jaxprompt.models.product import ROUNDED
 from jaxprompt.models.t5.model import T5
 from jaxprompt.plan.chips import parse_slice
 from jaxprompt.plan.program import make_program
@@ -73,11 +74,48 @@ def test_no_product_of_a_float32_step_is_tensorfloat32_on_a_gpu(
     assert not [line for line in products if "[HIGHEST, HIGHEST]" not in line]
 
 
-def test_a_gpu_and_a_tpu_are_told_and_a_cpu_has_no_choice():
+def products_of_a_step(config: Config, settings: Model) -> list[str]:
+    """Returns those that a step of this run on a CPU is made of."""
+    program = make_program(
+        dataclasses.replace(RUN, model=settings), config, "train", None
+    )
+    asked = precision_in_force(settings.precision, settings.dtype, "cpu")
+    with jax.default_matmul_precision(asked):
+        lowered = jax.jit(program.function).lower(*program.arguments)
+    return DOT.findall(lowered.as_text())
+
+
+@pytest.mark.parametrize("config", [CONFIG, LLAMA], ids=["t5", "llama"])
+def test_bfloat16_on_a_cpu_rounds_the_factors_of_every_matrix_of_the_model(
+    config: Config,
+):
+    products = products_of_a_step(config, Model(precision="bfloat16"))
+    rounded = [line for line in products if line.count("xbf16>") == 2]
+    # Attention's products have heads of their own, the prompt's MLP has members.
+    batched = [line for line in products if "batching_dims" in line]
+    assert len(rounded) > 20
+    assert len(rounded) + len(batched) == len(products)
+    assert all(line.endswith("xf32>") for line in rounded)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [Model(quantise="int8"), Model(precision="bfloat16")],
+    ids=["int8", "bfloat16"],
+)
+def test_a_backward_pass_keeps_the_products_that_it_keeps_in_float32(settings: Model):
+    settings = dataclasses.replace(settings, remat="dots")
+    plain = products_of_a_step(LLAMA, Model(remat="dots"))
+    assert len(products_of_a_step(LLAMA, settings)) == len(plain)
+
+
+def test_a_gpu_and_a_tpu_are_told_and_a_cpu_has_one_choice():
     assert precision_in_force("float32", "float32", "tpu") == "float32"
     assert precision_in_force("tensorfloat32", "float32", "gpu") == "tensorfloat32"
     assert precision_in_force("float32", "bfloat16", "gpu") is None
     assert precision_in_force("float32", "float32", "cpu") is None
+    assert precision_in_force("tensorfloat32", "float32", "cpu") is None
+    assert precision_in_force("bfloat16", "float32", "cpu") == ROUNDED
     with pytest.raises(ValueError, match="precision 'fp64': use one of"):
         Model(precision="fp64")  # pyright: ignore[reportArgumentType]
 
@@ -113,5 +151,13 @@ def test_the_setting_is_jaxs_own_and_its_variable_wins(
     assert jax.config.values["jax_default_matmul_precision"] is None
     here = make_mesh()
     assert tell_computing(Model(), LLAMA, here) == "chunked attention"
+    rounding = Model(precision="bfloat16")
+    assert precision_of(rounding, here) == "bfloat16"
+    monkeypatch.delenv("JAX_DEFAULT_MATMUL_PRECISION")
+    use_precision(rounding, here)
+    assert jax.config.values["jax_default_matmul_precision"] == ROUNDED
+    assert tell_computing(rounding, LLAMA, here) == (
+        "chunked attention, float32 products in bfloat16"
+    )
     use_precision(Model(), here)
     assert jax.config.values["jax_default_matmul_precision"] is None
