@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-
 ROUNDED = "BF16_BF16_F32"
 """JAX's name for products of bfloat16 factors with float32 sums."""
 

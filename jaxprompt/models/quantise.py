@@ -6,7 +6,6 @@ stack for the way back. The product here keeps the int8 values and casts them ag
 """
 
 import dataclasses
-import functools
 from typing import Any, TypeVar
 
 import jax
