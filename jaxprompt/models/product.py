@@ -16,7 +16,7 @@ ROUNDED = "BF16_BF16_F32"
 
 def rounds_factors() -> bool:
     """Whether this is what products that are traced now are to be."""
-    return jax.config.jax_default_matmul_precision == ROUNDED
+    return jax.default_matmul_precision.value == ROUNDED
 
 
 def rounded_product(one: Array, other: Array, axes: tuple[int, int]) -> Array:
@@ -34,8 +34,6 @@ def rounded_product(one: Array, other: Array, axes: tuple[int, int]) -> Array:
     )
 
 
-# Differentiated by hand: by itself the gradient would meet a rounded factor in float32.
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def multiply_rounded(
     x: Float[Array, "N D"], matrix: Float[Array, "D F"], axis: int
 ) -> Float[Array, "N F"]:
@@ -46,11 +44,17 @@ def multiply_rounded(
         matrix: float32, [D, F], or [F, D] with axis 1.
         axis: Of the matrix, which is summed over.
     """
+    return _multiply(x, matrix, axis)
+
+
+# Differentiated by hand: by itself the gradient would meet a rounded factor in float32.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _multiply(x: Array, matrix: Array, axis: int) -> Array:
     return rounded_product(x, matrix, (1, axis))
 
 
 def _forward(x: Array, matrix: Array, axis: int) -> tuple[Array, tuple[Array, Array]]:
-    # Not `multiply_rounded`, in which `jax.checkpoint` would not see the product.
+    # Not `_multiply`, in which `jax.checkpoint` would not see the product.
     return rounded_product(x, matrix, (1, axis)), (x, matrix)
 
 
@@ -65,4 +69,4 @@ def _backward(
     )
 
 
-multiply_rounded.defvjp(_forward, _backward)
+_multiply.defvjp(_forward, _backward)
