@@ -10,7 +10,7 @@ if _AS_COMMAND and _signal.getsignal(_signal.SIGINT) is _signal.default_int_hand
     # Until signals are heard Ctrl-C ends the process, without a traceback.
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
-from jaxprompt.interrupts import Interrupted, interruptible  # noqa: E402
+from jaxprompt.screen.interrupts import Interrupted, interruptible  # noqa: E402
 
 # All else is imported once they are.
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ def _run(arguments: "Sequence[str] | None") -> int:
     # JAX is imported after the flags and the names in gin files are read, so that
     # --help and a misspelt name do not wait for it.
     from jaxprompt.command.flags import is_distributed, make_parser
-    from jaxprompt.terminal import say
+    from jaxprompt.screen.terminal import say
 
     parser = make_parser()
     if not (sys.argv[1:] if arguments is None else arguments):
@@ -90,7 +90,7 @@ def _run(arguments: "Sequence[str] | None") -> int:
 
 def _tell(message: str) -> None:
     """Prints a message, which may hold text of files and users, as one line."""
-    from jaxprompt.terminal import say
+    from jaxprompt.screen.terminal import say
 
     lines = (line.strip() for line in message.split("\n"))
     say(f"jaxprompt: {' '.join(filter(None, lines))}", problem=True)

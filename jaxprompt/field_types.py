@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 _LARGEST = 2**63
 """Beyond it a whole number fits no array."""

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from jaxprompt.atomic import write_atomically, write_folder
+from jaxprompt.files.atomic import write_atomically, write_folder
 
 
 @pytest.fixture(params=[0o022, 0o027, 0o077, 0o002], ids=oct)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.interrupts import Interrupted, interruptible
+from jaxprompt.screen.interrupts import Interrupted, interruptible
 
 PROGRAM = """
 import signal, sys
@@ -77,7 +77,9 @@ sys.exit(main())
 """What pip makes of the command, but for the signal."""
 
 
-@pytest.mark.parametrize("module", ["jaxprompt.interrupts", "jaxprompt.quoting"])
+@pytest.mark.parametrize(
+    "module", ["jaxprompt.screen.interrupts", "jaxprompt.screen.quoting"]
+)
 def test_the_command_is_quiet_before_it_hears_signals(module: str, tmp_path: Path):
     script = tmp_path / "jaxprompt"
     script.write_text(SCRIPT.format(python=sys.executable, module=module))

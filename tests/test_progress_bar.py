@@ -7,7 +7,7 @@ import termios
 from pathlib import Path
 
 PROGRAM = """
-import jaxprompt.progress_bar as progress
+import jaxprompt.screen.progress_bar as progress
 progress.SECONDS = 0.0
 with progress.progress_bar("training", total=4, unit="step") as bar:
     for _ in range(4):

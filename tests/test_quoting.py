@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxprompt.quoting import cut, listed, quoted, quoted_path, visible
+from jaxprompt.screen.quoting import cut, listed, quoted, quoted_path, visible
 
 
 @pytest.mark.parametrize(

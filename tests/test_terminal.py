@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from jaxprompt.terminal import say
+from jaxprompt.screen.terminal import say
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxprompt.command.prompt_run import DEFAULTS, configured, read_run, run_of_prompt
-from jaxprompt.quoting import quoted_path
-from jaxprompt.suggest import path_hint
+from jaxprompt.screen.quoting import quoted_path
+from jaxprompt.screen.suggest import path_hint
 
 if TYPE_CHECKING:
     from jaxprompt.config import Run
@@ -203,7 +203,7 @@ def plan(flags: argparse.Namespace) -> None:
     jax.config.update("jax_platforms", "cpu")
     from jaxprompt.command.configure import configure
     from jaxprompt.plan import plan
-    from jaxprompt.terminal import say_lines
+    from jaxprompt.screen.terminal import say_lines
 
     run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
     say_lines(plan(run, flags.topology, step=flags.step, search=flags.search))

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from jaxprompt.command.gin_files import find_gin_file, gin_files
 from jaxprompt.command.parser import GIN
-from jaxprompt.terminal import say_lines
-from jaxprompt.utf8 import read_utf8
+from jaxprompt.files.utf8 import read_utf8
+from jaxprompt.screen.terminal import say_lines
 
 SHELLS = ("bash", "zsh", "fish")
 

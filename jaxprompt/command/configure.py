@@ -18,8 +18,8 @@ from jaxprompt.config import CONFIGURABLES, Run, Sweep
 from jaxprompt.config.renamed import with_new_names
 from jaxprompt.config.run import MOST_SEEDS
 from jaxprompt.field_types import check_value
-from jaxprompt.quoting import cut, visible
-from jaxprompt.utf8 import read_utf8
+from jaxprompt.files.utf8 import read_utf8
+from jaxprompt.screen.quoting import cut, visible
 
 
 def _checked(configurable: Callable[..., Any]) -> Callable[..., Any]:

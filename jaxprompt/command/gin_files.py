@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from jaxprompt.quoting import quoted_path
-from jaxprompt.suggest import closest
-from jaxprompt.utf8 import read_utf8
+from jaxprompt.files.utf8 import read_utf8
+from jaxprompt.screen.quoting import quoted_path
+from jaxprompt.screen.suggest import closest
 
 _PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)

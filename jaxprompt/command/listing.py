@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from jaxprompt.command.gin_files import first_comment, gin_files
-from jaxprompt.quoting import cut
-from jaxprompt.terminal import say
+from jaxprompt.screen.quoting import cut
+from jaxprompt.screen.terminal import say
 
 _WIDEST = 100
 """Characters of a description that are shown."""

@@ -11,9 +11,9 @@ from jaxprompt.command.gin_files import check_depth, find_gin_file, meant_gin_fi
 from jaxprompt.config import CONFIGURABLES
 from jaxprompt.config.renamed import check_renamed
 from jaxprompt.field_types import choices_of, described
-from jaxprompt.quoting import cut, quoted, visible
-from jaxprompt.suggest import closest, did_you_mean
-from jaxprompt.utf8 import read_utf8
+from jaxprompt.files.utf8 import read_utf8
+from jaxprompt.screen.quoting import cut, quoted, visible
+from jaxprompt.screen.suggest import closest, did_you_mean
 
 MALFORMED = (
     ValueError,

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprompt.atomic import write_atomically
 from jaxprompt.data.read.files import read_rows
 from jaxprompt.data.tasks.metrics import number_of
-from jaxprompt.quoting import cut, listed, quoted
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.runs.keep.output import check_output
-from jaxprompt.suggest import did_you_mean
-from jaxprompt.terminal import say
+from jaxprompt.screen.quoting import cut, listed, quoted
+from jaxprompt.screen.suggest import did_you_mean
+from jaxprompt.screen.terminal import say
 
 SPLITS = ("train", "validation", "test")
 

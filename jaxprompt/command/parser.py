@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from jaxprompt.screen.suggest import closest, did_you_mean
+from jaxprompt.screen.terminal import say
 from jaxprompt.startup import versions
-from jaxprompt.suggest import closest, did_you_mean
-from jaxprompt.terminal import say
 
 GIN = "--gin."
 """What flags begin with that set a name of the gin files."""

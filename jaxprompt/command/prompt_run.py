@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxprompt.quoting import cut, visible
+from jaxprompt.screen.quoting import cut, visible
 
 if TYPE_CHECKING:
     from jaxprompt.config import Run

@@ -21,7 +21,7 @@ from jaxprompt.report.results.files import (
 )
 from jaxprompt.runs.keep.workdir import METRICS, PAGE, check_workdir, read_result
 from jaxprompt.runs.ready.optimizer import make_optimizer
-from jaxprompt.terminal import say, say_lines
+from jaxprompt.screen.terminal import say, say_lines
 
 # What reads data is imported when it does: mistakes in gin files are told before.
 

@@ -11,7 +11,7 @@ from jaxprompt.config.task_settings import DATA_FIELDS
 from jaxprompt.config.tasks import TASKS
 from jaxprompt.data.tasks.answers.kinds import KINDS, WORDS
 from jaxprompt.field_types import check_value
-from jaxprompt.quoting import listed, quoted
+from jaxprompt.screen.quoting import listed, quoted
 
 _TASKS = {kind.__name__: kind for kind in TASKS}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from jaxprompt.bundled import resolve
 from jaxprompt.config.task_settings import TaskSettings, tell_words
 from jaxprompt.data.read.table import Table
-from jaxprompt.quoting import listed
+from jaxprompt.screen.quoting import listed
 
 if TYPE_CHECKING:
     from jaxprompt.data.tasks.task import Task
@@ -127,7 +127,7 @@ class OwnTask(TaskSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class OwnTags(TaskSettings):
-    """Sequence labelling from column files; see `data.tasks.tags.tag_task`.
+    """Sequence labelling from column files; see `data.tasks.tagging.tags.tag_task`.
 
     Attributes:
         name: Any name, for the results.
@@ -165,7 +165,7 @@ class OwnTags(TaskSettings):
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
-        from jaxprompt.data.tasks.tags import tag_task
+        from jaxprompt.data.tasks.tagging.tags import tag_task
 
         return tag_task(
             self.name,
@@ -183,7 +183,7 @@ class OwnTags(TaskSettings):
 class OwnRoles(TaskSettings):
     """Semantic role labelling from lines "1 He sleeps ||| B-A0 B-V".
 
-    See `data.tasks.roles.role_task`.
+    See `data.tasks.tagging.roles.role_task`.
 
     Attributes:
         name: Any name, for the results.
@@ -207,7 +207,7 @@ class OwnRoles(TaskSettings):
 
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
-        from jaxprompt.data.tasks.roles import role_task
+        from jaxprompt.data.tasks.tagging.roles import role_task
 
         return role_task(
             self.name,

@@ -22,7 +22,7 @@ from jaxprompt.data.rows.row_batches import (
 )
 from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.vocabulary.writing import come_back
-from jaxprompt.quoting import listed, quoted
+from jaxprompt.screen.quoting import listed, quoted
 from jaxprompt.shapes import Batch
 
 

@@ -22,13 +22,13 @@ from jaxprompt.models.options import Precision, Remat
 from jaxprompt.prompts.file import read_tuned
 from jaxprompt.prompts.prompt import Prompt, empty_prompt
 from jaxprompt.prompts.tuned import TunedPrompt
-from jaxprompt.quoting import listed, quoted, quoted_path
 from jaxprompt.runs.answering import PROBABILITIES, Answerer, Answering, make_answering
 from jaxprompt.runs.keep.prompt_files import find_prompts
 from jaxprompt.runs.ready.frozen import Frozen, OpenedModel, find_model
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.prepare import check_head, check_slots, devices_of
 from jaxprompt.runs.ready.trained_on import check_prompts
+from jaxprompt.screen.quoting import listed, quoted, quoted_path
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import check_batch_size
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxprompt.bundled import resolve
 from jaxprompt.data.read.files import Row, read_rows
 from jaxprompt.data.read.shares import splits_by_label
-from jaxprompt.quoting import listed, quoted
+from jaxprompt.screen.quoting import listed, quoted
 
 _KINDS = (
     "a list of dicts, a pandas DataFrame, a datasets.Dataset, or the path of a .jsonl, "

@@ -7,8 +7,8 @@ from typing import Any, get_type_hints
 from jaxprompt.config import Run
 from jaxprompt.data.read.table import Table
 from jaxprompt.field_types import check_value
-from jaxprompt.quoting import quoted
-from jaxprompt.suggest import closest
+from jaxprompt.screen.quoting import quoted
+from jaxprompt.screen.suggest import closest
 
 
 def changed(run: Run, settings: Mapping[str, Any]) -> Run:

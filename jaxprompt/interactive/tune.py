@@ -27,11 +27,11 @@ from jaxprompt.interactive.result import TuningResult
 from jaxprompt.interactive.rows import plain, read_data, split_rows
 from jaxprompt.interactive.settings import changed, gin_text
 from jaxprompt.prompts.file import read_tuned
-from jaxprompt.quoting import listed, quoted
 from jaxprompt.runs.ready.prepare import devices_of
 from jaxprompt.runs.training import finish
+from jaxprompt.screen.quoting import listed, quoted
+from jaxprompt.screen.terminal import say
 from jaxprompt.sharding import DATA
-from jaxprompt.terminal import say
 from jaxprompt.train.stopped import Stopped
 
 LONGEST_INPUT, LONGEST_TARGET = 512, 128

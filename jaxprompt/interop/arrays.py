@@ -12,7 +12,7 @@ import safetensors.numpy
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
-from jaxprompt.quoting import listed, quoted_path
+from jaxprompt.screen.quoting import listed, quoted_path
 
 _KINDS = ("float32", "float16", "bfloat16")
 

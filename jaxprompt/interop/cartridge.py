@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.interop.arrays import check_rows, read_named
 from jaxprompt.interop.exchange import Taken
 from jaxprompt.prompts.prompt import Deep, make_deep, make_prompt
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 _NAME = re.compile(r"layers\.(0|[1-9][0-9]{0,3})\.attention\.prefix\.(keys|values)")
 _PICKLE = ".pt"

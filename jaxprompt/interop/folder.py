@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from jaxprompt.atomic import write_folder
-from jaxprompt.quoting import quoted_path
+from jaxprompt.files.atomic import write_folder
+from jaxprompt.screen.quoting import quoted_path
 
 
 @contextlib.contextmanager

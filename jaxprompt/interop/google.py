@@ -5,7 +5,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.interop.arrays import check_rows, npy_bytes, read_npy
 from jaxprompt.interop.exchange import Given, Taken
 from jaxprompt.prompts.prompt import make_prompt

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.bundled import is_bundled
+from jaxprompt.files.json_file import read_json_object
 from jaxprompt.interop.arrays import (
     check_rows,
     conversion,
@@ -28,11 +29,10 @@ from jaxprompt.interop.peft_prefix import (
     WEIGHTS,
     read_prefix,
 )
-from jaxprompt.json_file import read_json_object
 from jaxprompt.models.config import Config
 from jaxprompt.models.load import find_here
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.screen.quoting import quoted, quoted_path
 
 PICKLE = "adapter_model.bin"
 COLUMNS, ROWS = "prefix_task_cols", "prefix_task_rows"

@@ -17,7 +17,7 @@ from jaxprompt.models.backbone import Backbone, Writer
 from jaxprompt.models.config import Config, Site, SiteName
 from jaxprompt.prompts.flat import flatten
 from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 from jaxprompt.shapes import Params
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

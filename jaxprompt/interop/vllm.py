@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.interop.arrays import (
     check_rows,
     read_tensor,

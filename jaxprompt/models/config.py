@@ -15,7 +15,7 @@ from typing import (
 
 from jaxprompt.models.attention_form import Needs
 from jaxprompt.models.layers.kinds import Activation
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 MOST = 2**31 - 1
 """Largest size of anything: devices count in 32 bits."""

@@ -9,8 +9,8 @@ import huggingface_hub
 import huggingface_hub.errors
 
 from jaxprompt.models.weights.gguf_parts import names_of_parts
-from jaxprompt.quoting import listed, quoted_path
-from jaxprompt.suggest import path_hint
+from jaxprompt.screen.quoting import listed, quoted_path
+from jaxprompt.screen.suggest import path_hint
 
 # Never a pickle: those can run code.
 _WANTED = (

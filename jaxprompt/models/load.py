@@ -22,9 +22,9 @@ from jaxprompt.models.weights.checkpoint import (
     read_params,
 )
 from jaxprompt.models.weights.gguf_head import is_gguf
-from jaxprompt.quoting import listed, quoted_path
+from jaxprompt.screen.quoting import listed, quoted_path
+from jaxprompt.screen.suggest import path_hint
 from jaxprompt.shapes import Params
-from jaxprompt.suggest import path_hint
 
 
 class WeightFormat(NamedTuple):

@@ -17,8 +17,8 @@ from jaxprompt.plan.estimate import (
     planned_attention,
 )
 from jaxprompt.plan.program import STEPS, lengths, num_rows, sizes_of
-from jaxprompt.progress_bar import progress_bar
 from jaxprompt.report.text.table import table
+from jaxprompt.screen.progress_bar import progress_bar
 from jaxprompt.sharding import abstract_mesh, make_mesh, mesh_shape
 
 _REMATS = ("none", "dots", "full")

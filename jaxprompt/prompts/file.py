@@ -13,7 +13,8 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as to_bytes
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
+from jaxprompt.files.strict_json import parse_json
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.families import family_of
@@ -26,9 +27,8 @@ from jaxprompt.prompts.provenance import (
     read_header,
 )
 from jaxprompt.prompts.tuned import TunedPrompt
-from jaxprompt.quoting import listed, quoted_path
+from jaxprompt.screen.quoting import listed, quoted_path
 from jaxprompt.shapes import Params
-from jaxprompt.strict_json import parse_json
 
 _PROMPT, _START, _HEAD = "prompt", "start", "head"
 _FIRST_NAMES: Mapping[str, str] = {_PROMPT: f"{_PROMPT}/rows", _START: f"{_START}/rows"}

@@ -5,9 +5,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from jaxprompt.json_file import parse_json_object
+from jaxprompt.files.json_file import parse_json_object
 from jaxprompt.models.fingerprint import is_of_every_weight
-from jaxprompt.quoting import cut, visible
+from jaxprompt.screen.quoting import cut, visible
 
 if TYPE_CHECKING:
     from jaxprompt.models.backbone import Backbone

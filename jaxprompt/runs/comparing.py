@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.evaluate.vote import majority_vote
-from jaxprompt.quoting import cut, listed, quoted, quoted_path
 from jaxprompt.report.results.answers import Answered
 from jaxprompt.report.results.paired import Paired, compare_answers
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.keep.predictions import read_predictions
-from jaxprompt.terminal import say, say_lines
+from jaxprompt.screen.quoting import cut, listed, quoted, quoted_path
+from jaxprompt.screen.terminal import say, say_lines
 
 _SHOWN = 5
 """Rows of each kind that are printed."""

@@ -37,16 +37,16 @@ from jaxprompt.doctor.prompt import (
 )
 from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
-from jaxprompt.progress_bar import progress_bar
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.runs.ready.prepare import prepare
+from jaxprompt.screen.progress_bar import progress_bar
+from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.shapes import Batch, resize
 from jaxprompt.sharding import DATA
-from jaxprompt.terminal import say, say_lines
 
 _ROWS = 8
 """Training rows that the model, the gradients and the rates are looked at with."""

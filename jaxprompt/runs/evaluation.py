@@ -9,7 +9,6 @@ from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.prompts.prompt import stack
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.prompts.trained import join_heads
-from jaxprompt.quoting import cut
 from jaxprompt.report.results.answers import (
     Answered,
     surprising_mistakes,
@@ -23,7 +22,8 @@ from jaxprompt.runs.measure.results import make_report, result_table
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.runs.ready.together import check_together, score_settings, task_settings
-from jaxprompt.terminal import say, say_lines
+from jaxprompt.screen.quoting import cut
+from jaxprompt.screen.terminal import say, say_lines
 
 
 def evaluate(

@@ -14,6 +14,7 @@ import optax
 from jaxprompt.data.rows.order import examples_of
 from jaxprompt.data.rows.position import Position
 from jaxprompt.data.tasks.digest import data_hashes
+from jaxprompt.files.utf8 import read_utf8
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.trained import expanded
 from jaxprompt.runs.keep.bindings import resolve_bindings
@@ -24,9 +25,9 @@ from jaxprompt.runs.ready.training_batches import (
     parts_of_batch,
     training_batches,
 )
+from jaxprompt.screen.terminal import say
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import fetch
-from jaxprompt.terminal import say
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.kept_states import KeptStates
 from jaxprompt.train.loop import Positions, Validation, fit
@@ -35,7 +36,6 @@ from jaxprompt.train.optimizer import MASKS
 from jaxprompt.train.parts_step import make_parts_step
 from jaxprompt.train.progress import MemberProgress, Progress
 from jaxprompt.train.step import TrainState, TrainStep, init_state, make_train_step
-from jaxprompt.utf8 import read_utf8
 
 
 class Best(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxprompt.config import LOSS, VOCABULARY
-from jaxprompt.quoting import quoted_path
+from jaxprompt.files.utf8 import read_utf8
 from jaxprompt.report.pages.summary import RunFacts, write_summary
 from jaxprompt.report.plots.curves import read_curves
 from jaxprompt.report.results.files import (
@@ -23,8 +23,8 @@ from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.keep.result_file import read_result_file
 from jaxprompt.runs.keep.workdir import CONFIG, METRICS, PAGE, RESULT
 from jaxprompt.runs.publish.methods import Finished, name_methods
-from jaxprompt.terminal import say, say_lines
-from jaxprompt.utf8 import read_utf8
+from jaxprompt.screen.quoting import quoted_path
+from jaxprompt.screen.terminal import say, say_lines
 
 
 def gather(

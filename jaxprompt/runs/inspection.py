@@ -24,7 +24,7 @@ from jaxprompt.report.reading.prompt import (
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.ready.trained_on import check_prompts
-from jaxprompt.terminal import say, say_lines
+from jaxprompt.screen.terminal import say, say_lines
 
 
 def inspect(

@@ -16,7 +16,7 @@ from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.provenance import Provenance, refuse_head
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.together import check_together
-from jaxprompt.terminal import say
+from jaxprompt.screen.terminal import say
 
 
 def import_prompt(

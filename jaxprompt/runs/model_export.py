@@ -21,7 +21,7 @@ from jaxprompt.report.text.markdown import code
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.runs.ready.trained_on import check_prompts
-from jaxprompt.terminal import say
+from jaxprompt.screen.terminal import say
 
 
 def export_model(

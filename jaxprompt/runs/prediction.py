@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.atomic import open_atomically
 from jaxprompt.config import LOSS, Run
 from jaxprompt.data.read.answered import TABLES, check_writable, write_answers
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.requests import check_request, read_requests
 from jaxprompt.data.tasks.task import Task
+from jaxprompt.files.atomic import open_atomically
+from jaxprompt.files.strict_json import as_json, printable_json
 from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.answering import (
@@ -36,8 +37,7 @@ from jaxprompt.runs.ready.prepare import (
 )
 from jaxprompt.runs.ready.together import answer_settings, check_together
 from jaxprompt.runs.ready.trained_on import check_prompts
-from jaxprompt.strict_json import as_json, printable_json
-from jaxprompt.terminal import say
+from jaxprompt.screen.terminal import say
 
 PROMPT_FIELD = "prompt"
 """Where a row says which of several prompts answers it, unless told otherwise."""

@@ -12,12 +12,12 @@ from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import check_replaceable, new_folder
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.provenance import Provenance, refuse_head
-from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.keep.result_file import read_result_file
 from jaxprompt.runs.keep.workdir import CONFIG, PAGE, PROMPT, PROMPTS, RESULT
 from jaxprompt.runs.publish.sharing_card import Source, make_card
-from jaxprompt.terminal import say
+from jaxprompt.screen.quoting import quoted_path
+from jaxprompt.screen.terminal import say
 
 _TOP = tuple({pattern.partition("/")[0] for pattern in hub.PATTERNS})
 """What may lie in the folder of a pulled prompt."""

@@ -14,10 +14,10 @@ from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.tasks.windows import in_windows
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.prompts.soft_ids import prefix
-from jaxprompt.quoting import quoted
 from jaxprompt.runs.ready.frozen import open_model
 from jaxprompt.runs.ready.prepare import check_has_task, check_head, check_slots
-from jaxprompt.terminal import say_lines
+from jaxprompt.screen.quoting import quoted
+from jaxprompt.screen.terminal import say_lines
 
 
 def show(run: Run, *, rows: int = 3) -> str:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, Run
 from jaxprompt.data.official.submission import (
     row_numbers,
@@ -11,11 +10,12 @@ from jaxprompt.data.official.submission import (
     submission_file,
 )
 from jaxprompt.data.rows.row_batches import predict_rows
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.prepare import prepare
-from jaxprompt.terminal import say
+from jaxprompt.screen.terminal import say
 
 
 def submit(

@@ -46,9 +46,9 @@ from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.lower_states import StatesToKeep, count_states
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.runs.ready.prepare import prepare
+from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
-from jaxprompt.terminal import say, say_lines
 from jaxprompt.train.kept_states import KeptStates
 from jaxprompt.train.loggers import check_loggers
 from jaxprompt.train.loop import Validation

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from jaxprompt.quoting import listed, quoted, quoted_path
+from jaxprompt.screen.quoting import listed, quoted, quoted_path
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names of prompts: all that match, but those with two dots in a row."""

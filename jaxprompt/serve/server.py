@@ -14,14 +14,15 @@ import uvicorn
 
 from jaxprompt.config.settings import Model
 from jaxprompt.data.vocabulary.chat import read_chat_template
-from jaxprompt.interrupts import Interrupted
 from jaxprompt.models.backbone import Writer
 from jaxprompt.prompts import soft_ids
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.quoting import quoted_path
 from jaxprompt.runs.ready.frozen import Frozen, open_model
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.trained_on import check_prompts
+from jaxprompt.screen.interrupts import Interrupted
+from jaxprompt.screen.quoting import quoted_path
+from jaxprompt.screen.terminal import say
 from jaxprompt.serve.bank import ENDING, Bank, Way, open_prompt
 from jaxprompt.serve.http.app import make_app
 from jaxprompt.serve.http.served import Limits, Served
@@ -33,7 +34,6 @@ from jaxprompt.serve.slots.scheduler import Scheduler
 from jaxprompt.serve.slots.slot_engine import SlotEngine
 from jaxprompt.serve.texts import AsItIs
 from jaxprompt.sharding import make_mesh
-from jaxprompt.terminal import say
 
 KEY, ADMIN_KEY = "JAXPROMPT_KEY", "JAXPROMPT_ADMIN_KEY"
 """Where keys stand in the environment, if no file is named."""

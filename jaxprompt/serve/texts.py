@@ -15,7 +15,7 @@ from jaxprompt.data.rows.requests import RAW, request_pairs, request_parts
 from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.quoting import listed
+from jaxprompt.screen.quoting import listed
 from jaxprompt.shapes import Batch
 
 Text: TypeAlias = str | Mapping[str, str]

@@ -17,7 +17,7 @@ import jax
 from absl import logging
 from jax.experimental import multihost_utils
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.train.checksums import NAME as CHECKSUMS
 from jaxprompt.train.checksums import find_damage, write_checksums
 from jaxprompt.train.progress import Progress, read_progress

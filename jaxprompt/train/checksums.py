@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.atomic import write_atomically
-from jaxprompt.json_file import read_json_object
+from jaxprompt.files.atomic import write_atomically
+from jaxprompt.files.json_file import read_json_object
 
 NAME = "sha256.json"
 """File in the folder of a checkpoint; see `_checksums_of`."""

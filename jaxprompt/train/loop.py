@@ -13,8 +13,8 @@ from jax.experimental import multihost_utils
 
 from jaxprompt.data.rows.position import Position
 from jaxprompt.data.rows.row_batches import padding_share
-from jaxprompt.interrupts import Interrupted
-from jaxprompt.progress_bar import progress_bar
+from jaxprompt.screen.interrupts import Interrupted
+from jaxprompt.screen.progress_bar import progress_bar
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.metrics import MetricLog

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 
-from jaxprompt.atomic import write_atomically
-from jaxprompt.quoting import quoted
-from jaxprompt.strict_json import NotJson, as_json, parse_json
+from jaxprompt.files.atomic import write_atomically
+from jaxprompt.files.strict_json import NotJson, as_json, parse_json
+from jaxprompt.files.utf8 import NotUtf8, decode_utf8
+from jaxprompt.screen.quoting import quoted
 from jaxprompt.train.loggers import LOGGERS, Logger, LogStart
-from jaxprompt.utf8 import NotUtf8, decode_utf8
 
 
 class MetricLog:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.files.utf8 import read_utf8
+from jaxprompt.screen.quoting import quoted, quoted_path
 from jaxprompt.transfer.categories import pair_types
-from jaxprompt.utf8 import read_utf8
 
 CORNER = r"target\source"
 """What stands above the names of the tasks, and before those of the prompts."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.prompt import Prompt, make_prompt
 from jaxprompt.prompts.provenance import Provenance
-from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.screen.quoting import quoted, quoted_path
 
 ARCHIVE = ".npz"
 """Ending of a NumPy archive: name of a task -> the rows of its prompt."""

@@ -11,10 +11,10 @@ import pytest
 import tokenizers
 import transformers
 
-from jaxprompt import file_cache
 from jaxprompt.data.vocabulary.model_tokenizer import read_tokenizer
 from jaxprompt.data.vocabulary.pieces import Pieces
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.files import file_cache
 
 ADDED = ["<new>", "[card]"]
 AWKWARD = [

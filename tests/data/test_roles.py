@@ -7,7 +7,7 @@ import pytest
 
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.role_lines import read_roles
-from jaxprompt.data.tasks.roles import role_f1, role_task
+from jaxprompt.data.tasks.tagging.roles import role_f1, role_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 LINES = "1 He sleeps here ||| B-A0 B-V B-AM\n\n0 Sleep now ||| B-V O\n"

@@ -9,8 +9,8 @@ import pytest
 from jaxprompt.data.read.columns import read_columns
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.layout import Lengths, layout_of
-from jaxprompt.data.tasks.spans import entity_f1
-from jaxprompt.data.tasks.tags import tag_task
+from jaxprompt.data.tasks.tagging.spans import entity_f1
+from jaxprompt.data.tasks.tagging.tags import tag_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 REAL = Path(__file__).parents[3] / "shared/data"

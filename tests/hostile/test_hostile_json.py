@@ -17,8 +17,8 @@ from made_results import made_loss, made_member, made_result, made_vocabulary
 
 from jaxprompt.bundled import resolve
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.files.json_file import LARGEST, read_json_object
 from jaxprompt.interop import peft
-from jaxprompt.json_file import LARGEST, read_json_object
 from jaxprompt.models.load import find_checkpoint
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.report.plots.curves import read_curves

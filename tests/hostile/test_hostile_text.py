@@ -28,7 +28,7 @@ from jaxprompt.report.results.files import rows_of, write_results
 from jaxprompt.report.text.markdown import code
 from jaxprompt.runs import train
 from jaxprompt.runs.measure.results import result_table
-from jaxprompt.terminal import say_lines
+from jaxprompt.screen.terminal import say_lines
 
 OBEYED = {
     "a colour": "\x1b[31mred",

@@ -8,7 +8,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from jaxprompt.quoting import visible
 from jaxprompt.report.text.markdown import (
     Markdown,
     code,
@@ -16,6 +15,7 @@ from jaxprompt.report.text.markdown import (
     markdown,
     markdown_table,
 )
+from jaxprompt.screen.quoting import visible
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

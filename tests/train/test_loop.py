@@ -13,7 +13,7 @@ import pytest
 from tiny import draw_examples, draw_prompt, one_each
 
 from jaxprompt.data.rows.position import Position
-from jaxprompt.interrupts import Interrupted, interruptible
+from jaxprompt.screen.interrupts import Interrupted, interruptible
 from jaxprompt.train.checkpoint import Checkpoints
 from jaxprompt.train.checksums import NAME as CHECKSUMS
 from jaxprompt.train.checksums import write_checksums

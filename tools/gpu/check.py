@@ -26,7 +26,7 @@ from our_timing import find_machine, time_model
 from peft_timing import time_peft
 from registry import MODELS, TINY_MODELS, Settings
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.startup import leave_out_absent_tpu
 
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"

@@ -43,8 +43,7 @@ from jaxprompt.data.pretraining.cooccurrence import cooccurrence_rows
 from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.rows.mixture import NO_PROMPT
-from jaxprompt.interrupts import Interrupted, interruptible
-from jaxprompt.json_file import read_json_object
+from jaxprompt.files.json_file import read_json_object
 from jaxprompt.models.config import Config
 from jaxprompt.models.families import FAMILIES, family_of, make_backbone
 from jaxprompt.models.weights.save import save
@@ -56,6 +55,7 @@ from jaxprompt.runs.measure.measured import result_of
 from jaxprompt.runs.measure.results import make_report, result_table
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.runs.ready.prepare import prepare as prepare_job
+from jaxprompt.screen.interrupts import Interrupted, interruptible
 from jaxprompt.shapes import Params
 from jaxprompt.startup import leave_out_absent_tpu, use_compilation_cache
 from jaxprompt.train.loop import Validation

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.numpy
 
-from jaxprompt.atomic import write_atomically
 from jaxprompt.config.tasks import TaskSettings
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
@@ -18,7 +17,8 @@ from jaxprompt.data.read.text import TRAIN, VALIDATION
 from jaxprompt.data.tasks.task import Part, Task
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.json_file import read_json_object
+from jaxprompt.files.atomic import write_atomically
+from jaxprompt.files.json_file import read_json_object
 
 TOKENS, ABOUT = "tokens.safetensors", "prepared.json"
 

@@ -17,8 +17,8 @@ from jaxprompt.data.read.text import TRAIN, VALIDATION
 from jaxprompt.data.tasks.own import file_task
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.quoting import listed, quoted
-from jaxprompt.strict_json import as_json
+from jaxprompt.files.strict_json import as_json
+from jaxprompt.screen.quoting import listed, quoted
 
 PREDICTION, PROBABILITIES = "prediction", "probabilities"
 

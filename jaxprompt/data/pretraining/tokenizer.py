@@ -9,8 +9,8 @@ from typing import Any
 
 import sentencepiece
 
-from jaxprompt.atomic import write_atomically
 from jaxprompt.data.read.text import Passage
+from jaxprompt.files.atomic import write_atomically
 
 _NUM_THREADS = 4
 """Fixed: SentencePiece adds up counts thread by thread, and floats round."""

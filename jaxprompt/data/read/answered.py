@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxprompt.data.read.files import Row, field_text
-from jaxprompt.quoting import listed
+from jaxprompt.screen.quoting import listed
 
 TABLES = (".csv", ".tsv")
 """Endings of files that have columns; any other is JSON lines."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from jaxprompt.data.read.files import check_exists, read_lines
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 Scheme: TypeAlias = Literal["bio", "iob1"]
 """How tags begin a span: always with "B-"; or as CoNLL-2003 has it, only where the span

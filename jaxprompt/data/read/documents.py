@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.template import Template
 from jaxprompt.data.read.text import sentences
-from jaxprompt.quoting import quoted_path
-from jaxprompt.strict_json import NotJson, parse_json
-from jaxprompt.utf8 import NotUtf8, decode_utf8
+from jaxprompt.files.strict_json import NotJson, parse_json
+from jaxprompt.files.utf8 import NotUtf8, decode_utf8
+from jaxprompt.screen.quoting import quoted_path
 
 Whole: TypeAlias = Literal["file", "line"]
 """What of a .txt file is a document: all of it, or each line that is not blank."""

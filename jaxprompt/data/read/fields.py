@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxprompt.data.read.files import Row, field_text
-from jaxprompt.quoting import listed, quoted
-from jaxprompt.strict_json import as_json
+from jaxprompt.files.strict_json import as_json
+from jaxprompt.screen.quoting import listed, quoted
 
 _LARGEST = 2**31 - 1
 """Of a number of a row: TFDS keeps it in int32, and so do digests."""

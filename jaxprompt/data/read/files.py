@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprompt.quoting import listed, quoted_path
-from jaxprompt.strict_json import NotJson, as_json, parse_json
-from jaxprompt.suggest import path_hint
-from jaxprompt.utf8 import NotUtf8, utf8_lines
+from jaxprompt.files.strict_json import NotJson, as_json, parse_json
+from jaxprompt.files.utf8 import NotUtf8, utf8_lines
+from jaxprompt.screen.quoting import listed, quoted_path
+from jaxprompt.screen.suggest import path_hint
 
 EXTENSIONS = (".jsonl", ".csv", ".tsv")
 """Of files of rows."""

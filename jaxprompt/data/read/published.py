@@ -17,9 +17,9 @@ from jaxprompt.data.read.files import (
     read_lines,
     read_rows,
 )
-from jaxprompt.quoting import listed, quoted, quoted_path
-from jaxprompt.strict_json import NotJson, parse_json
-from jaxprompt.utf8 import read_utf8
+from jaxprompt.files.strict_json import NotJson, parse_json
+from jaxprompt.files.utf8 import read_utf8
+from jaxprompt.screen.quoting import listed, quoted, quoted_path
 
 Fields = dict[str, str]
 Splits = dict[str, list[Fields]]

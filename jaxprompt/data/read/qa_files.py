@@ -9,9 +9,9 @@ from pathlib import Path
 from jaxprompt.data.read.fields import field_rows
 from jaxprompt.data.read.files import Row, field_text, read_jsonl
 from jaxprompt.data.read.sources import Features
-from jaxprompt.quoting import quoted
-from jaxprompt.strict_json import NotJson, as_json, parse_json
-from jaxprompt.utf8 import NotUtf8, decode_utf8
+from jaxprompt.files.strict_json import NotJson, as_json, parse_json
+from jaxprompt.files.utf8 import NotUtf8, decode_utf8
+from jaxprompt.screen.quoting import quoted
 
 
 def squad_row(

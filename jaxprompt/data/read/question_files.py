@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from jaxprompt.data.read.fields import field_rows
 from jaxprompt.data.read.files import Row, check_exists, field_text, read_rows
-from jaxprompt.quoting import quoted
-from jaxprompt.strict_json import NotJson, as_json, parse_json
-from jaxprompt.utf8 import NotUtf8, decode_utf8
+from jaxprompt.files.strict_json import NotJson, as_json, parse_json
+from jaxprompt.files.utf8 import NotUtf8, decode_utf8
+from jaxprompt.screen.quoting import quoted
 
 
 class Question(NamedTuple):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jaxprompt.data.read.columns import Sentence, to_bio
 from jaxprompt.data.read.files import check_exists, read_lines
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 
 def read_roles(path: str | Path, *, kinds: Sequence[str]) -> list[Sentence]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from jaxprompt.data.read.files import Row, field_text
-from jaxprompt.quoting import listed
+from jaxprompt.screen.quoting import listed
 
 _SLOTS = "slots"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jaxprompt.data.read.text_rows import read_row_texts, row_passages
-from jaxprompt.quoting import quoted_path
+from jaxprompt.screen.quoting import quoted_path
 
 Passage = tuple[str, ...]
 """Consecutive sentences, or rows, of one file, each on one line."""

@@ -9,7 +9,7 @@ from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.writing import lost_characters, lost_ids
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 _MOST_TOKENS = 500_000
 """Tokens looked at: a second's work."""

@@ -19,7 +19,7 @@ from jaxprompt.data.rows.row_batches import RowBatch, sorted_batches
 from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.vocabulary import decode
-from jaxprompt.quoting import quoted_path
+from jaxprompt.screen.quoting import quoted_path
 
 __all__ = ["decode", "read_jsonl", "read_requests", "request_batches", "request_rows"]
 

@@ -13,7 +13,7 @@ from jaxprompt.data.tasks.metrics import LABEL_METRICS
 from jaxprompt.data.tasks.own import separator_of
 from jaxprompt.data.tasks.task import Example, Task, class_index
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.quoting import listed, quoted
+from jaxprompt.screen.quoting import listed, quoted
 
 
 def choice_task(

@@ -36,7 +36,7 @@ from jaxprompt.data.tasks.task import (
 from jaxprompt.data.tasks.verbalizer import Score, make_verbalizer, words_of
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.data.vocabulary.writing import as_written, mask_of
-from jaxprompt.quoting import listed, quoted
+from jaxprompt.screen.quoting import listed, quoted
 
 Rows: TypeAlias = str | Path | Table
 """A file of rows, or rows in memory."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.quoting import listed
+from jaxprompt.screen.quoting import listed
 
 Score: TypeAlias = Literal["sum", "mean"]
 """What a class with several words has: the sum of their probabilities, or the mean."""

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int
 from jaxprompt.data.vocabulary.pieces import read_settings
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.models.weights.gguf_head import is_gguf
-from jaxprompt.quoting import listed, quoted, quoted_path
+from jaxprompt.screen.quoting import listed, quoted, quoted_path
 
 ASSISTANT = "assistant"
 """The role whose turns the model writes."""

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import tokenizers
 from tokenizers.models import Unigram
 
-from jaxprompt import file_cache
 from jaxprompt.data.vocabulary.pieces import (
     TURN_ENDS,
     Frame,
@@ -20,8 +19,9 @@ from jaxprompt.data.vocabulary.pieces import (
     locate,
     read_settings,
 )
+from jaxprompt.files import file_cache
+from jaxprompt.files.strict_json import as_json
 from jaxprompt.models.families import tokenizer_class_of
-from jaxprompt.strict_json import as_json
 
 FILES = (
     "tokenizer.json",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprompt.json_file import read_json_object
+from jaxprompt.files.json_file import read_json_object
 
 TURN_ENDS = (
     "<|im_end|>",

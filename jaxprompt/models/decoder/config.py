@@ -10,7 +10,7 @@ from jaxprompt.models.config import Site, SiteName
 from jaxprompt.models.layers.kinds import NormKind
 from jaxprompt.models.layers.rotary import Divided, Rotary, Scaling
 from jaxprompt.models.one_stack import OneStack
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 
 class LayerKind(NamedTuple):

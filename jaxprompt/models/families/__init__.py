@@ -19,7 +19,7 @@ from jaxprompt.models.families import (
     t5,
 )
 from jaxprompt.models.families.family import Family
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 if TYPE_CHECKING:
     from jaxprompt.models.backbone import Backbone

@@ -12,7 +12,7 @@ from jaxprompt.models.decoder.config import DecoderConfig, LayerKind, Switches
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 _EMBEDDING = "wte.weight"
 # The output matrix, as some files hold it: the embedding table again.

@@ -17,7 +17,7 @@ from jaxprompt.models.families.forms.rotary_in_hugging_face import (
     read_sizes,
 )
 from jaxprompt.models.families.llama import LlamaConfig
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 _PERIOD = 4  # Every so many layers, one has no rotary positions.
 

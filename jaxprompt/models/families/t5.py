@@ -11,7 +11,7 @@ from jaxprompt.models.t5 import make_t5
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 _SIZES = {
     "vocab_rows": "vocab_size",

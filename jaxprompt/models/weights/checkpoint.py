@@ -24,7 +24,7 @@ from jaxprompt.models.quantise import quantise as quantise_matrices
 from jaxprompt.models.weights import fingerprint_cache
 from jaxprompt.models.weights.leaf import read_floats, read_levels, round_to_int8
 from jaxprompt.models.weights.source import Levels, Source, Tensors
-from jaxprompt.quoting import listed
+from jaxprompt.screen.quoting import listed
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import RULES, Rules, shardings
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from jaxprompt import file_cache
+from jaxprompt.files import file_cache
 from jaxprompt.models.fingerprint import VERSION, Fingerprints
 
 

@@ -14,7 +14,7 @@ from jaxprompt.models.weights.checkpoint import Checkpoint
 from jaxprompt.models.weights.gguf_head import KINDS, Metadata, Place
 from jaxprompt.models.weights.gguf_parts import read_parts
 from jaxprompt.models.weights.source import Levels
-from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.screen.quoting import quoted, quoted_path
 
 _DIVISORS = "rope_freqs.weight"
 """What each rotary frequency is divided by, where the model scales them so."""

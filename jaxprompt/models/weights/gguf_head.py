@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxprompt.quoting import quoted, quoted_path
-from jaxprompt.suggest import path_hint
+from jaxprompt.screen.quoting import quoted, quoted_path
+from jaxprompt.screen.suggest import path_hint
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)

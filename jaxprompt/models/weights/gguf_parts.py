@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxprompt.models.weights.gguf_head import Head, read_head
-from jaxprompt.quoting import listed, quoted_path
+from jaxprompt.screen.quoting import listed, quoted_path
 
 _NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
 

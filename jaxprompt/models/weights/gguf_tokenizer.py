@@ -22,7 +22,7 @@ from tokenizers import (
 from tokenizers.models import BPE
 
 from jaxprompt.models.weights.gguf_head import Metadata, read_metadata
-from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.screen.quoting import quoted, quoted_path
 
 _SPACE = "▁"
 # Of a token: far more than any has, and deriving merges takes its square.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import safetensors
 
-from jaxprompt.json_file import read_json_object
+from jaxprompt.files.json_file import read_json_object
 from jaxprompt.models.families import family_of_settings
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_chunks
 from jaxprompt.models.weights.source import Tensors

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import safetensors.numpy
 
-from jaxprompt.atomic import write_folder
+from jaxprompt.files.atomic import write_folder
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.families import family_of
 from jaxprompt.models.quantise import Int8Matrix

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.report.pages.page import PromptFacts
 from jaxprompt.report.plots.curves import Panel, to_svg
 from jaxprompt.report.results.answers import Answered, answer_section

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.report.plots.curves import Curve
 from jaxprompt.report.plots.drawing import INK, svg_element
 from jaxprompt.report.results.files import (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.report.plots.heatmap import by_type, heatmap_svg
 from jaxprompt.report.plots.plane import neighbour_plane, plane_svg, principal_plane
 from jaxprompt.report.text.html import render

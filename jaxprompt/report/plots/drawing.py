@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jaxprompt.quoting import visible
+from jaxprompt.screen.quoting import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

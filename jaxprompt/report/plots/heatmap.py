@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from jaxprompt.atomic import write_atomically
-from jaxprompt.quoting import cut
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.report.plots.drawing import (
     INK,
     new_figure,
@@ -16,6 +15,7 @@ from jaxprompt.report.plots.drawing import (
     style,
     svg_element,
 )
+from jaxprompt.screen.quoting import cut
 from jaxprompt.transfer.categories import CATEGORIES, category_of
 from jaxprompt.transfer.matrix import ScoreMatrix
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.report.plots.drawing import png_file, svg_file
 from jaxprompt.report.results.plot import draw_results
 from jaxprompt.report.results.rows import (

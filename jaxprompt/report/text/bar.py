@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from jaxprompt.progress_bar import progress_bar
+from jaxprompt.screen.progress_bar import progress_bar
 
 
 @contextlib.contextmanager

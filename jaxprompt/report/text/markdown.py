@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import jinja2
 import markupsafe
 
-from jaxprompt.quoting import visible
 from jaxprompt.report.text.table import lay_out
+from jaxprompt.screen.quoting import visible
 
 # CommonMark takes a backslash before any punctuation as "this character itself".
 _MARKUP = re.compile(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from jaxprompt.quoting import visible
+from jaxprompt.screen.quoting import visible
 
 
 class Grid(NamedTuple):

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.atomic import write_atomically
-from jaxprompt.quoting import quoted_path
+from jaxprompt.files.atomic import write_atomically
+from jaxprompt.screen.quoting import quoted_path
 
 
 def check_output(output: Path | None, overwrite: bool) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.atomic import write_atomically
 from jaxprompt.data.read.files import read_jsonl, read_lines
-from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.report.results.answers import Answered
 from jaxprompt.runs.keep.workdir import PREDICTIONS
+from jaxprompt.screen.quoting import quoted, quoted_path
 
 _FIELDS = dict.fromkeys(("task", "place", "text", "expected"), str)
 _FIELDS |= dict.fromkeys(("predicted", "right", "seeds"), list)

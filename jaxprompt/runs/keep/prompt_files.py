@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.quoting import listed, quoted_path
 from jaxprompt.runs.keep.workdir import PROMPT, PROMPTS
+from jaxprompt.screen.quoting import listed, quoted_path
 
 _PLACES = (
     "*.safetensors",

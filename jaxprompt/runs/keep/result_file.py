@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.config import LOSS, VOCABULARY
-from jaxprompt.json_file import read_json_object
-from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.files.json_file import read_json_object
 from jaxprompt.report.results.rows import members_of
+from jaxprompt.screen.quoting import quoted, quoted_path
 
 _FIX = "delete it and train again, or leave its folder out"
 

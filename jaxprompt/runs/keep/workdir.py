@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental import multihost_utils
 
-from jaxprompt.atomic import write_atomically
 from jaxprompt.config import CONFIGURABLES
 from jaxprompt.config.renamed import with_new_names
-from jaxprompt.quoting import quoted_path
+from jaxprompt.files.atomic import write_atomically
+from jaxprompt.files.utf8 import read_utf8
 from jaxprompt.runs.keep.bindings import read_bindings, resolve_bindings
 from jaxprompt.runs.keep.output import write_json
 from jaxprompt.runs.keep.result_file import read_result_file
+from jaxprompt.screen.quoting import quoted_path
 from jaxprompt.train.optimizer import ENDING, SCHEDULES
-from jaxprompt.utf8 import read_utf8
 
 PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
 RESULT, CONFIG = "result.json", "operative_config.gin"

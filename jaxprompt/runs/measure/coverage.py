@@ -4,7 +4,7 @@ from jaxprompt.data.rows.coverage import measure_coverage
 from jaxprompt.runs.measure.loss_report import LossReport
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.terminal import say
+from jaxprompt.screen.terminal import say
 
 
 def report_coverage(job: Job) -> dict[str, float]:

@@ -11,7 +11,7 @@ from jaxprompt.data.rows.position import Position
 from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.training_batches import training_batches
-from jaxprompt.terminal import say
+from jaxprompt.screen.terminal import say
 
 _LOOKED_AT = 4
 """Batches that stand for all of them."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.atomic import write_atomically
 from jaxprompt.config import TextTask
 from jaxprompt.data.tasks.task import Task
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.models.families import family_of
 from jaxprompt.models.quantise import dequantise
 from jaxprompt.prompts.prompt import Prompt, unstack

@@ -19,6 +19,7 @@ from jaxprompt.models.weights.checkpoint import Checkpoint, read_params, storage
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.prompts.trained import Trained
 from jaxprompt.runs.ready.computing import attention_of, use_precision
+from jaxprompt.screen.terminal import say
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import (
     RULES,
@@ -28,7 +29,6 @@ from jaxprompt.sharding import (
     place,
     place_whole_batch,
 )
-from jaxprompt.terminal import say
 
 
 @dataclasses.dataclass(frozen=True)

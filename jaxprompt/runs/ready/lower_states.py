@@ -14,9 +14,9 @@ from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.training_batches import made_up_rows
+from jaxprompt.screen.terminal import say
 from jaxprompt.shapes import Batch, LowerStates
 from jaxprompt.sharding import host_share
-from jaxprompt.terminal import say
 from jaxprompt.train.kept_states import KeptStates, RowPlaces, keep_states, place_rows
 
 _GIB = 2**30

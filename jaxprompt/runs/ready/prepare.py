@@ -17,8 +17,8 @@ from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.new_model import draw_model, vocabulary_of_new
 from jaxprompt.runs.ready.opening import opening_line
 from jaxprompt.runs.ready.trained_on import check_prompts
+from jaxprompt.screen.terminal import say
 from jaxprompt.sharding import check_batch_size, make_mesh
-from jaxprompt.terminal import say
 
 
 def prepare(

@@ -6,7 +6,7 @@ from jaxprompt.config import Run
 from jaxprompt.config.settings import Model
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.provenance import Provenance, check_backbone
-from jaxprompt.terminal import say
+from jaxprompt.screen.terminal import say
 
 
 def own_model(said: Provenance, run: Run | None) -> Model:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.json_file import read_json_object
+from jaxprompt.files.json_file import read_json_object
 from jaxprompt.prompts.file import load_prompt
-from jaxprompt.quoting import quoted_path
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
-from jaxprompt.terminal import say, say_lines
+from jaxprompt.screen.quoting import quoted_path
+from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.transfer.categories import category_of
 
 SUFFIX = ".json"

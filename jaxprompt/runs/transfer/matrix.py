@@ -11,15 +11,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxprompt.atomic import write_atomically
 from jaxprompt.config import LOSS, Run
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
-from jaxprompt.json_file import read_json_object
+from jaxprompt.files.atomic import write_atomically
+from jaxprompt.files.json_file import read_json_object
 from jaxprompt.prompts.file import load_head, write_prompt
 from jaxprompt.prompts.prompt import Prompt, stack
 from jaxprompt.prompts.trained import join_heads
-from jaxprompt.quoting import quoted
 from jaxprompt.report.pages.transfer_page import (
     MatrixFacts,
     mean_cells,
@@ -47,8 +46,9 @@ from jaxprompt.runs.ready.together import (
     task_settings,
 )
 from jaxprompt.runs.ready.trained_on import check_prompts
+from jaxprompt.screen.quoting import quoted
+from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.shapes import Batch, Params
-from jaxprompt.terminal import say, say_lines
 from jaxprompt.transfer.answering import (
     LabelWords,
     draw_like,

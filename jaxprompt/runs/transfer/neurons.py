@@ -19,8 +19,8 @@ from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.ready.frozen import Frozen, open_model
 from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.runs.ready.trained_on import check_prompts, own_model
+from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.sharding import make_mesh
-from jaxprompt.terminal import say, say_lines
 from jaxprompt.transfer.named import NamedPrompts
 from jaxprompt.transfer.neurons import drawn, most_active, read_neurons
 

@@ -18,7 +18,6 @@ from jaxprompt.interop.folder import new_folder
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.quoting import listed, quoted, quoted_path
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.bindings import with_values
 from jaxprompt.runs.ready.frozen import Frozen, OpenedModel, open_model
@@ -31,8 +30,9 @@ from jaxprompt.runs.ready.prepare import (
 )
 from jaxprompt.runs.ready.together import answer_settings, check_together
 from jaxprompt.runs.ready.trained_on import own_model
+from jaxprompt.screen.quoting import listed, quoted, quoted_path
+from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.shapes import Batch
-from jaxprompt.terminal import say, say_lines
 from jaxprompt.transfer.categories import category_of
 from jaxprompt.transfer.fitting import Fitted, fit_distance, fit_tasks
 from jaxprompt.transfer.named import NamedPrompts, read_named

@@ -7,12 +7,12 @@ from typing import Any
 
 from jaxprompt.prompts.file import write_prompt
 from jaxprompt.prompts.provenance import Provenance, installed_versions
-from jaxprompt.quoting import quoted
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.transfer.bank_index import bank_files
 from jaxprompt.runs.transfer.similarity import rows_mask
-from jaxprompt.terminal import say, say_lines
+from jaxprompt.screen.quoting import quoted
+from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.transfer.categories import category_of
 from jaxprompt.transfer.named import NamedPrompts, check_alike, read_named
 from jaxprompt.transfer.retrieval import mix, rank, start_weights

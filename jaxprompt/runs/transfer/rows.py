@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jaxprompt.data.read.published import LAYOUTS, read_published, to_jsonl
 from jaxprompt.interop.folder import new_folder
-from jaxprompt.terminal import say
+from jaxprompt.screen.terminal import say
 
 
 def write_rows(name: str, folder: Path, output: Path) -> dict[str, int]:

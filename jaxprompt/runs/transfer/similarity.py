@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxprompt.config import Run
-from jaxprompt.json_file import read_json_object
-from jaxprompt.quoting import quoted
+from jaxprompt.files.json_file import read_json_object
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.transfer.neurons import neurons_of
-from jaxprompt.terminal import say, say_lines
+from jaxprompt.screen.quoting import quoted
+from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.transfer.categories import OTHER, OWN, SAME, pair_types
 from jaxprompt.transfer.correlation import VARIANTS, spearman
 from jaxprompt.transfer.matrix import read_matrix

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.quoting import quoted_path
 from jaxprompt.report.plots.curves import Curve, Panel, read_curves, write_png
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.keep.result_file import read_result_file
 from jaxprompt.runs.keep.workdir import METRICS, RESULT
-from jaxprompt.terminal import say, say_lines
+from jaxprompt.screen.quoting import quoted_path
+from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.transfer.convergence import EPSILON, Learning, speed_up
 
 _MEMBER = re.compile(r"validation/(?:(?P<task>.+)-(?P<seed>\d+)/)?score")

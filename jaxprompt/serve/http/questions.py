@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jaxprompt.data.tasks.verbalizer import Verbalizer
-from jaxprompt.quoting import cut, listed, visible
+from jaxprompt.screen.quoting import cut, listed, visible
 from jaxprompt.serve.bank import Named, Way
 from jaxprompt.serve.http.answers import Question, ScoreQuestion
 from jaxprompt.serve.http.requests import Refused

@@ -4,10 +4,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from jaxprompt.quoting import cut, listed, visible
+from jaxprompt.files.strict_json import NotJson, parse_json
+from jaxprompt.screen.quoting import cut, listed, visible
 from jaxprompt.serve.slots.engine import TOP, Sampling
 from jaxprompt.serve.texts import Text
-from jaxprompt.strict_json import NotJson, parse_json
 
 MOST_CHOICES = 16
 """Answers to one question."""

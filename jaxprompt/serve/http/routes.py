@@ -17,8 +17,8 @@ from jaxprompt.data.vocabulary.chat import Turn
 from jaxprompt.data.vocabulary.words import word_rows
 from jaxprompt.models.quantise import look_up
 from jaxprompt.prompts.prompt import make_prompt
-from jaxprompt.quoting import cut, visible
 from jaxprompt.report.reading.nearest import describe_prompt
+from jaxprompt.screen.quoting import cut, visible
 from jaxprompt.serve.bank import Named
 from jaxprompt.serve.http.answers import (
     Answers,

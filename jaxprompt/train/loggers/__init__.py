@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Callable, Sequence
 
-from jaxprompt.quoting import listed, quoted
+from jaxprompt.screen.quoting import listed, quoted
 from jaxprompt.train.loggers.csv_file import CsvFile
 from jaxprompt.train.loggers.event_files import open_board
 from jaxprompt.train.loggers.logger import Logger, LogStart

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from jaxprompt.atomic import write_atomically
-from jaxprompt.quoting import quoted
+from jaxprompt.files.atomic import write_atomically
+from jaxprompt.files.utf8 import read_utf8
+from jaxprompt.screen.quoting import quoted
 from jaxprompt.train.loggers.logger import LogStart
-from jaxprompt.utf8 import read_utf8
 
 FILE = "metrics.csv"
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from jaxprompt.atomic import write_atomically
-from jaxprompt.quoting import quoted_path
-from jaxprompt.strict_json import parse_json
+from jaxprompt.files.atomic import write_atomically
+from jaxprompt.files.strict_json import parse_json
+from jaxprompt.files.utf8 import read_utf8
+from jaxprompt.screen.quoting import quoted_path
 from jaxprompt.train.loggers.logger import LogStart
-from jaxprompt.utf8 import read_utf8
 
 FOLDER = "loggers"
 """Of a workdir: what its loggers keep for a run that goes on."""

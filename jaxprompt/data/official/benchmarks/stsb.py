@@ -16,7 +16,7 @@ from jaxprompt.data.official.spec import OfficialTask
 from jaxprompt.data.read import files
 from jaxprompt.data.read.sources import Features
 from jaxprompt.data.tasks.task import UNLABELLED
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 TEXTS = ("sentence1", "sentence2")
 

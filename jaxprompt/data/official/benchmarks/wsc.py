@@ -16,7 +16,7 @@ from jaxprompt.data.read import files
 from jaxprompt.data.read.fields import field_label, field_number, field_row
 from jaxprompt.data.read.sources import Features
 from jaxprompt.data.tasks.task import UNLABELLED
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 SPLIT_BY_AUTHORS = ("Kamenev and Zinoviev", "Kamenev, Zinoviev, and Stalin")
 """Referents whose names do not stand together in the text."""

@@ -10,7 +10,7 @@ from jaxprompt.data.tasks.answers.answers import Answers
 from jaxprompt.data.tasks.verbalizer import Score
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.writing import mask_of
-from jaxprompt.quoting import listed
+from jaxprompt.screen.quoting import listed
 
 if TYPE_CHECKING:
     from jaxprompt.data.tasks.task import Example, Task

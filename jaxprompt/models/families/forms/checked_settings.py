@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from jaxprompt.models.config import MOST
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 Where: TypeAlias = str | Path
 """What a JSON object is, for error messages."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxprompt.models.families.family import GGUF
 from jaxprompt.models.families.forms.gguf_facts import Facts
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 _LAYER, _GGUF_LAYER = "model.layers.{n}.", "blk.{n}."
 _NAMES = {

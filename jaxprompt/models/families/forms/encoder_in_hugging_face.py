@@ -9,7 +9,7 @@ from jaxprompt.models.families.family import HuggingFace, Layout
 from jaxprompt.models.families.forms.checked_settings import number, refuse_unless, size
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 _SIZES = {
     "vocab_size": "vocab_size",

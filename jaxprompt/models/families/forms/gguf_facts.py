@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxprompt.quoting import quoted, quoted_path
+from jaxprompt.screen.quoting import quoted, quoted_path
 
 _MISSING: Any = object()
 

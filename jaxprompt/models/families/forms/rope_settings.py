@@ -13,7 +13,7 @@ from jaxprompt.models.layers.rotary import (
     Yarn,
     yarn_attention,
 )
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 _KINDS = ("default", "linear", "llama3", "yarn")
 

@@ -10,7 +10,7 @@ from jaxprompt.models.families.forms.checked_settings import flag, size, token_i
 from jaxprompt.models.families.forms.rope_settings import read_rope, write_rope
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
-from jaxprompt.quoting import quoted
+from jaxprompt.screen.quoting import quoted
 
 AnyRotaryConfig = TypeVar("AnyRotaryConfig", bound=RotaryConfig)
 

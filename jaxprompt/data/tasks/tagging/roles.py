@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from jaxprompt.data.read.role_lines import read_roles
-from jaxprompt.data.tasks.spans import Entity, entity_f1, spans_of
-from jaxprompt.data.tasks.tags import span_task
+from jaxprompt.data.tasks.tagging.spans import Entity, entity_f1, spans_of
+from jaxprompt.data.tasks.tagging.tags import span_task
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
@@ -34,7 +34,7 @@ def role_task(
         vocabulary: The backbone's vocabulary.
 
     Returns:
-        The task; see `data.tasks.tags.tag_task`.
+        The task; see `data.tasks.tagging.tags.tag_task`.
 
     Raises:
         ValueError: As there; or if the model reads no separator.

@@ -4,7 +4,7 @@ import difflib
 import os
 from collections.abc import Iterable
 
-from jaxprompt.quoting import quoted_path
+from jaxprompt.screen.quoting import quoted_path
 
 
 def closest(name: str, known: Iterable[str], *, alike: float = 0.6) -> str | None:

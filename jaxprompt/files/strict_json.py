@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Any
 
-from jaxprompt.quoting import cut, quoted
+from jaxprompt.screen.quoting import cut, quoted
 
 _DEEPEST = 100
 """Levels of lists and objects: far more than any row has, and few enough to recurse."""

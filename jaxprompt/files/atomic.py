@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from jaxprompt.quoting import quoted_path
+from jaxprompt.screen.quoting import quoted_path
 
 
 def write_atomically(path: Path, content: bytes, *, every_host: bool = False) -> None:

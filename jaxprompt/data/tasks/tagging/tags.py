@@ -11,11 +11,11 @@ from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.tasks.answers.tags import Tags
 from jaxprompt.data.tasks.metrics import Metric
-from jaxprompt.data.tasks.spans import entity_f1
+from jaxprompt.data.tasks.tagging.spans import entity_f1
 from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
-from jaxprompt.quoting import listed
-from jaxprompt.strict_json import as_json
+from jaxprompt.files.strict_json import as_json
+from jaxprompt.screen.quoting import listed
 
 OUTSIDE = "O"
 """The tag of a word in no span, and of one that the model does not read."""

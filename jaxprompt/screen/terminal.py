@@ -3,7 +3,7 @@
 import contextlib
 import sys
 
-from jaxprompt.quoting import visible
+from jaxprompt.screen.quoting import visible
 
 
 def say(line: str, *, problem: bool = False) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from jaxprompt.atomic import write_atomically
+from jaxprompt.files.atomic import write_atomically
 from jaxprompt.startup import cache_folder
 
 # A file that changed so lately may change again with no newer time: clocks of file

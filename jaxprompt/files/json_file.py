@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.quoting import quoted_path
-from jaxprompt.strict_json import NotJson, parse_json
-from jaxprompt.utf8 import NotUtf8, decode_utf8
+from jaxprompt.files.strict_json import NotJson, parse_json
+from jaxprompt.files.utf8 import NotUtf8, decode_utf8
+from jaxprompt.screen.quoting import quoted_path
 
 LARGEST = 2**26
 """Bytes: several times what the index of the largest models takes."""

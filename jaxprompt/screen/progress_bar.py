@@ -7,8 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from jaxprompt.quoting import visible
-from jaxprompt.terminal import say
+from jaxprompt.screen.quoting import visible
+from jaxprompt.screen.terminal import say
 
 SECONDS = 20.0
 """Between two plain lines, and before the first: what takes less needs none."""

@@ -1,0 +1,1 @@
+"""Tags of words: sequence labelling, semantic roles, spans and their scores."""

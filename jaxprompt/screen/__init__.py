@@ -1,0 +1,1 @@
+"""What a user sees and types while a command runs."""
