@@ -51,7 +51,7 @@ def test_rows_are_a_multiple_of_128():
 
 def test_a_vocabulary_sets_the_size():
     config = GPT2Config(**{**SIZES, "vocab_size": 0})
-    with pytest.raises(ValueError, match="GPT-2 vocab_size 0: set it"):
+    with pytest.raises(ValueError, match="GPT2Config of 0 vocab_rows: set its"):
         Decoder(config)
     assert config.for_vocabulary(301).vocab_size == 301
     assert GPT2Config(**SIZES).for_vocabulary(61).vocab_size == 61

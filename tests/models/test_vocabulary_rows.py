@@ -24,7 +24,7 @@ def test_rows_that_are_given_stay():
 def test_too_few_rows_are_an_error():
     with pytest.raises(ValueError, match="vocab_rows 64 < 65 ids of the vocabulary"):
         CONFIG.for_vocabulary(65)
-    with pytest.raises(ValueError, match="vocab_rows 0: set it"):
+    with pytest.raises(ValueError, match="T5Config of 0 vocab_rows: set its"):
         T5(OPEN)
     with pytest.raises(ValueError, match="vocab_rows -1 is no positive integer"):
         dataclasses.replace(CONFIG, vocab_rows=-1)

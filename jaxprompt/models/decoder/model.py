@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxprompt.models.attention_form import AttentionForm
+from jaxprompt.models.base import Base
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.decoder.block import Block
 from jaxprompt.models.decoder.cache import Cache, Encoded, Front
@@ -26,7 +26,7 @@ from jaxprompt.models.layers.attention import Gate
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.masks import number_seen, segment_mask
 from jaxprompt.models.layers.norms import normalise
-from jaxprompt.models.options import Remat, check_options, over_layers
+from jaxprompt.models.options import over_layers
 from jaxprompt.models.prefix import (
     KeysValues,
     Prefix,
@@ -34,7 +34,6 @@ from jaxprompt.models.prefix import (
     check_prefixes,
     layers_below,
 )
-from jaxprompt.models.quantise import Table
 from jaxprompt.models.slots import Slots
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
@@ -42,7 +41,7 @@ from jaxprompt.sharding import DATA, MODEL, constrain
 
 
 @dataclasses.dataclass(frozen=True)
-class Decoder:
+class Decoder(Base[DecoderConfig]):
     """A frozen decoder: static and hashable, its weights are arguments.
 
     The source is the text in front, the target what follows. There is no start token:
@@ -50,9 +49,8 @@ class Decoder:
     there predicts the first target. Within a segment the source comes first; padding
     may be anywhere, and changes nothing.
 
-    `params` is a tree of
-    arrays, layers stacked over N and every weight a matrix; `config.switches` says
-    which of them there are:
+    `params` is a tree of arrays, layers stacked over N and every weight a matrix;
+    `config.switches` says which of them there are:
 
         embedding [V, D] and, if not tied, unembedding [V, D], whose rows 0 and from
         1 + vocab_size on are zeros,
@@ -66,71 +64,14 @@ class Decoder:
         and a bias to each of these, attention/query_bias [N, H*K] and so on.
 
     Each matrix may be an `Int8Matrix`, from `quantise.quantise`.
-
-    Attributes:
-        config: Sizes and switches.
-        name: Hub name or folder name, for provenance.
-        revision: Commit of the Hub repository; None for a folder.
-        fingerprint: Identity of the checkpoint, from `fingerprint.fingerprint`.
-        first_fingerprint: The same by the rule of version 1, for files that hold it.
-        vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`, or
-            with `vocab.json` and `merges.txt`.
-        dtype: Dtype to compute in; logits, scores, softmax and norms are float32.
-        dropout: Share of features to drop where a `dropout_key` is given.
-        remat: What the backward pass computes again; see `options.Remat`.
-        unroll: Compile each layer on its own rather than one loop over layers.
-        attention: The form of its attention, from `attention_form.choose_form`.
-        mesh: Devices over whose data axis activations stay split, layer for layer, and
-            logits over the model axis too; None leaves that to the compiler.
-
-    Raises:
-        ValueError: If dtype, dropout, remat or attention is none of the above, or the
-            config has no vocabulary yet.
     """
 
-    config: DecoderConfig
     name: str = "decoder"
-    revision: str | None = None
-    fingerprint: str = ""
-    first_fingerprint: str = ""
-    vocabulary: str | None = None
-    dtype: str = "float32"
-    dropout: float = 0.0
-    remat: Remat = "none"
-    unroll: bool = False
-    attention: AttentionForm = "chunked"
-    mesh: jax.sharding.Mesh | None = None
-
-    def __post_init__(self) -> None:
-        check_options(self.dtype, self.dropout, self.remat, self.attention)
-        if self.config.vocab_size < 1:
-            raise ValueError(
-                f"{self.config.family} vocab_size 0: set it, or use for_vocabulary"
-            )
-
-    @property
-    def causal(self) -> bool:
-        """True: it has a decoder only."""
-        return True
-
-    @property
-    def width(self) -> int:
-        """Model width D."""
-        return self.config.width
-
-    @property
-    def vocab_rows(self) -> int:
-        """Rows V of the embedding table, padded rows included."""
-        return self.config.vocab_rows
 
     def init(self, key: Key[Array, ""]) -> Params:
         """Draws random weights; see `init_params`."""
         params = init_params(self.config, key)
         return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
-
-    def table(self, params: Params) -> Table:
-        """Returns the frozen embedding table, as it is stored."""
-        return params["embedding"]
 
     def keys_values(
         self, params: Params, rows: Float[Array, "M P D"]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxprompt.models.attention_form import AttentionForm
+from jaxprompt.models.base import Base
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.encoder.block import Block
 from jaxprompt.models.encoder.config import EncoderConfig
@@ -18,7 +18,7 @@ from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.feed_forward import ACTIVATIONS
 from jaxprompt.models.layers.masks import rows_since_start, segment_mask
 from jaxprompt.models.layers.norms import normalise
-from jaxprompt.models.options import Remat, check_options, over_layers
+from jaxprompt.models.options import over_layers
 from jaxprompt.models.prefix import (
     KeysValues,
     Prefix,
@@ -26,7 +26,6 @@ from jaxprompt.models.prefix import (
     check_prefixes,
     layers_below,
 )
-from jaxprompt.models.quantise import Table
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, constrain
@@ -36,14 +35,13 @@ _NEVER = -1e9
 
 
 @dataclasses.dataclass(frozen=True)
-class Encoder:
+class Encoder(Base[EncoderConfig]):
     """A frozen encoder: static and hashable, its weights are arguments.
 
     It writes no words: a head turns its states into answers, or where the checkpoint
     has a masked-LM head, `fill` scores the words in a mask's place.
 
-    `params` is a tree of
-    arrays, layers stacked over N and every weight a matrix:
+    `params` is a tree of arrays, layers stacked over N and every weight a matrix:
 
         embedding [V, D], whose rows 0 and from 1 + vocab_size on are zeros,
         positions [S, D], types [Y, D], embedding_norm/{scale, bias} [D],
@@ -56,70 +54,14 @@ class Encoder:
 
     Each matrix of a layer and the embedding table may be an `Int8Matrix`, from
     `quantise.quantise`.
-
-    Attributes:
-        config: Sizes and switches.
-        name: Hub name or folder name, for provenance.
-        revision: Commit of the Hub repository; None for a folder.
-        fingerprint: Identity of the checkpoint, from `fingerprint.fingerprint`.
-        first_fingerprint: The same by the rule of version 1, for files that hold it.
-        vocabulary: Path of a folder with the tokenizer's files.
-        dtype: Dtype to compute in; logits, scores, softmax and norms are float32.
-        dropout: Share of features to drop where a `dropout_key` is given.
-        remat: What the backward pass computes again; see `options.Remat`.
-        unroll: Compile each layer on its own rather than one loop over layers.
-        attention: The form of its attention, from `attention_form.choose_form`.
-        mesh: Devices over whose data axis activations stay split, layer for layer;
-            None leaves that to the compiler.
-
-    Raises:
-        ValueError: If dtype, dropout, remat or attention is none of the above, or the
-            config has no vocabulary yet.
     """
 
-    config: EncoderConfig
     name: str = "encoder"
-    revision: str | None = None
-    fingerprint: str = ""
-    first_fingerprint: str = ""
-    vocabulary: str | None = None
-    dtype: str = "float32"
-    dropout: float = 0.0
-    remat: Remat = "none"
-    unroll: bool = False
-    attention: AttentionForm = "chunked"
-    mesh: jax.sharding.Mesh | None = None
-
-    def __post_init__(self) -> None:
-        check_options(self.dtype, self.dropout, self.remat, self.attention)
-        if self.config.vocab_size < 1:
-            raise ValueError(
-                f"{self.config.family} vocab_size 0: set it, or use for_vocabulary"
-            )
-
-    @property
-    def causal(self) -> bool:
-        """False: every token sees those behind it too."""
-        return False
-
-    @property
-    def width(self) -> int:
-        """Model width D."""
-        return self.config.width
-
-    @property
-    def vocab_rows(self) -> int:
-        """Rows V of the embedding table, padded rows included."""
-        return self.config.vocab_rows
 
     def init(self, key: Key[Array, ""]) -> Params:
         """Draws random weights; see `init_params`."""
         params = init_params(self.config, key)
         return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
-
-    def table(self, params: Params) -> Table:
-        """Returns the frozen embedding table, as it is stored."""
-        return params["embedding"]
 
     def states(
         self,

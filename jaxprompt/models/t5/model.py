@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxprompt.models.attention_form import AttentionForm
+from jaxprompt.models.base import Base
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.layers.attention import Part
 from jaxprompt.models.layers.dense import score_ids
@@ -16,7 +16,7 @@ from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.masks import rows_since_start, segment_mask
 from jaxprompt.models.layers.norms import rms_norm
 from jaxprompt.models.layers.relative_bias import relative_bias
-from jaxprompt.models.options import Remat, check_options, over_layers
+from jaxprompt.models.options import over_layers
 from jaxprompt.models.prefix import (
     KeysValues,
     Prefix,
@@ -24,7 +24,6 @@ from jaxprompt.models.prefix import (
     check_prefixes,
     layers_below,
 )
-from jaxprompt.models.quantise import Table
 from jaxprompt.models.t5.block import Block
 from jaxprompt.models.t5.cache import Cache, Encoded
 from jaxprompt.models.t5.config import T5Config
@@ -34,7 +33,7 @@ from jaxprompt.sharding import DATA, MODEL, constrain
 
 
 @dataclasses.dataclass(frozen=True)
-class T5:
+class T5(Base[T5Config]):
     """A frozen T5: static and hashable, its weights are arguments.
 
     `params` is a tree of arrays, layers stacked over N and every weight a matrix:
@@ -46,59 +45,9 @@ class T5:
         when gated), ffn/down [N, F, D]; in the decoder also cross_norm and cross.
 
     Each matrix may be an `Int8Matrix`, from `quantise.quantise`.
-
-    Attributes:
-        config: Sizes and switches.
-        name: Hub name or folder name, for provenance.
-        revision: Commit of the Hub repository; None for a folder.
-        fingerprint: Identity of the checkpoint, from `fingerprint.fingerprint`.
-        first_fingerprint: The same by the rule of version 1, for files that hold it.
-        vocabulary: Path of `spiece.model`, or of a folder with `tokenizer.json`.
-        dtype: Dtype to compute in; logits, scores, softmax and norms are float32.
-        dropout: Share of features to drop where a `dropout_key` is given.
-        remat: What the backward pass computes again: nothing, everything but the
-            products with weights, or everything inside a layer.
-        unroll: Compile each layer on its own rather than one loop over layers.
-        attention: The form of its attention, from `attention_form.choose_form`.
-        mesh: Devices over whose data axis activations stay split, layer for layer, and
-            logits over the model axis too; None leaves that to the compiler.
-
-    Raises:
-        ValueError: If dtype, dropout, remat or attention is none of the above.
     """
 
-    config: T5Config
     name: str = "t5"
-    revision: str | None = None
-    fingerprint: str = ""
-    first_fingerprint: str = ""
-    vocabulary: str | None = None
-    dtype: str = "float32"
-    dropout: float = 0.0
-    remat: Remat = "none"
-    unroll: bool = False
-    attention: AttentionForm = "chunked"
-    mesh: jax.sharding.Mesh | None = None
-
-    def __post_init__(self) -> None:
-        check_options(self.dtype, self.dropout, self.remat, self.attention)
-        if self.config.vocab_rows < 1:
-            raise ValueError("T5 vocab_rows 0: set it, or use T5Config.for_vocabulary")
-
-    @property
-    def width(self) -> int:
-        """Model width D."""
-        return self.config.width
-
-    @property
-    def causal(self) -> bool:
-        """False: a T5 has an encoder."""
-        return False
-
-    @property
-    def vocab_rows(self) -> int:
-        """Rows V of the embedding table, padded rows included."""
-        return self.config.vocab_rows
 
     def init(self, key: Key[Array, ""]) -> Params:
         """Draws random weights.
@@ -129,10 +78,6 @@ class T5:
                 "final_norm": jnp.ones(config.width),
             }
         return jax.tree.map(lambda leaf: leaf.astype(self.dtype), params)
-
-    def table(self, params: Params) -> Table:
-        """Returns the frozen embedding table, as it is stored."""
-        return params["embedding"]
 
     def keys_values(
         self, params: Params, rows: Float[Array, "M P D"]
