@@ -149,11 +149,17 @@ def test_real_files_of_conll_are_read():
     )
     spans = sum(tag.startswith("B-") for one in found for tag in one.tags)
     assert (len(found), spans) == (3453, 5648)
-    found = read_columns(
-        REAL / "conll04/test.txt",
-        kinds=("Loc", "Peop", "Org", "Other"),
-        word_column=1,
-        tag_column=2,
-        boundaries=("#doc",),
-    )
-    assert len(found) == 288
+    counts = {}
+    for split in ("train", "dev", "test"):
+        found = read_columns(
+            REAL / f"conll04/{split}.txt",
+            kinds=("Loc", "Peop", "Org", "Other"),
+            word_column=1,
+            tag_column=2,
+            scheme="iob1",
+            boundaries=("#doc",),
+        )
+        spans = sum(tag.startswith("B-") for one in found for tag in one.tags)
+        counts[split] = (len(found), spans)
+    # Two spans of the training file begin with I-.
+    assert counts == {"train": (910, 3393), "dev": (243, 877), "test": (288, 1079)}
