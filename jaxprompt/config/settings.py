@@ -275,7 +275,9 @@ class PromptStart:
         init: One of `prompts.init.METHODS`.
         low: Lower end of "uniform".
         high: Upper end of "uniform".
-        stddev: Of "normal", and of keys and values that are drawn.
+        stddev: Standard deviation of "normal", and of keys and values that are drawn.
+            None makes soft tokens as large as the model's embeddings, and is 1 for keys
+            and values.
         top: Most frequent tokens to sample from.
         words: Of "class_labels"; empty takes the task's label words.
         text: Of "text".
@@ -305,7 +307,7 @@ class PromptStart:
     init: str = "class_labels"
     low: float = -0.5
     high: float = 0.5
-    stddev: float = 0.5
+    stddev: float | None = None
     top: int = 5000
     words: Sequence[str] = ()
     text: str = ""
@@ -353,7 +355,7 @@ class PromptStart:
                 f"PromptStart.deep_dropout {self.deep_dropout}: use a rate from 0, for "
                 "none, to below 1"
             )
-        if self.stddev <= 0 and self.deep:
+        if self.stddev is not None and self.stddev <= 0 and self.deep:
             raise ValueError(f"stddev {self.stddev} of keys and values: use one over 0")
         if self.mixing not in ("equal", "size") or not self.temperature > 0:
             raise ValueError(
@@ -393,13 +395,14 @@ class PromptStart:
         """How its keys and values start."""
         from jaxprompt.prompts.deep_start import DeepStart
 
+        own = {} if self.stddev is None else {"stddev": self.stddev}
         return DeepStart(
             lengths=self.deep,
             layers=self.deep_layers,
-            stddev=self.stddev,
             in_front=self.deep_in_front,
             gated=self.deep_gated,
             dropout=self.deep_dropout,
+            **own,
         )
 
     @property

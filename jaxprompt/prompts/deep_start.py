@@ -23,7 +23,7 @@ class DeepStart:
         lengths: Site -> keys P, and as many values, in each of its layers.
         layers: Which layers attend to them: their numbers, from 0, or "first:K" or
             "last:K" for K of them; empty for all.
-        stddev: Standard deviation of what is drawn, around 0.
+        stddev: Standard deviation of what is drawn, around 0; 1 is PEFT's.
         in_front: Whether they take the positions in front of a text.
         gated: Whether each head reads them through a gate, which starts at 0.
         dropout: Share of their numbers that are zeroed in training.
@@ -31,7 +31,7 @@ class DeepStart:
 
     lengths: Mapping[str, int]
     layers: Sequence[int] | str = ()
-    stddev: float = 0.5
+    stddev: float = 1.0
     in_front: bool = False
     gated: bool = False
     dropout: float = 0.0

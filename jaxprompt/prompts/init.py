@@ -27,7 +27,7 @@ class Start:
         length: Prompt length P, in tokens.
         low: Lower end of a uniform range.
         high: Upper end of it, excluded.
-        stddev: Standard deviation of a normal draw.
+        stddev: Standard deviation of a normal draw; None for that of `top` tokens.
         top: Most frequent tokens to sample from.
         words: Class-label words.
         text: A text.
@@ -40,7 +40,7 @@ class Start:
     length: int
     low: float = -0.5
     high: float = 0.5
-    stddev: float = 0.5
+    stddev: float | None = None
     top: int = 5000
     words: Sequence[str] = ()
     text: str = ""
@@ -65,7 +65,7 @@ def init_prompt(
     method: str = "vocabulary",
     low: float = -0.5,
     high: float = 0.5,
-    stddev: float = 0.5,
+    stddev: float | None = None,
     top: int = 5000,
     words: Sequence[str] = (),
     text: str = "",
@@ -75,7 +75,7 @@ def init_prompt(
     """Makes the prompt that training starts from.
 
     Methods: "uniform" draws from [low, high); "xavier_uniform" from between -a and a,
-    a = sqrt(6 / (P + D)); "normal" from N(0, stddev); "vocabulary" samples rows of the
+    a = sqrt(6 / (P + D)); "normal" from N(0, stddev^2); "vocabulary" samples rows of the
     table, without replacement, from its `top` most frequent ids; "class_labels" gives
     each of `words` one row, the mean of its sub-tokens' embeddings, and samples the
     rest; "text" gives each token of `text` one row and samples the rest; "file" takes
@@ -88,7 +88,8 @@ def init_prompt(
         method: One of `METHODS`.
         low: Lower end of the uniform range.
         high: Upper end of the uniform range, excluded.
-        stddev: Standard deviation of the normal draw.
+        stddev: Standard deviation of the normal draw; None makes soft tokens as long as
+            the embeddings of the `top` most frequent ids are in the mean.
         top: Rows to sample from: sentencepiece orders its ids by frequency. At most
             the V rows there are.
         words: Class-label words, for "class_labels".
@@ -149,9 +150,12 @@ def _xavier_uniform(start: Start) -> jax.Array:
 
 def _normal(start: Start) -> jax.Array:
     """Draws each number from a normal distribution."""
-    if start.stddev <= 0:
-        raise ValueError(f"normal initialisation: stddev {start.stddev} is not over 0")
-    return start.stddev * jax.random.normal(start.key, (start.length, start.width))
+    deviation = start.stddev
+    if deviation is None:
+        deviation = _root_mean_square(start.table, _population(start, 0))
+    elif deviation <= 0:
+        raise ValueError(f"normal initialisation: stddev {deviation} is not over 0")
+    return deviation * jax.random.normal(start.key, (start.length, start.width))
 
 
 def _vocabulary(start: Start) -> jax.Array:
@@ -210,6 +214,11 @@ def _means(
     ends = list(itertools.accumulate(lengths))
     parts = zip([0, *ends], ends, strict=False)
     return jnp.stack([rows[start:end].mean(axis=0) for start, end in parts])
+
+
+@functools.partial(jax.jit, static_argnames="population")
+def _root_mean_square(table: Table, population: int) -> Float[Array, ""]:
+    return jnp.sqrt(jnp.square(_take_rows(table, jnp.arange(population))).mean())
 
 
 @functools.partial(jax.jit, static_argnames=("population", "count"))

@@ -41,6 +41,12 @@ def test_normal_has_its_standard_deviation():
     np.testing.assert_allclose([rows.mean(), rows.std()], [0, 0.5], atol=0.02)
 
 
+def test_normal_is_as_large_as_the_frequent_embeddings():
+    rows = start("normal", length=4000, top=25)
+    expected = np.sqrt(np.square(np.asarray(TABLE[:25], np.float64)).mean())
+    np.testing.assert_allclose(np.sqrt(np.square(rows).mean()), expected, rtol=0.01)
+
+
 def test_vocabulary_samples_distinct_rows_of_the_first():
     ids = rows_of_the_table(start("vocabulary", length=20, top=25))
     assert len(set(ids)) == 20
