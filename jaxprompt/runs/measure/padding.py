@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxprompt.data.rows.position import Position
-from jaxprompt.data.tasks.answers.kinds import KINDS
+from jaxprompt.data.tasks.answers.kinds import KINDS, WORDS
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.training_batches import training_batches
 from jaxprompt.screen.terminal import say
@@ -18,7 +18,9 @@ _LOOKED_AT = 4
 
 
 class Work(NamedTuple):
-    """What the batches of a run hold for each example, in tokens of both sides.
+    """What the batches of a run hold for each example, in tokens that a model reads.
+
+    Targets are among them where the model writes; a head's are places in the input.
 
     Attributes:
         computed: Tokens that the model computes, padding among them.
@@ -77,8 +79,9 @@ def measure_work(job: Job, length: int) -> Work:
     for batch, _ in itertools.islice(stream, _LOOKED_AT):
         for part in batch if isinstance(batch, tuple) else (batch,):
             sides = [np.asarray(part.input_segments), np.asarray(part.target_segments)]
-            computed += sum(side.size for side in sides)
-            own += sum(np.count_nonzero(side) for side in sides)
+            read = sides if job.run.head.kind == WORDS else sides[:1]
+            computed += sum(side.size for side in read)
+            own += sum(np.count_nonzero(side) for side in read)
             # The examples of a row are numbered from 1.
             examples += int(np.maximum(*(side.max(axis=1) for side in sides)).sum())
             rows += len(part.inputs)
