@@ -137,6 +137,8 @@ class OwnTags(TaskSettings):
         tag_column: Column of its tag.
         scheme: How tags begin a span: "bio" always with "B-", "iob1" as CoNLL-2003.
         boundaries: What lines begin with that stand between sentences.
+        read_at: Token of a word that its tag is read at: the "first", or the "last",
+            which a decoder needs to have seen the word.
     """
 
     name: str = ""
@@ -146,12 +148,17 @@ class OwnTags(TaskSettings):
     tag_column: int = -1
     scheme: Literal["bio", "iob1"] = "bio"
     boundaries: Sequence[str] = ("-DOCSTART-",)
+    read_at: Literal["first", "last"] = "first"
 
     def __post_init__(self) -> None:
-        if self.scheme not in ("bio", "iob1"):
-            raise ValueError(
-                f"OwnTags.scheme {self.scheme!r}: use one of ['bio', 'iob1']"
-            )
+        for name, known in (
+            ("scheme", ("bio", "iob1")),
+            ("read_at", ("first", "last")),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"OwnTags.{name} {getattr(self, name)!r}: use one of {[*known]}"
+                )
 
     @property
     def place(self) -> str:
@@ -175,6 +182,7 @@ class OwnTags(TaskSettings):
             tag_column=self.tag_column,
             scheme=self.scheme,
             boundaries=tuple(self.boundaries),
+            read_at=self.read_at,
             vocabulary=vocabulary,
         )
 

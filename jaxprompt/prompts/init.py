@@ -75,11 +75,11 @@ def init_prompt(
     """Makes the prompt that training starts from.
 
     Methods: "uniform" draws from [low, high); "xavier_uniform" from between -a and a,
-    a = sqrt(6 / (P + D)); "normal" from N(0, stddev^2); "vocabulary" samples rows of the
-    table, without replacement, from its `top` most frequent ids; "class_labels" gives
-    each of `words` one row, the mean of its sub-tokens' embeddings, and samples the
-    rest; "text" gives each token of `text` one row and samples the rest; "file" takes
-    a trained prompt, for this or another model.
+    a = sqrt(6 / (P + D)); "normal" from N(0, stddev^2); "vocabulary" samples rows of
+    the table, without replacement, from its `top` most frequent ids; "class_labels"
+    gives each of `words` one row, the mean of its sub-tokens' embeddings, and samples
+    the rest; "text" gives each token of `text` one row and samples the rest; "file"
+    takes a trained prompt, for this or another model.
 
     Args:
         key: Typed PRNG key; consumed.

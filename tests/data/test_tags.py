@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.layout import Lengths, layout_of
 from jaxprompt.data.tasks.tagging.spans import entity_f1
 from jaxprompt.data.tasks.tagging.tags import tag_task
+from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 REAL = Path(__file__).parents[3] / "shared/data"
@@ -91,9 +93,7 @@ def test_random_tags_score_as_in_seqeval():
             assert found[name] == pytest.approx(100 * expected)
 
 
-@pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("tags")
+def own_task(folder: Path, **settings: Any) -> Task:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "new", "##er", "york"]
     (folder / "vocab.txt").write_text("".join(word + "\n" for word in words))
     (folder / "rows.txt").write_text("Newer B-A\nYork I-A\n\u200d O\nnew O\n")
@@ -102,7 +102,13 @@ def task(tmp_path_factory: pytest.TempPathFactory):
         files={"train": folder / "rows.txt"},
         kinds=["A"],
         vocabulary=load_vocabulary(folder, encoder_only=True),
+        **settings,
     )
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory):
+    return own_task(tmp_path_factory.mktemp("tags"))
 
 
 def test_a_word_is_read_at_its_first_token_wherever_that_moves(task):
@@ -115,6 +121,16 @@ def test_a_word_is_read_at_its_first_token_wherever_that_moves(task):
     assert batch.target_places[0].tolist() == [3, -1, -1, -1, -1, -1]
     assert batch.targets[0].tolist() == [2, 3, 1, 1, 0, 0]
     assert batch.weights[0].tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_a_word_may_be_read_at_its_last_token(tmp_path):
+    task = own_task(tmp_path, read_at="last")
+    pairs = task.encode(task.examples("train"))
+    assert pairs[0].places.tolist() == [2, 3, -1, 4]
+    # Cut to [CLS] new [SEP]: the first word's last token is not read, so it has no tag.
+    batch = layout_of(task, Lengths(3, 6), np.array([20, 21])).padded(pairs)
+    assert batch.inputs[0].tolist() == [20, 21, 2, 5, 3]
+    assert batch.weights[0].tolist() == [0, 0, 0, 0, 0, 0]
 
 
 def test_an_answer_has_a_tag_for_every_word(task):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from jaxprompt.data.vocabulary.tokens import Pair
 
 if TYPE_CHECKING:
     from jaxprompt.data.tasks.task import Example, Task
+
+Place: TypeAlias = Literal["first", "last"]
+"""Which token of a word its tag is read at."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +25,14 @@ class Tags(Answers):
     Attributes:
         labels: In class order. The first is that of a word that the model does not
             read: of no token, or cut off.
+        read_at: Token of a word that its tag is read at. A causal model has seen the
+            whole word at its "last" one only.
     """
 
     kind: ClassVar[str] = "tags"
     of_words: ClassVar[bool] = True
     labels: tuple[str, ...]
+    read_at: Place = "first"
 
     @classmethod
     def made_up(cls) -> "Tags":
@@ -39,7 +45,7 @@ class Tags(Answers):
         return len(self.labels)
 
     def encode(self, task: "Task", examples: "Sequence[Example]") -> list[Pair]:
-        """Reads the tag of a word at its first token."""
+        """Reads the tag of a word at one of its tokens."""
         vocabulary = task.vocabulary
         words = [example.words or (*example.inputs.split(),) for example in examples]
         # A word reads as it does behind another, the first one too.
@@ -54,9 +60,10 @@ class Tags(Answers):
                 text = f"{vocabulary.separator_text} {example.behind}"
                 behind = vocabulary.encode(text)
             inputs = task.framed([*(n for ids in pieces for n in ids), *behind])
-            sizes = [len(ids) for ids in pieces]
-            starts = first + np.cumsum([0, *sizes])[:-1]
-            places = np.where(np.array(sizes, int) > 0, starts, -1).astype(np.int32)
+            sizes = np.array([len(ids) for ids in pieces], int)
+            ends = first + np.cumsum(sizes)
+            read_at = ends - 1 if self.read_at == "last" else ends - sizes
+            places = np.where(sizes > 0, read_at, -1).astype(np.int32)
             numbers = self._numbers(example.targets) if example.targets else 0
             targets = np.broadcast_to(np.array(numbers, np.int32), places.shape)
             found.append(Pair(inputs, targets, places=places))

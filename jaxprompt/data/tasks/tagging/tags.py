@@ -9,7 +9,7 @@ from typing import Any
 from jaxprompt.data.read.columns import Scheme, Sentence, read_columns
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
-from jaxprompt.data.tasks.answers.tags import Tags
+from jaxprompt.data.tasks.answers.tags import Place, Tags
 from jaxprompt.data.tasks.metrics import Metric
 from jaxprompt.data.tasks.tagging.spans import entity_f1
 from jaxprompt.data.tasks.task import Example, Task
@@ -37,6 +37,7 @@ def tag_task(
     tag_column: int = -1,
     scheme: Scheme = "bio",
     boundaries: Sequence[str] = ("-DOCSTART-",),
+    read_at: Place = "first",
 ) -> Task:
     """Makes a task of column files, such as named entities or chunks.
 
@@ -52,6 +53,7 @@ def tag_task(
         tag_column: As there.
         scheme: As there.
         boundaries: As there.
+        read_at: As of `data.tasks.answers.tags.Tags`.
 
     Returns:
         The task. A split's file is looked for, and its rows are validated, when the
@@ -69,7 +71,9 @@ def tag_task(
         scheme=scheme,
         boundaries=tuple(boundaries),
     )
-    return span_task(name, files, read, kinds, vocabulary, metrics=(entity_f1,))
+    return span_task(
+        name, files, read, kinds, vocabulary, metrics=(entity_f1,), read_at=read_at
+    )
 
 
 def span_task(
@@ -80,6 +84,7 @@ def span_task(
     vocabulary: Vocabulary,
     *,
     metrics: tuple[Metric, ...],
+    read_at: Place = "first",
 ) -> Task:
     """Makes a task of files with tagged words, whatever their layout.
 
@@ -90,6 +95,7 @@ def span_task(
         kinds: As of `tag_task`.
         vocabulary: As there.
         metrics: From tags of all rows, true and answered; "f1" is the score.
+        read_at: As of `tag_task`.
 
     Raises:
         ValueError: As `tag_task`.
@@ -111,7 +117,7 @@ def span_task(
         metrics=metrics,
         headline=("f1",),
         start_words=tuple(kinds),
-        answers=Tags(tags),
+        answers=Tags(tags, read_at),
         own_fields=(WORDS,),
     )
 
