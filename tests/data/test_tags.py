@@ -1,6 +1,6 @@
 """Tagged words: column files, their tags in one scheme, and a tag for every word."""
 
-import random
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jaxprompt.data.tasks.tagging.tags import tag_task
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 REAL = Path(__file__).parents[3] / "shared/data"
 IOB1 = """-DOCSTART- -X- O O
 
@@ -81,16 +82,16 @@ def test_spans_count_as_seqeval_counts_them():
     assert entity_f1([["O"]], [["O"]])["f1"] == 0.0
 
 
-def test_random_tags_score_as_in_seqeval():
-    seqeval = pytest.importorskip("seqeval.metrics")
-    draw, tags = random.Random(0), ["O", "O", "B-A", "I-A", "B-B", "I-B"]
-    for _ in range(200):
-        sizes = [draw.randint(1, 6) for _ in range(4)]
-        one, other = ([draw.choices(tags, k=n) for n in sizes] for _ in range(2))
-        found = entity_f1(one, other)
-        for name in ("precision", "recall", "f1"):
-            expected = getattr(seqeval, f"{name}_score")(one, other, zero_division=0)
-            assert found[name] == pytest.approx(100 * expected)
+def test_drawn_tags_score_as_in_seqeval():
+    cases = json.loads((GOLDEN / "seqeval.json").read_text("utf-8"))["cases"]
+    assert len(cases) == 100
+    for case in cases:
+        targets, predictions = (
+            [line.split(" ") for line in case[name]]
+            for name in ("targets", "predictions")
+        )
+        expected = {name: case[name] for name in ("precision", "recall", "f1")}
+        assert entity_f1(targets, predictions) == pytest.approx(expected)
 
 
 def own_task(folder: Path, **settings: Any) -> Task:
