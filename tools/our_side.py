@@ -13,12 +13,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxprompt.heads.labels import Labels
+from jaxprompt.models.config import SiteName
 from jaxprompt.models.load import load
 from jaxprompt.models.product import ROUNDED
-from jaxprompt.prompts.prompt import Prompt, empty_prompt
+from jaxprompt.prompts.deep_start import layers_of
+from jaxprompt.prompts.prompt import Prompt, empty_prompt, make_deep, make_prompt
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch
-from jaxprompt.train.optimizer import MODEL_TUNING, adafactor, adamw, train_only
+from jaxprompt.train.optimizer import (
+    MASKS,
+    MODEL_TUNING,
+    adafactor,
+    adamw,
+    train_only,
+)
 from jaxprompt.train.parts_step import make_parts_step
 from jaxprompt.train.step import init_state, make_train_step
 
@@ -78,6 +87,49 @@ def rounded_prompt_step(
     """Does what `PRECISION = 'bfloat16'` does on a CPU, by YNNPACK's products."""
     jax.config.update("jax_default_matmul_precision", ROUNDED)
     return prompt_step(folder, prompts, remat, tuned=False)
+
+
+def deep_step(
+    folder: Path, drawn: np.ndarray, weight: np.ndarray, site: SiteName, layers: str
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Makes a step of keys and values and a linear head: (text, labels) -> loss.
+
+    Args:
+        folder: Of the model.
+        drawn: Keys and values that all layers start from, [2, N, P, G, K].
+        weight: Of the head, [D, C]. Where the model has a pooler, it stands between.
+        site: Where they are read.
+        layers: Which layers read them, as `prompts.deep_start.layers_of` has it.
+    """
+    _without_ynnpack()
+    backbone, model = load(folder, remat="dots")
+    count, classes = drawn.shape[1], weight.shape[1]
+    keys, values = map(jnp.asarray, drawn)
+    deep = make_deep(keys, values, layers_of(layers, count), in_front=True)
+    head = Labels("classes", classes, pooler="frozen" if "pooler" in model else "none")
+    params = {
+        "model": model,
+        "prompt": make_prompt(jnp.zeros((0, backbone.width)), {site: deep}),
+        "head": {"weight": jnp.asarray(weight)[None], "bias": jnp.zeros((1, classes))},
+    }
+    mask = MASKS["prompt+head"]
+    tx = train_only(adamw(1e-3), mask)
+    state, frozen = init_state(params, tx, mask)
+    train_step = make_train_step(backbone, tx, freeze=mask, head=head, z_loss=0.0)
+
+    def step(text: np.ndarray, labels: np.ndarray) -> float:
+        nonlocal state
+        # Of an encoder [CLS] stands for a text, of a decoder the last token.
+        place = 0 if backbone.config.encoder_only else text.shape[1] - 1
+        batch = unpacked_batch(text, labels[:, None] + 1)
+        batch = dataclasses.replace(
+            batch, target_places=np.full((len(text), 1), place, np.int32)
+        )
+        state, metrics = train_step(state, frozen, batch)
+        jax.block_until_ready(state)
+        return float(metrics["loss"])
+
+    return step
 
 
 def model_step(

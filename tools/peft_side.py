@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import PromptTuningConfig, TaskType, get_peft_model
+from peft import PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_model
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     T5ForConditionalGeneration,
 )
 from transformers.utils import logging
@@ -45,6 +46,59 @@ def prompt_step(
             mask = (ids > 0).long()
         optimizer.zero_grad()
         loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def prefix_step(
+    folder: Path, drawn: np.ndarray, weight: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Makes PEFT's prefix-tuning step with a linear head: (text, labels) -> loss.
+
+    Args:
+        folder: Of an encoder or a decoder.
+        drawn: Keys and values that all layers start from, [2, N, P, G, K].
+        weight: Of the head, [D, C].
+    """
+    settings = AutoConfig.from_pretrained(folder, num_labels=weight.shape[1])
+    settings.pad_token_id = 0
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        if hasattr(settings, name):
+            setattr(settings, name, 0.0)
+    backbone = AutoModelForSequenceClassification.from_pretrained(
+        folder, config=settings
+    )
+    _, layers, length, heads, width = drawn.shape
+    config = PrefixTuningConfig(
+        task_type=TaskType.SEQ_CLS,
+        num_virtual_tokens=length,
+        num_layers=layers,
+        num_attention_heads=heads,
+        token_dim=heads * width,
+    )
+    model: Any = get_peft_model(backbone, config)
+    # Of each soft token: keys of the first layer, its values, keys of the second, ...
+    own = drawn.transpose(2, 1, 0, 3, 4).reshape(length, -1)
+    model.prompt_encoder["default"].embedding.weight.data = torch.tensor(own)
+    for name, leaf in model.named_parameters():
+        if leaf.requires_grad and "prompt_encoder" not in name:
+            bias = leaf.ndim == 1
+            leaf.data = torch.zeros_like(leaf) if bias else torch.tensor(weight.T)
+    model.train()
+    trained = [leaf for leaf in model.parameters() if leaf.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.0)
+
+    def step(text: np.ndarray, labels: np.ndarray) -> float:
+        ids = torch.tensor(text).long()
+        optimizer.zero_grad()
+        loss = model(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            labels=torch.tensor(labels).long(),
+        ).loss
         loss.backward()
         optimizer.step()
         return loss.item()
