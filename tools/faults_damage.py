@@ -39,7 +39,7 @@ class CannotTry(Exception):
 
 
 def kill_often(
-    setting: Setting, folder: Path, draw: random.Random, times: int = 4
+    setting: Setting, folder: Path, draw: random.Random, times: int = 2
 ) -> None:
     """Kills one run again and again, by SIGKILL and SIGTERM in turn."""
     workdir = folder / "run"
