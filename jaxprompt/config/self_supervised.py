@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jaxprompt.config.task_settings import TaskSettings, tell_words
 
 if TYPE_CHECKING:
-    from jaxprompt.data.pretraining.forms import Form
+    from jaxprompt.data.pretraining.forms import Form, NextSentence
     from jaxprompt.data.tasks.task import Task
 
 FORMS = ("next_sentence", "sentence_choice", "multiple_choice", "pseudo_labels")
@@ -34,8 +34,9 @@ class SelfSupervisedTask(TaskSettings):
         row_text: Template of the text of a .jsonl file's row, each a document.
         inputs: Template over the form's fields, as of `OwnTask`.
         cut: As of `OwnTask`.
-        labels: Label of "next_sentence" -> its word; empty for "no", "maybe" and "yes".
-            Of "pseudo_labels": label of the classifier -> its word.
+        labels: Label of "next_sentence" -> its word; empty for "no", "maybe" and "yes"
+            of those that a question may have. Of "pseudo_labels": label of the
+            classifier -> its word.
         thresholds: Of "pseudo_labels": label -> probability above which a row is kept.
         options: Of "multiple_choice": numbers of options, each as likely.
         question_words: Most words of a question with options; 0 for the paper's own.
@@ -108,9 +109,20 @@ class SelfSupervisedTask(TaskSettings):
     @property
     def label_words_in_order(self) -> tuple[str, ...]:
         """The words that stand for the classes; none where options have names."""
-        if self.form in ("sentence_choice", "multiple_choice"):
-            return ()
-        return tuple((self.labels or _WORDS).values())
+        return tuple(self._words.values())
+
+    @property
+    def _words(self) -> dict[str, str]:
+        """Label -> its word, in class order; none where options have names."""
+        if self.labels or self.form != "next_sentence":
+            return dict(self.labels)
+        return {label: _WORDS[label] for label in self._next_sentence.labels}
+
+    @property
+    def _next_sentence(self) -> "NextSentence":
+        from jaxprompt.data.pretraining.forms import NextSentence
+
+        return NextSentence(self.other_below, self.same_below, self.length_ratio)
 
     @property
     def place(self) -> str:
@@ -175,17 +187,11 @@ class SelfSupervisedTask(TaskSettings):
 
     def _form(self, vocabulary: Any) -> "tuple[Form, dict[str, str], list[str]]":
         """Returns what is asked, the words of its labels, and what to say of them."""
-        from jaxprompt.data.pretraining.forms import (
-            MIXES,
-            SIX,
-            NextSentence,
-            Selection,
-        )
+        from jaxprompt.data.pretraining.forms import MIXES, SIX, Selection
         from jaxprompt.data.pretraining.option_names import option_names
 
         if self.form == "next_sentence":
-            asked = NextSentence(self.other_below, self.same_below, self.length_ratio)
-            return asked, dict(self.labels or _WORDS), []
+            return self._next_sentence, self._words, []
         mixes = {6: SIX}
         if self.form == "multiple_choice":
             mixes = {number: MIXES[number] for number in sorted({*self.options})}

@@ -86,8 +86,9 @@ def test_the_second_sentence_is_what_the_answer_says(folder, vocabulary):
 
 
 def test_thresholds_share_out_the_answers(folder, vocabulary):
-    task = make(folder, vocabulary, other_below=0.0, same_below=1.0)
-    assert {x.targets for x in task.examples("train")} == {"maybe"}
+    task = make(folder, vocabulary, other_below=0.5, same_below=0.5)
+    assert {x.targets for x in task.examples("train")} == {"no", "yes"}
+    assert task.labels == ("no", "yes")  # No question has "maybe", so it is no answer.
     with pytest.raises(ValueError, match=r"other_below 0.5, same_below 0.2: use"):
         make(folder, vocabulary, other_below=0.5, same_below=0.2)
 

@@ -144,7 +144,6 @@ class NextSentence:
     same_below: float = 2 / 3
     length_ratio: float = 100.0
 
-    labels = (OTHER, SAME, NEXT)
     fields = ("first", "second")
     sentences = 5
     apart = 1
@@ -158,6 +157,16 @@ class NextSentence:
             )
         if self.length_ratio < 1:
             raise ValueError(f"length_ratio {self.length_ratio}: use 1 or more")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The answers that some question has, in class order."""
+        shares = {
+            OTHER: self.other_below,
+            SAME: self.same_below - self.other_below,
+            NEXT: 1 - self.same_below,
+        }
+        return tuple(label for label, share in shares.items() if share > 0)
 
     def ask(self, anchor: Anchor) -> Asked | None:
         """Draws the label, then a sentence for it."""
