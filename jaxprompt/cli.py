@@ -68,6 +68,8 @@ def _run(arguments: "Sequence[str] | None") -> int:
         if not flags.quick:
             startup.use_compilation_cache()
             startup.leave_out_absent_tpu()
+            if arguments is None:
+                startup.give_back_after_compiling()
         if is_distributed(flags):
             startup.join_hosts(
                 flags.coordinator_address, flags.num_processes, flags.process_id

@@ -1,5 +1,6 @@
 """How a process starts: its cache of programs, Triton before TensorFlow, no TPU."""
 
+import ctypes
 import importlib.util
 import os
 import subprocess
@@ -74,6 +75,37 @@ def test_a_command_seldom_looks_for_garbage_and_its_caller_as_before():
     lines = done.stdout.splitlines()
     assert "700" in lines
     assert lines[-1] == "50000"
+
+
+COMPILES = """
+import re, sys
+import jax, jax.numpy as jnp
+from jaxprompt import startup
+{first}
+def held():
+    status = open("/proc/self/status").read()
+    return int(re.search(r"RssAnon:\\s+(\\d+)", status)[1]) / 1024
+def deep(x):
+    for n in range(50):
+        x = jnp.tanh(x @ jnp.ones((8, 8)) * n) + jnp.sin(x)
+    return x
+x = jnp.ones((8, 8)).block_until_ready()
+before = held()
+jax.jit(deep).lower(x).compile()
+print(held() - before)
+"""
+"""Prints how many MiB more a process holds when it has compiled."""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="no malloc_trim: not glibc"
+)
+def test_what_the_compiler_has_freed_is_given_back():
+    kept, given_back = (
+        float(in_process(COMPILES.format(first=first), JAX_PLATFORMS="cpu").stdout)
+        for first in ("", "startup.give_back_after_compiling()")
+    )
+    assert given_back < kept / 2
 
 
 def test_the_data_room_imports_triton_before_tensorflow(tmp_path: Path):

@@ -21,6 +21,7 @@ from jaxprompt.prompts.deep_start import layers_of
 from jaxprompt.prompts.prompt import Prompt, empty_prompt, make_deep, make_prompt
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch, unpacked_batch
+from jaxprompt.startup import give_back_after_compiling
 from jaxprompt.train.optimizer import (
     MASKS,
     MODEL_TUNING,
@@ -57,6 +58,7 @@ def prompt_step(
     """Makes a prompt-tuning step: a batch, or its parts -> loss."""
     if tuned:
         _without_ynnpack()
+    give_back_after_compiling()  # As a run's process does.
     backbone, model = load(folder, remat=remat)
     tx = train_only(adafactor(0.3))
     params = {"model": model, "prompt": Prompt(jnp.asarray(prompts))}
@@ -102,6 +104,7 @@ def deep_step(
         layers: Which layers read them, as `prompts.deep_start.layers_of` has it.
     """
     _without_ynnpack()
+    give_back_after_compiling()
     backbone, model = load(folder, remat="dots")
     count, classes = drawn.shape[1], weight.shape[1]
     keys, values = map(jnp.asarray, drawn)
@@ -140,6 +143,7 @@ def model_step(
 ) -> Callable[[], float]:
     """Makes a step of all weights with AdamW, always on the same rows: -> loss."""
     _without_ynnpack()
+    give_back_after_compiling()
     backbone, model = load(folder, remat=remat)
     params = {"model": model, "prompt": empty_prompt(backbone.width)}
     tx = train_only(adamw(1e-3), MODEL_TUNING)
