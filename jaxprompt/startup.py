@@ -66,8 +66,8 @@ def give_back_after_compiling() -> None:
     if trim is None:
         return
 
-    def listen(event: str, seconds: float, **_: object) -> None:
-        if event == _COMPILED and seconds > _LONG_COMPILING:
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        if event == _COMPILED and duration_secs > _LONG_COMPILING:
             trim(0)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
