@@ -1,4 +1,4 @@
-"""What a process does first: find its cache and its devices, join its hosts.
+"""What a process does first: find its cache and devices, spare memory, join its hosts.
 
 JAX is imported by what needs it: the command line imports this file before it reads
 gin files, whose errors do not wait.
@@ -53,9 +53,9 @@ def collect_garbage_less() -> None:
 def give_back_after_compiling() -> None:
     """Gives memory back to the system that XLA's compiler has used and freed.
 
-    glibc would keep it for the process: of a deep step of MiniLM 140 MiB, in a process
-    that has 590 then. Looking for it takes up to a tenth of a second, and is done where
-    compiling took half a second or more. Other C libraries than glibc are left alone.
+    glibc would keep it for the process, and the memory of a step would come on top.
+    To look for it takes up to a tenth of a second: short compilations are passed over.
+    Other C libraries than glibc are left alone.
     """
     import ctypes
 
