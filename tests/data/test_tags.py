@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jaxprompt.config import OwnTags
 from jaxprompt.data.read.columns import read_columns
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.layout import Lengths, layout_of
+from jaxprompt.data.tasks.answers.tags import Tags
 from jaxprompt.data.tasks.tagging.spans import entity_f1
 from jaxprompt.data.tasks.tagging.tags import tag_task
 from jaxprompt.data.tasks.task import Task
@@ -132,6 +134,15 @@ def test_a_word_may_be_read_at_its_last_token(tmp_path):
     batch = layout_of(task, Lengths(3, 6), np.array([20, 21])).padded(pairs)
     assert batch.inputs[0].tolist() == [20, 21, 2, 5, 3]
     assert batch.weights[0].tolist() == [0, 0, 0, 0, 0, 0]
+
+
+def test_the_setting_reaches_the_task():
+    settings = OwnTags(name="own", kinds=["A"], read_at="last")
+    assert settings.load(vocabulary=None).answers == Tags(("O", "B-A", "I-A"), "last")
+    with pytest.raises(
+        ValueError, match=r"OwnTags.read_at 'end': use one of \['first'"
+    ):
+        OwnTags(read_at="end")
 
 
 def test_an_answer_has_a_tag_for_every_word(task):

@@ -217,6 +217,12 @@ def test_keys_and_values_without_a_place_in_the_model_are_refused(settings, said
         prepare(run)
 
 
+def test_what_is_drawn_has_a_deviation_of_1_where_none_is_set():
+    deep = {"cross": 1}
+    assert PromptStart(deep=deep).deep_start.stddev == 1.0
+    assert PromptStart(deep=deep, stddev=0.1).deep_start.stddev == 0.1
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
