@@ -4,7 +4,8 @@ Both train the same keys and values and the same linear head of two classes on t
 random model of a published size, in float32, each in a process of its own: forward,
 backward and update. Ours is timed with a prompt in all layers, and in the last third of
 them, below which there is no backward pass. Before anything is timed, both must report
-the same loss. The last table has the largest resident set of each process. Needs the
+the same loss. The floor is what the model's matrices cost at the rate of one product of
+its largest size. The last table has the largest resident set of each process. Needs the
 extra `parity`.
 
     python tools/bench_deep.py --model=minilm
@@ -30,6 +31,7 @@ MODELS = {
     "smollm2": "HuggingFaceTB/SmolLM2-135M",
 }
 LAST = "jaxprompt, last third"
+FLOOR = "matmul"
 CLASSES = 2
 WARMUPS = 2
 
@@ -55,26 +57,38 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         folder = Path(scratch) / flags.model
         backbone = make_backbone(config)
-        save(folder, backbone, backbone.init(jax.random.key(0)))
+        model = backbone.init(jax.random.key(0))
+        save(folder, backbone, model)
         shared = (folder, drawn, weight)
         last = f"last:{site.layers // 3}"
         builds: dict[str, tuple[str, *tuple[object, ...]]] = {
             OURS: ("our_side:deep_step", *shared, name, ""),
             THEIRS: ("peft_side:prefix_step", *shared),
             LAST: ("our_side:deep_step", *shared, name, last),
+            FLOOR: ("our_side:matmul_rate", ids.size, config.width, config.ffn_width),
         }
         sides = {name: stack.enter_context(Side(*of)) for name, of in builds.items()}
         rows = (ids.astype(np.int32), labels.astype(np.int32))
         losses = {name: sides[name](*rows).value for name in (OURS, THEIRS)}
         if not np.isclose(losses[OURS], losses[THEIRS], rtol=1e-4):
             raise SystemExit(f"the losses differ, so nothing is timed: {losses}")
-        rounds = [dict.fromkeys(sides, rows)] * (WARMUPS + flags.steps)
-        answers = alternate(sides, rounds, WARMUPS)
+        asked = dict.fromkeys((OURS, THEIRS, LAST), rows)
+        answers = alternate(sides, [asked] * (WARMUPS + flags.steps), WARMUPS)
         imported = {name: side.imported for name, side in sides.items()}
+    rate = statistics.median(answer.value for answer in answers.pop(FLOOR))
     seconds = {name: [x.seconds for x in found] for name, found in answers.items()}
     print(comparison(seconds, "seconds a step"))
     halves = [statistics.median(seconds[name]) for name in (THEIRS, LAST)]
     print(f"{THEIRS} / {LAST}: {halves[0] / halves[1]:.2f}\n")
+    # Two for each weight and token forward, and as many for the way back to the prompt.
+    matrices = [
+        leaf.size for leaf in jax.tree.leaves(model["layers"]) if leaf.ndim == 3
+    ]
+    work = 4.0 * ids.size * sum(matrices)
+    print(
+        f"{work / 1e9:.0f} GFLOP a step at least. Floor: {work / rate:.2f} s at "
+        f"{rate / 1e9:.0f} GFLOP/s, the rate of one float32 matrix product\n"
+    )
     peaks = {name: found[-1].peak for name, found in answers.items()}
     own = [[name, round(peaks[name]), round(imported[name])] for name in peaks]
     print(table(["process", "peak MiB", "imported MiB"], own))
