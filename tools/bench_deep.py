@@ -59,13 +59,15 @@ def main() -> None:
         backbone = make_backbone(config)
         model = backbone.init(jax.random.key(0))
         save(folder, backbone, model)
+        matrices = [x for x in jax.tree.leaves(model["layers"]) if x.ndim == 3]
+        _, *largest = max(matrices, key=lambda matrix: matrix.size).shape
         shared = (folder, drawn, weight)
         last = f"last:{site.layers // 3}"
         builds: dict[str, tuple[str, *tuple[object, ...]]] = {
             OURS: ("our_side:deep_step", *shared, name, ""),
             THEIRS: ("peft_side:prefix_step", *shared),
             LAST: ("our_side:deep_step", *shared, name, last),
-            FLOOR: ("our_side:matmul_rate", ids.size, config.width, config.ffn_width),
+            FLOOR: ("our_side:matmul_rate", ids.size, *largest),
         }
         sides = {name: stack.enter_context(Side(*of)) for name, of in builds.items()}
         rows = (ids.astype(np.int32), labels.astype(np.int32))
