@@ -279,3 +279,34 @@ def write_parts(path: Path) -> list[Path]:
     tensors = draw_tensors(settings)
     write_model(path, settings, tensors, architecture="llama", split=8)
     return sorted(path.parent.glob(f"{path.stem}-*.gguf"))
+
+
+_CHAT_SETTINGS = {
+    **SIZES,
+    "model_type": "llama",
+    "vocab_size": 280,
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+}
+_CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def write_chat_model(path: Path) -> None:
+    """Writes a random model of one layer that has a chat template, in Q8_0."""
+    write_model(
+        path,
+        _CHAT_SETTINGS,
+        draw_tensors(_CHAT_SETTINGS),
+        architecture="llama",
+        kind="Q8_0",
+        tokenizer=byte_pairs(280, ("<|endoftext|>", "<|im_start|>", "<|im_end|>")),
+        template=_CHATML,
+    )

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from gguf_files import write_chat_model
 
 from jaxprompt.cli import main
 
@@ -18,6 +19,7 @@ def test_the_page_has_every_kind():
     assert [*KINDS] == [
         "Classification",
         "Free text",
+        "Conversations",
         "Numbers",
         "Tags of words",
         "Answers in a text",
@@ -33,7 +35,11 @@ def test_each_kind_is_whole(kind, tmp_path, monkeypatch, capsys):
     (settings,) = SETTINGS.findall(KINDS[kind])
     Path("task.gin").write_text(settings)
     gin = ["--gin_file=gin/runs/prompt_tuning.gin", "--gin_file=task.gin"]
-    gin += ["--gin.MODEL=bundled:nano", "--gin.BATCH_SIZE=2"]
+    model = "bundled:nano"
+    if kind == "Conversations":  # They are written by a chat template.
+        model = "chat.gguf"
+        write_chat_model(Path(model))
+    gin += [f"--gin.MODEL={model}", "--gin.BATCH_SIZE=2"]
     assert main(["show", *gin]) == 0
     assert main(["train", "--dry_run", "--workdir=run", *gin]) == 0
     assert "all is well" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """What a run is made of: frozen dataclasses, which gin fills and Python can too."""
 
 from jaxprompt.config.own_tasks import (
+    OwnChats,
     OwnChoices,
     OwnRoles,
     OwnSpans,
@@ -61,6 +62,7 @@ __all__ = [
     "Model",
     "OfficialTask",
     "Optimizer",
+    "OwnChats",
     "OwnChoices",
     "OwnRoles",
     "OwnSpans",

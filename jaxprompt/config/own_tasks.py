@@ -1,4 +1,4 @@
-"""Tasks of one's own files as settings: texts, tags, roles, choices and spans."""
+"""Tasks of one's own files as settings: texts, tags, roles, choices, spans, chats."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -327,5 +327,48 @@ class OwnSpans(TaskSettings):
         )
 
 
-OwnKind: TypeAlias = OwnTask | OwnTags | OwnRoles | OwnChoices | OwnSpans
+@dataclass(frozen=True, kw_only=True)
+class OwnChats(TaskSettings):
+    """Conversations, whose answers a decoder learns; see `data.tasks.chats.chat_task`.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A .jsonl file for each split, a conversation a line.
+        messages: The field of its turns: {"role": "user", "content": TEXT} each, or
+            ShareGPT's {"from": "human", "value": TEXT}.
+        metrics: Names of metrics of free text.
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    messages: str = "messages"
+    metrics: Sequence[str] = ("rouge",)
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def told(self) -> str:
+        """What of a conversation is learned."""
+        return (
+            "own files of conversations, written by the model's chat template, of "
+            "which the answers are learned"
+        )
+
+    def load(self, vocabulary: Any) -> "Task":
+        """Makes the task; its files are looked for when a split is first used."""
+        from jaxprompt.data.tasks.chats import chat_task
+
+        return chat_task(
+            self.name,
+            files={split: resolve(path) for split, path in self.files.items()},
+            messages=self.messages,
+            metrics=tuple(self.metrics),
+            vocabulary=vocabulary,
+        )
+
+
+OwnKind: TypeAlias = OwnTask | OwnTags | OwnRoles | OwnChoices | OwnSpans | OwnChats
 """The settings of a task of one's own files of any kind."""

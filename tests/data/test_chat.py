@@ -102,21 +102,16 @@ def test_a_conversation_is_written_as_transformers_writes_it(
 
 
 @pytest.mark.parametrize("source", [CHATML, NEWER])
-def test_only_answers_and_their_ends_are_learned(folder: Path, source: str):
+def test_an_answer_is_parted_from_what_is_asked_and_from_its_end(
+    folder: Path, source: str
+):
     template = template_of(folder, source)
-    vocabulary = load_vocabulary(folder, causal=True)
-    row, pieces = template.encode(vocabulary, TURNS), vocabulary.pieces
-    learned = row.ids[row.learned].tolist()
-    ends = [n for n, token in enumerate(learned) if token == pieces.end]
-    assert len(ends) == 2
-    assert ends[-1] == len(learned) - 1
-    first, second = learned[: ends[0]], learned[ends[0] + 1 : ends[1]]
-    assert pieces.decode(first) == TURNS[1].content
-    assert pieces.decode(second) == TURNS[3].content
-    # What is asked is what the row holds in front of the answer, token for token.
-    asked = vocabulary.encode(template.write(TURNS[:1], answer=True))
-    assert row.ids[: len(asked)].tolist() == asked
-    assert row.learned.tolist().index(True) == len(asked)
+    spoken = template.speak(TURNS)
+    assert spoken.asked == template.write(TURNS[:3], answer=True)
+    assert spoken.said == TURNS[3].content
+    assert "".join(spoken) == template.write(TURNS)
+    trimmed = template_of(folder, GEMMA).speak(TURNS[:2])
+    assert trimmed.said == TURNS[1].content.strip()
 
 
 def test_roles_become_one_template_with_soft_tokens_in_the_system_turn(folder: Path):
@@ -189,10 +184,8 @@ def test_a_gguf_file_holds_the_same_template(folder: Path, tmp_path: Path):
     assert (found.source, found.names) == (expected.source, expected.names)
     ours = load_vocabulary(tmp_path / "model.gguf", causal=True)
     theirs = load_vocabulary(folder, causal=True)
-    for one, other in zip(
-        found.encode(ours, TURNS), expected.encode(theirs, TURNS), strict=True
-    ):
-        assert one.tolist() == other.tolist()
+    assert found.turn_end(ours) == expected.turn_end(theirs) == 2
+    assert ours.encode(found.write(TURNS)) == theirs.encode(expected.write(TURNS))
 
 
 def test_a_template_is_found_where_models_have_it(folder: Path, tmp_path: Path):
@@ -230,13 +223,14 @@ def test_a_template_that_cannot_be_used_is_one_line(folder: Path, source: str):
 def test_what_cannot_be_learned_is_refused(folder: Path):
     vocabulary = load_vocabulary(folder, causal=True)
     endless = "{% for m in messages %}{{ m.content }}{% endfor %}"
-    with pytest.raises(ValueError, match="nothing ends turn 2"):
-        template_of(folder, endless).encode(vocabulary, [TURNS[0], TURNS[1]])
+    with pytest.raises(ValueError, match="nothing ends the turn of 'assistant'"):
+        template_of(folder, endless).turn_end(vocabulary)
     counting = "{{ messages | length }}" + CHATML
-    with pytest.raises(ValueError, match="turn 2 changes how the turns before it"):
-        template_of(folder, counting).encode(vocabulary, TURNS)
-    with pytest.raises(ValueError, match="without a turn of 'assistant'"):
-        template_of(folder, CHATML).encode(vocabulary, [TURNS[0]])
+    with pytest.raises(ValueError, match="otherwise than behind what is asked"):
+        template_of(folder, counting).speak(TURNS)
+    shouting = CHATML.replace("message['content']", "message['content'] | upper")
+    with pytest.raises(ValueError, match="changes what the assistant says, "):
+        template_of(folder, shouting).speak(TURNS[:2])
     with pytest.raises(ValueError, match=r"chat_template 3 is no text"):
         template_of(folder, 3)
     with pytest.raises(ValueError, match=r"has 2,000,000 characters"):

@@ -137,6 +137,11 @@ def file_task(
         next((name for name in metrics if name in OF_NUMBERS), None),
     )
     words = None if verbalizer is None else verbalizer.labels
+    scored = (
+        free_text_metrics(metrics, vocabulary)
+        if words is None
+        else _label_metrics(metrics, words)
+    )
     if stratify and (share is None or labels is None):
         raise ValueError(
             "stratify gives each split of one file its share of every label: give "
@@ -151,7 +156,7 @@ def file_task(
         write=row_format.write,
         labels=words,
         compare=_answers if words is None else class_index(words),
-        metrics=tuple(_metric_fns(metrics, words, vocabulary)),
+        metrics=tuple(scored),
         start_words=words or template.words,
         template=template,
         verbalizer=verbalizer,
@@ -343,11 +348,31 @@ def _split_rows(read: Callable[[], list[Features]], place: Path | Table) -> Spli
     return SplitRows(rows, file, lambda: [row[_WHERE] for row in read()])
 
 
-def _metric_fns(
-    names: Sequence[str], labels: Sequence[str] | None, vocabulary: Vocabulary
-) -> list[Metric]:
-    known = METRICS if labels is None else LABEL_METRICS
-    kind = "free text" if labels is None else "labels"
+def free_text_metrics(names: Sequence[str], vocabulary: Vocabulary) -> list[Metric]:
+    """Makes the metrics of answers in free text, each of several right ones.
+
+    Args:
+        names: Names out of `METRICS`.
+        vocabulary: The backbone's, as which a target is compared.
+
+    Raises:
+        ValueError: If there is none, or no metric of a name.
+    """
+    _check_metrics(names, METRICS, "free text")
+    return [_of_written(name, vocabulary) for name in names]
+
+
+def _label_metrics(names: Sequence[str], labels: Sequence[str]) -> list[Metric]:
+    _check_metrics(names, LABEL_METRICS, "labels")
+    if "f1_score_with_invalid" in names and len(labels) != 2:
+        raise ValueError(
+            f"f1_score_with_invalid is for 2 labels, not {len(labels)}: use "
+            "mean_multiclass_f1"
+        )
+    return [LABEL_METRICS[name](len(labels)) for name in names]
+
+
+def _check_metrics(names: Sequence[str], known: Mapping[str, Any], kind: str) -> None:
     for name in names:
         if name not in known:
             raise ValueError(
@@ -355,14 +380,6 @@ def _metric_fns(
             )
     if not names:
         raise ValueError(f"no metrics: use {', '.join(known)}")
-    if labels is None:
-        return [_of_written(name, vocabulary) for name in names]
-    if "f1_score_with_invalid" in names and len(labels) != 2:
-        raise ValueError(
-            f"f1_score_with_invalid is for 2 labels, not {len(labels)}: use "
-            "mean_multiclass_f1"
-        )
-    return [LABEL_METRICS[name](len(labels)) for name in names]
 
 
 def _of_written(name: str, vocabulary: Vocabulary) -> Metric:

@@ -2,14 +2,12 @@
 
 import dataclasses
 import datetime
+import functools
 import json
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
-from jaxtyping import Bool, Int
 
 from jaxprompt.data.vocabulary.pieces import read_settings
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
@@ -37,16 +35,18 @@ class Turn(NamedTuple):
     content: str
 
 
-class Conversation(NamedTuple):
-    """A conversation as one row of tokens.
+class Spoken(NamedTuple):
+    """A conversation up to an answer of the assistant, as the template writes it.
 
     Attributes:
-        ids: The tokens, those of the template among them.
-        learned: Whether each is a token of an assistant's turn, or the end of one.
+        asked: What the model reads: all that stands in front of the answer.
+        said: What the assistant says, as the template writes it.
+        behind: What ends the answer.
     """
 
-    ids: Int[np.ndarray, " T"]
-    learned: Bool[np.ndarray, " T"]
+    asked: str
+    said: str
+    behind: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +92,7 @@ class ChatTemplate:
         import jinja2
 
         try:
-            template = _sandbox().from_string(self.source)
-            return template.render(
+            return _compiled(self.source).render(
                 messages=[turn._asdict() for turn in turns],
                 add_generation_prompt=answer,
                 **self.names,
@@ -105,55 +104,34 @@ class ChatTemplate:
         except Exception as err:
             raise self._unusable(str(err)) from err
 
-    def encode(
-        self, vocabulary: Vocabulary, turns: Sequence[Turn], **settings: Any
-    ) -> Conversation:
-        """Turns a conversation into tokens, and says which the model is to learn.
+    def speak(self, turns: Sequence[Turn], **settings: Any) -> Spoken:
+        """Parts a conversation where its last turn, the assistant's, begins.
 
-        An assistant's turn is encoded on its own, as it is written on its own behind
-        what came before it.
+        What is asked is the text that the model gets to read when it is to answer: a
+        template may write an answer otherwise once others follow it.
 
         Args:
-            vocabulary: The model's vocabulary.
-            turns: The turns; at least one is the assistant's.
+            turns: The turns.
             **settings: As for `write`.
 
         Raises:
-            ValueError: As `write`; or if the template does not write one turn behind
-                the other, or does not end the assistant's turns by a token.
+            ValueError: As `write`; or if the template does not write an answer behind
+                what is asked, or changes its words.
         """
-        pieces: list[tuple[list[int], int]] = []  # Ids, and how many are learned.
-        done = ""
-        for number, turn in enumerate(turns):
-            if turn.role != ASSISTANT:
-                continue
-            before = self.write(turns[:number], answer=True, **settings)
-            after = self.write(turns[: number + 1], **settings)
-            if not (before.startswith(done) and after.startswith(before)):
-                raise self._unusable(
-                    f"turn {number + 1} changes how the turns before it are written, "
-                    "so that an answer to them cannot be learned: use another model's"
-                )
-            pieces.append((vocabulary.encode(before[len(done) :]), 0))
-            said = vocabulary.encode(after[len(before) :])
-            ends = [n for n, token in enumerate(said) if token in vocabulary.end_ids]
-            if not ends:
-                raise self._unusable(
-                    f"nothing ends turn {number + 1}, {quoted(turn.content)}: the "
-                    "model would learn to write on"
-                )
-            pieces.append((said, ends[-1] + 1))
-            done = after
-        if not pieces:
-            raise ValueError(
-                f"a conversation without a turn of {ASSISTANT!r} has nothing to learn: "
-                "add the answer"
+        asked = self.write(turns[:-1], answer=True, **settings)
+        whole = self.write(turns, **settings)
+        if not whole.startswith(asked):
+            raise self._unusable(
+                "it writes an answer otherwise than behind what is asked, so that none "
+                "can be learned: use another model's"
             )
-        learned = [np.arange(len(ids)) < count for ids, count in pieces]
-        return Conversation(
-            np.concatenate([np.asarray(ids, np.int32) for ids, _ in pieces]),
-            np.concatenate(learned),
-        )
+        written, content = whole[len(asked) :], turns[-1].content
+        for words in (content, content.strip()):  # Some templates trim what is said.
+            begin = written.rfind(words)
+            if begin >= 0:
+                end = begin + len(words)
+                return Spoken(asked, written[:end], written[end:])
+        raise self._unusable(f"it changes what the assistant says, {quoted(content)}")
 
     def as_template(self, turns: Sequence[Turn]) -> str:
         """Writes what is asked of an assistant as a template over the fields of a row.
@@ -183,10 +161,17 @@ class ChatTemplate:
         """Returns the id by which the assistant ends a turn.
 
         Raises:
-            ValueError: As `encode`.
+            ValueError: As `speak`; or if no token ends the assistant's turns.
         """
-        row = self.encode(vocabulary, [Turn("user", "?"), Turn(ASSISTANT, "!")])
-        return int(row.ids[row.learned][-1])
+        turns = [Turn("user", "?"), Turn(ASSISTANT, "!")]
+        behind = vocabulary.encode(self.speak(turns).behind)
+        ends = [token for token in behind if token in vocabulary.end_ids]
+        if not ends:
+            raise self._unusable(
+                f"nothing ends the turn of {ASSISTANT!r}: the model would learn to "
+                "write on"
+            )
+        return ends[0]
 
     def _unusable(self, why: str) -> ValueError:
         why = " ".join(why.split())
@@ -211,17 +196,30 @@ def ask_by_roles(
     Raises:
         ValueError: If the model has no chat template, or it cannot write these roles.
     """
+    template = template_beside(vocabulary, f"roles {listed(roles)}")
+    turns = [Turn(role, content) for role, content in roles.items()]
+    text = template.as_template(turns)
+    return text, vocabulary.ending_with(template.turn_end(vocabulary))
+
+
+def template_beside(vocabulary: Vocabulary, asked: str) -> ChatTemplate:
+    """Returns the chat template of a vocabulary's model.
+
+    Args:
+        vocabulary: The model's vocabulary.
+        asked: What is to be written by it, for the error.
+
+    Raises:
+        ValueError: If the model has none.
+    """
     place = vocabulary.place
     template = None if place is None else read_chat_template(place)
     if template is None:
         raise ValueError(
-            f"no chat template beside the vocabulary {place}, so roles "
-            f"{listed(roles)} cannot be written: take an instruct model, or give the "
-            "text itself as inputs"
+            f"no chat template beside the vocabulary {place}, so {asked} cannot be "
+            "written: take an instruct model, or give the text itself by OwnTask.inputs"
         )
-    turns = [Turn(role, content) for role, content in roles.items()]
-    text = template.as_template(turns)
-    return text, vocabulary.ending_with(template.turn_end(vocabulary))
+    return template
 
 
 def read_chat_template(path: str | Path) -> ChatTemplate | None:
@@ -303,6 +301,12 @@ def _of_gguf(path: Path) -> ChatTemplate | None:
 def _written(token: Any) -> str:
     """Returns how a token is written; some files hold more than its text."""
     return str(token.get("content")) if isinstance(token, Mapping) else str(token)
+
+
+@functools.cache
+def _compiled(source: str) -> Any:
+    """Compiles a template once for all conversations that it writes."""
+    return _sandbox().from_string(source)
 
 
 def _sandbox() -> Any:

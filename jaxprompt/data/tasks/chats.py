@@ -1,0 +1,196 @@
+"""Conversations of one's own: each answer of the assistant is an example."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxprompt.data.read.conversations import Conversation, read_conversation
+from jaxprompt.data.read.files import Row, check_extension, read_rows
+from jaxprompt.data.read.sources import Features, Source, SplitRows
+from jaxprompt.data.read.template import Piece, Template
+from jaxprompt.data.tasks.own import free_text_metrics
+from jaxprompt.data.tasks.task import Example, Task
+from jaxprompt.data.vocabulary.chat import (
+    ASSISTANT,
+    ChatTemplate,
+    Turn,
+    template_beside,
+)
+from jaxprompt.data.vocabulary.vocabulary import Vocabulary
+
+
+def chat_task(
+    name: str,
+    *,
+    files: Mapping[str, str | Path],
+    vocabulary: Vocabulary,
+    messages: str = "messages",
+    metrics: Sequence[str] = ("rouge",),
+) -> Task:
+    """Makes a task of files of `data.read.conversations`.
+
+    Each answer that is learned is an example: behind it stands the conversation so far,
+    exactly as the model reads it when it is to answer there, and the answer ends as the
+    assistant's turn does. Only the answer has a loss. Where a conversation is too long,
+    the texts of its oldest turns are shortened first, and the system's last.
+
+    Args:
+        name: Letters, digits, "_", "." and ":".
+        files: Split -> .jsonl file, a conversation a line.
+        vocabulary: The backbone's vocabulary, beside which its chat template is.
+        messages: The field of a conversation's turns.
+        metrics: Names out of `data.tasks.metrics.METRICS`.
+
+    Returns:
+        The task. A split's file is looked for, and its rows are validated, when the
+        split is first used: without any file the task still answers requests.
+
+    Raises:
+        ValueError: If the model has no chat template, or a file has another ending;
+            later, if a row is malformed, or the template cannot write it.
+    """
+    template = template_beside(vocabulary, f"the conversations of task {name}")
+    paths = {split: Path(path) for split, path in files.items()}
+    for path in paths.values():
+        check_extension(path)
+    chats = _Chats(paths, messages, template)
+    ending = vocabulary.ending_with(template.turn_end(vocabulary))
+    return Task(
+        name=name,
+        source=Source(name, chats.find),
+        vocabulary=ending,
+        read_request=chats.read_request,
+        write=chats.write,
+        compare=_compared,
+        metrics=tuple(free_text_metrics(metrics, ending)),
+        start_words=("assistant", "answer"),
+        own_fields=(messages,),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chats:
+    """The files of a task, and how their conversations are written."""
+
+    paths: Mapping[str, Path]
+    messages: str
+    template: ChatTemplate
+
+    def find(self) -> dict[str, SplitRows]:
+        if not self.paths:
+            raise ValueError(
+                "files is empty: name a file for each split, as "
+                "--gin.OwnChats.files=\"{'validation': 'chats.jsonl'}\""
+            )
+        return {split: self._rows(path) for split, path in self.paths.items()}
+
+    def _rows(self, path: Path) -> SplitRows:
+        @functools.cache
+        def read() -> list[tuple[str, Features]]:
+            rows = read_rows(path)
+            found = [*itertools.chain.from_iterable(map(self._answers, rows))]
+            if not found:
+                raise ValueError(
+                    f"{path}: no conversation has a turn of {ASSISTANT!r} to learn: "
+                    "add the answers"
+                )
+            return found
+
+        def rows() -> list[Features]:
+            return [{**row, "idx": n} for n, (_, row) in enumerate(read())]
+
+        return SplitRows(rows, path, lambda: [where for where, _ in read()])
+
+    def _answers(self, row: Row) -> list[tuple[str, Features]]:
+        """Returns the place and the features of each answer that is learned."""
+        chat = read_conversation(row, self.messages)
+        return [
+            (f"{row.where}: {self.messages}[{end}]", self._asked(row, chat, end))
+            for end, learned in enumerate(chat.learned)
+            if learned
+        ]
+
+    def _asked(self, row: Row, chat: Conversation, end: int) -> Features:
+        try:
+            spoken = self.template.speak(_turns(chat)[: end + 1])
+        except ValueError as err:
+            raise ValueError(f"{row.where}: {self.messages}[{end}]: {err}") from err
+        return {
+            "inputs": spoken.asked,
+            "targets": spoken.said,
+            **_features(_turns(chat)[:end]),
+        }
+
+    def read_request(self, row: Row, number: int) -> Features:
+        """Reads a conversation to go on with; an answer at its end is left out."""
+        turns = _turns(read_conversation(row, self.messages))
+        if turns[-1].role == ASSISTANT:
+            turns = turns[:-1]
+        try:
+            text = self.template.write(turns, answer=True)
+        except ValueError as err:
+            raise ValueError(f"{row.where}: {self.messages}: {err}") from err
+        return {"inputs": text, "targets": "", **_features(turns), "idx": number}
+
+    def write(self, rows: Sequence[Features]) -> list[Example]:
+        return [
+            Example(row["inputs"], row["targets"], self._pieces(row)) for row in rows
+        ]
+
+    def _pieces(self, row: Features) -> tuple[Piece, ...]:
+        """Returns the texts of the turns, which can be cut, and what stands around.
+
+        Nothing where the template does not write texts as they are, or without spaces
+        around: then the whole text is cut at its end.
+        """
+        form = self._form(tuple(row["roles"]))
+        if form is None:
+            return ()
+        for texts in (row["texts"], [text.strip() for text in row["texts"]]):
+            pieces = form.pieces({_field(n): text for n, text in enumerate(texts)})
+            if "".join(piece.text for piece in pieces) == row["inputs"]:
+                return tuple(pieces)
+        return ()
+
+    def _form(self, roles: tuple[str, ...]) -> Template | None:
+        """Returns how turns of these roles are written, and which are cut first.
+
+        None if the template does not write each of them.
+        """
+        if roles not in self._forms:
+            turns = [Turn(role, f"{{{_field(n)}}}") for n, role in enumerate(roles)]
+            order = sorted(range(len(roles)), key=lambda n: roles[n] == "system")
+            try:
+                text = self.template.as_template(turns)
+                self._forms[roles] = Template(text, [*map(_field, order)])
+            except ValueError:
+                self._forms[roles] = None
+        return self._forms[roles]
+
+    @functools.cached_property
+    def _forms(self) -> dict[tuple[str, ...], Template | None]:
+        return {}
+
+
+def _turns(chat: Conversation) -> list[Turn]:
+    return [*map(Turn, chat.roles, chat.texts)]
+
+
+def _features(turns: Sequence[Turn]) -> Features:
+    return {
+        "roles": [turn.role for turn in turns],
+        "texts": [turn.content for turn in turns],
+    }
+
+
+def _field(number: int) -> str:
+    return f"turn{number}"
+
+
+def _compared(text: str, example: Any = None, is_target: bool = False) -> Any:
+    """Compares texts as they are; a target is a list of the one right answer."""
+    del example
+    return [text] if is_target else text
