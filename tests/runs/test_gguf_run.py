@@ -1,11 +1,13 @@
 """A run on a GGUF file: from the gin name to its weights, and to a saved folder."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_files import SIZES, byte_pairs, draw_tensors, write_model
+from gguf_files import write_chat_model
 
+from jaxprompt.cli import main
 from jaxprompt.command.configure import configure
 from jaxprompt.config import OwnTask
 from jaxprompt.data.rows.layout import Lengths, layout_of
@@ -16,37 +18,11 @@ from jaxprompt.models.weights.save import save
 from jaxprompt.runs.ready.frozen import open_model
 from jaxprompt.sharding import make_mesh
 
-SETTINGS = {
-    **SIZES,
-    "model_type": "llama",
-    "vocab_size": 280,
-    "hidden_size": 32,
-    "intermediate_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 16,
-    "max_position_embeddings": 128,
-}
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("gguf") / "tiny.Q8_0.gguf"
-    write_model(
-        path,
-        SETTINGS,
-        draw_tensors(SETTINGS),
-        architecture="llama",
-        kind="Q8_0",
-        tokenizer=byte_pairs(280, SPECIAL),
-        template=CHATML,
-    )
+    write_chat_model(path)
     return path
 
 
@@ -93,6 +69,49 @@ def test_a_task_of_roles_has_its_soft_tokens_in_the_systems_turn(
     assert "by the model's chat template: system '{slots:3}'" in task.told
     with pytest.raises(ValueError, match="has inputs 'x' and roles system, user"):
         OwnTask(name="both", inputs="x", roles=roles)
+
+
+def test_a_prompt_of_conversations_is_trained_and_goes_on_with_others(
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    turns = [
+        {"role": "user", "content": "one?"},
+        {"role": "assistant", "content": "1"},
+        {"role": "user", "content": "two?"},
+        {"role": "assistant", "content": "2"},
+    ]
+    Path("chats.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    files = "{'train': 'chats.jsonl', 'validation': 'chats.jsonl'}"
+    settings = {
+        "MODEL": f"'{path}'",
+        "TASK": "@OwnChats()",
+        "OwnChats.name": "'chats'",
+        "OwnChats.files": files,
+        "PROMPT_LENGTH": "2",
+        "PROMPT_INIT": "'vocabulary'",
+        "INPUT_LENGTH": "40",
+        "TARGET_LENGTH": "4",
+        "BATCH_SIZE": "2",
+        "STEPS": "2",
+        "CHECKPOINT_EVERY": "2",
+    }
+    gin = [f"--gin.{name}={value}" for name, value in settings.items()]
+    files = ["--gin_file=gin/runs/prompt_tuning.gin"]
+    assert main(["train", *files, *gin, "--workdir=run"]) == 0
+    lines = Path("run/predictions.jsonl").read_text().splitlines()
+    rows = [*map(json.loads, lines)]
+    assert [row["expected"] for row in rows] == ["1", "2"]
+    Path("ask.jsonl").write_text(json.dumps({"messages": turns[:3]}) + "\n")
+    capsys.readouterr()
+    ask = ["--prompt=run/prompt.safetensors", "--input=ask.jsonl"]
+    assert main(["predict", *ask]) == 0
+    (answer,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert answer["messages"] == turns[:3]
+    assert [answer["prediction"]] == rows[1]["predicted"]
 
 
 def test_a_saved_folder_has_its_weights_vocabulary_and_template(

@@ -120,7 +120,7 @@ class OpenedModel:
         quantise = self.settings.quantise
         note = storage_note(self.checkpoint, self.settings.dtype, quantise)
         if note:
-            say(f"jaxprompt: {note}")
+            say(f"jaxprompt: {note}", problem=True)
         return read_params(
             self.checkpoint,
             self.settings.dtype,
