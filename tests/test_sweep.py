@@ -3,14 +3,22 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 import pytest
 from tiny import save_tiny
 
 from jaxprompt.command.configure import configure, configure_seeds
 from jaxprompt.command.sweep import plan_sweep, sweep
+from jaxprompt.evaluate.evaluation_set import Scores
+from jaxprompt.evaluate.score import evaluate
+from jaxprompt.models.weights.checkpoint import read_params
+from jaxprompt.prompts.file import load_prompt
 from jaxprompt.runs import train
+from jaxprompt.runs.measure import score_report
+from jaxprompt.runs.ready import frozen
 
 RECIPE = """
 include 'gin/runs/prompt_tuning.gin'
@@ -195,6 +203,45 @@ def test_seeds_count_on_from_the_first(recipe: Path):
     bank, *models = (one.run for one in planned)
     assert (bank.seed, bank.seeds) == (7, 3)
     assert [(run.seed, run.seeds) for run in models] == [(7, 1), (8, 1), (9, 1)]
+
+
+def test_runs_share_the_model_and_its_own_scores_and_end_as_they_do_alone(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    read, scored = [], []
+
+    def read_counted(*args: Any, **settings: Any) -> Any:
+        read.append(args)
+        return read_params(*args, **settings)
+
+    def scored_counted(*args: Any, **settings: Any) -> Any:
+        scored.append(isinstance(args[2], Scores))
+        return evaluate(*args, **settings)
+
+    monkeypatch.setattr(frozen, "read_params", read_counted)
+    monkeypatch.setattr(score_report, "evaluate", scored_counted)
+    arms = "{'model': {'TRAINS': 'model'}, 'two': {'PROMPT_LENGTH': 2}}"
+    settings = [f"Sweep.arms={arms}", "Sweep.x={}", "Sweep.axis=''", "SEEDS=1"]
+    settings += ["Evaluation.hand_written='Say:'", "STEPS=1"]
+    sweep(FILES, settings, WORKDIR)
+    assert len(read) == 1
+    assert scored == [False, True]
+    # The second run, alone.
+    _, (_, one) = plan_sweep(FILES, settings, Path("alone"))
+    train(one.run, one.folder, config=one.config)
+    assert (len(read), scored[2:]) == (2, [False])
+    swept = WORKDIR / one.folder.relative_to("alone")
+    ours, theirs = (
+        json.loads((folder / "result.json").read_text())
+        for folder in (swept, one.folder)
+    )
+    del ours["seconds"], theirs["seconds"]
+    assert ours == theirs
+    assert {"untuned", "hand_written"} <= ours.keys()
+    ours, theirs = (
+        load_prompt(folder / "prompt.safetensors")[0] for folder in (swept, one.folder)
+    )
+    np.testing.assert_array_equal(ours.rows, theirs.rows)
 
 
 def test_a_run_of_a_sweep_is_the_run_that_train_would_start(recipe: Path):

@@ -89,11 +89,18 @@ def sweep(
             say(f"{one.folder}: {one.title}, {one.run.pace.steps} steps")
         return []
     from jaxprompt.runs import train
+    from jaxprompt.runs.ready.frozen import open_model
 
+    # Its weights are read, and scored without a prompt, once for runs that follow each
+    # other; those of another model would not fit beside them.
+    opened = functools.lru_cache(maxsize=1)(open_model)
     results: list[dict[str, Any]] = []
     for number, one in enumerate(planned, start=1):
         say(f"run {number} of {len(planned)}: {one.title}")
-        results.append(train(one.run, one.folder, config=one.config, command=command))
+        model = opened(one.run.model) if _reads_model(one) else None
+        results.append(
+            train(one.run, one.folder, config=one.config, command=command, model=model)
+        )
     return _write(experiment, planned, results, workdir)
 
 
@@ -175,10 +182,7 @@ def _check_files(planned: Sequence[PlannedRun]) -> None:
     )
     for one in planned:
         model, data = one.run.model, one.run.data
-        if (
-            read_result(one.folder, one.config) is not None
-            or model.architecture is not None
-        ):
+        if not _reads_model(one):
             continue
         if model.name is None:
             raise ValueError(
@@ -197,6 +201,12 @@ def _check_files(planned: Sequence[PlannedRun]) -> None:
             missing = isinstance(error, FileNotFoundError)
             kind = FileNotFoundError if missing else ValueError
             raise kind(f"{one.title}: {error}") from error
+
+
+def _reads_model(one: PlannedRun) -> bool:
+    """Tells whether a run is still to be trained, and on a model that is there."""
+    finished = read_result(one.folder, one.config) is not None
+    return not finished and one.run.model.architecture is None
 
 
 def _write(

@@ -192,8 +192,8 @@ class Report:
 def evaluate(
     predict: Predict,
     tuned: tuple[EvaluationSet, Params],
-    untuned: tuple[EvaluationSet, Params],
-    hand_written: tuple[EvaluationSet, Params] | None = None,
+    untuned: tuple[EvaluationSet, Params] | Scores,
+    hand_written: tuple[EvaluationSet, Params] | Scores | None = None,
     *,
     members: Sequence[int] = (0,),
     batch_size: int,
@@ -208,9 +208,9 @@ def evaluate(
             member if there are prompts, and the joined tree {"model": ..., "prompt":
             ...}.
         untuned: The same split without soft tokens, and the frozen model with the
-            empty prompt.
+            empty prompt; or the scores, where they are known.
         hand_written: The same split behind a hand-written prompt, and the frozen model
-            as it is for `untuned`.
+            as it is for `untuned`; or the scores.
         members: Which of the bank are scored, in shared batches; two or more also vote.
         batch_size: Rows B of a batch.
         progress: As of `data.rows.row_batches.predict_rows`.
@@ -224,15 +224,18 @@ def evaluate(
         answer = functools.partial(predict, params)
         return rows.score_members(answer, batch_size, places, progress, pack=pack)
 
+    def of_frozen(asked: tuple[EvaluationSet, Params] | Scores) -> Scores:
+        return asked if isinstance(asked, Scores) else score(*asked, (0,))[0]
+
     rows = tuned[0]
     scores = score(*tuned, members)
     return Report(
         tuned=scores,
         majority=rows.majority(),
-        untuned=score(*untuned, (0,))[0],
+        untuned=of_frozen(untuned),
         inputs=rows.inputs,
         targets=rows.texts,
-        hand_written=score(*hand_written, (0,))[0] if hand_written else None,
+        hand_written=None if hand_written is None else of_frozen(hand_written),
         vote=vote_of(rows, scores),
     )
 

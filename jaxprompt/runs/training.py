@@ -55,7 +55,12 @@ from jaxprompt.train.loop import Validation
 
 
 def train(
-    run: Run, workdir: Path, *, config: str = "", command: str = ""
+    run: Run,
+    workdir: Path,
+    *,
+    config: str = "",
+    command: str = "",
+    model: OpenedModel | None = None,
 ) -> dict[str, Any]:
     """Trains a prompt, a model or a vocabulary, and scores the best of it.
 
@@ -72,6 +77,8 @@ def train(
         config: The run as gin text; kept with the prompt, so that it can be evaluated
             without further arguments.
         command: The command line that asked for it, for the page; empty if none did.
+        model: That of the run, where it is open already, for others that follow; None
+            opens it.
 
     Returns:
         The content of result.json.
@@ -83,7 +90,7 @@ def train(
         OSError: If the workdir cannot be written any more.
         train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
-    result, made = finish(run, workdir, config=config, command=command)
+    result, made = finish(run, workdir, config=config, command=command, model=model)
     if not made:
         say(f"{workdir} holds a finished run:")
         say_lines(result_table(result))

@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxprompt.data.tasks.few_shot import DEVELOPMENT
@@ -20,6 +22,7 @@ from jaxprompt.report.results.answers import Answered
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.measure.measured import Measured
 from jaxprompt.runs.ready.job import Job
+from jaxprompt.runs.ready.together import score_settings, task_settings
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.train.loop import Validation
 
@@ -138,19 +141,46 @@ class ScoreReport:
     def compare(self, params: Params, place: int = 0) -> Report:
         """Scores a task's members and baselines, behind a bar."""
         job, task, rows = self._job, self._job.tasks[place], self._scored[place].rows
-        baselines = self._baselines(task)
+        baselines = {
+            self._settled_by(one[0], place): one for one in self._baselines(task)
+        }
+        known = {key: scores for key, scores in job.known.items() if key in baselines}
         places = self._places(place)
-        total = (len(places) + len(baselines)) * rows.num_examples
+        total = (len(places) + len(baselines) - len(known)) * rows.num_examples
         with example_bar(total, f"{self._labels[place]} {self._split}") as advance:
-            return evaluate(
+            report = evaluate(
                 job.predict(task, self._seeds),
                 (rows, params),
-                *baselines,
+                *(baselines | known).values(),
                 members=places,
                 batch_size=job.run.evaluation.batch_size,
                 progress=advance,
                 pack=self._pack,
             )
+        found = (report.untuned, report.hand_written)
+        job.known.update(zip(baselines, filter(None, found), strict=True))
+        return report
+
+    def _settled_by(self, asked: EvaluationSet, place: int) -> str:
+        """Names all that decides the scores of the frozen model on these rows."""
+        run = self._job.run
+        draws = run.evaluation.method == "nucleus"
+        decides = {
+            **score_settings(run, self._split),
+            **task_settings(run.data.tasks[place]),
+            "place": place,
+            "head": repr(run.head) if run.head.has_weights else "",
+            "seed": run.seed if run.head.has_weights or draws else None,
+            "folds": self._job.frozen.folds,
+            "pack": self._pack,
+        }
+        told = [f"{name}={value!r}" for name, value in sorted(decides.items())]
+        digest = hashlib.sha256("\n".join([*told, repr(asked.targets)]).encode())
+        batch = asked.batch
+        digest.update(repr(batch.lead).encode())
+        for leaf in jax.tree.leaves(batch):
+            digest.update(f"{leaf.dtype} {leaf.shape}".encode() + leaf.tobytes())
+        return digest.hexdigest()
 
     def surprises(self, params: Params, place: int = 0) -> list[float]:
         """Returns how unlikely the true answer of each row of a task is.

@@ -13,6 +13,7 @@ from jaxprompt.data.vocabulary.vocabulary import (
     load_vocabulary,
     rowless_note,
 )
+from jaxprompt.evaluate.evaluation_set import Scores
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_params, storage_note
@@ -111,6 +112,11 @@ class OpenedModel:
         if mesh not in self._weights:
             self._weights[mesh] = self._read(mesh)
         return self._weights[mesh]
+
+    @functools.cached_property
+    def known(self) -> dict[str, Scores]:
+        """What was measured of the model alone; see `Job.known`."""
+        return {}
 
     @functools.cached_property
     def _weights(self) -> dict[jax.sharding.Mesh, Params]:

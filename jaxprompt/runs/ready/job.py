@@ -20,6 +20,7 @@ from jaxprompt.evaluate.choose import (
     make_likely,
     make_word_scores,
 )
+from jaxprompt.evaluate.evaluation_set import Scores
 from jaxprompt.evaluate.likelihood import Likelihood, make_likelihood
 from jaxprompt.evaluate.score import Predict, make_candidates, make_predict
 from jaxprompt.heads.head import Head, Scorer
@@ -53,12 +54,15 @@ class Job:
         run: The configuration.
         tasks: Its tasks, tokenised for the model.
         shift_to: Tasks that are scored too, but not trained.
+        known: Scores of the frozen model alone, by all that decides them: jobs that
+            share the model measure each once.
     """
 
     frozen: Frozen
     run: Run
     tasks: tuple[Task, ...]
     shift_to: tuple[Task, ...] = ()
+    known: dict[str, Scores] = dataclasses.field(default_factory=dict)
 
     @property
     def task(self) -> Task:

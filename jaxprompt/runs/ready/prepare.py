@@ -78,7 +78,7 @@ def prepare(
     # States are kept of whole rows.
     if has_deep or not may_fold(run) or (run.data.keep_states and not trained):
         frozen = frozen.unfolded()
-    return Job(frozen, run, tasks, shift_to)
+    return Job(frozen, run, tasks, shift_to, model.known)
 
 
 def _open(
