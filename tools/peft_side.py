@@ -29,7 +29,7 @@ def prompt_step(
 
     A decoder alone reads text and targets in one row, which has no padding.
     """
-    model = _peft_model(folder, prompts)
+    model = prompted_model(folder, prompts)
     model.train()
     causal = not model.config.is_encoder_decoder
     trained = [weight for weight in model.parameters() if weight.requires_grad]
@@ -142,7 +142,7 @@ def scoring(
         prompts: Prompts of all members, [M, P, D].
         length: Target tokens L to decode.
     """
-    model = _peft_model(folder, prompts)
+    model = prompted_model(folder, prompts)
 
     def decode(ids: torch.Tensor) -> torch.Tensor:
         out = model.generate(
@@ -170,7 +170,7 @@ def ranking(
         prompts: Prompts of all members, [M, P, D].
         label_ids: Tokens of each label, [C, L].
     """
-    model = _peft_model(folder, prompts)
+    model = prompted_model(folder, prompts)
 
     def log_probs(ids: torch.Tensor, label: np.ndarray) -> torch.Tensor:
         labels = torch.tensor(label).long().repeat(len(ids), 1)
@@ -212,7 +212,7 @@ def _adapter(member: int) -> str:
     return f"member_{member}"
 
 
-def _peft_model(folder: Path, prompts: np.ndarray) -> Any:
+def prompted_model(folder: Path, prompts: np.ndarray) -> Any:
     """Loads the model with a prompt-tuning adapter for each prompt of [M, P, D]."""
     # Prompt tuning is compared without dropout, which both can do alike.
     settings = AutoConfig.from_pretrained(folder)
