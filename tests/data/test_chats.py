@@ -150,6 +150,11 @@ def test_a_request_is_asked_as_in_training_and_by_the_server(
     for messages in (MESSAGES[:4], MESSAGES):  # An answer that is there is left out.
         (asked,) = request_pairs(task, [Row("here", {"messages": messages})])
         assert layout.prompted(asked).inputs.tolist() == row
+    text, turn = "five?", [{"role": "user", "content": "five?"}]
+    one, other = request_pairs(
+        task, [Row("here", {"messages": x}) for x in (text, turn)]
+    )
+    assert one.inputs.tolist() == other.inputs.tolist()
     template = read_chat_template(tmp_path)
     assert template is not None
     turns = [Turn(m["role"], m["content"]) for m in MESSAGES[:4]]

@@ -125,8 +125,15 @@ class _Chats:
         }
 
     def read_request(self, row: Row, number: int) -> Features:
-        """Reads a conversation to go on with; an answer at its end is left out."""
-        turns = _turns(read_conversation(row, self.messages))
+        """Reads a conversation to go on with; an answer at its end is left out.
+
+        A text alone is what a user says first.
+        """
+        said = row.fields.get(self.messages)
+        if isinstance(said, str):
+            turns = [Turn("user", said)]
+        else:
+            turns = _turns(read_conversation(row, self.messages))
         if turns[-1].role == ASSISTANT:
             turns = turns[:-1]
         try:
