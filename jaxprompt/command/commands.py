@@ -46,7 +46,7 @@ def check(flags: argparse.Namespace) -> None:
         return
     from jaxprompt.command.configure import check_names
 
-    stands_in = flags.command in (doctor, plan)
+    stands_in = flags.command in (doctor, plan, evaluate)
     check_names(flags.gin_file or [DEFAULTS] * stands_in, flags.settings)
 
 
@@ -84,9 +84,12 @@ def show(flags: argparse.Namespace) -> None:
 
 
 def evaluate(flags: argparse.Namespace) -> None:
-    """Scores a prompt, or the vote of several."""
+    """Scores a prompt, the vote of several, or the model alone."""
     from jaxprompt import runs
 
+    if flags.without_prompt:
+        _evaluate_frozen(flags)
+        return
     options = {
         "split": flags.split,
         "output": _path(flags.output),
@@ -105,6 +108,20 @@ def evaluate(flags: argparse.Namespace) -> None:
     file = runs.find_prompt(name)
     run = run_of_prompt(flags, file)
     runs.evaluate(run, file, mistakes=flags.mistakes, **options)
+
+
+def _evaluate_frozen(flags: argparse.Namespace) -> None:
+    from jaxprompt import runs
+    from jaxprompt.command.configure import configure
+
+    for name in ("ensemble", "mistakes", "predictions", "another_backbone"):
+        if getattr(flags, name):
+            raise ValueError(
+                f"--{name} is of prompts: leave it or --without_prompt out"
+            )
+    run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
+    options = {"output": _path(flags.output), "overwrite": flags.overwrite}
+    runs.evaluate_frozen(run, split=flags.split, **options)
 
 
 def predict(flags: argparse.Namespace) -> None:

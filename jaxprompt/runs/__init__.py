@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jaxprompt.runs.comparing import compare
     from jaxprompt.runs.diagnosis import diagnose
     from jaxprompt.runs.evaluation import evaluate, evaluate_ensemble
+    from jaxprompt.runs.frozen_scores import evaluate_frozen
     from jaxprompt.runs.gathering import gather
     from jaxprompt.runs.inspection import inspect
     from jaxprompt.runs.interchange import export_prompt, import_prompt
@@ -26,6 +27,7 @@ _HOME_OF = {
     "diagnose": "diagnosis",
     "evaluate": "evaluation",
     "evaluate_ensemble": "evaluation",
+    "evaluate_frozen": "frozen_scores",
     "export_prompt": "interchange",
     "find_prompt": "keep.prompt_files",
     "find_prompts": "keep.prompt_files",
@@ -47,6 +49,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "evaluate_ensemble",
+    "evaluate_frozen",
     "export_prompt",
     "find_prompt",
     "find_prompts",

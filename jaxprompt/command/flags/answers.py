@@ -23,15 +23,21 @@ def add_answers(subparsers: Any) -> None:
 
 
 def _add_evaluate(subparsers: Any) -> None:
-    text = "Score a prompt file on its task."
+    text = "Score a prompt file on its task, or the frozen model alone."
     evaluate = new_command(subparsers, "evaluate", text, commands.evaluate)
     add_gin(evaluate)
-    evaluate.add_argument(
+    scored = evaluate.add_mutually_exclusive_group(required=True)
+    scored.add_argument(
         "--prompt",
-        required=True,
         action="append",
         metavar="FILE",
         help="a prompt.safetensors; with --ensemble several, or a folder of them",
+    )
+    scored.add_argument(
+        "--without_prompt",
+        action="store_true",
+        help="score the model of the gin files before anything trains: as it is, and "
+        "in words, with EXAMPLES_IN_INPUT drawn for each of SEEDS",
     )
     evaluate.add_argument(
         "--ensemble",
