@@ -126,7 +126,30 @@ class OwnTask(TaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnTags(TaskSettings):
+class OfFiles(TaskSettings):
+    """What tasks with a file for each split have in common.
+
+    Attributes:
+        name: Any name, for the results.
+        files: A file for each split.
+    """
+
+    name: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        return ", ".join(self.files.values())
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Its files, of which a bundled one lies in the package."""
+        return {split: resolve(path) for split, path in self.files.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnTags(OfFiles):
     """Sequence labelling from column files; see `data.tasks.tagging.tags.tag_task`.
 
     Attributes:
@@ -141,8 +164,6 @@ class OwnTags(TaskSettings):
             which a decoder needs to have seen the word.
     """
 
-    name: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
     kinds: Sequence[str] = ()
     word_column: int = 0
     tag_column: int = -1
@@ -161,11 +182,6 @@ class OwnTags(TaskSettings):
                 )
 
     @property
-    def place(self) -> str:
-        """Its files."""
-        return ", ".join(self.files.values())
-
-    @property
     def told(self) -> str:
         """Its layout and its kinds."""
         return f"own column files, words tagged with spans of {listed(self.kinds)}"
@@ -176,7 +192,7 @@ class OwnTags(TaskSettings):
 
         return tag_task(
             self.name,
-            files={split: resolve(path) for split, path in self.files.items()},
+            files=self.paths,
             kinds=tuple(self.kinds),
             word_column=self.word_column,
             tag_column=self.tag_column,
@@ -188,7 +204,7 @@ class OwnTags(TaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnRoles(TaskSettings):
+class OwnRoles(OfFiles):
     """Semantic role labelling from lines "1 He sleeps ||| B-A0 B-V".
 
     See `data.tasks.tagging.roles.role_task`.
@@ -199,14 +215,7 @@ class OwnRoles(TaskSettings):
         kinds: Kinds of spans, as "A0", "C-A1" and "V".
     """
 
-    name: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
     kinds: Sequence[str] = ()
-
-    @property
-    def place(self) -> str:
-        """Its files."""
-        return ", ".join(self.files.values())
 
     @property
     def told(self) -> str:
@@ -219,14 +228,14 @@ class OwnRoles(TaskSettings):
 
         return role_task(
             self.name,
-            files={split: resolve(path) for split, path in self.files.items()},
+            files=self.paths,
             kinds=tuple(self.kinds),
             vocabulary=vocabulary,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnChoices(TaskSettings):
+class OwnChoices(OfFiles):
     """Multiple choice from JSONL, CSV or TSV; see `data.tasks.choices.choice_task`.
 
     Attributes:
@@ -238,17 +247,10 @@ class OwnChoices(TaskSettings):
         cut: Fields in the order in which they are shortened where a text is too long.
     """
 
-    name: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, str] = field(default_factory=dict)
     target: str = "label"
     wording: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cut: Sequence[str] = ()
-
-    @property
-    def place(self) -> str:
-        """Its files."""
-        return ", ".join(self.files.values())
 
     @property
     def told(self) -> str:
@@ -272,7 +274,7 @@ class OwnChoices(TaskSettings):
 
         return choice_task(
             self.name,
-            files={split: resolve(path) for split, path in self.files.items()},
+            files=self.paths,
             choices=dict(self.choices),
             target=self.target,
             wording=dict(self.wording),
@@ -282,7 +284,7 @@ class OwnChoices(TaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnSpans(TaskSettings):
+class OwnSpans(OfFiles):
     """Questions whose answers stand in a text; see `data.tasks.questions`.
 
     Attributes:
@@ -294,16 +296,9 @@ class OwnSpans(TaskSettings):
         question_length: Most tokens of a question.
     """
 
-    name: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
     null_threshold: float | None = None
     stride: int = 128
     question_length: int = 64
-
-    @property
-    def place(self) -> str:
-        """Its files."""
-        return ", ".join(self.files.values())
 
     @property
     def told(self) -> str:
@@ -319,7 +314,7 @@ class OwnSpans(TaskSettings):
 
         return question_task(
             self.name,
-            files={split: resolve(path) for split, path in self.files.items()},
+            files=self.paths,
             null_threshold=self.null_threshold,
             stride=self.stride,
             question_length=self.question_length,
@@ -328,7 +323,7 @@ class OwnSpans(TaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnChats(TaskSettings):
+class OwnChats(OfFiles):
     """Conversations, whose answers a decoder learns; see `data.tasks.chats.chat_task`.
 
     Attributes:
@@ -339,15 +334,8 @@ class OwnChats(TaskSettings):
         metrics: Names of metrics of free text.
     """
 
-    name: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
     messages: str = "messages"
     metrics: Sequence[str] = ("rouge",)
-
-    @property
-    def place(self) -> str:
-        """Its files."""
-        return ", ".join(self.files.values())
 
     @property
     def told(self) -> str:
@@ -363,7 +351,7 @@ class OwnChats(TaskSettings):
 
         return chat_task(
             self.name,
-            files={split: resolve(path) for split, path in self.files.items()},
+            files=self.paths,
             messages=self.messages,
             metrics=tuple(self.metrics),
             vocabulary=vocabulary,
