@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprompt.data.read.files import read_rows
+from jaxprompt.data.read.conversations import Conversation, read_conversation
+from jaxprompt.data.read.files import Row, read_rows
 from jaxprompt.data.tasks.metrics import number_of
 from jaxprompt.files.atomic import write_atomically
 from jaxprompt.runs.keep.output import check_output
@@ -32,6 +33,9 @@ _WORDS = 3
 
 _CHARACTERS = 3
 """Of a token, at least, of most vocabularies and languages with spaces."""
+
+_MARKS = 36
+"""Characters, as it were, of what a chat template writes around a turn."""
 
 _LENGTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -110,17 +114,25 @@ def write_task(
         )
     output = output or Path(f"{Path(files[0]).stem}.gin")
     check_output(output, overwrite)
-    rows = [[row.fields for row in read_rows(file)] for file in files]
-    columns = _columns(files[0], [fields for part in rows for fields in part])
-    answer = _answer(columns, label)
-    texts = _texts(columns, answer, text)
+    rows = [read_rows(file) for file in files]
+    every = [row for part in rows for row in part]
     to_train = len(rows[0]) * (1 if len(files) > 1 else _SHARE["train"])
-    lines = _gin(files, columns, texts, answer, to_train)
+    turns = _field_of_turns(every[0])
+    if turns is None:
+        columns = _columns(files[0], [row.fields for row in every])
+        answer = _answer(columns, label)
+        texts = _texts(columns, answer, text)
+        lines = _gin(files, columns, texts, answer, to_train)
+        seen = _seen(files, columns, texts, answer)
+    else:
+        chats = [read_conversation(row, turns) for row in every]
+        lines = _gin_of_chats(files, turns, chats, to_train)
+        seen = _seen_of_chats(files, chats)
     content = "".join(f"{line}\n" for line in lines)
     write_atomically(
         output, content.encode(), every_host=True
     )  # It looks for no device.
-    for line in _seen(files, columns, texts, answer):
+    for line in seen:
         say(line)
     say(f"wrote {output}; look at it, then at what the model will read, and train:")
     say(f"  jaxprompt show --gin_file={output}")
@@ -200,25 +212,13 @@ def _gin(
     answer: Column,
     rows: float,
 ) -> Iterator[str]:
-    name = re.sub(r"[^\w.:]", "_", Path(files[0]).stem, flags=re.ASCII)
     left_out = [x.name for x in columns.values() if x is not answer and x not in texts]
     is_free = not answer.may_be_labels
-    yield f"# The task of {files[0]}, as `jaxprompt new` saw it: change what is not so."
-    yield "include 'gin/runs/prompt_tuning.gin'"
-    yield ""
+    yield from _beginning(files)
     yield "MODEL = 'bundled:nano'  # Or a Hub name, a folder or a GGUF file."
-    yield "TASK = @OwnTask()"
-    yield f"OwnTask.name = {name!r}"
-    if len(files) == 1:
-        yield f"OwnTask.files = {files[0]!r}"
-        yield f"OwnTask.share = {_SHARE!r}"
-        if not is_free:
-            yield "OwnTask.stratify = True  # Each split has its share of every label."
-        yield "Data.test_split = 'test'"
-    else:
-        yield f"OwnTask.files = {dict(zip(SPLITS, files, strict=False))!r}"
-        if len(files) == len(SPLITS):
-            yield "Data.test_split = 'test'"
+    yield from _files_of("OwnTask", files)
+    if len(files) == 1 and not is_free:
+        yield "OwnTask.stratify = True  # Each split has its share of every label."
     if left_out:
         yield f"# Columns that are left out: {listed(left_out)}."
     yield f"OwnTask.inputs = {_template(texts)!r}"
@@ -244,6 +244,30 @@ def _gin(
     yield f"INPUT_LENGTH = {length}       # Tokens; about what 99 of 100 rows need."
     yield f"TARGET_LENGTH = {_tokens(answer.most)}"
     yield f"PROMPT_LENGTH = {max(20, 2 * len(answer.counts) * (not is_free))}"
+    yield from _pace(rows)
+
+
+def _beginning(files: Sequence[str]) -> Iterator[str]:
+    yield f"# The task of {files[0]}, as `jaxprompt new` saw it: change what is not so."
+    yield "include 'gin/runs/prompt_tuning.gin'"
+    yield ""
+
+
+def _files_of(kind: str, files: Sequence[str]) -> Iterator[str]:
+    """Yields the name and the files of a task of this kind."""
+    name = re.sub(r"[^\w.:]", "_", Path(files[0]).stem, flags=re.ASCII)
+    yield f"TASK = @{kind}()"
+    yield f"{kind}.name = {name!r}"
+    if len(files) == 1:
+        yield f"{kind}.files = {files[0]!r}"
+        yield f"{kind}.share = {_SHARE!r}"
+    else:
+        yield f"{kind}.files = {dict(zip(SPLITS, files, strict=False))!r}"
+    if len(files) in (1, len(SPLITS)):
+        yield "Data.test_split = 'test'"
+
+
+def _pace(rows: float) -> Iterator[str]:
     yield f"BATCH_SIZE = {_batch_size(rows)}"
     yield "STEPS = 1000"
     yield "SCHEDULE = 'linear'"
@@ -276,6 +300,65 @@ def _seen(
     empty = counts.get("", 0)
     if empty:
         yield f"{empty} of the answers are empty"
+
+
+def _field_of_turns(row: Row) -> str | None:
+    """Returns the field that holds a conversation's turns; None if there is none."""
+    for name, value in row.fields.items():
+        first = value[0] if isinstance(value, list) and value else None
+        if isinstance(first, dict) and ("role" in first or "from" in first):
+            return name
+    return None
+
+
+def _gin_of_chats(
+    files: Sequence[str], turns: str, chats: Sequence[Conversation], rows: float
+) -> Iterator[str]:
+    yield from _beginning(files)
+    yield "# An instruct model, by its Hub name, its folder or its GGUF file."
+    yield "MODEL = 'HuggingFaceTB/SmolLM2-135M-Instruct'"
+    yield from _files_of("OwnChats", files)
+    if turns != "messages":
+        yield f"OwnChats.messages = {turns!r}"
+    yield "OwnChats.metrics = ('rouge',)   # See `jaxprompt list metrics`."
+    yield "PROMPT_INIT = 'vocabulary'"
+    marked = [
+        "".join(chat.texts) + "-" * _MARKS * (1 + len(chat.texts)) for chat in chats
+    ]
+    asked = Column("asked", marked)
+    yield ""
+    yield f"INPUT_LENGTH = {_tokens(asked.most)}       # Tokens of a conversation."
+    yield f"TARGET_LENGTH = {_tokens(Column('said', _said(chats)).most)}"
+    yield "PROMPT_LENGTH = 20"
+    yield "Optimizer.kind = 'adamw'"
+    yield "Optimizer.weight_decay = 0.0"
+    yield "LEARNING_RATE = 0.01"
+    yield from _pace(rows)
+
+
+def _said(chats: Sequence[Conversation]) -> list[str]:
+    """Returns the answers that are learned."""
+    answers = [
+        text
+        for chat in chats
+        for text, learned in zip(chat.texts, chat.learned, strict=True)
+        if learned
+    ]
+    if not answers:
+        raise ValueError("no turn of the assistant to learn: add the answers")
+    return answers
+
+
+def _seen_of_chats(
+    files: Sequence[str], chats: Sequence[Conversation]
+) -> Iterator[str]:
+    """Yields what was seen of conversations."""
+    turns, answers = sum(len(chat.texts) for chat in chats), _said(chats)
+    yield (
+        f"{', '.join(files)}: {len(chats):,} conversations of {turns / len(chats):.1f} "
+        f"turns, {len(answers):,} answers to learn"
+    )
+    yield f"answers: up to {max(map(len, answers)):,} characters"
 
 
 def _template(texts: Sequence[Column]) -> str:

@@ -102,7 +102,7 @@ class OwnTask(TaskSettings):
             inputs, vocabulary = ask_by_roles(vocabulary, self.roles)
         return file_task(
             self.name,
-            files=self._paths(),
+            files=_resolved(self.files),
             inputs=inputs,
             target=self.target,
             labels=None if self.labels is None else dict(self.labels),
@@ -115,14 +115,6 @@ class OwnTask(TaskSettings):
             single_token=self.single_token,
             vocabulary=vocabulary,
         )
-
-    def _paths(self) -> str | dict[str, str | Table]:
-        if isinstance(self.files, str):
-            return resolve(self.files)
-        return {
-            split: resolve(rows) if isinstance(rows, str) else rows
-            for split, rows in self.files.items()
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,19 +315,32 @@ class OwnSpans(OfFiles):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnChats(OfFiles):
+class OwnChats(TaskSettings):
     """Conversations, whose answers a decoder learns; see `data.tasks.chats.chat_task`.
 
     Attributes:
         name: Any name, for the results.
-        files: A .jsonl file for each split, a conversation a line.
+        files: A .jsonl file for each split, a conversation a line; or one file that
+            `share` splits.
+        share: Share of the conversations in each split, of one file.
+        seed: Of that split.
         messages: The field of its turns: {"role": "user", "content": TEXT} each, or
             ShareGPT's {"from": "human", "value": TEXT}.
         metrics: Names of metrics of free text.
     """
 
+    name: str = ""
+    files: str | Mapping[str, str] = field(default_factory=dict)
+    share: Mapping[str, float] | None = None
+    seed: int = 0
     messages: str = "messages"
     metrics: Sequence[str] = ("rouge",)
+
+    @property
+    def place(self) -> str:
+        """Its files."""
+        files = self.files
+        return files if isinstance(files, str) else ", ".join(files.values())
 
     @property
     def told(self) -> str:
@@ -351,11 +356,23 @@ class OwnChats(OfFiles):
 
         return chat_task(
             self.name,
-            files=self.paths,
+            files=_resolved(self.files),
+            share=None if self.share is None else dict(self.share),
+            seed=self.seed,
             messages=self.messages,
             metrics=tuple(self.metrics),
             vocabulary=vocabulary,
         )
+
+
+def _resolved(files: str | Mapping[str, Any]) -> Any:
+    """Finds bundled files; rows in memory stay as they are."""
+    if isinstance(files, str):
+        return resolve(files)
+    return {
+        split: resolve(rows) if isinstance(rows, str) else rows
+        for split, rows in files.items()
+    }
 
 
 OwnKind: TypeAlias = OwnTask | OwnTags | OwnRoles | OwnChoices | OwnSpans | OwnChats

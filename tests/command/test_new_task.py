@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from byte_vocabulary import byte_vocabulary
+from gguf_files import write_chat_model
 
 from jaxprompt.cli import main
 from jaxprompt.command.configure import configure
+from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +85,26 @@ def test_numbers_are_compared_as_numbers_and_several_answers_are_right():
     assert numbers.metrics == ("pearson", "spearman")
     assert (several.target, several.metrics) == ("answer", ("exact_match",))
     assert several.load(byte_vocabulary()).num_examples("train") > 20
+
+
+def test_conversations_become_a_task_whose_answers_are_learned(capsys):
+    turns = [{"from": "human", "value": "is it so?"}, {"from": "gpt", "value": "yes"}]
+    rows = [{"id": n, "conversations": turns * (1 + n % 2)} for n in range(60)]
+    Path("chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["new", "chats.jsonl"]) == 0
+    said = capsys.readouterr().out
+    assert "chats.jsonl: 60 conversations of 3.0 turns, 90 answers to learn" in said
+    write_chat_model(Path("chat.gguf"))
+    run, _ = configure(["chats.gin"], ["MODEL='chat.gguf'"])
+    task = run.data.tasks[0].load(load_vocabulary("chat.gguf", causal=True))
+    splits = ("train", "validation", "test")
+    assert sum(task.num_examples(split) for split in splits) == 90
+    longest = max(len(pair.inputs) for pair in task.pairs("train", range(60)))
+    assert longest <= run.data.input_length
+    silent = [{"messages": [{"role": "user", "content": "?"}]}]
+    Path("chats.jsonl").write_text(json.dumps(silent[0]) + "\n")
+    assert main(["new", "chats.jsonl", "--overwrite"]) == 1
+    assert "no turn of the assistant to learn" in capsys.readouterr().err
 
 
 def test_columns_may_be_named_and_a_file_is_not_overwritten(capsys):

@@ -140,6 +140,33 @@ def test_files_of_all_layouts_are_read_alike(make: Make):
     assert make({"messages": unlearned}).examples("train") == plain[1:]
 
 
+def test_one_file_is_divided_by_conversations(make: Make, tmp_path: Path):
+    rows = [
+        {"messages": [{**m, "content": f"{n} {m['content']}"} for m in MESSAGES]}
+        for n in range(20)
+    ]
+    whole = make(*rows)
+    share = {"train": 0.5, "validation": 0.5}
+    chats = OwnChats(name="c", files=str(tmp_path / "chats.jsonl"), share=share)
+    divided = chats.load(load_vocabulary(tmp_path, causal=True))
+    parts = [divided.examples(split) for split in share]
+    of = [{example.inputs.split()[1] for example in part} for part in parts]
+    assert not of[0] & of[1]
+    assert [len(part) for part in parts] == [2 * len(own) for own in of]
+    assert all(parts)
+    both = {example.inputs: example for part in parts for example in part}
+    assert both == {example.inputs: example for example in whole.examples("train")}
+    line = divided.source.place("validation", 0).split(":")[-2]
+    assert parts[1][0].inputs.split()[1] == str(int(line) - 1)
+    for wrong, message in (
+        ({"train": 0.5}, "use shares above 0, 1 in sum"),
+        ({"train": 0.9999, "test": 0.0001}, "in 0 conversations of the split"),
+    ):
+        chats = OwnChats(name="c", files=str(tmp_path / "chats.jsonl"), share=wrong)
+        with pytest.raises(ValueError, match=message):
+            chats.load(load_vocabulary(tmp_path, causal=True)).num_examples("test")
+
+
 def test_a_request_is_asked_as_in_training_and_by_the_server(
     make: Make, tmp_path: Path
 ):
@@ -184,7 +211,7 @@ WRONG = {
     r"messages\[1\]: weight 2: use 1": {
         "messages": [USER, {**MESSAGES[2], "weight": 2}]
     },
-    r"no conversation has a turn of 'assistant' to learn": {"messages": [USER]},
+    r"no turn of 'assistant' to learn in 1 conversations": {"messages": [USER]},
     r"chats.jsonl:1: messages\[1\]: .* its chat template cannot write this: no": {
         "messages": [USER, {"role": "assistant", "content": "refused"}]
     },

@@ -1,9 +1,20 @@
 """Rows divided into splits by shares: each row by its number, or each label alike."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+
+def check_share(share: Mapping[str, float]) -> None:
+    """Raises ValueError unless these are shares above 0, 1 in sum."""
+    if (
+        not share
+        or min(share.values()) <= 0
+        or not math.isclose(sum(share.values()), 1)
+    ):
+        raise ValueError(f"share {dict(share)}: use shares above 0, 1 in sum")
 
 
 def split_of_row(number: int, share: Mapping[str, float], seed: int) -> str:

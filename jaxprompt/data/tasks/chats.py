@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxprompt.data.read.conversations import Conversation, read_conversation
 from jaxprompt.data.read.files import Row, check_extension, read_rows
+from jaxprompt.data.read.shares import check_share, split_of_row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.template import Piece, Template
 from jaxprompt.data.tasks.own import free_text_metrics
@@ -25,8 +26,10 @@ from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 def chat_task(
     name: str,
     *,
-    files: Mapping[str, str | Path],
+    files: str | Path | Mapping[str, str | Path],
     vocabulary: Vocabulary,
+    share: Mapping[str, float] | None = None,
+    seed: int = 0,
     messages: str = "messages",
     metrics: Sequence[str] = ("rouge",),
 ) -> Task:
@@ -39,8 +42,12 @@ def chat_task(
 
     Args:
         name: Letters, digits, "_", "." and ":".
-        files: Split -> .jsonl file, a conversation a line.
+        files: Split -> .jsonl file, a conversation a line; or one such file, which is
+            the split "train" or is divided by `share`.
         vocabulary: The backbone's vocabulary, beside which its chat template is.
+        share: Split -> share of the conversations, 1 in sum. The split of one depends
+            on its number and the seed alone.
+        seed: Seed of that division.
         messages: The field of a conversation's turns.
         metrics: Names out of `data.tasks.metrics.METRICS`.
 
@@ -53,10 +60,15 @@ def chat_task(
             later, if a row is malformed, or the template cannot write it.
     """
     template = template_beside(vocabulary, f"the conversations of task {name}")
-    paths = {split: Path(path) for split, path in files.items()}
+    if isinstance(files, Mapping) and share is not None:
+        raise ValueError("share divides one file, but files names one per split")
+    named = files if isinstance(files, Mapping) else {"train": files}
+    paths = {split: Path(path) for split, path in named.items()}
     for path in paths.values():
         check_extension(path)
-    chats = _Chats(paths, messages, template)
+    if share is not None:
+        check_share(share)
+    chats = _Chats(paths, share, seed, messages, template)
     ending = vocabulary.ending_with(template.turn_end(vocabulary))
     return Task(
         name=name,
@@ -76,6 +88,8 @@ class _Chats:
     """The files of a task, and how their conversations are written."""
 
     paths: Mapping[str, Path]
+    share: Mapping[str, float] | None
+    seed: int
     messages: str
     template: ChatTemplate
 
@@ -85,17 +99,35 @@ class _Chats:
                 "files is empty: name a file for each split, as "
                 "--gin.OwnChats.files=\"{'validation': 'chats.jsonl'}\""
             )
-        return {split: self._rows(path) for split, path in self.paths.items()}
+        if self.share is None:
+            return {
+                split: self._rows(path, lambda rows: rows)
+                for split, path in self.paths.items()
+            }
+        (path,) = self.paths.values()
+        return {
+            split: self._rows(path, functools.partial(self._part, split))
+            for split in self.share
+        }
 
-    def _rows(self, path: Path) -> SplitRows:
+    def _part(self, split: str, rows: Sequence[Row]) -> list[Row]:
+        """Takes the conversations of a split: all answers of each are in one."""
+        assert self.share is not None
+        share, seed = self.share, self.seed
+        numbered = enumerate(rows)
+        return [row for n, row in numbered if split_of_row(n, share, seed) == split]
+
+    def _rows(
+        self, path: Path, pick: Callable[[Sequence[Row]], Sequence[Row]]
+    ) -> SplitRows:
         @functools.cache
         def read() -> list[tuple[str, Features]]:
-            rows = read_rows(path)
+            rows = pick(read_rows(path))
             found = [*itertools.chain.from_iterable(map(self._answers, rows))]
             if not found:
                 raise ValueError(
-                    f"{path}: no conversation has a turn of {ASSISTANT!r} to learn: "
-                    "add the answers"
+                    f"{path}: no turn of {ASSISTANT!r} to learn in {len(rows)} "
+                    "conversations of the split: add answers, or use other shares"
                 )
             return found
 

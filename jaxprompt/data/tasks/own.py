@@ -13,7 +13,7 @@ from jaxprompt.data.read.files import (
     field_text,
     read_rows,
 )
-from jaxprompt.data.read.shares import split_of_row, splits_by_label
+from jaxprompt.data.read.shares import check_share, split_of_row, splits_by_label
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.table import Table
 from jaxprompt.data.read.template import Template
@@ -302,12 +302,7 @@ def _finder(
 
         return find
     path, share = _found(files), {"train": 1.0} if share is None else share
-    if (
-        not share
-        or min(share.values()) <= 0
-        or not math.isclose(sum(share.values()), 1)
-    ):
-        raise ValueError(f"share {dict(share)}: use shares above 0, 1 in sum")
+    check_share(share)
     rows = functools.cache(lambda: row_format.read(path))
 
     @functools.cache
