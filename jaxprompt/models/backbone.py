@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+import jax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.config import Config, SiteName
@@ -83,6 +84,11 @@ class Backbone(Protocol):
     @property
     def causal(self) -> bool:
         """Whether it has a decoder only."""
+        ...
+
+    @property
+    def mesh(self) -> jax.sharding.Mesh | None:
+        """Devices that share rows and scores; None for one."""
         ...
 
     def init(self, key: Key[Array, ""]) -> Params:
@@ -227,6 +233,24 @@ class Writer(Backbone, Protocol):
         Raises:
             ValueError: As for `encode`, target tokens counted too.
         """
+        ...
+
+    def target_states(
+        self,
+        params: Params,
+        source: Tokens,
+        target: Tokens,
+        *,
+        prefix: Prefixes | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B L D"]:
+        """Returns what the last layer makes of each target token; as `logits`."""
+        ...
+
+    def unembed(
+        self, params: Params, y: Float[Array, "B L D"]
+    ) -> Float[Array, "B L V"]:
+        """Scores the next token of each of some `target_states`, as `logits` does."""
         ...
 
     def decode(

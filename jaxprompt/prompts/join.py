@@ -231,7 +231,29 @@ def prompted_logits(
     Returns:
         Logits over the V rows of the frozen table, float32.
     """
-    return writer_of(backbone).logits(
+    y = prompted_target_states(backbone, params, batch, dropout_key=dropout_key)
+    return writer_of(backbone).unembed(params["model"], y)
+
+
+def prompted_target_states(
+    backbone: Backbone,
+    params: Params,
+    batch: Batch,
+    *,
+    dropout_key: jax.Array | None = None,
+) -> Float[Array, "B L D"]:
+    """Reads a batch with its targets, and scores nothing.
+
+    Args:
+        backbone: The frozen model's functions.
+        params: The joined tree; see `shapes.Params`.
+        batch: Rows to read.
+        dropout_key: As of `prompted_logits`.
+
+    Returns:
+        What the last layer makes of each target token, for `Writer.unembed`.
+    """
+    return writer_of(backbone).target_states(
         params["model"],
         _source(backbone, params, batch),
         _target(backbone, params, batch),

@@ -145,9 +145,9 @@ class Counted(T5):
 
     traces = 0
 
-    def logits(self, *args, **kwargs):
+    def target_states(self, *args, **kwargs):
         Counted.traces += 1
-        return super().logits(*args, **kwargs)
+        return super().target_states(*args, **kwargs)
 
 
 def test_each_width_is_traced_once(tiny):

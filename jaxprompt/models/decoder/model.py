@@ -145,6 +145,21 @@ class Decoder(Base[DecoderConfig]):
         tokens; they are -1e9 for ids that are no token. The target begins with the last
         source token, which the source does without.
         """
+        y = self.target_states(
+            params, source, target, prefix=prefix, dropout_key=dropout_key
+        )
+        return self.unembed(params, y)
+
+    def target_states(
+        self,
+        params: Params,
+        source: Tokens,
+        target: Tokens,
+        *,
+        prefix: Prefixes | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B L D"]:
+        """Reads targets, and scores nothing; see `Writer.target_states`."""
         own = self._own(prefix)
         both = self._together(source, target)
         first = self._check_length(own, source=source.length, target=target.length)
@@ -157,7 +172,7 @@ class Decoder(Base[DecoderConfig]):
             dropout_key=dropout_key,
             keep=False,
         )
-        return self._unembed(params, y[:, source.length :])
+        return y[:, source.length :]
 
     def lower(
         self,
@@ -222,7 +237,7 @@ class Decoder(Base[DecoderConfig]):
             dropout_key=dropout_key,
             keep=False,
         )
-        return self._unembed(params, y)
+        return self.unembed(params, y)
 
     def start_cache(self, params: Params, encoded: Encoded, length: int) -> Cache:
         """Makes room for the target behind the source; see `Backbone.start_cache`."""
@@ -256,7 +271,7 @@ class Decoder(Base[DecoderConfig]):
             past_places=own,
             index=index,
         )
-        logits = self._unembed(params, y)[:, 0]
+        logits = self.unembed(params, y)[:, 0]
         return logits, dataclasses.replace(cache, keys=keys, values=values)
 
     def start_slots(self, rows: int, capacity: int) -> Slots:
@@ -300,7 +315,7 @@ class Decoder(Base[DecoderConfig]):
         # Written at once, and not layer by layer in the loop, which would copy all of
         # the slots to give them back.
         slots = slots.append_one(keys, values, active)
-        return self._unembed(params, y)[:, 0], slots
+        return self.unembed(params, y)[:, 0], slots
 
     def _behind(
         self, params: Params, slots: Slots, tokens: Tokens, columns: int
@@ -424,6 +439,9 @@ class Decoder(Base[DecoderConfig]):
             unroll=self.unroll,
         )
 
-    def _unembed(self, params: Params, y: Array) -> Float[Array, "B L V"]:
+    def unembed(
+        self, params: Params, y: Float[Array, "B L D"]
+    ) -> Float[Array, "B L V"]:
+        """Scores the next token of each state; see `Writer.unembed`."""
         logits = unembed(self.config, params, y)
         return constrain(logits, self.mesh, DATA, None, MODEL)

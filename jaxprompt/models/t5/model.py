@@ -204,9 +204,24 @@ class T5(Base[T5Config]):
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Scores every next target token; see `Backbone.logits`."""
+        y = self.target_states(
+            params, source, target, prefix=prefix, dropout_key=dropout_key
+        )
+        return self.unembed(params, y)
+
+    def target_states(
+        self,
+        params: Params,
+        source: Tokens,
+        target: Tokens,
+        *,
+        prefix: Prefixes | None = None,
+        dropout_key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "B L D"]:
+        """Reads targets, and scores nothing; see `Writer.target_states`."""
         encoder_key, decoder_key = split_key(dropout_key, 2)
         encoded = self.encode(params, source, prefix=prefix, dropout_key=encoder_key)
-        return self.decode(params, encoded, target, dropout_key=decoder_key)
+        return self._decode(params, encoded, target, dropout_key=decoder_key)
 
     def decode(
         self,
@@ -222,7 +237,7 @@ class T5(Base[T5Config]):
         distance from each token; in cross-attention no token has a bias.
         """
         y = self._decode(params, encoded, target, dropout_key=dropout_key)
-        return self._unembed(params, y)
+        return self.unembed(params, y)
 
     def _decode(
         self,
@@ -364,7 +379,7 @@ class T5(Base[T5Config]):
         y_B1D = y.astype(self.dtype)[:, None, :]
         y_B1D, (keys, values) = jax.lax.scan(step, y_B1D, by_layer, unroll=self.unroll)
         y_B1D = rms_norm(y_B1D, stack["final_norm"], self.config.norm_epsilon)
-        logits = self._unembed(params, y_B1D)[:, 0]
+        logits = self.unembed(params, y_B1D)[:, 0]
         return logits, dataclasses.replace(cache, keys=keys, values=values)
 
     def _by_layer(self, prefix: Prefix | None) -> Any:
@@ -484,7 +499,10 @@ class T5(Base[T5Config]):
         x = rms_norm(x, stack["final_norm"], self.config.norm_epsilon)
         return drop(x, self.dropout, last_key), kept
 
-    def _unembed(self, params: Params, y: Array) -> Array:
+    def unembed(
+        self, params: Params, y: Float[Array, "B L D"]
+    ) -> Float[Array, "B L V"]:
+        """Scores the next token of each state; see `Writer.unembed`."""
         tied = self.config.tied
         if self.config.scaled_logits:
             y = y * self.config.width**-0.5
