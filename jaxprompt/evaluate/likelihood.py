@@ -7,12 +7,11 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int
 
+from jaxprompt.heads.words import WORDS
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.no_token import NO_TOKEN
-from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params
 
 Likelihood: TypeAlias = Callable[[Params, Batch], Float[Array, " B"]]
@@ -54,10 +53,7 @@ def make_likelihood(
 
     @jax.jit
     def compiled(params: Params, batch: Batch) -> jax.Array:
-        logits_BLV = prompted_logits(backbone, params, batch)
-        nats_BL = optax.softmax_cross_entropy_with_integer_labels(
-            logits_BLV, jnp.asarray(batch.targets)
-        )
-        return -jnp.sum(batch.weights * nats_BL, axis=-1)
+        nats_BL = WORDS.losses(backbone, params, batch).nats
+        return -jnp.sum(jnp.asarray(batch.weights) * nats_BL, axis=-1)
 
     return lambda params, batch: compiled(params, place(batch))

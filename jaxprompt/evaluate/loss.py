@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxprompt.data.rows.row_batches import (
     Progress,
@@ -16,8 +15,8 @@ from jaxprompt.data.rows.row_batches import (
     swap_inputs,
 )
 from jaxprompt.data.rows.sample import Sample
+from jaxprompt.heads.words import WORDS
 from jaxprompt.models.backbone import Backbone
-from jaxprompt.prompts.join import prompted_logits
 from jaxprompt.shapes import Batch, Params
 
 
@@ -51,14 +50,10 @@ def make_measure(
 
     @jax.jit
     def sums(params: Params, batch: Batch) -> tuple[jax.Array, ...]:
-        logits_BLV = prompted_logits(backbone, params, batch)
-        nats_BL = optax.softmax_cross_entropy_with_integer_labels(
-            logits_BLV, batch.targets
-        )
-        hits_BL = jnp.argmax(logits_BLV, axis=-1) == batch.targets
+        losses = WORDS.losses(backbone, params, batch)
         return (
-            jnp.sum(batch.weights * nats_BL),
-            jnp.sum(batch.weights, where=hits_BL),
+            jnp.sum(batch.weights * losses.nats),
+            jnp.sum(batch.weights, where=losses.hits),
             jnp.sum(batch.weights),
         )
 
