@@ -112,7 +112,10 @@ def _print_provenance(facts: dict[str, Any]) -> None:
     shown = {**facts, "versions": versions}
     for name in ("config", "answering", "head", *([] if shown["sites"] else ["sites"])):
         del shown[name]
-    rows = [[name, str(value)] for name, value in shown.items()]
+    rows = [
+        [name, f"{value:.4g}" if isinstance(value, float) else str(value)]
+        for name, value in shown.items()
+    ]
     say_lines(table(["field", "value"], rows) + "\n")
 
 
