@@ -96,6 +96,19 @@ def test_each_answer_is_learned_behind_what_transformers_asks(
     assert task.source.place("train", 1).endswith("chats.jsonl:1: messages[4]")
 
 
+@pytest.mark.parametrize("template", [CHATML, TRIMMED, THINKING])
+def test_an_answer_may_be_a_word_of_the_template(make: Make, template: str):
+    words = ("end", "no", "turn", "<", "im_end", "?", "assistant")
+    rows = [
+        {"messages": [MESSAGES[1], {"role": "assistant", "content": word}]}
+        for word in words
+    ]
+    task = make(*rows, template=template)
+    said = [example.targets for example in task.examples("train")]
+    before = "[no thoughts]" if template == THINKING else ""
+    assert said == [before + word for word in words]
+
+
 def test_the_oldest_turns_are_shortened_first_and_no_mark_of_a_turn(make: Make):
     task = make({"messages": MESSAGES})
     (pair,) = task.pairs("train", [1])
@@ -210,6 +223,9 @@ WRONG = {
     },
     r"messages\[1\]: weight 2: use 1": {
         "messages": [USER, {**MESSAGES[2], "weight": 2}]
+    },
+    r"chats.jsonl:1: messages\[1\]: the answer is empty": {
+        "messages": [USER, {"role": "assistant", "content": " "}]
     },
     r"no turn of 'assistant' to learn in 1 conversations": {"messages": [USER]},
     r"chats.jsonl:1: messages\[1\]: .* its chat template cannot write this: no": {

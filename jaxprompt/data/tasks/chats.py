@@ -35,10 +35,10 @@ def chat_task(
 ) -> Task:
     """Makes a task of files of `data.read.conversations`.
 
-    Each answer that is learned is an example: behind it stands the conversation so far,
-    exactly as the model reads it when it is to answer there, and the answer ends as the
-    assistant's turn does. Only the answer has a loss. Where a conversation is too long,
-    the texts of its oldest turns are shortened first, and the system's last.
+    Each answer that is learned is an example: in front of it stands the conversation so
+    far, exactly as the model reads it when it is to answer there, and the answer ends
+    as the assistant's turn does. Only the answer has a loss. Where a conversation is
+    too long, the texts of its oldest turns are shortened first, and the system's last.
 
     Args:
         name: Letters, digits, "_", "." and ":".
@@ -146,10 +146,15 @@ class _Chats:
         ]
 
     def _asked(self, row: Row, chat: Conversation, end: int) -> Features:
+        where = f"{row.where}: {self.messages}[{end}]"
+        if not chat.texts[end].strip():
+            raise ValueError(
+                f"{where}: the answer is empty: write it, or give it a weight of 0"
+            )
         try:
             spoken = self.template.speak(_turns(chat)[: end + 1])
         except ValueError as err:
-            raise ValueError(f"{row.where}: {self.messages}[{end}]: {err}") from err
+            raise ValueError(f"{where}: {err}") from err
         return {
             "inputs": spoken.asked,
             "targets": spoken.said,

@@ -125,13 +125,19 @@ class ChatTemplate:
                 "it writes an answer otherwise than behind what is asked, so that none "
                 "can be learned: use another model's"
             )
-        written, content = whole[len(asked) :], turns[-1].content
-        for words in (content, content.strip()):  # Some templates trim what is said.
-            begin = written.rfind(words)
-            if begin >= 0:
-                end = begin + len(words)
-                return Spoken(asked, written[:end], written[end:])
+        content, behind = turns[-1].content, self._behind_an_answer
+        said = whole[len(asked) :].removesuffix(behind)
+        ends = said + behind == whole[len(asked) :]
+        # Some templates trim what is said.
+        if ends and said.endswith((content, content.strip())):
+            return Spoken(asked, said, behind)
         raise self._unusable(f"it changes what the assistant says, {quoted(content)}")
+
+    @functools.cached_property
+    def _behind_an_answer(self) -> str:
+        """What the template writes behind the words of the last turn."""
+        turns = [Turn("user", "?"), Turn(ASSISTANT, _mark_of(0))]
+        return self.write(turns).rpartition(_mark_of(0))[2]
 
     def as_template(self, turns: Sequence[Turn]) -> str:
         """Writes what is asked of an assistant as a template over the fields of a row.
