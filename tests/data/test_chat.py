@@ -1,5 +1,6 @@
 """Conversations as models' own templates write them, and what of them is learned."""
 
+import datetime
 import json
 from pathlib import Path
 
@@ -99,6 +100,13 @@ def test_a_conversation_is_written_as_transformers_writes_it(
             add_generation_prompt=answer,
         )
         assert template.write(turns, answer=answer) == expected
+
+
+def test_a_date_is_the_same_on_any_day_unless_one_is_given(folder: Path):
+    template = template_of(folder, "{{ strftime_now('%d %b %Y') }}")
+    assert template.write(TURNS) == "26 Jul 2024"
+    now = datetime.datetime(2031, 2, 3)
+    assert template.write(TURNS, now=now) == "03 Feb 2031"
 
 
 @pytest.mark.parametrize("source", [CHATML, NEWER])

@@ -23,6 +23,11 @@ _NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 _LONGEST = 2**20  # Characters of a template: far more than any has.
 
 
+WRITTEN_ON = datetime.datetime(2024, 7, 26)
+"""The day on which templates write the texts of tasks: these are the same on any day,
+so that a run resumes tomorrow. It is Llama 3's own, where nobody knows the day."""
+
+
 class Turn(NamedTuple):
     """What one side says.
 
@@ -72,7 +77,12 @@ class ChatTemplate:
             )
 
     def write(
-        self, turns: Sequence[Turn], *, answer: bool = False, **settings: Any
+        self,
+        turns: Sequence[Turn],
+        *,
+        answer: bool = False,
+        now: datetime.datetime = WRITTEN_ON,
+        **settings: Any,
     ) -> str:
         """Writes a conversation as text.
 
@@ -82,6 +92,7 @@ class ChatTemplate:
         Args:
             turns: The turns.
             answer: Whether the text goes on to where the assistant's next turn begins.
+            now: What a template takes for today that writes a date, as Llama 3.2's.
             **settings: Further names that the template knows, as `enable_thinking`.
 
         Raises:
@@ -95,6 +106,7 @@ class ChatTemplate:
             return _compiled(self.source).render(
                 messages=[turn._asdict() for turn in turns],
                 add_generation_prompt=answer,
+                strftime_now=now.strftime,
                 **self.names,
                 **settings,
             )
@@ -349,7 +361,4 @@ def _sandbox() -> Any:
     )
     sandbox.filters["tojson"] = to_json
     sandbox.globals["raise_exception"] = fail
-    sandbox.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(
-        form
-    )
     return sandbox

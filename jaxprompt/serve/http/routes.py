@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -161,7 +162,7 @@ class Routes:
                 field="messages",
             )
         try:
-            text = template.write(turns, answer=True)
+            text = template.write(turns, answer=True, now=datetime.datetime.now())
         except ValueError as error:
             raise Refused(
                 "the model's chat template cannot write these messages: it may take "
