@@ -330,7 +330,7 @@ class OwnChats(TaskSettings):
     """
 
     name: str = ""
-    files: str | Mapping[str, str] = field(default_factory=dict)
+    files: str | Mapping[str, str | Table] = field(default_factory=dict)
     share: Mapping[str, float] | None = None
     seed: int = 0
     messages: str = "messages"
@@ -340,7 +340,7 @@ class OwnChats(TaskSettings):
     def place(self) -> str:
         """Its files."""
         files = self.files
-        return files if isinstance(files, str) else ", ".join(files.values())
+        return files if isinstance(files, str) else ", ".join(map(str, files.values()))
 
     @property
     def told(self) -> str:

@@ -333,8 +333,7 @@ def _read(place: str | Path) -> TunedPrompt:
 
 def _blocks(rows: Any, job: Job) -> Iterator[dict[int, Row]]:
     """Reads and checks all rows, and yields those that are answered at once."""
-    template = job.task.template
-    found = read_asked(rows, "rows", () if template is None else template.fields)
+    found = read_asked(rows, "rows", job.task.request_fields)
     for number, row in enumerate(found):
         check_request(job.task, row, number)
     for first in range(0, len(found), BLOCK):

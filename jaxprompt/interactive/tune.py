@@ -14,6 +14,7 @@ from jaxprompt.config import (
     Evaluation,
     HeadStart,
     Optimizer,
+    OwnChats,
     OwnTask,
     PromptStart,
     Run,
@@ -50,8 +51,9 @@ def tune(
     model: FrozenModel,
     data: Any,
     *,
-    inputs: str | Mapping[str, str],
-    target: str,
+    inputs: str | Mapping[str, str] = "",
+    target: str = "",
+    messages: str = "",
     labels: Mapping[Any, str | Sequence[str]] | Sequence[str] | None = None,
     prompt_length: int = 20,
     prompt_text: str = "",
@@ -59,7 +61,7 @@ def tune(
     learning_rate: float | None = None,
     batch_size: int | None = None,
     validation: Any = 0.2,
-    metrics: str | Sequence[str] = ("accuracy",),
+    metrics: str | Sequence[str] | None = None,
     seed: int = 0,
     seeds: int = 1,
     name: str = "task",
@@ -103,6 +105,9 @@ def tune(
             says where. For an instruct model role -> template, as
             {"user": "review: {text}"}, written by its own chat template.
         target: Column of the answer, or a template of it.
+        messages: Instead of these two, for an instruct model: the column of
+            conversations, lists of {"role": "user", "content": text}, of which each
+            answer of the assistant is learned; see `config.OwnChats`.
         labels: Value of the target -> label word, or several, of which training writes
             the first; or a list of the words, where these are the values. None for
             free text.
@@ -116,8 +121,8 @@ def tune(
         validation: Share of the rows that choose the best step, of each label alike; or
             the rows themselves, as `data`. They also give the scores, unless there are
             "test" rows.
-        metrics: One name out of `data.tasks.metrics` or several, as "rouge" for free
-            text.
+        metrics: One name out of `data.tasks.metrics` or several; None for "accuracy",
+            and of conversations "rouge".
         seed: Of the start, the order of the rows and the validation rows.
         seeds: Prompts to train at once, from `seed` on, each as it would be alone.
         name: What tables call the task.
@@ -142,10 +147,20 @@ def tune(
     """
     if not isinstance(model, FrozenModel):
         raise ValueError(f"model is {model!r}: load it first, as jp.load({model!r})")
+    if metrics is None:
+        metrics = ("rouge",) if messages else ("accuracy",)
     metrics = (metrics,) if isinstance(metrics, str) else metrics
     loggers = (loggers,) if isinstance(loggers, str) else loggers
-    words = _label_words(labels)
-    task = _make_task(model, name, inputs, target, words, metrics)
+    if not messages and not (inputs and target):
+        raise ValueError(
+            'no inputs or no target: give both, as inputs="review: {text}" and '
+            'target="label", or messages, the column of conversations'
+        )
+    if messages:
+        task = _make_chats(model, name, messages, metrics, (inputs, target, labels))
+    else:
+        words = _label_words(labels)
+        task = _make_task(model, name, inputs, target, words, metrics)
     tables = _read_splits(data, task, validation, seed)
     task = dataclasses.replace(task, files=tables)
     if batch_size is None:
@@ -246,13 +261,31 @@ def _make_task(
     )
 
 
+def _make_chats(
+    model: FrozenModel,
+    name: str,
+    messages: str,
+    metrics: Sequence[str],
+    others: Sequence[Any],
+) -> OwnChats:
+    if any(others):
+        raise ValueError(
+            f"messages {messages!r}, and inputs, target or labels: the turns of a "
+            "conversation say what is asked and answered, so leave these out"
+        )
+    task = OwnChats(name=name, messages=messages, metrics=tuple(metrics))
+    task.load(model.frozen.vocabulary)  # It is refused here without a chat template.
+    return task
+
+
 def _default_run(
-    model: FrozenModel, task: OwnTask, prompt_length: int, prompt_text: str
+    model: FrozenModel, task: OwnTask | OwnChats, prompt_length: int, prompt_text: str
 ) -> Run:
     """Makes the run that suits a model, with room for the longest row."""
     config = model.backbone.config
     head = HeadStart(kind="classes" if config.encoder_only else WORDS)
-    inputs, targets = _longest(task.load(model.frozen.vocabulary).put_to(head.kind))
+    loaded = task.load(model.frozen.vocabulary).put_to(head.kind)
+    inputs, targets = _longest(loaded)
     if config.encoder_only:
         prompt = PromptStart(
             length=0,
@@ -263,7 +296,7 @@ def _default_run(
             text=prompt_text,
         )
     else:
-        labels = len(task.labels or ())
+        labels = len(loaded.labels or ())
         start = "class_labels" if 0 < labels <= prompt_length else "vocabulary"
         prompt = PromptStart(
             length=prompt_length,
@@ -276,7 +309,7 @@ def _default_run(
         )
     else:
         optimizer = Optimizer(schedule="linear")
-    by_rank = task.labels is not None and not head.has_weights
+    by_rank = loaded.labels is not None and not head.has_weights
     devices = devices_of(model.opened.settings).shape[DATA]
     return Run(
         trains="prompt+head" if head.has_weights else "prompt",
@@ -310,13 +343,17 @@ def _longest(task: Task) -> tuple[int, int]:
 
 
 def _read_splits(
-    data: Any, task: OwnTask, validation: Any, seed: int
+    data: Any, task: OwnTask | OwnChats, validation: Any, seed: int
 ) -> dict[str, Table]:
     """Reads the rows of each split, and makes a split to validate on."""
-    texts = [task.inputs, *(task.roles or {}).values()]
-    answer = Template(task.target if "{" in task.target else f"{{{task.target}}}")
-    fields = [name for text in texts for name in Template(text).fields]
-    used = [*dict.fromkeys([*fields, *answer.fields])]
+    if isinstance(task, OwnChats):
+        used, label = [task.messages], None
+    else:
+        texts = [task.inputs, *(task.roles or {}).values()]
+        answer = Template(task.target if "{" in task.target else f"{{{task.target}}}")
+        fields = [name for text in texts for name in Template(text).fields]
+        used = [*dict.fromkeys([*fields, *answer.fields])]
+        label = None if task.labels is None else answer.fill
     named = {"train": data}
     if isinstance(data, Mapping):
         unknown = [split for split in data if split not in _SPLITS]
@@ -339,21 +376,19 @@ def _read_splits(
         for split, part in named.items()
     }
     if "validation" not in rows:
-        by = answer.fill if task.labels is not None else None
         rows["train"], rows["validation"] = split_rows(
-            rows["train"], validation, by, seed
+            rows["train"], validation, label, seed
         )
-    for row in (row for part in rows.values() for row in part):
-        _check_label(row, answer, task)
+    if label is not None and isinstance(task, OwnTask):
+        for row in (row for part in rows.values() for row in part):
+            _check_label(row, label(row), task)
     return {split: Table(tuple(rows[split])) for split in _SPLITS if split in rows}
 
 
-def _check_label(row: Row, answer: Template, task: OwnTask) -> None:
-    if task.labels is None:
-        return
-    value = answer.fill(row)
-    if value not in task.labels:
+def _check_label(row: Row, value: str, task: OwnTask) -> None:
+    labels = task.labels or {}
+    if value not in labels:
         raise ValueError(
             f"{row.where}: column {task.target!r} is {quoted(value)}, which is none of "
-            f"the labels {listed(task.labels)}: add it to labels, or leave the row out"
+            f"the labels {listed(labels)}: add it to labels, or leave the row out"
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_files import SIZES, byte_pairs, draw_tensors, write_model
+from gguf_files import SIZES, byte_pairs, draw_tensors, write_chat_model, write_model
 from letters_bert import save_letters_bert
 from page_blocks import example_of, run_code
 from tiny import save_tiny
@@ -179,6 +179,32 @@ def test_a_decoder_answers_behind_the_text(tmp_path: Path):
     assert set(model.generate(WORDS, prompt=result.prompt)) <= {"bad", "good"}
     scores = model.scores(WORDS, prompt=result.prompt)
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-6)
+
+
+def test_the_answers_in_conversations_are_learned(tmp_path: Path):
+    write_chat_model(tmp_path / "chat.gguf")
+    model = jp.load(tmp_path / "chat.gguf")
+    turns = [
+        {"role": "user", "content": "one?"},
+        {"role": "assistant", "content": "1"},
+        {"role": "user", "content": "two?"},
+        {"role": "assistant", "content": "2"},
+    ]
+    rows = [{"messages": turns}] * 4
+    result = jp.tune(model, rows, messages="messages", prompt_length=2, steps=1)
+    assert "rouge1" in str(result)
+    asked = [{"messages": turns[:1]}, {"messages": turns[:2]}, "one?"]
+    answers = model.generate(asked, prompt=result.prompt)
+    assert len({*answers}) == 1  # An answer that is there is left out.
+    for wrong, message in (
+        ({"messages": "messages", "target": "x"}, "messages 'messages', and inputs"),
+        ({"inputs": "{text}"}, "no inputs or no target: give both"),
+        ({"messages": "said"}, r"no column 'said': there are messages"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            jp.tune(model, rows, **wrong)
+    with pytest.raises(ValueError, match="no chat template beside"):
+        jp.tune(jp.load("bundled:nano"), rows, messages="messages")
 
 
 def test_an_encoder_gets_a_head_of_the_labels(tmp_path: Path):

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.data.read.conversations import Conversation, read_conversation
-from jaxprompt.data.read.files import Row, check_extension, read_rows
+from jaxprompt.data.read.files import Row, read_rows
 from jaxprompt.data.read.shares import check_share, split_of_row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
+from jaxprompt.data.read.table import Table
 from jaxprompt.data.read.template import Piece, Template
-from jaxprompt.data.tasks.own import free_text_metrics
+from jaxprompt.data.tasks.own import Rows, found_rows, free_text_metrics
 from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.vocabulary.chat import (
     ASSISTANT,
@@ -26,7 +27,7 @@ from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 def chat_task(
     name: str,
     *,
-    files: str | Path | Mapping[str, str | Path],
+    files: Rows | Mapping[str, Rows],
     vocabulary: Vocabulary,
     share: Mapping[str, float] | None = None,
     seed: int = 0,
@@ -42,8 +43,8 @@ def chat_task(
 
     Args:
         name: Letters, digits, "_", "." and ":".
-        files: Split -> .jsonl file, a conversation a line; or one such file, which is
-            the split "train" or is divided by `share`.
+        files: Split -> .jsonl file, a conversation a line, or rows in memory; or one of
+            these, which is the split "train" or is divided by `share`.
         vocabulary: The backbone's vocabulary, beside which its chat template is.
         share: Split -> share of the conversations, 1 in sum. The split of one depends
             on its number and the seed alone.
@@ -63,12 +64,10 @@ def chat_task(
     if isinstance(files, Mapping) and share is not None:
         raise ValueError("share divides one file, but files names one per split")
     named = files if isinstance(files, Mapping) else {"train": files}
-    paths = {split: Path(path) for split, path in named.items()}
-    for path in paths.values():
-        check_extension(path)
+    places = {split: found_rows(rows) for split, rows in named.items()}
     if share is not None:
         check_share(share)
-    chats = _Chats(paths, share, seed, messages, template)
+    chats = _Chats(places, share, seed, messages, template)
     ending = vocabulary.ending_with(template.turn_end(vocabulary))
     return Task(
         name=name,
@@ -87,26 +86,26 @@ def chat_task(
 class _Chats:
     """The files of a task, and how their conversations are written."""
 
-    paths: Mapping[str, Path]
+    places: Mapping[str, Path | Table]
     share: Mapping[str, float] | None
     seed: int
     messages: str
     template: ChatTemplate
 
     def find(self) -> dict[str, SplitRows]:
-        if not self.paths:
+        if not self.places:
             raise ValueError(
                 "files is empty: name a file for each split, as "
                 "--gin.OwnChats.files=\"{'validation': 'chats.jsonl'}\""
             )
         if self.share is None:
             return {
-                split: self._rows(path, lambda rows: rows)
-                for split, path in self.paths.items()
+                split: self._rows(place, lambda rows: rows)
+                for split, place in self.places.items()
             }
-        (path,) = self.paths.values()
+        (place,) = self.places.values()
         return {
-            split: self._rows(path, functools.partial(self._part, split))
+            split: self._rows(place, functools.partial(self._part, split))
             for split in self.share
         }
 
@@ -118,15 +117,15 @@ class _Chats:
         return [row for n, row in numbered if split_of_row(n, share, seed) == split]
 
     def _rows(
-        self, path: Path, pick: Callable[[Sequence[Row]], Sequence[Row]]
+        self, place: Path | Table, pick: Callable[[Sequence[Row]], Sequence[Row]]
     ) -> SplitRows:
         @functools.cache
         def read() -> list[tuple[str, Features]]:
-            rows = pick(read_rows(path))
+            rows = pick(place.rows if isinstance(place, Table) else read_rows(place))
             found = [*itertools.chain.from_iterable(map(self._answers, rows))]
             if not found:
                 raise ValueError(
-                    f"{path}: no turn of {ASSISTANT!r} to learn in {len(rows)} "
+                    f"{place}: no turn of {ASSISTANT!r} to learn in {len(rows)} "
                     "conversations of the split: add answers, or use other shares"
                 )
             return found
@@ -134,7 +133,8 @@ class _Chats:
         def rows() -> list[Features]:
             return [{**row, "idx": n} for n, (_, row) in enumerate(read())]
 
-        return SplitRows(rows, path, lambda: [where for where, _ in read()])
+        file = None if isinstance(place, Table) else place
+        return SplitRows(rows, file, lambda: [where for where, _ in read()])
 
     def _answers(self, row: Row) -> list[tuple[str, Features]]:
         """Returns the place and the features of each answer that is learned."""

@@ -287,7 +287,7 @@ def _finder(
     if isinstance(files, Mapping):
         if share is not None:
             raise ValueError("share divides one file, but files names one per split")
-        named = {split: _found(rows) for split, rows in files.items()}
+        named = {split: found_rows(rows) for split, rows in files.items()}
 
         def find() -> dict[str, SplitRows]:
             if not named:
@@ -301,7 +301,7 @@ def _finder(
             }
 
         return find
-    path, share = _found(files), {"train": 1.0} if share is None else share
+    path, share = found_rows(files), {"train": 1.0} if share is None else share
     check_share(share)
     rows = functools.cache(lambda: row_format.read(path))
 
@@ -326,8 +326,8 @@ def _finder(
     }
 
 
-def _found(rows: Rows) -> Path | Table:
-    """Returns rows in memory, or a path whose extension is known."""
+def found_rows(rows: Rows) -> Path | Table:
+    """Returns rows in memory, or a path; ValueError if its extension is not known."""
     if isinstance(rows, Table):
         return rows
     check_extension(Path(rows))
