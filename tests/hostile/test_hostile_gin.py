@@ -114,7 +114,7 @@ def test_a_literal_for_any_field(setting: tuple[str, str], value: object):
 @example(text="__import__('trap')", name="STEPS")
 @example(text="f'{1}'", name="MODEL")
 @example(text=LONG, name="MODEL")
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(30))
 def test_any_text_for_a_name(text: str, name: str):
     build([RUN], [f"{name}={text}"])
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from served_models import serving, write_model
 
-_SECONDS = 8
+_SECONDS = 5
 """How long it may ask."""
 
 
