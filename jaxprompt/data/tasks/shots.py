@@ -5,11 +5,10 @@ import dataclasses
 import numpy as np
 
 from jaxprompt.data.read.files import Row
-from jaxprompt.data.read.template import Template
-from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.tasks.task import Example, Task
 
-_SHOT = Template("{inputs} {targets}")
-"""An example that is shown, unless its task is put in words."""
+_BLANK = "\n\n"
+"""What stands between an instruction, examples and the question."""
 
 
 def asked_by_hand(
@@ -36,9 +35,12 @@ def asked_by_hand(
         parts += training_examples(task, split, shots, seed)
     if not parts:
         return None
-    before = "\n\n".join(parts)
+    before = _BLANK.join(parts)
     if task.in_words is not None:
         before = "".join(part + task.in_words.joint for part in parts)
+    elif task.causal and not before[-1].isspace():
+        # T5's vocabulary begins each text with a space; others would run on.
+        before += _BLANK
     return dataclasses.replace(task.asked_in_words, before=before)
 
 
@@ -69,8 +71,16 @@ def training_examples(task: Task, split: str, count: int, seed: int) -> list[str
         )
     numbers = np.random.default_rng(seed).choice(rows, count, replace=False)
     examples = task.asked_in_words.examples(split, numbers)
-    shot = _SHOT if task.in_words is None else task.in_words.shot
+    if task.in_words is None:
+        return [*map(_shown, examples)]
+    shot = task.in_words.shot
     return [
         shot.fill(Row(f"shot {number}", {"inputs": x.inputs, "targets": x.targets}))
         for number, x in enumerate(examples, start=1)
     ]
+
+
+def _shown(example: Example) -> str:
+    """Writes an answer behind its input, with one space between them, or a line."""
+    parted = example.inputs[-1:].isspace() or example.targets[:1].isspace()
+    return f"{example.inputs}{'' if parted else ' '}{example.targets}"
