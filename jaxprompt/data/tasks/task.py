@@ -343,8 +343,17 @@ class Task:
 
     @functools.cached_property
     def before_ids(self) -> list[int]:
-        """The tokens of the words in front of every input."""
-        return self.vocabulary.encode(self.before) if self.before else []
+        """The tokens of the words in front of every input, as in front of a text.
+
+        Line ends in front of a word are other tokens than at the end of a text.
+        """
+        if not self.before:
+            return []
+        encode = self.vocabulary.encode
+        whole, word = encode(f"{self.before}x"), encode("x")
+        if self.causal and whole[-len(word) :] == word:
+            return whole[: -len(word)]
+        return encode(self.before)
 
     def place_of_text(self, ids: Int[np.ndarray, " T"]) -> int:
         """Returns where a text as a whole is read, by its input ids.
