@@ -231,8 +231,13 @@ def prompted_logits(
     Returns:
         Logits over the V rows of the frozen table, float32.
     """
-    y = prompted_target_states(backbone, params, batch, dropout_key=dropout_key)
-    return writer_of(backbone).unembed(params["model"], y)
+    return writer_of(backbone).logits(
+        params["model"],
+        _source(backbone, params, batch),
+        _target(backbone, params, batch),
+        prefix=prefixes(backbone, params, batch, dropout_key=dropout_key),
+        dropout_key=dropout_key,
+    )
 
 
 def prompted_target_states(
