@@ -204,10 +204,9 @@ class T5(Base[T5Config]):
         dropout_key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L V"]:
         """Scores every next target token; see `Backbone.logits`."""
-        y = self.target_states(
-            params, source, target, prefix=prefix, dropout_key=dropout_key
-        )
-        return self.unembed(params, y)
+        encoder_key, decoder_key = split_key(dropout_key, 2)
+        encoded = self.encode(params, source, prefix=prefix, dropout_key=encoder_key)
+        return self.decode(params, encoded, target, dropout_key=decoder_key)
 
     def target_states(
         self,
