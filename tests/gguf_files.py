@@ -281,7 +281,7 @@ def write_parts(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f"{path.stem}-*.gguf"))
 
 
-_CHAT_SETTINGS = {
+TINY_LLAMA = {
     **SIZES,
     "model_type": "llama",
     "vocab_size": 280,
@@ -303,8 +303,8 @@ def write_chat_model(path: Path) -> None:
     """Writes a random model of one layer that has a chat template, in Q8_0."""
     write_model(
         path,
-        _CHAT_SETTINGS,
-        draw_tensors(_CHAT_SETTINGS),
+        TINY_LLAMA,
+        draw_tensors(TINY_LLAMA),
         architecture="llama",
         kind="Q8_0",
         tokenizer=byte_pairs(280, ("<|endoftext|>", "<|im_start|>", "<|im_end|>")),

@@ -117,7 +117,8 @@ def _evaluate_frozen(flags: argparse.Namespace) -> None:
     for name in ("ensemble", "mistakes", "predictions", "another_backbone"):
         if getattr(flags, name):
             raise ValueError(
-                f"--{name} is of prompts: leave it or --without_prompt out"
+                f"--{name} needs a prompt: leave it out, or give --prompt instead of "
+                "--without_prompt"
             )
     run, _ = configure(flags.gin_file or [DEFAULTS], flags.settings)
     options = {"output": _path(flags.output), "overwrite": flags.overwrite}

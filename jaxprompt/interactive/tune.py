@@ -4,9 +4,9 @@ import contextlib
 import dataclasses
 import signal
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxprompt.config import (
     WORDS,
@@ -157,12 +157,12 @@ def tune(
             'target="label", or messages, the column of conversations'
         )
     if messages:
-        task = _make_chats(model, name, messages, metrics, (inputs, target, labels))
+        asked = _ask_chats(model, name, messages, metrics, (inputs, target, labels))
     else:
         words = _label_words(labels)
-        task = _make_task(model, name, inputs, target, words, metrics)
-    tables = _read_splits(data, task, validation, seed)
-    task = dataclasses.replace(task, files=tables)
+        asked = _ask_texts(model, name, inputs, target, words, metrics)
+    tables = _read_splits(data, asked, validation, seed)
+    task = dataclasses.replace(asked.task, files=tables)
     if batch_size is None:
         devices = devices_of(model.opened.settings).shape[DATA]
         most = min(BATCH_SIZE, len(tables["train"].rows))
@@ -232,14 +232,28 @@ def _label_words(
     return found
 
 
-def _make_task(
+class _Asked(NamedTuple):
+    """What rows are asked.
+
+    Attributes:
+        task: The task, without rows.
+        fields: Columns that each row has to have.
+        label: Returns a row's label, or raises ValueError; None where none has one.
+    """
+
+    task: OwnTask | OwnChats
+    fields: list[str]
+    label: Callable[[Row], str] | None
+
+
+def _ask_texts(
     model: FrozenModel,
     name: str,
     inputs: str | Mapping[str, str],
     target: str,
     labels: dict[str, str | Sequence[str]] | None,
     metrics: Sequence[str],
-) -> OwnTask:
+) -> _Asked:
     config = model.backbone.config
     if config.encoder_only and labels is None:
         raise ValueError(
@@ -251,7 +265,7 @@ def _make_task(
         inputs = inputs.rstrip(" ")
         space = "" if inputs[-1:].isspace() else " "
         inputs = f"{inputs}{space}{{mask:1}}"
-    return OwnTask(
+    task = OwnTask(
         name=name,
         inputs=inputs if isinstance(inputs, str) else "",
         roles=roles,
@@ -259,15 +273,33 @@ def _make_task(
         labels=labels,
         metrics=tuple(metrics),
     )
+    texts = [task.inputs, *(roles or {}).values()]
+    answer = Template(target if "{" in target else f"{{{target}}}")
+    fields = [field for text in texts for field in Template(text).fields]
+    used = [*dict.fromkeys([*fields, *answer.fields])]
+    if labels is None:
+        return _Asked(task, used, None)
+    known = labels
+
+    def label(row: Row) -> str:
+        value = answer.fill(row)
+        if value not in known:
+            raise ValueError(
+                f"{row.where}: column {target!r} is {quoted(value)}, which is none of "
+                f"the labels {listed(known)}: add it to labels, or leave the row out"
+            )
+        return value
+
+    return _Asked(task, used, label)
 
 
-def _make_chats(
+def _ask_chats(
     model: FrozenModel,
     name: str,
     messages: str,
     metrics: Sequence[str],
     others: Sequence[Any],
-) -> OwnChats:
+) -> _Asked:
     if any(others):
         raise ValueError(
             f"messages {messages!r}, and inputs, target or labels: the turns of a "
@@ -275,7 +307,7 @@ def _make_chats(
         )
     task = OwnChats(name=name, messages=messages, metrics=tuple(metrics))
     task.load(model.frozen.vocabulary)  # It is refused here without a chat template.
-    return task
+    return _Asked(task, [messages], None)
 
 
 def _default_run(
@@ -343,17 +375,9 @@ def _longest(task: Task) -> tuple[int, int]:
 
 
 def _read_splits(
-    data: Any, task: OwnTask | OwnChats, validation: Any, seed: int
+    data: Any, asked: _Asked, validation: Any, seed: int
 ) -> dict[str, Table]:
     """Reads the rows of each split, and makes a split to validate on."""
-    if isinstance(task, OwnChats):
-        used, label = [task.messages], None
-    else:
-        texts = [task.inputs, *(task.roles or {}).values()]
-        answer = Template(task.target if "{" in task.target else f"{{{task.target}}}")
-        fields = [name for text in texts for name in Template(text).fields]
-        used = [*dict.fromkeys([*fields, *answer.fields])]
-        label = None if task.labels is None else answer.fill
     named = {"train": data}
     if isinstance(data, Mapping):
         unknown = [split for split in data if split not in _SPLITS]
@@ -372,23 +396,14 @@ def _read_splits(
             )
         named["validation"] = validation
     rows = {
-        split: read_data(part, "data" if part is data else split, used)
+        split: read_data(part, "data" if part is data else split, asked.fields)
         for split, part in named.items()
     }
     if "validation" not in rows:
         rows["train"], rows["validation"] = split_rows(
-            rows["train"], validation, label, seed
+            rows["train"], validation, asked.label, seed
         )
-    if label is not None and isinstance(task, OwnTask):
+    if asked.label is not None:
         for row in (row for part in rows.values() for row in part):
-            _check_label(row, label(row), task)
+            asked.label(row)
     return {split: Table(tuple(rows[split])) for split in _SPLITS if split in rows}
-
-
-def _check_label(row: Row, value: str, task: OwnTask) -> None:
-    labels = task.labels or {}
-    if value not in labels:
-        raise ValueError(
-            f"{row.where}: column {task.target!r} is {quoted(value)}, which is none of "
-            f"the labels {listed(labels)}: add it to labels, or leave the row out"
-        )

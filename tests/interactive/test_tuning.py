@@ -11,7 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_files import SIZES, byte_pairs, draw_tensors, write_chat_model, write_model
+from gguf_files import (
+    TINY_LLAMA,
+    byte_pairs,
+    draw_tensors,
+    write_chat_model,
+    write_model,
+)
 from letters_bert import save_letters_bert
 from page_blocks import example_of, run_code
 from tiny import save_tiny
@@ -33,18 +39,6 @@ ASKED = {
     "steps": 4,
     "name": "reviews",
     "loggers": ("csv",),
-}
-BYTES = {
-    **SIZES,
-    "model_type": "llama",
-    "vocab_size": 280,
-    "hidden_size": 32,
-    "intermediate_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 16,
-    "max_position_embeddings": 128,
 }
 
 
@@ -165,8 +159,8 @@ def test_a_decoder_answers_behind_the_text(tmp_path: Path):
     vocabulary = byte_pairs(280, ("<|endoftext|>",))
     write_model(
         path,
-        BYTES,
-        draw_tensors(BYTES),
+        TINY_LLAMA,
+        draw_tensors(TINY_LLAMA),
         architecture="llama",
         kind="Q8_0",
         tokenizer=vocabulary,

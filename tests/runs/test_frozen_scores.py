@@ -60,8 +60,8 @@ def test_it_is_what_a_run_says_of_its_model_for_each_draw_of_examples(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--ensemble"], "--ensemble is of prompts: leave it or --without_prompt out"),
-        (["--mistakes=2"], "--mistakes is of prompts"),
+        (["--ensemble"], "--ensemble needs a prompt: leave it out, or give --prompt"),
+        (["--mistakes=2"], "--mistakes needs a prompt"),
         (["--gin.METHOD=loss"], "method 'loss' gives no answers"),
         (["--prompt=p.safetensors"], "not allowed with argument --without_prompt"),
     ],
