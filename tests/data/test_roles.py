@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxprompt.data.read.files import Row
-from jaxprompt.data.read.role_lines import read_roles
+from jaxprompt.data.read.tagged_words import read_roles
 from jaxprompt.data.tasks.tagging.roles import role_f1, role_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxprompt.config import OwnTags
-from jaxprompt.data.read.columns import read_columns
 from jaxprompt.data.read.files import Row
+from jaxprompt.data.read.tagged_words import read_columns
 from jaxprompt.data.rows.layout import Lengths, layout_of
 from jaxprompt.data.tasks.answers.tags import Tags
 from jaxprompt.data.tasks.tagging.spans import entity_f1

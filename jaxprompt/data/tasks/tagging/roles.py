@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from jaxprompt.data.read.role_lines import read_roles
+from jaxprompt.data.read.tagged_words import read_roles
 from jaxprompt.data.tasks.tagging.spans import Entity, entity_f1, spans_of
 from jaxprompt.data.tasks.tagging.tags import span_task
 from jaxprompt.data.tasks.task import Task
@@ -21,7 +21,7 @@ def role_task(
     kinds: Sequence[str],
     vocabulary: Vocabulary,
 ) -> Task:
-    """Makes a task of files of `data.read.role_lines`.
+    """Makes a task of files of `data.read.tagged_words`.
 
     The model reads the words, and behind a separator the predicate. The score is "f1",
     as P-Tuning v2 reports it: of all spans, the predicate's own too. "official_f1"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data.read.columns import Scheme, Sentence, read_columns
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
+from jaxprompt.data.read.tagged_words import Scheme, Sentence, read_columns
 from jaxprompt.data.tasks.answers.tags import Place, Tags
 from jaxprompt.data.tasks.metrics import Metric
 from jaxprompt.data.tasks.tagging.spans import entity_f1
@@ -49,7 +49,7 @@ def tag_task(
         files: Split -> column file.
         kinds: Of the spans, as "PER".
         vocabulary: The backbone's vocabulary.
-        word_column: As of `data.read.columns.read_columns`.
+        word_column: As of `data.read.tagged_words.read_columns`.
         tag_column: As there.
         scheme: As there.
         boundaries: As there.

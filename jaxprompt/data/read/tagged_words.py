@@ -1,4 +1,4 @@
-"""Column files, as of CoNLL: a word and its tag a line, a blank line between texts."""
+"""Files of words and their tags: columns as CoNLL's, and lines of semantic roles."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -131,3 +131,52 @@ def to_bio(
             )
         return f"B-{kind}"
     return tag
+
+
+def read_roles(path: str | Path, *, kinds: Sequence[str]) -> list[Sentence]:
+    """Reads a file of lines such as "1 He sleeps ||| B-A0 B-V".
+
+    Args:
+        path: The file; UTF-8, an empty line is passed over.
+        kinds: Of the spans, as "A0" and "V".
+
+    Returns:
+        Of each line its words, its tags, and the predicate as what stands behind.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is malformed, which it names, or there is none.
+
+    Source: the layout of CoNLL-2005 and 2012 in Zhou and Xu 2015's data, which
+    THUDM/P-tuning-v2 reads, tasks/srl/dataset.py.
+    """
+    path = Path(path)
+    check_exists(path)
+    found = []
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.strip():
+            found.append(_read_role_line(line, f"{path}:{number}", kinds))
+    if not found:
+        raise ValueError(f"{path}: no sentences: the file is empty")
+    return found
+
+
+def _read_role_line(line: str, where: str, kinds: Sequence[str]) -> Sentence:
+    left, bar, right = line.partition("|||")
+    predicate, *words = left.split() or [""]
+    tags = right.split()
+    if not bar or len(words) != len(tags) or not words:
+        raise ValueError(
+            f"{where}: {len(words)} words and {len(tags)} tags: a line has the "
+            "predicate's number, words, ||| and a tag for each word"
+        )
+    place = int(predicate) if predicate.isdecimal() else len(words)
+    if place >= len(words):
+        raise ValueError(
+            f"{where}: predicate {quoted(predicate)} of {len(words)} words: it must be "
+            "the number of one of them, from 0"
+        )
+    read: list[str] = []
+    for tag in tags:
+        read.append(to_bio(tag, read[-1] if read else "O", kinds, "bio", where))
+    return Sentence(where, tuple(words), tuple(read), words[place])
