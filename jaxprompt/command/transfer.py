@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxprompt.command.prompt_run import config_of_prompt, read_run, run_of_prompt
+from jaxprompt.screen.quoting import listed, quoted
 
 if TYPE_CHECKING:
     from jaxprompt.config import Run
@@ -102,11 +103,12 @@ def project(flags: argparse.Namespace) -> None:
     from jaxprompt.runs.transfer.projection import project_prompts
 
     files = runs.find_prompts(flags.prompt)
+    asking = _flags_of_prompts(flags, files)
     project_prompts(
-        {file: run_of_prompt(flags, file) for file in files},
+        {file: run_of_prompt(own, file) for file, own in asking.items()},
         flags.to,
         Path(flags.output),
-        configs=[config_of_prompt(flags, file) for file in files],
+        configs=[config_of_prompt(own, file) for file, own in asking.items()],
         by=flags.by,
         towards=runs.find_prompts(flags.towards),
         train_on=flags.train_on,
@@ -114,6 +116,39 @@ def project(flags: argparse.Namespace) -> None:
         learning_rate=flags.learning_rate,
         hidden_width=flags.hidden_width,
     )
+
+
+def _flags_of_prompts(
+    flags: argparse.Namespace, files: Sequence[Path]
+) -> dict[Path, argparse.Namespace]:
+    """Gives each prompt the gin file of --tasks that is of its task."""
+    from jaxprompt.prompts.file import load_prompt
+
+    said = {file: load_prompt(file)[1] for file in files}
+    task_files: dict[str, str] = {}
+    for name in flags.tasks:
+        gin_files = [*flags.gin_file, name]
+        run = read_run(files[0], said[files[0]], gin_files, flags.settings)
+        task = run.data.tasks[0].label
+        if task in task_files:
+            raise ValueError(
+                f"--tasks: {task_files[task]} and {name} are both of {quoted(task)}: "
+                "name one"
+            )
+        task_files[task] = name
+    known = dict.fromkeys(one.task for one in said.values())
+    for task, name in task_files.items():
+        if task not in known:
+            raise ValueError(
+                f"--tasks: {name} is of {quoted(task)}, and no prompt is: there are "
+                f"those of {listed(list(known))}"
+            )
+    asking = {}
+    for file, one in said.items():
+        own = [task_files[one.task]] if one.task in task_files else []
+        asking[file] = argparse.Namespace(**vars(flags))
+        asking[file].gin_file = [*flags.gin_file, *own]
+    return asking
 
 
 def rows(flags: argparse.Namespace) -> None:

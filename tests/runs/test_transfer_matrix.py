@@ -304,6 +304,39 @@ def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(
     assert json.loads(scores.read_text())["score"] == evaluate(model, made)["score"]
 
 
+def test_each_prompt_takes_the_task_file_of_its_own_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    files = [str(file) for file in write_prompts("bert", runs_of("bert"))]
+    asked = {}
+    for name in ("sst2", "imdb", "qqp"):
+        asked[name] = str(tmp_path / f"{name}.gin")
+        Path(asked[name]).write_text(
+            f"TASK = @OwnTask()\nOwnTask.name = '{name}'\n"
+            f"OwnTask.files = {{'validation': '{name}.jsonl'}}\n"
+            f"OwnTask.inputs = '{name[0]} {{text}} {{mask:1}}'\n"
+        )
+    output = tmp_path / "mapped"
+    command = ["transfer", "project", *files, "--to=bert2", f"--output={output}"]
+    for tasks, message in {
+        ("imdb", "qqp"): "qqp.gin is of 'qqp', and no prompt is: there are those of ",
+        ("imdb", "imdb"): "imdb.gin are both of 'imdb': name one",
+    }.items():
+        assert main([*command, "--tasks", *(asked[name] for name in tasks)]) == 1
+        assert message in capsys.readouterr().err
+    assert not output.exists()
+
+    assert main([*command, "--tasks", asked["imdb"], asked["sst2"]]) == 0
+    said = {file.stem: load_prompt(file)[1] for file in output.glob("*.safetensors")}
+    inputs = {name: one.answering["task"]["inputs"] for name, one in said.items()}
+    assert inputs == {
+        "sst2": "s {text} {mask:1}",
+        "mnli": "{text} {mask:1}",
+        "imdb": "i {text} {mask:1}",
+    }
+    assert main(["evaluate", f"--prompt={output / 'sst2.safetensors'}"]) == 0
+
+
 def test_a_local_model_is_found_by_its_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -155,6 +155,14 @@ def _add_project(topics: Any) -> None:
         "--to", required=True, metavar="MODEL", help="the other model's name or folder"
     )
     command.add_argument(
+        "--tasks",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="gin files of the prompts' tasks as the other model is asked, such as "
+        "gin/tasks/words/sst2.gin; without them it is asked as the first one was",
+    )
+    command.add_argument(
         "--by",
         default="linear",
         help="linear or relative, from words that both models know; per_token, layer "
