@@ -5,7 +5,7 @@ and so are the source model's prompts, which are no leaf of it.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -114,7 +114,7 @@ def fit_distance(
     def of_projector(params: Params, _: None) -> jax.Array:
         return distance(projector, params, sources, targets)
 
-    return _fit(of_projector, start, iter([None] * steps), learning_rate)
+    return _fit(of_projector, start, [None] * steps, learning_rate)
 
 
 def fit_tasks(
@@ -122,7 +122,7 @@ def fit_tasks(
     backbone: Backbone,
     model: Params,
     sources: Rows,
-    batches: Iterator[Batch],
+    batches: Iterable[Batch],
     *,
     head: Head = WORDS,
     learning_rate: float = 5e-3,
@@ -155,7 +155,7 @@ def fit_tasks(
 def _fit(
     objective: Callable[[Params, Any], jax.Array],
     params: Params,
-    given: Iterator[Any],
+    given: Iterable[Any],
     learning_rate: float,
 ) -> Fitted:
     """Takes a step of AdamW on each thing that is given."""
@@ -170,5 +170,5 @@ def _fit(
     state, losses = tx.init(params), []
     for one in given:
         params, state, value = step(params, state, one)
-        losses.append(value)
-    return Fitted(params, [float(value) for value in losses])
+        losses.append(float(value))  # Waits: who gives batches tells how far it is.
+    return Fitted(params, losses)

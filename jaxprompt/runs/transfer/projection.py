@@ -30,6 +30,7 @@ from jaxprompt.runs.ready.prepare import (
 )
 from jaxprompt.runs.ready.together import answer_settings, check_together
 from jaxprompt.runs.ready.trained_on import own_model
+from jaxprompt.screen.progress_bar import progress_bar
 from jaxprompt.screen.quoting import listed, quoted, quoted_path
 from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.shapes import Batch
@@ -228,8 +229,9 @@ def _fit_tasks(
     first = runs[0]
     for run in runs:
         check_has_task(run)
-    labels = [Path(run.data.tasks[0].label) for run in runs]
-    check_together(dict(zip(labels, map(answer_settings, runs), strict=True)))
+    labels = [run.data.tasks[0].label for run in runs]
+    settings = dict(zip(map(Path, labels), map(answer_settings, runs), strict=True))
+    check_together(settings)
     mesh = mesh_of(first, trains=False)
     check_head(first, model)
     tasks = [
@@ -252,7 +254,12 @@ def _fit_tasks(
         frozen.backbone,
         frozen.model,
         sources,
-        _placed(frozen, stream, steps),
+        progress_bar(
+            f"training the map on {listed(labels)}",
+            each=_placed(frozen, stream, steps),
+            total=steps,
+            unit="step",
+        ),
         head=job.head,
         learning_rate=learning_rate,
     )
