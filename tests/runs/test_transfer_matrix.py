@@ -265,6 +265,9 @@ def test_prompts_are_mapped_to_another_model(
         given: dict[str, Any] = {name: [value] if name == "train_on" else value}
         with pytest.raises(ValueError, match=message):
             project_prompts(own, "bert2", tmp_path / "no", **given)
+    # Before a model is opened, and anything trains.
+    with pytest.raises(FileNotFoundError, match=r"no folder .*/none for mapped: make"):
+        project_prompts(own, "no model", tmp_path / "none/mapped", by="per_token")
     with pytest.raises(ValueError, match=r"are 16 wide, but bert2 is 24: name its own"):
         project_prompts(own, "bert2", tmp_path / "no", by="flat", towards=files)
 

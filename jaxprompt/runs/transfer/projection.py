@@ -14,7 +14,7 @@ from jaxprompt.config.answering import describe
 from jaxprompt.config.settings import Model
 from jaxprompt.data.rows.bank import Member, bank_batches
 from jaxprompt.data.rows.position import Position
-from jaxprompt.interop.folder import new_folder
+from jaxprompt.interop.folder import check_replaceable, new_folder
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import make_prompt
@@ -102,6 +102,7 @@ def project_prompts(
             )
     tasks = [said.task for said in known]
     chosen = _chosen(tasks, train_on)
+    check_replaceable(output, _file_names(prompts))
     model = open_model(Model(name=to))
     own = [_with_model(run, to) for run in runs.values()]
     if by in WITHOUT_TRAINING:
@@ -272,6 +273,10 @@ def _placed(
         yield frozen.place_batch(batch)
 
 
+def _file_names(prompts: NamedPrompts) -> list[str]:
+    return [f"{name.replace('/', '-')}.safetensors" for name in prompts.names]
+
+
 def _write(
     output: Path,
     prompts: NamedPrompts,
@@ -281,7 +286,7 @@ def _write(
     model: OpenedModel,
     by: str,
 ) -> list[Path]:
-    names = [f"{name.replace('/', '-')}.safetensors" for name in prompts.names]
+    names = _file_names(prompts)
     with new_folder(output, names) as folder:
         for file, one, said, run, config in zip(
             names, rows, prompts.provenances, runs, configs, strict=True
