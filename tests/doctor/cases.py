@@ -68,7 +68,7 @@ def make_causal_case(kind: type[Decoder]) -> Case:
         vocab_size=90, width=16, heads=2, ffn_width=32, layers=2, positions=64
     )
     backbone = kind(config)
-    model = backbone.init(jax.random.key(0))
+    model = jax.jit(backbone.init)(jax.random.key(0))
     model = jax.tree.map(lambda weights: 10 * weights, model)
     draw = np.random.default_rng(0)
     texts = draw.integers(3, 90, (ROWS, 12)).astype(np.int32)

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small GPT-2, and a prompt of it."""
     folder = tmp_path_factory.mktemp("gpt2")
     backbone = Decoder(CONFIG)
-    model = backbone.init(jax.random.key(0))
+    model = jax.jit(backbone.init)(jax.random.key(0))
     backbone = dataclasses.replace(with_fingerprint(backbone, model), name="small")
     save(folder / "small", backbone, model)
     save_prompt(folder / "prompt.safetensors", draw_prompt(0), backbone, task="t")

@@ -81,7 +81,7 @@ class Both:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     backbone = Decoder(CONFIG)
-    model = backbone.init(jax.random.key(0))
+    model = jax.jit(backbone.init)(jax.random.key(0))
     # Far from the start, where a prompt would hardly matter.
     model = jax.tree.map(lambda leaf: leaf * 4 if leaf.ndim > 1 else leaf, model)
     folder = tmp_path_factory.mktemp("model") / "gpt2"

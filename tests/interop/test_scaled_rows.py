@@ -86,7 +86,7 @@ def test_of_a_model_that_is_not_here_rows_are_kept_and_it_is_said(tmp_path, caps
 
 def random_model(model: str):
     backbone = Decoder(MODELS[model], model)
-    params = backbone.init(jax.random.key(0))
+    params = jax.jit(backbone.init)(jax.random.key(0))
     # Far from the start, where a prompt would hardly matter.
     return backbone, jax.tree.map(lambda x: x * 8 if x.ndim > 1 else x, params)
 

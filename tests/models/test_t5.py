@@ -64,11 +64,11 @@ def test_few_targets_read_the_source_as_many_do(example, weights):
     params = quantise(example.params) if weights == "int8" else example.params
     few = backbone.config.head_width // 2
     assert 0 < few < example.y.shape[1]
-    encoded = backbone.encode(params, Tokens(example.x, example.input_segments))
-    many = Tokens(example.y, example.target_segments)
-    expected = backbone.decode(params, encoded, many)
+    encoded, decode = jax.jit(backbone.encode)(params, example.source), backbone.decode
+    many = example.target
+    expected = jax.jit(decode)(params, encoded, many)
     first = Tokens(many.x[:, :few], many.segments[:, :few])
-    found = backbone.decode(params, encoded, first)
+    found = jax.jit(decode)(params, encoded, first)
     np.testing.assert_allclose(found, expected[:, :few], atol=TOLERANCE)
 
     # A cache for few holds the encoder's output, which all layers share.

@@ -69,7 +69,7 @@ def test_a_decoder_alone_has_its_prompt_once_and_a_token_of_it_in_each_row():
     backbone, run = Decoder(config), dataclasses.replace(RUN, seeds=2)
     mesh = make_mesh(2, 4)
     prompt = stack([make_prompt(jnp.zeros((3, 16)))] * 2)
-    params = {"model": backbone.init(jax.random.key(0)), "prompt": prompt}
+    params = {"model": jax.jit(backbone.init)(jax.random.key(0)), "prompt": prompt}
     state, frozen = init_state(
         place(params, mesh), make_optimizer(run), MASKS["prompt"]
     )
@@ -160,7 +160,7 @@ def test_the_state_of_a_head_is_that_of_the_run(trains, kind, targets, found):
     head = HeadStart(kind=kind, pooler="frozen")
     run = dataclasses.replace(RUN, trains=trains, seeds=seeds, head=head, prompt=start)
     backbone, mesh = Encoder(BERT), make_mesh(2, 4)
-    model = backbone.init(jax.random.key(0))
+    model = jax.jit(backbone.init)(jax.random.key(0))
     one = empty_prompt(16)
     if trains == "prompt+head":
         deep = make_deep(jnp.zeros((2, 2, 2, 8)), jnp.zeros((2, 2, 2, 8)))

@@ -63,7 +63,7 @@ TEXT_LENGTHS = [(5, 3), (1, 4), (0, 2), (7, 1)]
 
 
 def draw_model(name: str) -> Any:
-    params = BACKBONES[name].init(jax.random.key(0))
+    params = jax.jit(BACKBONES[name].init)(jax.random.key(0))
     # Far from the start, where a prompt would hardly matter.
     return jax.tree.map(lambda leaf: leaf * 4 if leaf.ndim > 1 else leaf, params)
 
@@ -115,7 +115,7 @@ def with_lead(before: Sequence[int], members: list[int]) -> Batch:
 
 def test_what_is_read_once_adds_up_gradients_in_float32():
     backbone = dataclasses.replace(BACKBONES["gpt2"], dtype="bfloat16")
-    params = {"model": backbone.init(jax.random.key(0)), "prompt": bank(2, 5)}
+    params = {"model": jax.jit(backbone.init)(jax.random.key(0)), "prompt": bank(2, 5)}
 
     def read(params: Any) -> Prompt:
         return folded(backbone, params, (9, FIRST))["prompt"]

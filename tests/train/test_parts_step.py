@@ -110,7 +110,7 @@ def decoder_rows(sizes: list[int]) -> Batch:
 
 def test_a_prompt_that_folds_is_folded_once_and_moves_as_with_the_whole_batch():
     backbone = Folds(CONFIG)
-    model = backbone.init(jax.random.key(0))
+    model = jax.jit(backbone.init)(jax.random.key(0))
     rows = np.random.default_rng(7).normal(size=(2, LENGTH, CONFIG.width))
     bank = Prompt(jnp.asarray(rows, jnp.float32))
     batch = decoder_rows([9, 8, 4, 4, 3, 2])
