@@ -42,6 +42,9 @@ class Projector:
         hidden_width: Width in the middle; none of "layer".
         activation: One of `ACTIVATIONS`.
         normed: Whether a layer norm with a scale and a bias ends it; never of "layer".
+        gain: What the layer norm's result is multiplied by. With 1, as in the original,
+            each soft token begins sqrt(D_t) long: 24 for SmolLM2-135M, whose words are
+            3 long.
 
     Raises:
         ValueError: If the form or the activation is unknown.
@@ -57,6 +60,7 @@ class Projector:
     hidden_width: int = 768
     activation: str = "leaky_relu"
     normed: bool = True
+    gain: float = 1.0
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
@@ -134,7 +138,8 @@ class Projector:
         centred = x - x.mean(axis=-1, keepdims=True)
         variance = jnp.square(centred).mean(axis=-1, keepdims=True)
         unit = centred * jax.lax.rsqrt(variance + EPSILON)
-        return unit * params["scale"][None, None] + params["shift"][None, None]
+        ended = unit * params["scale"][None, None] + params["shift"][None, None]
+        return self.gain * ended
 
 
 def _affine(

@@ -105,7 +105,7 @@ def relative_map(
     flat = codes.reshape(-1, codes.shape[-1]).T
     found, *_ = np.linalg.lstsq(_units(target), flat, rcond=None)
     directions = _units(found.T).reshape(*rows.shape[:2], -1)
-    scale = _mean_length(target) / _mean_length(source)
+    scale = mean_length(target) / mean_length(source)
     return directions * lengths * scale
 
 
@@ -113,5 +113,6 @@ def _units(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
 
 
-def _mean_length(rows: np.ndarray) -> float:
+def mean_length(rows: Float[np.ndarray, "words D"]) -> float:
+    """Returns the mean Euclidean length of the words of a table."""
     return float(np.linalg.norm(rows, axis=-1).mean())

@@ -20,6 +20,7 @@ from jaxprompt.heads.head import class_scores
 from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.load import find_checkpoint, open_backbone
+from jaxprompt.models.weights.checkpoint import read_table
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import load_prompt, save_prompt
 from jaxprompt.prompts.prompt import make_prompt
@@ -255,6 +256,13 @@ def test_prompts_are_mapped_to_another_model(
     assert "8 words are one token of bert and of bert2" in told
     assert "trained on sst2, imdb" in told
     assert "other type" in told  # mnli, which is neither's.
+    # After three steps a network's soft tokens are about as long as words.
+    words = np.concatenate([*read_table(find_checkpoint("bert2"))])
+    long = np.linalg.norm(words, axis=-1).mean()
+    assert f"soft tokens begin {long:.2f} long, as words of bert2 are" in told
+    for by in ("flat", "per_token"):
+        made = load_prompt(tmp_path / by / "sst2.safetensors")[0].rows
+        assert np.linalg.norm(made, axis=-1).mean() == pytest.approx(long, rel=0.05)
     assert evaluate(others[1], tmp_path / "per_token/mnli.safetensors")["score"] >= 0
 
     for options, message in {

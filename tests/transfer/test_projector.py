@@ -1,5 +1,6 @@
 """Maps between models: the original's networks, their gradients, shared words."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -58,6 +59,9 @@ def test_networks_are_the_published_ones(form: str):
     if form != "layer":
         np.testing.assert_allclose(found.mean(-1), 0, atol=1e-5)
         np.testing.assert_allclose(found.std(-1), 1, atol=1e-2)
+        short = dataclasses.replace(projector, gain=0.25)
+        quarter = short.apply(short.init(jax.random.key(0)), jnp.asarray(ROWS))
+        np.testing.assert_allclose(quarter, found / 4, atol=1e-6)
     with pytest.raises(ValueError, match=r"\[P, D\] = \[3, 5\] for .* \[3, 6\]: use"):
         projector.apply(params, jnp.zeros((2, 3, 5)))
 

@@ -38,7 +38,12 @@ from jaxprompt.transfer.categories import category_of
 from jaxprompt.transfer.fitting import Fitted, fit_distance, fit_tasks
 from jaxprompt.transfer.named import NamedPrompts, read_named
 from jaxprompt.transfer.projector import FORMS, Projector
-from jaxprompt.transfer.shared_words import linear_map, relative_map, shared_words
+from jaxprompt.transfer.shared_words import (
+    linear_map,
+    mean_length,
+    relative_map,
+    shared_words,
+)
 
 WITHOUT_TRAINING = ("linear", "relative")
 """Maps from the words that both models know."""
@@ -110,14 +115,18 @@ def project_prompts(
         rows = _from_words(prompts.rows, source, model, by)
         chosen = []
     else:
+        long = mean_length(_table(model.checkpoint))
         projector = Projector(
             by,
             prompts.rows.shape[1],
             prompts.rows.shape[2],
             model.backbone.width,
             hidden_width=hidden_width,
+            gain=long / model.backbone.width**0.5,
         )
         say(f"{by}: {projector.size:,} weights, trained on {listed(chosen)}")
+        if projector.normed and by != "layer":
+            say(f"soft tokens begin {long:.2f} long, as words of {to} are")
         places = [place for place, task in enumerate(tasks) if task in chosen]
         sources = jnp.asarray(prompts.rows[places])
         if towards:
