@@ -1,7 +1,7 @@
 """Tasks of one's own files as settings: texts, tags, roles, choices, spans, chats."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from jaxprompt.bundled import resolve
@@ -71,6 +71,10 @@ class OwnTask(TaskSettings):
         """The words that stand for the classes; none for free text."""
         words = (self.labels or {}).values()
         return tuple(word if isinstance(word, str) else word[0] for word in words)
+
+    def with_labels(self, words: Sequence[str]) -> "OwnTask":
+        """The task with these words, each of which is its own field's value too."""
+        return replace(self, labels={word: word for word in words})
 
     @property
     def place(self) -> str:

@@ -51,6 +51,10 @@ class TaskSettings:
         """The words that stand for the classes; none for free text."""
         return ()
 
+    def with_labels(self, words: Sequence[str]) -> "AnyTask | None":
+        """The task with other label words; None where its labels are its own."""
+        return None
+
     @property
     def texts(self) -> int:
         """Texts that a row holds, each read by itself: of multiple choice, several."""

@@ -311,13 +311,13 @@ def _with_labels(run: Run, labels: Sequence[str]) -> Run:
         raise ValueError(f"labels is the text {labels!r}: give a list of words")
     if tuple(labels) == task.label_words_in_order:
         return run
-    if run.head.kind != WORDS or not isinstance(task, OwnTask):
+    other = task.with_labels(labels) if run.head.kind == WORDS else None
+    if other is None:
         raise ValueError(
             f"labels {listed(labels)} for a prompt of {task.label}, which has its own, "
             f"{listed(task.label_words_in_order)}: leave labels out"
         )
-    task = dataclasses.replace(task, labels={word: word for word in labels})
-    data = dataclasses.replace(run.data, task=task, target_length=MAX_TOKENS)
+    data = dataclasses.replace(run.data, task=other, target_length=MAX_TOKENS)
     return dataclasses.replace(run, data=data)
 
 
