@@ -89,7 +89,8 @@ def test_help_answers_in_under_a_second():
 def test_train_and_predict_in_fresh_processes_then_evaluate_and_inspect(
     at_skills: Path, capsys: pytest.CaptureFixture[str]
 ):
-    trained = in_process("train", *RECIPE, "--workdir=run")
+    recipe = (*RECIPE, "--gin.STEPS=150", "--gin.EVALUATE_EVERY=50", "--workdir=run")
+    trained = in_process("train", *recipe)
     assert trained.returncode == 0, trained.stderr
     assert "| last | accuracy |" in trained.stdout
 
@@ -143,7 +144,7 @@ def test_train_and_predict_in_fresh_processes_then_evaluate_and_inspect(
     assert "fingerprint" in inspected
     assert inspected.count("\n| ") >= 8 + 12
 
-    assert main(["train", *RECIPE, "--workdir=run"]) == 0
+    assert main(["train", *recipe]) == 0
     assert "holds a finished run" in capsys.readouterr().out
 
 
