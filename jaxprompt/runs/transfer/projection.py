@@ -14,6 +14,7 @@ from jaxprompt.config.answering import describe
 from jaxprompt.config.settings import Model
 from jaxprompt.data.rows.bank import Member, bank_batches
 from jaxprompt.data.rows.position import Position
+from jaxprompt.data.rows.widths import cut_to_longest
 from jaxprompt.interop.folder import check_replaceable, new_folder
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import save_prompt
@@ -26,6 +27,7 @@ from jaxprompt.runs.ready.prepare import (
     check_files,
     check_has_task,
     check_head,
+    may_fold,
     mesh_of,
 )
 from jaxprompt.runs.ready.together import answer_settings, check_together
@@ -249,7 +251,9 @@ def _fit_tasks(
     ]
     split = first.data.train_split
     check_files(tasks, [split])
-    frozen = model.load(mesh).unfolded()
+    frozen = model.load(mesh)
+    if not all(map(may_fold, runs)):
+        frozen = frozen.unfolded()
     job = Job(frozen, first, tuple(tasks))
     stream = bank_batches(
         [Member(task, first.seed) for task in tasks],
@@ -266,7 +270,7 @@ def _fit_tasks(
         sources,
         progress_bar(
             f"training the map on {listed(labels)}",
-            each=_placed(frozen, stream, steps),
+            each=_placed(frozen, stream, steps, projector.length),
             total=steps,
             unit="step",
         ),
@@ -276,10 +280,10 @@ def _fit_tasks(
 
 
 def _placed(
-    frozen: Frozen, stream: Iterator[tuple[Batch, object]], steps: int
+    frozen: Frozen, stream: Iterator[tuple[Batch, object]], steps: int, length: int
 ) -> Iterator[Batch]:
     for _, (batch, _position) in zip(range(steps), stream, strict=False):
-        yield frozen.place_batch(batch)
+        yield frozen.place_batch(cut_to_longest(batch, length))
 
 
 def _file_names(prompts: NamedPrompts) -> list[str]:
