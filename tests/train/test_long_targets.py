@@ -43,7 +43,7 @@ def graded(tiny: Tiny, params: Params, batch: Batch) -> Any:
     def of_prompt(prompt: Any) -> Any:
         return loss(tiny.backbone, {**params, "prompt": prompt}, batch, batch.weights)
 
-    return jax.value_and_grad(of_prompt, has_aux=True)(params["prompt"])
+    return jax.jit(jax.value_and_grad(of_prompt, has_aux=True))(params["prompt"])
 
 
 @pytest.mark.parametrize("kind", ["t5", "decoder"])
