@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import VOCAB_ROWS, draw_examples, draw_prompt, one_each
 
-from jaxprompt.evaluate.gold import gold_of, make_gold, summarise
+from jaxprompt.evaluate.gold import make_gold, summarise
 from jaxprompt.prompts.join import prompted_logits
 
 END = 1
@@ -21,7 +21,8 @@ def batch():
 @pytest.fixture(scope="module")
 def logits(tiny, batch):
     params = tiny.join(draw_prompt(1))
-    return np.asarray(prompted_logits(tiny.backbone, params, batch), np.float64)
+    found = jax.jit(prompted_logits, static_argnums=0)(tiny.backbone, params, batch)
+    return np.asarray(found, np.float64)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_the_likeliest_token_has_rank_one(tiny, batch, logits):
     targets = np.array(batch.targets)
     targets[:, 0] = logits[:, 0].argmax(axis=-1)
     likely = dataclasses.replace(batch, targets=targets)
-    rank = gold_of(tiny.backbone, tiny.join(draw_prompt(1)), likely, end=END)[:, 2]
+    rank = make_gold(tiny.backbone, END)(tiny.join(draw_prompt(1)), likely)[:, 2]
     assert jax.device_get(rank).tolist() == [1.0] * 6
 
 

@@ -81,7 +81,7 @@ def model():
 def test_the_sums_are_those_of_the_logits(model, rows):
     params = model.join(empty_prompt(16))
     batch = jax.tree.map(jnp.asarray, whole(rows))
-    logits = prompted_logits(model.backbone, params, batch)
+    logits = jax.jit(prompted_logits, static_argnums=0)(model.backbone, params, batch)
     logs = np.asarray(jax.nn.log_softmax(logits), np.float64)
     real = np.asarray(batch.targets) > 0
     chosen = np.take_along_axis(logs, np.asarray(batch.targets)[..., None], axis=-1)

@@ -128,7 +128,7 @@ def test_states_scores_and_pooler_are_those_of_pytorch(pair, slots, in_front):
         rows = jnp.zeros(2, jnp.int32)
         prefix = {"encoder": Prefix(keys, held, rows, in_front=in_front)}
     expected, scores = pair.expected(values, slots if in_front else 0)
-    states = pair.backbone.states(
+    states = jax.jit(pair.backbone.states)(
         pair.params, Tokens(pair.embedded(), SEGMENTS, TYPES), prefix=prefix
     )
     assert_near(states, expected.last_hidden_state)
@@ -153,7 +153,7 @@ def test_soft_tokens_are_read_as_any_token_is(pair, place):
             attention_mask=torch.tensor(segments),
             position_ids=torch.arange(13)[None].expand(2, -1) + pair.first_position(),
         ).last_hidden_state
-    found = pair.backbone.states(pair.params, Tokens(jnp.asarray(x), segments))
+    found = jax.jit(pair.backbone.states)(pair.params, Tokens(jnp.asarray(x), segments))
     real = segments > 0
     np.testing.assert_allclose(
         np.asarray(found)[real], expected.numpy()[real], atol=1e-5, rtol=1e-5
@@ -188,10 +188,10 @@ def test_packed_texts_do_not_see_each_other(pair):
     x = pair.embedded()
     row = jnp.concatenate([x[1, :6], x[0, :3]])[None]
     segments = np.array([[1] * 6 + [2] * 3], np.int32)
-    packed = pair.backbone.states(pair.params, Tokens(row, segments))[0]
+    packed = jax.jit(pair.backbone.states)(pair.params, Tokens(row, segments))[0]
     for part, alone in ((packed[:6], x[1:, :6]), (packed[6:], x[:1, :3])):
         ones = np.ones(alone.shape[:2], np.int32)
-        found = pair.backbone.states(pair.params, Tokens(alone, ones))[0]
+        found = jax.jit(pair.backbone.states)(pair.params, Tokens(alone, ones))[0]
         np.testing.assert_allclose(part, found, atol=1e-5)
 
 

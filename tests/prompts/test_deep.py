@@ -35,6 +35,7 @@ GPT2 = Decoder(
     GPT2Config(vocab_size=60, width=32, heads=4, ffn_width=48, layers=3, positions=60)
 )
 NOTHING = jnp.zeros((0, WIDTH))
+encode = jax.jit(prompted_encode, static_argnums=0)
 logits_of = jax.jit(prompted_logits, static_argnums=0)
 
 
@@ -91,13 +92,13 @@ def test_those_of_a_source_are_the_source_beside_the_rows_own(t5):
     table, member = backbone.table(t5.model), jnp.zeros(1, jnp.int32)
     ones = jnp.ones((1, 3), jnp.int32)
     in_words = embed(table, alone["prompt"], words, member)
-    front = backbone.encode(t5.model, Tokens(in_words, ones))
+    front = jax.jit(backbone.encode)(t5.model, Tokens(in_words, ones))
     keys, values = backbone.keys_values(t5.model, in_words)["cross"]
     deep = make_deep(keys[:, 0], values[:, 0])
     bank = stack([make_prompt(NOTHING, {"cross": deep})] * 2)
     found = logits_of(backbone, t5.join(bank), batch)
 
-    encoded = prompted_encode(backbone, alone, batch)
+    encoded = encode(backbone, alone, batch)
     both = dataclasses.replace(
         encoded,
         states=jnp.concatenate(
@@ -106,7 +107,8 @@ def test_those_of_a_source_are_the_source_beside_the_rows_own(t5):
         segments=jnp.concatenate([jnp.tile(ones, (2, 1)), encoded.segments], axis=1),
     )
     y = embed(table, alone["prompt"], batch.target_inputs, jnp.zeros(2, jnp.int32))
-    expected = backbone.decode(t5.model, both, Tokens(y, batch.target_segments))
+    target = Tokens(y, batch.target_segments)
+    expected = jax.jit(backbone.decode)(t5.model, both, target)
     real = batch.weights > 0
     np.testing.assert_allclose(found[real], expected[real], atol=1e-5)
     assert np.abs(logits_of(backbone, alone, batch) - found)[real].max() > 0.1
@@ -120,11 +122,12 @@ def test_those_of_first_answers_are_these_answers_each_members_its_own(without_p
     alone = t5.join(empty_prompt(WIDTH))
     expected = logits_of(t5.backbone, alone, batch)
 
-    encoded = prompted_encode(t5.backbone, alone, batch)
+    encoded = encode(t5.backbone, alone, batch)
     cache = t5.backbone.start_cache(t5.model, encoded, 2)
+    step = jax.jit(t5.backbone.decode_step)
     for place in range(2):
         y = t5.model["embedding"][ids[:, place]]
-        _, cache = t5.backbone.decode_step(t5.model, cache, y, jnp.array(place))
+        _, cache = step(t5.model, cache, y, jnp.array(place))
     bank = stack(
         [
             make_prompt(
@@ -201,7 +204,7 @@ def test_gates_at_zero_are_no_prompt_bit_for_bit_and_learn(t5):
     np.testing.assert_array_equal(found, nothing)
 
     def total(prompt):
-        logits = prompted_logits(t5.backbone, t5.join(prompt), batch)
+        logits = logits_of(t5.backbone, t5.join(prompt), batch)
         return jnp.sum(logits[..., 3])
 
     slopes = jax.jit(jax.grad(total))(closed)
