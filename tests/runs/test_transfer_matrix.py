@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,16 @@ def test_prompts_are_mapped_to_another_model(
         made = load_prompt(tmp_path / by / "sst2.safetensors")[0].rows
         assert np.linalg.norm(made, axis=-1).mean() == pytest.approx(long, rel=0.05)
     assert evaluate(others[1], tmp_path / "per_token/mnli.safetensors")["score"] >= 0
+
+    # The same prompt twice, and one beside another.
+    twice = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for file in twice:
+        shutil.copy(files[0], file)
+    for pair, cosine in ((twice, " 1.00 "), (files[:2], "")):
+        project_prompts(dict.fromkeys(pair, runs[0]), "bert2", tmp_path / pair[1].stem)
+        told = capsys.readouterr()
+        assert cosine in told.out
+        assert ("this map writes one prompt" in told.err) == bool(cosine)
 
     for options, message in {
         "by=best": r"unknown map 'best': use one of linear, relative, per_token, ",

@@ -50,6 +50,9 @@ from jaxprompt.transfer.shared_words import (
 WITHOUT_TRAINING = ("linear", "relative")
 """Maps from the words that both models know."""
 
+SAME = 0.9
+"""Cosine over which prompts are told to be one: nine of docs/transfer.md have 0.3."""
+
 Rows = Float[np.ndarray, "prompts P D"]
 
 
@@ -327,12 +330,29 @@ def _print(
     """Says of each prompt whether the map was trained on its task, or on its type."""
     types = {category_of(task) for task in chosen} - {None}
     lines = []
-    for name, task, one in zip(names, tasks, rows, strict=True):
+    alike = _cosines(rows)
+    for name, task, one, cosine in zip(names, tasks, rows, alike, strict=True):
         kind = "same type" if category_of(task) in types else "other type"
         if not chosen:
             kind = "no training"
         elif task in chosen:
             kind = "trained on"
         length = float(np.linalg.norm(one, axis=-1).mean())
-        lines.append([name, category_of(task), kind, f"{length:.3f}"])
-    say_lines(table(["prompt", "type", "the map was", "mean norm"], lines))
+        told = "-" if len(rows) == 1 else f"{cosine:.2f}"
+        lines.append([name, category_of(task), kind, f"{length:.3f}", told])
+    head = ["prompt", "type", "the map was", "mean norm", "cosine with others"]
+    say_lines(table(head, lines))
+    if len(rows) > 1 and min(alike) > SAME:
+        say(
+            f"all cosines are over {SAME}: this map writes one prompt, whatever it is "
+            "given; train it on prompts of more tasks, or for fewer steps",
+            problem=True,
+        )
+
+
+def _cosines(rows: Rows) -> list[float]:
+    """Returns how alike a prompt's soft tokens are to the others' at their places."""
+    units = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    cosines = np.einsum("apd,bpd->ab", units, units) / rows.shape[1]
+    others = max(len(rows) - 1, 1)
+    return ((cosines.sum(axis=1) - cosines.diagonal()) / others).tolist()
