@@ -1,6 +1,7 @@
 """The official OpenAI client against a real server; its answers are predict's."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import math
@@ -550,12 +551,23 @@ def test_what_takes_too_long_is_told_and_frees_its_slots(brief):
     host, port = brief.url.removeprefix("http://").split(":")
     head = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret"
     body = {"model": "long", "prompt": ["good"] * 16, "n": 4, "max_tokens": 200}
-    with socket.create_connection((host, int(port)), timeout=30) as slow:
+    with contextlib.ExitStack() as stack:
+        slow, silent, half, later = (
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            for _ in range(4)
+        )
         slow.sendall(f"{head}\r\nContent-Length: 9\r\n\r\n{{".encode())
+        half.sendall(head.encode())
+        later.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert later.recv(2**12).startswith(b"HTTP/1.1 200 ")
+        later.sendall(head.encode())
         status, answer, _ = post(brief, "/v1/completions", json.dumps(body).encode())
         assert (status, answer["error"]["type"]) == (504, "timeout_error")
         assert answer["error"]["message"] == "no answer within 2 s"
         assert slow.recv(2**12).startswith(b"HTTP/1.1 408 ")
+        for without_head in (silent, half, later):
+            without_head.settimeout(5)
+            assert without_head.recv(2**12) == b""  # The server closes it.
     wait_for(lambda: metric(brief, "num_requests_running") == 0)
     assert metric(brief, "num_requests_waiting") == 0
 
