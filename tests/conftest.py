@@ -16,7 +16,7 @@ from jaxprompt.sharding import make_mesh
 from jaxprompt.startup import collect_garbage_less, load_triton
 
 load_triton()  # Test files may import seqio or PEFT first.
-# As commands do: looking for garbage among the imports takes a tenth of the time.
+# As commands do: looking for garbage among the imports takes up to a tenth of the time.
 collect_garbage_less()
 
 os.environ["TQDM_DISABLE"] = "1"
