@@ -12,14 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gguf_files import byte_pairs
 from tiny import save_tiny
 
 from jaxprompt.cli import main
 from jaxprompt.config import Data, Evaluation, HeadStart, Model, OwnTask, Run
 from jaxprompt.config.answering import describe
 from jaxprompt.heads.head import class_scores
+from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.bert import BertConfig
+from jaxprompt.models.families.llama import LlamaConfig
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import read_table
 from jaxprompt.models.weights.save import save
@@ -289,6 +292,56 @@ def test_prompts_are_mapped_to_another_model(
         project_prompts(own, "no model", tmp_path / "none/mapped", by="per_token")
     with pytest.raises(ValueError, match=r"are 16 wide, but bert2 is 24: name its own"):
         project_prompts(own, "bert2", tmp_path / "no", by="flat", towards=files)
+
+
+def test_a_map_trains_alike_where_a_decoder_reads_its_prompts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of a decoder, and of batches of two tasks whose templates differ."""
+    pieces, model = tmp_path / "pieces", tmp_path / "llama"
+    pieces.mkdir()
+    byte_pairs(300, ["<|endoftext|>"]).save(str(pieces / "tokenizer.json"))
+    sizes: dict[str, Any] = {"heads": 2, "kv_heads": 1, "head_width": 8, "layers": 2}
+    config = LlamaConfig(
+        vocab_size=300, width=24, ffn_width=24, positions=64, theta=100.0, **sizes
+    )
+    llama, draw = Decoder(config, vocabulary=str(pieces)), np.random.default_rng(0)
+    weights = jax.tree.map(
+        lambda leaf: jnp.asarray(draw.normal(0.0, 0.5, leaf.shape), leaf.dtype),
+        jax.eval_shape(llama.init, jax.random.key(0)),
+    )
+    save(model, llama, weights)
+    (model / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"}'
+    )
+    files = write_prompts("bert", runs_of("bert"))[:2]
+    words = {"0": " no", "1": " yes"}
+    texts = {"sst2": "{text}", "mnli": "say {text} once more"}
+    runs = [
+        run_of(task(name, words | {"2": " or"}, text), str(model))
+        for name, text in texts.items()
+    ]
+    runs = [dataclasses.replace(run, head=HeadStart(kind="words")) for run in runs]
+    found = {}
+    for folds in (True, False):
+        if not folds:
+            module = "jaxprompt.runs.transfer.projection"
+            monkeypatch.setattr(f"{module}.may_fold", lambda run: False)
+        projected = tmp_path / str(folds)
+        made = project_prompts(
+            dict(zip(files, runs, strict=True)),
+            *(str(model), projected),
+            by="per_token",
+            steps=4,
+            learning_rate=1e-4,
+            hidden_width=4,
+        )
+        found[folds] = [load_prompt(file)[0].rows for file in made]
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, atol=1e-5),
+        found[True],
+        found[False],
+    )
 
 
 def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(
