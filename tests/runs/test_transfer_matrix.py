@@ -277,7 +277,7 @@ def test_prompts_are_mapped_to_another_model(
         project_prompts(dict.fromkeys(pair, runs[0]), "bert2", tmp_path / pair[1].stem)
         told = capsys.readouterr()
         assert cosine in told.out
-        assert ("this map writes one prompt" in told.err) == bool(cosine)
+        assert ("the mapped prompts are nearly one" in told.err) == bool(cosine)
 
     for options, message in {
         "by=best": r"unknown map 'best': use one of linear, relative, per_token, ",

@@ -344,8 +344,9 @@ def _print(
     say_lines(table(head, lines))
     if len(rows) > 1 and min(alike) > SAME:
         say(
-            f"all cosines are over {SAME}: this map writes one prompt, whatever it is "
-            "given; train it on prompts of more tasks, or for fewer steps",
+            f"all cosines are over {SAME}: the mapped prompts are nearly one. Where "
+            "those that were given are not, the map writes it whatever it is given: "
+            "train it on prompts of more tasks, or for fewer steps",
             problem=True,
         )
 
