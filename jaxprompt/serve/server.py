@@ -25,7 +25,7 @@ from jaxprompt.screen.quoting import quoted_path
 from jaxprompt.screen.terminal import say
 from jaxprompt.serve.bank import ENDING, Bank, Way, open_prompt
 from jaxprompt.serve.http.app import make_app
-from jaxprompt.serve.http.late_heads import closing_late_heads
+from jaxprompt.serve.http.late_headers import closing_late_headers
 from jaxprompt.serve.http.served import Limits, Served
 from jaxprompt.serve.slots.batch_engine import BatchEngine
 from jaxprompt.serve.slots.engine import SHORTEST, Engine, NoEngine
@@ -204,7 +204,7 @@ def _engine_of(frozen: Frozen, serving: Serving, prompt_room: int) -> Engine:
 async def _answer(served: Served, listening: socket.socket) -> None:
     config = uvicorn.Config(
         make_app(served),
-        http=closing_late_heads(served.limits.seconds),
+        http=closing_late_headers(served.limits.seconds),
         log_level="warning",
         access_log=False,
         server_header=False,

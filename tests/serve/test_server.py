@@ -568,9 +568,9 @@ def test_what_takes_too_long_is_told_and_frees_its_slots(brief):
         assert (status, answer["error"]["type"]) == (504, "timeout_error")
         assert answer["error"]["message"] == "no answer within 2 s"
         assert slow.recv(2**12).startswith(b"HTTP/1.1 408 ")
-        for without_head in (silent, half, later):
-            without_head.settimeout(5)
-            assert without_head.recv(2**12) == b""  # The server closes it.
+        for unasked in (silent, half, later):
+            unasked.settimeout(5)
+            assert unasked.recv(2**12) == b""  # The server closes it.
     wait_for(lambda: metric(brief, "num_requests_running") == 0)
     assert metric(brief, "num_requests_waiting") == 0
 

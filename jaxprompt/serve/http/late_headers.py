@@ -1,4 +1,4 @@
-"""Connections whose request does not come: uvicorn alone would hold them for ever."""
+"""Closing connections whose request's headers are late: uvicorn waits for ever."""
 
 import asyncio
 from typing import Any
@@ -6,18 +6,19 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-def closing_late_heads(seconds: float) -> type[H11Protocol]:
-    """Makes uvicorn's protocol with a deadline for the head of each request.
+def closing_late_headers(seconds: float) -> type[H11Protocol]:
+    """Makes uvicorn's protocol with a deadline for the headers of each request.
 
-    uvicorn has one between two requests, and the app has its own for a body and an
-    answer. A client that connects and sends nothing, or half a head, has none.
+    uvicorn has a deadline between two requests, and the app has one for a body and one
+    for an answer. A client that connects and sends nothing, or only a part of its
+    headers, would have none.
 
     Args:
-        seconds: From the connection, or from the first byte of a later head, to the
-            end of the head; then the connection is closed.
+        seconds: Until the headers have to be whole, from the connection on, or from the
+            first byte of a later request. Then the connection is closed.
     """
 
-    class ClosingLateHeads(H11Protocol):
+    class ClosingLateHeaders(H11Protocol):
         _deadline: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
@@ -26,7 +27,7 @@ def closing_late_heads(seconds: float) -> type[H11Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            # uvicorn has a cycle for each request, from the end of its head on.
+            # A request has a cycle of uvicorn, from when its headers are whole.
             if self.cycle is not None and not self.cycle.response_complete:
                 self._cancel()
             elif self._deadline is None:
@@ -44,4 +45,4 @@ def closing_late_heads(seconds: float) -> type[H11Protocol]:
                 self._deadline.cancel()
             self._deadline = None
 
-    return ClosingLateHeads
+    return ClosingLateHeaders
