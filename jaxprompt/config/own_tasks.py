@@ -73,7 +73,7 @@ class OwnTask(TaskSettings):
         return tuple(word if isinstance(word, str) else word[0] for word in words)
 
     def with_labels(self, words: Sequence[str]) -> "OwnTask":
-        """The task with these words, each of which is its own field's value too."""
+        """The task with these label words, which its rows hold as labels too."""
         return replace(self, labels={word: word for word in words})
 
     @property
