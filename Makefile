@@ -22,6 +22,7 @@ setup: .venv/.installed-$(EXTRAS)
 		echo "$(PYTHON) is newer than 3.13, the newest that was tried"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
+	$(BIN)/python -m compileall -q jaxprompt  # As pip does for what is not editable.
 	@touch $@
 
 # Five prompts at once for the bundled T5 on bundled sentences, and their vote: offline,
