@@ -3,9 +3,6 @@ PYTHON ?= python3
 EXTRAS ?= dev
 BIN := .venv/bin
 DEMO := build/skills
-# XLA gives its scratch memory back after every step; huge pages make that cheap. Only
-# glibc from 2.35 on knows the setting, everything else ignores it.
-FAST := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 QUICKSTART := build/quickstart
 
 QUICKSTART_REAL := build/quickstart-real
@@ -28,7 +25,7 @@ setup: .venv/.installed-$(EXTRAS)
 # Five prompts at once for the bundled T5 on bundled sentences, and their vote: offline,
 # and all of it is in the clone.
 quickstart: setup
-	$(FAST) $(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \
+	$(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \
 		--gin_file=gin/recipes/quickstart/mini_sentiment.gin \
 		--gin.SEEDS=5 --gin.BATCH_SIZE=16 --gin.STEPS=200 --workdir=$(QUICKSTART)
 	@echo
@@ -53,7 +50,7 @@ quickstart: setup
 quickstart-real: setup
 	@test -n '$(MODEL)' || { echo 'which model? make quickstart-real \
 		MODEL=SmolLM2-135M-Instruct.Q4_1.gguf'; exit 1; }
-	$(FAST) $(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \
+	$(BIN)/jaxprompt train --gin_file=gin/runs/prompt_tuning.gin \
 		--gin_file=gin/recipes/quickstart/smollm2.gin --gin.MODEL="'$(MODEL)'" \
 		--workdir=$(QUICKSTART_REAL)
 	@echo
