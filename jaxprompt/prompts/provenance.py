@@ -65,6 +65,8 @@ class Provenance:
             as of a prompt of another program for a model that was not there.
         family: What the frozen model's family is called, as "Llama"; empty if that is
             not known.
+        tunes_model: Whether the model trained too, so that the one that it is for was
+            never seen without it.
         versions: Library versions, by package.
     """
 
@@ -83,6 +85,7 @@ class Provenance:
     source: str = ""
     causal: bool | None = False
     family: str = ""
+    tunes_model: bool = False
     versions: dict[str, str] = dataclasses.field(default_factory=installed_versions)
     sites: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     head: str = "words"

@@ -51,7 +51,8 @@ def evaluate(
         another_backbone: Allows a model that the prompt was not trained on.
 
     Returns:
-        The scores, as in result.json.
+        The scores, as in result.json; of a tuned model without those of the model
+        that it was trained from, which its own run has.
 
     Raises:
         ValueError: If anything does not fit, before any device work.
@@ -69,6 +70,8 @@ def evaluate(
     report_limits(report)
     params = job.frozen.join(prompt, load_head(prompt_file))
     measured = report.measure(params)
+    if provenance.tunes_model:
+        measured = _without_untuned(measured)
     result = _show(run, measured, output, predictions)
     if mistakes and isinstance(report, ScoreReport):
         _show_mistakes(measured.answers[0], report.surprises(params), mistakes)
@@ -173,6 +176,17 @@ def _check_files(
             f"method {LOSS!r} gives no answers: leave --predictions out, or use "
             "another, as --gin.METHOD=greedy"
         )
+
+
+def _without_untuned(measured: Measured) -> Measured:
+    """Leaves out what would be called untuned: the only model here is the tuned one."""
+    left_out = ("untuned", "untuned_illegal", "untuned_metrics")
+    return measured._replace(
+        members=[
+            {name: value for name, value in member.items() if name not in left_out}
+            for member in measured.members
+        ]
+    )
 
 
 def _show(

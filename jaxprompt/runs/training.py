@@ -366,5 +366,6 @@ def _save_head(
         seed=run.seed,
         config=with_values(config, {"Run.trains": "head", **named}),
         answering=describe(run),
+        tunes_model=True,
     )
     return file

@@ -340,7 +340,7 @@ def tuned() -> dict:
     return train(FULL, Path("full"))
 
 
-def test_a_model_and_its_head_train_and_answer_from_their_folder(tuned):
+def test_a_model_and_its_head_train_and_answer_from_their_folder(tuned, capsys):
     assert (tuned["score"], tuned["trains"]) == (100.0, "model+head")
     file = Path("full/prompt.safetensors")
     prompt, provenance = load_prompt(file)
@@ -359,6 +359,9 @@ def test_a_model_and_its_head_train_and_answer_from_their_folder(tuned):
     data = dataclasses.replace(said.data, task=scored)
     again = evaluate(dataclasses.replace(said, data=data), file)
     assert (again["score"], again["backbone"]) == (100.0, "model")
+    # The model that it was trained from is not here, and this one is not untuned.
+    assert "untuned" not in again
+    assert "untuned" not in capsys.readouterr().out
     Path("asked.jsonl").write_text('{"text": "b"}\n{"text": "c"}\n')
     predict({file: said}, source="asked.jsonl", output="tuned.jsonl")
     answers = map(json.loads, Path("tuned.jsonl").read_text().splitlines())

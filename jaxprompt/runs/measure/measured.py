@@ -48,6 +48,7 @@ def result_of(measured: Measured, name: str) -> dict[str, Any]:
         **{
             field: float(np.mean([member[field] for member in members]))
             for field in MEANS
+            if field in first
         },
         "backbone": first["backbone"],
         "members": list(members),

@@ -25,8 +25,9 @@ def _one_grid(result: Mapping[str, Any]) -> Grid:
         "task": result["task"],
         "metric": result["metric"],
         "majority": result["majority"],
-        "untuned": result["untuned"],
     }
+    if "untuned" in result:
+        columns["untuned"] = result["untuned"]
     if "hand_written" in result:
         columns["hand-written"] = result["hand_written"]
     columns |= {
@@ -67,7 +68,7 @@ def _bank_grid(result: Mapping[str, Any]) -> Grid:
                 "task": task,
                 "metric": first["metric"],
                 "majority": first["majority"],
-                "untuned": first["untuned"],
+                "untuned": first.get("untuned"),
                 "hand-written": first.get("hand_written"),
                 **_spread(members),
                 "vote": votes.get(task),
@@ -84,7 +85,7 @@ def _bank_grid(result: Mapping[str, Any]) -> Grid:
                 }
             )
     if len(groups) > 1:
-        means = {"majority": result["majority"], "untuned": result["untuned"]}
+        means = {"majority": result["majority"], "untuned": result.get("untuned")}
         rows.append({"task": "mean", **means, "average": result["score"]})
     header = [
         name
