@@ -73,6 +73,11 @@ class Config(Protocol):
         ...
 
     @property
+    def positions(self) -> int | None:
+        """Most tokens of a row, those of a prompt among them; None for any number."""
+        ...
+
+    @property
     def sites(self) -> Mapping[SiteName, Site]:
         """The sites that the model has, in the order in which text passes them."""
         ...

@@ -243,7 +243,7 @@ def _name_rows(job: Job, places: Sequence[int], seed: int, position: Position) -
     )
     if run.data.pack:
         return name
-    sizes = [job.learned(place, seed).num_examples(split) for place in places]
+    sizes = [job.trained(place, seed).num_examples(split) for place in places]
     numbers: dict[int, list[int]] = defaultdict(list)
     for example in examples_of(sizes, position, batch_size=run.batch_size, seed=seed):
         numbers[example.task].append(example.number + 1)

@@ -1,12 +1,19 @@
 """Files of conversations: what is asked, learned, cut and refused."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from chat_tasks import (
+    CHATML,
+    MESSAGES,
+    SOFT,
+    SPECIAL,
+    THINKING,
+    TRIMMED,
+    MakeChats,
+    make_chats,
+)
 from gguf_files import byte_pairs
 
 from jaxprompt.config import OwnChats
@@ -14,67 +21,16 @@ from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.rows.requests import request_pairs
-from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.chat import Turn, read_chat_template
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.serve.texts import AsItIs
 
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<bos>", "<end_of_turn>"]
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-# As Gemma's, which trims texts, and calls the assistant by another name.
-TRIMMED = (
-    "{{ bos_token }}{% for m in messages %}"
-    "<bos>{{ 'model' if m.role == 'assistant' else m.role }}\n"
-    "{{ m.content | trim }}<end_of_turn>\n{% endfor %}"
-    "{% if add_generation_prompt %}<bos>model\n{% endif %}"
-)
-# As Qwen3's: an answer is written otherwise where it is the last turn.
-THINKING = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
-    "{% if loop.last and m.role == 'assistant' %}[no thoughts]{% endif %}"
-    "{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-MESSAGES = [
-    {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": "one two three four?"},
-    {"role": "assistant", "content": "  it is 2"},
-    {"role": "user", "content": "five six <b>?"},
-    {"role": "assistant", "content": "日本 7"},
-]
-SOFT = np.array([900, 901], np.int32)
-
-Make = Callable[..., Task]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    tokenizer = byte_pairs(300, SPECIAL)
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-
-    def make(*rows: Any, template: str = CHATML, **settings: Any) -> Task:
-        config = {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": "<bos>",
-            "eos_token": "<|im_end|>",
-            "chat_template": template,
-        }
-        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (tmp_path / "chats.jsonl").write_text(lines)
-        files = {"train": str(tmp_path / "chats.jsonl")}
-        task = OwnChats(name="chats", files=files, **settings)
-        return task.load(load_vocabulary(tmp_path, causal=True))
-
-    return make
+make = pytest.fixture(make_chats)
 
 
 @pytest.mark.parametrize("template", [CHATML, TRIMMED, THINKING])
 def test_each_answer_is_learned_behind_what_transformers_asks(
-    make: Make, tmp_path: Path, template: str
+    make: MakeChats, tmp_path: Path, template: str
 ):
     transformers = pytest.importorskip("transformers")
     task = make({"messages": MESSAGES}, template=template)
@@ -97,7 +53,7 @@ def test_each_answer_is_learned_behind_what_transformers_asks(
 
 
 @pytest.mark.parametrize("template", [CHATML, TRIMMED, THINKING])
-def test_an_answer_may_be_a_word_of_the_template(make: Make, template: str):
+def test_an_answer_may_be_a_word_of_the_template(make: MakeChats, template: str):
     words = ("end", "no", "turn", "<", "im_end", "?", "assistant")
     rows = [
         {"messages": [MESSAGES[1], {"role": "assistant", "content": word}]}
@@ -109,7 +65,7 @@ def test_an_answer_may_be_a_word_of_the_template(make: Make, template: str):
     assert said == [before + word for word in words]
 
 
-def test_the_oldest_turns_are_shortened_first_and_no_mark_of_a_turn(make: Make):
+def test_the_oldest_turns_are_shortened_first_and_no_mark_of_a_turn(make: MakeChats):
     task = make({"messages": MESSAGES})
     (pair,) = task.pairs("train", [1])
     name = task.vocabulary.pieces.name
@@ -139,7 +95,7 @@ def test_the_oldest_turns_are_shortened_first_and_no_mark_of_a_turn(make: Make):
     assert kept(sum(sizes[1:4])) == [whole[0], gone, gone, gone, ""]
 
 
-def test_files_of_all_layouts_are_read_alike(make: Make):
+def test_files_of_all_layouts_are_read_alike(make: MakeChats):
     names = {"system": "system", "user": "human", "assistant": "gpt"}
     other = [{"from": names[m["role"]], "value": m["content"]} for m in MESSAGES]
     parts = [
@@ -153,7 +109,7 @@ def test_files_of_all_layouts_are_read_alike(make: Make):
     assert make({"messages": unlearned}).examples("train") == plain[1:]
 
 
-def test_one_file_is_divided_by_conversations(make: Make, tmp_path: Path):
+def test_one_file_is_divided_by_conversations(make: MakeChats, tmp_path: Path):
     rows = [
         {"messages": [{**m, "content": f"{n} {m['content']}"} for m in MESSAGES]}
         for n in range(20)
@@ -181,7 +137,7 @@ def test_one_file_is_divided_by_conversations(make: Make, tmp_path: Path):
 
 
 def test_a_request_is_asked_as_in_training_and_by_the_server(
-    make: Make, tmp_path: Path
+    make: MakeChats, tmp_path: Path
 ):
     task = make({"messages": MESSAGES})
     (trained,) = task.pairs("train", [1])
@@ -235,7 +191,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_a_malformed_conversation_is_named(make: Make, message: str):
+def test_a_malformed_conversation_is_named(make: MakeChats, message: str):
     refusing = (
         "{% for m in messages %}{% if m.content == 'refused' %}"
         "{{ raise_exception('no') }}{% endif %}{% endfor %}"

@@ -95,13 +95,17 @@ def test_a_prompt_of_conversations_is_trained_and_goes_on_with_others(
         "PROMPT_INIT": "'vocabulary'",
         "INPUT_LENGTH": "40",
         "TARGET_LENGTH": "4",
-        "BATCH_SIZE": "2",
+        "BATCH_SIZE": "1",
         "STEPS": "2",
         "CHECKPOINT_EVERY": "2",
     }
     gin = [f"--gin.{name}={value}" for name, value in settings.items()]
     files = ["--gin_file=gin/runs/prompt_tuning.gin"]
     assert main(["train", *files, *gin, "--workdir=run"]) == 0
+    said = capsys.readouterr().out
+    assert "chats: 2 answers are learned in 1 row: those of a conversation" in said
+    assert "cut to length" not in said
+    assert "vocabulary lacks" not in said
     lines = Path("run/predictions.jsonl").read_text().splitlines()
     rows = [*map(json.loads, lines)]
     assert [row["expected"] for row in rows] == ["1", "2"]

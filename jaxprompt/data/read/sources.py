@@ -22,11 +22,13 @@ class SplitRows(NamedTuple):
         read: Reads and validates them.
         file: The file that holds them; None where they lie in no single file.
         places: Lists where each row stands, as "file:line"; None if it is not known.
+        note: What to know of them before training; empty for nothing.
     """
 
     read: Callable[[], Sequence[Features]]
     file: Path | None = None
     places: Callable[[], Sequence[str]] | None = None
+    note: str = ""
 
 
 class Source:
@@ -84,8 +86,8 @@ class Source:
 
     def notes(self, split: str) -> list[str]:
         """Says what to know of a split before training; empty for nothing."""
-        del split
-        return []
+        note = self._rows_of(split).note
+        return [note] if note else []
 
     def place(self, split: str, row: int) -> str:
         """Returns where a row stands, for messages: its file and line if known."""

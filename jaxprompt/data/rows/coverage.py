@@ -71,6 +71,10 @@ def measure_coverage(
         for name, room in rooms.items():
             ids = [number for number in getattr(pair, name).tolist() if number >= 0]
             cut[name].append(len(ids) > room)
+            if name == "targets" and pair.learned is not None:
+                # Several answers, each with its end, and what stands between them.
+                said = pair.targets[pair.learned].tolist()
+                ids = [*(number for number in said if number != task.end), task.end]
             ends = name == "targets" or not task.causal
             is_unknown = not lost[name].isdisjoint(ids[:-1] if ends else ids)
             unknown[name].append(is_unknown)

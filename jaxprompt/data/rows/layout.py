@@ -71,6 +71,8 @@ class Layout:
         inputs, kept = self._with_soft_tokens(pair.inputs[kept], kept)
         if self.continues and not inputs.size:
             inputs = np.array([self.end], np.int32)
+        if pair.learned is not None:  # Several answers, for which there is room.
+            return Pair(inputs, pair.targets, learned=pair.learned)
         if pair.places is None:
             return Pair(inputs, _cut(pair.targets, self.lengths.targets))
         # Where each token of the example has come to stand; the last is for no token.
@@ -123,6 +125,7 @@ class Layout:
         )
         types = None if self.separator is None else np.zeros_like(inputs)
         places = np.full_like(targets, -1)
+        weights = np.zeros(targets.shape, np.float32)
         by_head = any(pair.places is not None for row in rows for pair in row)
         for b, examples in enumerate(rows):
             t = last = 0
@@ -133,6 +136,8 @@ class Layout:
                 input_segments[b, t : t + read] = segment
                 targets[b, last : last + length] = pair.targets
                 target_segments[b, last : last + length] = segment
+                learned = True if pair.learned is None else pair.learned
+                weights[b, last : last + length] = learned
                 target_inputs[b, last + 1 : last + length] = pair.targets[:-1]
                 if self.continues:
                     target_inputs[b, last] = pair.inputs[-1]
@@ -150,7 +155,7 @@ class Layout:
             "targets": targets,
             "target_inputs": target_inputs,
             "target_segments": target_segments,
-            "weights": (target_segments > 0).astype(np.float32),
+            "weights": weights,
             "members": np.zeros(count, np.int32),
             "input_types": types,
             "lead": lead,

@@ -23,6 +23,9 @@ from jaxprompt.data.vocabulary.chat import (
 )
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
+_THREAD = "conversation"
+"""Feature of an answer that says where its conversation stands."""
+
 
 def chat_task(
     name: str,
@@ -38,8 +41,10 @@ def chat_task(
 
     Each answer that is learned is an example: in front of it stands the conversation so
     far, exactly as the model reads it when it is to answer there, and the answer ends
-    as the assistant's turn does. Only the answer has a loss. Where a conversation is
-    too long, the texts of its oldest turns are shortened first, and the system's last.
+    as the assistant's turn does. Only the answer has a loss. Training reads answers of
+    a conversation in one row where it can; see `data.tasks.threads`. Where a
+    conversation is too long, the texts of its oldest turns are shortened first, and the
+    system's last.
 
     Args:
         name: Letters, digits, "_", "." and ":".
@@ -79,6 +84,7 @@ def chat_task(
         metrics=tuple(free_text_metrics(metrics, ending)),
         start_words=("assistant", "answer"),
         own_fields=(messages,),
+        thread=_THREAD,
     )
 
 
@@ -158,6 +164,7 @@ class _Chats:
         return {
             "inputs": spoken.asked,
             "targets": spoken.said,
+            _THREAD: row.where,
             **_features(_turns(chat)[:end]),
         }
 

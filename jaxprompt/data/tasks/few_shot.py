@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.data.read.sources import Features, Source, SplitRows
+from jaxprompt.data.read.sources import Features, SplitRows
 from jaxprompt.data.tasks.task import Task
 
 DEVELOPMENT = "development"
@@ -83,17 +83,9 @@ def few_shot_task(task: Task, split: str, few: FewRows, seed: int) -> Task:
 
         return SplitRows(read, places=places)
 
-    def find() -> dict[str, SplitRows]:
-        found = {name: _whole(task, name) for name in task.splits}
-        found[split] = some(chosen.train)
-        found[DEVELOPMENT] = some(chosen.development)
-        return found
-
-    return dataclasses.replace(task, source=Source(task.name, find))
-
-
-def _whole(task: Task, split: str) -> SplitRows:
-    return SplitRows(lambda: task.source.rows(split))
+    return task.with_rows(
+        {split: some(chosen.train), DEVELOPMENT: some(chosen.development)}
+    )
 
 
 def choose_rows(task: Task, split: str, few: FewRows, seed: int) -> Chosen:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxprompt.data.read.files import Row
-from jaxprompt.data.read.sources import Features, Source
+from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.template import Piece, Template
 from jaxprompt.data.tasks.answers.answers import Answers
 from jaxprompt.data.tasks.answers.kinds import WORDS
@@ -146,6 +146,8 @@ class Task:
         windows: How a row becomes several that a model reads one by one, where it is
             too long; None where its text is cut.
         own_fields: Fields of a row to predict, where no template names them.
+        thread: Feature that rows of one conversation share, in which an answer and
+            what it answers stand in front of the next; empty where rows are apart.
     """
 
     name: str
@@ -170,6 +172,7 @@ class Task:
     opening: str = ""
     windows: Windows | None = None
     own_fields: tuple[str, ...] = ()
+    thread: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.:]+", self.name):
@@ -198,6 +201,11 @@ class Task:
     def causal(self) -> bool:
         """Whether it is tokenised for a decoder-only model."""
         return self.vocabulary.causal
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether answers may share a row: what is read last depends on all before."""
+        return bool(self.thread) and self.causal and self.answers is None
 
     @property
     def end(self) -> int:
@@ -265,6 +273,31 @@ class Task:
             self.vocabulary.encode(text)
         except ValueError as err:
             raise ValueError(f"{where}: {err}") from err
+
+    def with_rows(
+        self,
+        splits: Mapping[str, SplitRows],
+        pairs: Mapping[str, Sequence[Pair]] | None = None,
+    ) -> "Task":
+        """Returns the task with other rows of some splits, or with further splits.
+
+        Args:
+            splits: Split -> its rows.
+            pairs: Split -> the token ids of its examples, where they are not those of
+                its rows alone.
+        """
+
+        def find() -> dict[str, SplitRows]:
+            own = {
+                name: SplitRows(functools.partial(self.source.rows, name))
+                for name in self.splits
+            }
+            return {**own, **splits}
+
+        made = dataclasses.replace(self, source=Source(self.name, find))
+        for split, found in (pairs or {}).items():
+            made._encoded[split] = dict(enumerate(found))
+        return made
 
     def read_as(
         self, rows: Sequence[Features], length: int | None

@@ -1,8 +1,6 @@
 """Training on windows: each of a row that is read in several becomes a row."""
 
-import dataclasses
-
-from jaxprompt.data.read.sources import Features, Source, SplitRows
+from jaxprompt.data.read.sources import Features, SplitRows
 from jaxprompt.data.tasks.task import Task
 
 
@@ -32,13 +30,4 @@ def in_windows(task: Task, split: str, length: int) -> Task:
     def places() -> list[str]:
         return task.source.places(split, owners)
 
-    def find() -> dict[str, SplitRows]:
-        found = {name: _whole(task, name) for name in task.splits}
-        found[split] = SplitRows(read, places=places)
-        return found
-
-    return dataclasses.replace(task, source=Source(task.name, find))
-
-
-def _whole(task: Task, split: str) -> SplitRows:
-    return SplitRows(lambda: task.source.rows(split))
+    return task.with_rows({split: SplitRows(read, places=places)})

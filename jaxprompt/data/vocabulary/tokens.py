@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 
 class Span(NamedTuple):
@@ -34,6 +34,7 @@ class Pair(NamedTuple):
             by a head; -1 where no token stands for it. None where a model writes the
             targets.
         beside: Other texts that are read in the same row, each by itself.
+        learned: Which targets have a loss; None for all of them.
     """
 
     inputs: Int[np.ndarray, " T"]
@@ -41,6 +42,7 @@ class Pair(NamedTuple):
     cut: tuple[Span, ...] = ()
     places: Int[np.ndarray, " L"] | None = None
     beside: tuple["Pair", ...] = ()
+    learned: Bool[np.ndarray, " L"] | None = None
 
 
 def soft_place(number: int) -> int:

@@ -62,6 +62,11 @@ class T5Config:
             )
 
     @property
+    def positions(self) -> None:
+        """No limit: distances that are not told apart have one bias."""
+        return
+
+    @property
     def sites(self) -> Mapping[SiteName, Site]:
         """The attention of the encoder, and both of the decoder."""
         encoder = Site(self.encoder_layers, self.heads, self.head_width)

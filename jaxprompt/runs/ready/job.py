@@ -13,6 +13,7 @@ from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.few_shot import few_shot_task
 from jaxprompt.data.tasks.shots import asked_by_hand
 from jaxprompt.data.tasks.task import Task
+from jaxprompt.data.tasks.threads import Threads
 from jaxprompt.data.tasks.windows import in_windows
 from jaxprompt.evaluate.choose import (
     Likely,
@@ -100,14 +101,42 @@ class Job:
         return {}
 
     def trained(self, place: int, seed: int) -> Task:
-        """Returns `learned` as the model reads it: a row for each window."""
+        """Returns `learned` as the model reads it: a row for each window.
+
+        Or one for several answers of a conversation.
+        """
         task = self.learned(place, seed)
         if id(task) not in self._trained:
             data = self.run.data
-            self._trained[id(task)] = in_windows(
-                task, data.train_split, data.input_length
-            )
+            made = in_windows(task, data.train_split, data.input_length)
+            if made.has_threads:
+                inputs = data.input_length + len(made.before_ids)
+                room = self.shared_room(place)
+                made = self._threads(made).in_shared_rows(inputs, room)
+            self._trained[id(task)] = made
         return self._trained[id(task)]
+
+    def shared_room(self, place: int) -> int:
+        """Returns how many target tokens answers of a conversation share in a row.
+
+        It is of all rows of the task, whichever of them a member learns from.
+        """
+        task, data = self.tasks[place], self.run.data
+        inputs = data.input_length + len(task.before_ids)
+        prompt = self.run.prompt
+        front = prompt.length + max(prompt.deep.values(), default=0)
+        positions = self.frozen.backbone.config.positions or front + 2 * inputs
+        most = min(inputs, positions - front - inputs)
+        return self._threads(task).best_room(inputs, data.target_length, most)
+
+    def _threads(self, task: Task) -> Threads:
+        if id(task) not in self._of_threads:
+            self._of_threads[id(task)] = Threads(task, self.run.data.train_split)
+        return self._of_threads[id(task)]
+
+    @functools.cached_property
+    def _of_threads(self) -> dict[int, Threads]:
+        return {}
 
     @functools.cached_property
     def _trained(self) -> dict[int, Task]:
@@ -190,9 +219,17 @@ class Job:
         for every task alike, or a member of a bank would share its rows with others
         than alone. An unpacked row whose answers are label words has no more target
         tokens than the longest needs; not with dropout, for a mask is drawn for every
-        position, and has to be the one that the member gets alone.
+        position, and has to be the one that the member gets alone. Answers of a
+        conversation may share more.
         """
         lengths, longest = self.lengths, 0
+        rooms = [
+            self.shared_room(place)
+            for place, task in enumerate(self.tasks)
+            if task.has_threads
+        ]
+        if rooms:
+            lengths = dataclasses.replace(lengths, targets=max(rooms))
         if self.run.tunes_model:
             # The lead would be read without dropout.
             lengths = dataclasses.replace(lengths, folds=False)
