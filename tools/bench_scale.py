@@ -9,7 +9,8 @@ the first line shows; rows to answer should take the same memory whatever their 
 With --tiny the rows are answered by a random T5 of one layer a side and the nano's
 vocabulary, which computes next to nothing: what is left is what reading, checking and
 writing a row costs.
-The rows are made up; the longest file to train on has as many as QQP.
+The rows are made up; the longest files to train on and to validate on have as many as
+QQP's.
 """
 
 import argparse
@@ -169,8 +170,9 @@ def main() -> None:
         show("prompts trained together, 10 steps", flags.members, found)
         found = []
         for count in flags.examples:
-            write_examples(folder / "train.tsv", count)
-            files = dict.fromkeys(("train", "validation"), f"{folder}/train.tsv")
+            files = {name: f"{folder}/{name}.tsv" for name in ("train", "validation")}
+            write_examples(Path(files["train"]), count)
+            write_examples(Path(files["validation"]), min(count, 40_430))
             settings = {
                 "MODEL": NANO,
                 "OwnTask.files": files,
