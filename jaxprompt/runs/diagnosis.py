@@ -167,7 +167,7 @@ def _only(check: Callable[[Case], Finding], case: Case) -> list[Finding]:
 
 
 def _coverage(job: Job) -> list[Finding]:
-    split, lengths = job.run.data.train_split, job.lengths
+    split, lengths = job.run.data.train_split, job.row_lengths(0)
     task = job.trained(0, job.run.seed)
     share = measure_coverage(task, split, lengths, limit=_LOOKED_AT)
     return [check_truncation(share, lengths), check_unknown(share)]

@@ -1,7 +1,5 @@
 """Says before training what of the data a model cannot read, or cannot answer."""
 
-import dataclasses
-
 from jaxprompt.data.rows.coverage import measure_coverage
 from jaxprompt.runs.measure.loss_report import LossReport
 from jaxprompt.runs.measure.score_report import ScoreReport
@@ -22,10 +20,7 @@ def report_coverage(job: Job) -> dict[str, float]:
     split, found = job.run.data.train_split, []
     for place, settings in enumerate(job.run.data.tasks):
         task = job.trained(place, job.run.seed)
-        lengths = job.lengths
-        if task.has_threads:
-            room = job.shared_room(place)
-            lengths = dataclasses.replace(lengths, targets=room)
+        lengths = job.row_lengths(place)
         for note in task.source.notes(split):
             say(f"{settings.label}: {note}")
         share = measure_coverage(task, split, lengths)

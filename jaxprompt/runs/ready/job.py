@@ -111,12 +111,12 @@ class Job:
             made = in_windows(task, data.train_split, data.input_length)
             if made.has_threads:
                 inputs = data.input_length + len(made.before_ids)
-                room = self.shared_room(place)
+                room = self._shared_room(place)
                 made = self._threads(made).in_shared_rows(inputs, room)
             self._trained[id(task)] = made
         return self._trained[id(task)]
 
-    def shared_room(self, place: int) -> int:
+    def _shared_room(self, place: int) -> int:
         """Returns how many target tokens answers of a conversation share in a row.
 
         It is of all rows of the task, whichever of them a member learns from.
@@ -212,6 +212,12 @@ class Job:
         count = self.run.evaluation.num_examples
         return Sample(task, split, self.lengths, soft_ids, num_examples=count)
 
+    def row_lengths(self, place: int) -> Lengths:
+        """Returns the longest texts of a task's training rows: several answers' too."""
+        if not self.tasks[place].has_threads:
+            return self.lengths
+        return dataclasses.replace(self.lengths, targets=self._shared_room(place))
+
     def training_lengths(self, prompt_length: int) -> Lengths:
         """Returns the room of a training row.
 
@@ -222,14 +228,9 @@ class Job:
         position, and has to be the one that the member gets alone. Answers of a
         conversation may share more.
         """
-        lengths, longest = self.lengths, 0
-        rooms = [
-            self.shared_room(place)
-            for place, task in enumerate(self.tasks)
-            if task.has_threads
-        ]
-        if rooms:
-            lengths = dataclasses.replace(lengths, targets=max(rooms))
+        rows = map(self.row_lengths, range(len(self.tasks)))
+        targets = max((one.targets for one in rows), default=self.lengths.targets)
+        lengths, longest = dataclasses.replace(self.lengths, targets=targets), 0
         if self.run.tunes_model:
             # The lead would be read without dropout.
             lengths = dataclasses.replace(lengths, folds=False)
