@@ -16,6 +16,7 @@ from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.models.weights.save import save
 from jaxprompt.runs.ready.frozen import open_model
+from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.sharding import make_mesh
 
 
@@ -106,6 +107,14 @@ def test_a_prompt_of_conversations_is_trained_and_goes_on_with_others(
     assert "chats: 2 answers are learned in 1 row: those of a conversation" in said
     assert "cut to length" not in said
     assert "vocabulary lacks" not in said
+    lengths = []
+    for pack in ("False", "True"):
+        told = [f"{name}={value}" for name, value in {**settings, "PACK": pack}.items()]
+        run, _ = configure(["gin/runs/prompt_tuning.gin"], told)
+        job = prepare(run, splits=("train",))
+        lengths.append(job.training_lengths(2).targets)
+    # Room for both answers; that of two short texts, of four tokens each, is less.
+    assert lengths == [32, 32]
     lines = Path("run/predictions.jsonl").read_text().splitlines()
     rows = [*map(json.loads, lines)]
     assert [row["expected"] for row in rows] == ["1", "2"]

@@ -239,7 +239,8 @@ class Job:
             soft = min(prompt_length, 1) if folds else prompt_length
             fit = (soft + lengths.inputs) // (soft + _SHORT_INPUT)
             room = max(fit, 1) if self.run.trains_bank else 1
-            return dataclasses.replace(lengths, targets=lengths.targets * room)
+            targets = max(self.lengths.targets * room, lengths.targets)
+            return dataclasses.replace(lengths, targets=targets)
         if self.run.model.dropout or self.task.answers is not None:
             return lengths
         for task in self.tasks:
