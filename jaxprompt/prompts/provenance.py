@@ -65,8 +65,8 @@ class Provenance:
             as of a prompt of another program for a model that was not there.
         family: What the frozen model's family is called, as "Llama"; empty if that is
             not known.
-        tunes_model: Whether the model trained too, so that the one that it is for was
-            never seen without it.
+        tunes_model: Whether the model was trained beside the head of this file, which
+            is for that tuned model alone.
         versions: Library versions, by package.
     """
 

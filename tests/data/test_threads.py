@@ -114,8 +114,8 @@ def test_what_has_no_room_or_other_tokens_has_a_row_of_its_own(make: MakeChats):
     assert sizes(90, max(apart)) == apart
     # An input that will be cut is another text than the one that the next begins with.
     assert sizes(begins[0] - 1, 90) == apart
-    # A row for two or three saves more than its padding costs; twice the room alone
-    # does not.
+    # A room of 80 holds three answers and one of 40 two, which saves rows; one of 20
+    # holds one, as one of 10 does, and is more padding.
     assert threads.best_room(90, 10, most=80) == 80
     assert threads.best_room(90, 10, most=79) == 40
     assert threads.best_room(90, 10, most=39) == 10

@@ -113,7 +113,7 @@ def test_a_prompt_of_conversations_is_trained_and_goes_on_with_others(
         run, _ = configure(["gin/runs/prompt_tuning.gin"], told)
         job = prepare(run, splits=("train",))
         lengths.append(job.training_lengths(2).targets)
-    # Room for both answers; that of two short texts, of four tokens each, is less.
+    # Both answers have room; two short texts in a packed row would need eight tokens.
     assert lengths == [32, 32]
     lines = Path("run/predictions.jsonl").read_text().splitlines()
     rows = [*map(json.loads, lines)]

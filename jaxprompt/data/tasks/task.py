@@ -146,8 +146,8 @@ class Task:
         windows: How a row becomes several that a model reads one by one, where it is
             too long; None where its text is cut.
         own_fields: Fields of a row to predict, where no template names them.
-        thread: Feature that rows of one conversation share, in which an answer and
-            what it answers stand in front of the next; empty where rows are apart.
+        thread: Feature that names the conversation of a row, whose later rows hold the
+            earlier answers in their inputs; empty where rows are apart.
     """
 
     name: str
@@ -204,7 +204,7 @@ class Task:
 
     @property
     def has_threads(self) -> bool:
-        """Whether answers may share a row: what is read last depends on all before."""
+        """Whether answers may share a training row: those that a decoder writes."""
         return bool(self.thread) and self.causal and self.answers is None
 
     @property

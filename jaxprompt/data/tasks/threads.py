@@ -17,7 +17,7 @@ from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.tokens import Pair, Span
 
 _PADDED_TOGETHER = 8
-"""Rows of a batch, or of a part of one."""
+"""Rows that are padded to one length: those of a batch, or of a part of one."""
 
 
 class _Answer(NamedTuple):

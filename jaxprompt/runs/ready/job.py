@@ -101,10 +101,7 @@ class Job:
         return {}
 
     def trained(self, place: int, seed: int) -> Task:
-        """Returns `learned` as the model reads it: a row for each window.
-
-        Or one for several answers of a conversation.
-        """
+        """Returns `learned` as it trains: windows, or answers that share rows."""
         task = self.learned(place, seed)
         if id(task) not in self._trained:
             data = self.run.data
@@ -213,7 +210,7 @@ class Job:
         return Sample(task, split, self.lengths, soft_ids, num_examples=count)
 
     def row_lengths(self, place: int) -> Lengths:
-        """Returns the longest texts of a task's training rows: several answers' too."""
+        """Returns the room of a training row, which several answers may share."""
         if not self.tasks[place].has_threads:
             return self.lengths
         return dataclasses.replace(self.lengths, targets=self._shared_room(place))
@@ -225,8 +222,8 @@ class Job:
         for every task alike, or a member of a bank would share its rows with others
         than alone. An unpacked row whose answers are label words has no more target
         tokens than the longest needs; not with dropout, for a mask is drawn for every
-        position, and has to be the one that the member gets alone. Answers of a
-        conversation may share more.
+        position, and has to be the one that the member gets alone. Where answers of a
+        conversation share a row, it has room for them.
         """
         rows = map(self.row_lengths, range(len(self.tasks)))
         targets = max((one.targets for one in rows), default=self.lengths.targets)
