@@ -24,6 +24,7 @@ from jaxprompt.runs.keep.workdir import (
     PREDICTIONS,
     PROMPT,
     PROMPTS,
+    check_room,
     check_workdir,
     check_writable,
     claim_workdir,
@@ -49,9 +50,12 @@ from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
+from jaxprompt.train.checkpoint import most_kept
 from jaxprompt.train.kept_states import KeptStates
 from jaxprompt.train.loggers import check_loggers
 from jaxprompt.train.loop import Validation
+from jaxprompt.train.optimizer import MASKS
+from jaxprompt.train.step import state_bytes
 
 
 def train(
@@ -138,6 +142,7 @@ def finish(
                 result, made = _train_vocabulary(run, workdir, config)
             else:
                 checked = _check_weights(run, model)
+                _check_room(checked, workdir)
                 result, made = _train_weights(checked, workdir, config, command)
             return result, [*made, write_result(workdir, result)]
     finally:
@@ -163,7 +168,8 @@ def rehearse(run: Run, workdir: Path, *, config: str = "") -> None:
         )
     check_workdir(workdir, config)
     check_writable(workdir)
-    _check_weights(run)
+    checked = _check_weights(run)
+    _check_room(checked, workdir)
     say(
         f"all is well: without --dry_run {run.data.task_name} trains for "
         f"{run.pace.steps} steps into {workdir}"
@@ -219,6 +225,20 @@ def _check_weights(run: Run, model: OpenedModel | None = None) -> _Checked:
     for report in reports.values():
         report_limits(report)
     return _Checked(job, start, tx, coverage, reports, to_keep)
+
+
+def _check_room(checked: _Checked, workdir: Path) -> None:
+    """Refuses a disk that cannot take the checkpoints of a model that trains.
+
+    Those of prompts are a few megabytes.
+    """
+    job, run = checked.job, checked.job.run
+    if not run.tunes_model:
+        return
+    params = job.frozen.join(checked.start, job.start_head())
+    model, state = state_bytes(params, checked.tx, MASKS[run.trains])
+    kept = most_kept(run.pace.num_saves, has_best=bool(run.chosen_on))
+    check_room(workdir, kept=kept, state=state, model=model)
 
 
 def _read_by_heads(run: Run, report: ScoreReport | LossReport) -> list[Batch]:

@@ -36,6 +36,18 @@ _REFUSALS = (
 )
 
 
+def most_kept(num_saves: int, *, has_best: bool) -> int:
+    """Returns how many checkpoints of one member lie in a folder at a time, at most.
+
+    They are the last two, the best, and the one that is being written.
+
+    Args:
+        num_saves: Checkpoints that the run writes.
+        has_best: Whether it chooses a step by validation.
+    """
+    return min(num_saves, 4 if has_best else 3)
+
+
 class Checkpoints:
     """The last two checkpoints of a run and the bests that they name, in a folder.
 

@@ -31,3 +31,10 @@ class Pace:
                     f"{field.name} {getattr(self, field.name)}: use 0, for never, or "
                     "more"
                 )
+
+    @property
+    def num_saves(self) -> int:
+        """Checkpoints that the whole run writes, unless a signal adds one."""
+        every = {n for n in (self.evaluate_every, self.checkpoint_every) if n}
+        due = {step for n in every for step in range(n, self.steps + 1, n)}
+        return len({*due, self.steps})

@@ -54,6 +54,25 @@ def masked(trained: Params, freeze: Mask) -> Params:
     return {part: trained.get(part, optax.MaskedNode()) for part in freeze}
 
 
+def state_bytes(
+    params: Params, tx: optax.GradientTransformation, freeze: Mask
+) -> tuple[int, int]:
+    """Returns the bytes of what trains, and those of a whole `TrainState` of it.
+
+    Args:
+        params: The joined tree; see `shapes.Params`.
+        tx: The masked optimizer, from `train_only`.
+        freeze: The mask.
+    """
+    trained, _ = split(params, freeze)
+    opt_state = jax.eval_shape(tx.init, masked(trained, freeze))
+    trained, opt_state = (
+        sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+        for tree in (trained, opt_state)
+    )
+    return trained, trained + opt_state
+
+
 def init_state(
     params: Params,
     tx: optax.GradientTransformation,

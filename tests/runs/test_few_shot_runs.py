@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,6 +85,36 @@ def test_a_model_learns_from_few_rows_too(tmp_path: Path):
     assert train(run, tmp_path / "run")["examples"] == 24
     ((_, score),) = scores(tmp_path / "run", "score")
     assert score % 12.5 == 0
+
+
+def test_a_full_disk_is_told_before_a_model_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = dataclasses.replace(RUN, trains="model", seeds=1)
+    train(run, tmp_path / "run")
+    kept = {
+        name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        for name in ("checkpoints", "model")
+        for folder in [tmp_path / "run" / name]
+    }
+    # Two checkpoints, of which one is the best, and no others were written.
+    assert len([*(tmp_path / "run" / "checkpoints").glob("[0-9]*")]) == 2
+
+    def disk_of(free: float) -> None:
+        usage = SimpleNamespace(free=int(free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+
+    disk_of(0.8 * sum(kept.values()))
+    told = r"free, and the run needs .* for up to 2 checkpoints of .* MB at a time and"
+    with pytest.raises(ValueError, match=told):
+        train(run, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    # What an interrupted run has kept is no longer needed of the disk.
+    (tmp_path / "run" / "result.json").unlink()
+    disk_of(0.3 * sum(kept.values()))
+    train(run, tmp_path / "run")
+    disk_of(1.1 * sum(kept.values()))
+    train(run, tmp_path / "other")
 
 
 def test_too_few_rows_are_told_before_the_model_is_read(tmp_path: Path):

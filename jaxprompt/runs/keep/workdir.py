@@ -187,6 +187,42 @@ def check_writable(workdir: Path) -> None:
         )
 
 
+def check_room(workdir: Path, *, kept: int, state: int, model: int) -> None:
+    """Refuses a folder whose disk has no room for a model that trains there.
+
+    What an interrupted run left there of both counts as room.
+
+    Args:
+        workdir: The folder, which need not exist.
+        kept: Checkpoints that lie there at a time, at most.
+        state: Bytes of one.
+        model: Bytes of the model.
+
+    Raises:
+        ValueError: If it has no room.
+    """
+    there = sum(
+        path.stat().st_size
+        for name in (CHECKPOINTS, MODEL)
+        for path in (workdir / name).rglob("*")
+        if path.is_file()
+    )
+    free = shutil.disk_usage(_nearest(workdir)).free
+    needed = kept * state + model - there
+    if needed > free:
+        raise ValueError(
+            f"workdir {workdir}: its disk has {_size(free)} free, and the run needs "
+            f"{_size(needed)} there, for up to {kept} checkpoints of {_size(state)} at "
+            f"a time and the model of {_size(model)}: make room, or use a workdir on "
+            "another disk"
+        )
+
+
+def _size(count: int) -> str:
+    """Says a number of bytes in words."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
 def _nearest(workdir: Path) -> Path:
     """Returns the path, or what exists of it."""
     path = workdir.absolute()
