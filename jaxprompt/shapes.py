@@ -122,44 +122,6 @@ def unpacked_batch(
     )
 
 
-def narrow(batch: Batch, inputs: int) -> Batch:
-    """Cuts the source of a batch behind a number of tokens, which hold all of it.
-
-    Args:
-        batch: Any arrays.
-        inputs: Source tokens T of a row.
-    """
-    types = batch.input_types
-    return dataclasses.replace(
-        batch,
-        inputs=batch.inputs[:, :inputs],
-        input_segments=batch.input_segments[:, :inputs],
-        input_types=None if types is None else types[:, :inputs],
-    )
-
-
-def widen(batch: Batch, inputs: int) -> Batch:
-    """Gives the source of a batch so many tokens: padding, or as `narrow`.
-
-    Args:
-        batch: NumPy arrays.
-        inputs: Source tokens T of a row.
-    """
-    missing = max(inputs - batch.inputs.shape[1], 0)
-
-    def pad(x: Any) -> Any:
-        return np.pad(x, ((0, 0), (0, missing)))
-
-    types = batch.input_types
-    wide = dataclasses.replace(
-        batch,
-        inputs=pad(batch.inputs),
-        input_segments=pad(batch.input_segments),
-        input_types=None if types is None else pad(types),
-    )
-    return narrow(wide, inputs)
-
-
 def put_back(batch: Batch, kept: int) -> Batch:
     """Puts the end of a lead back into the rows that it stands in front of.
 
@@ -188,20 +150,24 @@ def put_back(batch: Batch, kept: int) -> Batch:
     )
 
 
-def resize(batch: Batch, inputs: int, targets: int) -> Batch:
-    """Cuts the rows of a batch, or pads them, to other widths.
+def resize(batch: Batch, inputs: int, targets: int | None = None) -> Batch:
+    """Cuts the rows of a batch behind some width, or pads them up to it.
 
     Args:
-        batch: NumPy arrays.
+        batch: Any arrays; NumPy arrays where they are padded.
         inputs: Source tokens T of a row.
-        targets: Target tokens L of a row.
+        targets: Target tokens L of a row; None for as many as there are.
     """
+    if targets is None:
+        targets = batch.targets.shape[1]
 
     def to(width: int, values: Any) -> Any:
         if values is None:
             return None
-        missing = max(width - values.shape[1], 0)
-        return np.pad(values, ((0, 0), (0, missing)))[:, :width]
+        missing = width - values.shape[1]
+        if missing <= 0:
+            return values[:, :width]
+        return np.pad(values, ((0, 0), (0, missing)))
 
     return dataclasses.replace(
         batch,

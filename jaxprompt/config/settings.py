@@ -158,15 +158,15 @@ class Data:
         balanced: Whether these are of all labels in equal shares; None for tasks that
             have labels.
         pack: Whether a row of a training batch holds as many examples as fit.
-        cut: Whether a training batch that is not packed is cut behind its longest
-            input, to one of a few widths: the same update in less time. With dropout,
-            whose masks are drawn for every position, and on several hosts, which would
-            have to agree, it is not.
-        part_rows: Rows of the parts that such a batch is sorted into by length, each
-            cut to its own longest input; 0 for whole batches. None takes 8 for each
-            device on a CPU, and whole batches elsewhere and for texts of at most 16
-            tokens. In pre-training, whose rows are full, or where
-            `Optimizer.accumulate` splits batches, they are whole.
+        cut: Whether a training batch is cut behind its longest input and its longest
+            target, each to one of a few widths: the same update in less time. With
+            dropout, whose masks are drawn for every position, and on several hosts,
+            which would have to agree, it is not.
+        part_rows: Rows of the parts that a batch is sorted into by length, each cut for
+            itself; 0 for whole batches. None takes 8 for each device on a CPU, and
+            whole batches elsewhere and for texts of at most 16 tokens. Packed batches
+            are whole, and those of pre-training, whose rows are full, or where
+            `Optimizer.accumulate` splits batches.
         keep_states: Whether what the layers below the prompt make of each training row
             is computed once and kept, so that a step costs the layers above alone:
             those from the first that reads keys and values on; for a head alone, none.

@@ -30,6 +30,25 @@ def test_only_padding_is_cut(longest: int):
     np.testing.assert_array_equal(cut.targets, batch.targets)
 
 
+def test_the_padding_behind_targets_is_cut_in_fewer_widths():
+    widths = set()
+    for longest in range(1, 97):
+        targets = np.where(np.arange(96) < np.array([[1], [longest]]), 7, NO_TOKEN)
+        batch = unpacked_batch(np.full((2, 32), 7), targets)
+        batch = dataclasses.replace(
+            jax.tree.map(np.asarray, batch), target_places=np.asarray(targets)
+        )
+        cut = cut_to_longest(batch)
+        width = cut.targets.shape[1]
+        assert longest <= width <= max(2 * longest, 16)
+        whole, kept = (dataclasses.asdict(one) for one in (batch, cut))
+        for name in kept:
+            if "target" in name or name == "weights":
+                np.testing.assert_array_equal(kept[name], whole[name][:, :width])
+        widths.add(width)
+    assert widths == {16, 32, 64, 96}
+
+
 def test_there_are_a_few_widths_and_no_empty_one():
     widths = {
         cut_to_longest(batch_of(longest)).inputs.shape[1] for longest in range(FULL + 1)

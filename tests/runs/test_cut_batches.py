@@ -119,6 +119,40 @@ def test_the_prompt_is_the_same_and_there_is_less_padding(run: Run):
         np.testing.assert_allclose(rows[name], rows["whole"], atol=1e-4)
 
 
+@pytest.mark.parametrize("pack", [False, True])
+def test_the_prompt_is_the_same_where_answers_are_cut(run: Run, pack: bool):
+    draw = np.random.default_rng(1)
+    texts = [
+        {"text": "film " * int(words), "answer": "film " * int(words % 17 + 1)}
+        for words in draw.integers(1, 91, 64)
+    ]
+    Path("texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
+    task = OwnTask(
+        name="own",
+        files=dict.fromkeys(("train", "validation"), "texts.jsonl"),
+        inputs="{text}",
+        target="answer",
+    )
+    work, losses, rows = {}, {}, {}
+    for cut in (False, True):
+        data = dataclasses.replace(
+            run.data, task=task, target_length=80, pack=pack, cut=cut
+        )
+        one = dataclasses.replace(
+            run, data=data, evaluation=Evaluation(method="loss"), seeds=1
+        )
+        workdir = Path(f"cut-{cut}")
+        train(one, workdir)
+        work[cut] = measure_work(prepare(one, splits=("train",)), 6)
+        losses[cut] = [line["loss"] for line in log_of(workdir)]
+        rows[cut] = load_prompt(workdir / "prompt.safetensors")[0].rows
+    # No answer has more than 64 tokens; of packed rows, room for many is kept.
+    assert work[True].own == work[False].own
+    assert work[True].computed < work[False].computed - (150 if pack else 16)
+    np.testing.assert_allclose(losses[True], losses[False], rtol=1e-5)
+    np.testing.assert_allclose(rows[True], rows[False], atol=1e-4)
+
+
 def test_a_model_that_trains_reads_parts_too(run: Run):
     whole, parts = (
         prepare(tuned(run, part_rows=rows), splits=("train",)) for rows in (0, None)

@@ -10,7 +10,7 @@ from tiny import CONFIG, draw_examples, make_tiny, one_each, to_batch
 
 from jaxprompt.prompts.join import prompted_logits, prompted_lower
 from jaxprompt.prompts.prompt import make_deep, make_prompt, stack
-from jaxprompt.shapes import narrow
+from jaxprompt.shapes import resize
 from jaxprompt.train.kept_states import keep_states, place_rows
 
 TINY = make_tiny(dataclasses.replace(CONFIG, decoder_layers=2))
@@ -62,7 +62,7 @@ def test_a_batch_scores_the_same_by_the_states_of_its_rows(params):
     np.testing.assert_allclose(found[real], expected[real], atol=1e-5)
     assert np.abs(expected[1] - expected[3]).max() > 0.01
     longest = max(DIFFERENT[n].inputs.size for n in (8, 3, 1, 3))
-    found = kept.join(narrow(other, longest)).lower.inputs
+    found = kept.join(resize(other, longest)).lower.inputs
     np.testing.assert_array_equal(found, joined.lower.inputs[:, :longest])
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from jaxprompt.data.rows.lead import common_beginning
 from jaxprompt.data.rows.widths import fitting_width
-from jaxprompt.shapes import Batch, narrow, put_back
+from jaxprompt.shapes import Batch, put_back, resize
 from jaxprompt.sharding import fetch
 
 Progress = Callable[[int, float], object]
@@ -109,7 +109,7 @@ def sorted_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:
     for first in range(0, len(order), batch_size):
         numbers = order[first : first + batch_size]
         width = fitting_width(int(sizes[numbers[0]]), full)
-        yield _filled(narrow(rows, width), numbers, numbers, batch_size)
+        yield _filled(resize(rows, width), numbers, numbers, batch_size)
 
 
 def packed_batches(rows: Batch, batch_size: int) -> Iterator[RowBatch]:

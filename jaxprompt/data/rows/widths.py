@@ -1,10 +1,12 @@
 """How wide a batch has to be: one of a few widths, each of which is compiled once."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxprompt.shapes import Batch, narrow
+from jaxprompt.shapes import Batch, resize
 
 STEP = 16
 """Tokens from one width to the next, or more."""
@@ -29,6 +31,18 @@ def fitting_width(longest: int, full: int) -> int:
     return min(max(-(-longest // step), 1) * step, full)
 
 
+def fitting_targets(longest: int, full: int) -> int:
+    """Returns the smallest target width that holds a row: `STEP`, or twice as many.
+
+    There are fewer than of `fitting_width`, for each goes with each of those.
+
+    Args:
+        longest: Target tokens of the row.
+        full: The largest width.
+    """
+    return min(max(1 << max(longest - 1, 0).bit_length(), STEP), full)
+
+
 def part_rows(count: int, *, devices: int, backend: str) -> int:
     """Returns how many rows the parts of a batch should have, where nothing is said.
 
@@ -45,7 +59,7 @@ def part_rows(count: int, *, devices: int, backend: str) -> int:
 
 
 def cut_to_longest(batch: Batch, soft: int = 0) -> Batch:
-    """Cuts the padding behind the longest input of a batch, up to one of a few widths.
+    """Cuts the padding behind the longest input and target, up to one of a few widths.
 
     Rows that are shorter, and what is computed of them, stay as they were.
 
@@ -53,12 +67,20 @@ def cut_to_longest(batch: Batch, soft: int = 0) -> Batch:
         batch: NumPy arrays, padded at their ends to the full width.
         soft: Soft tokens in front of every input, those of the batch's lead among them.
     """
-    full = batch.inputs.shape[1]
-    longest = int(_sizes(batch).max(initial=0))
+    longest = _longest(batch.input_segments)
     soft = max(soft - len(batch.lead), 0)
-    text = full - soft
-    width = soft + fitting_width(longest - soft, text)
-    return narrow(batch, width)
+    text = batch.inputs.shape[1] - soft
+    return cut_targets(resize(batch, soft + fitting_width(longest - soft, text)))
+
+
+def cut_targets(batch: Batch) -> Batch:
+    """Cuts the padding behind the longest target row, up to one of a few widths.
+
+    Args:
+        batch: NumPy arrays, padded at their ends to the full width.
+    """
+    inputs, full = batch.inputs.shape[1], batch.targets.shape[1]
+    return resize(batch, inputs, fitting_targets(_longest(batch.target_segments), full))
 
 
 def cut_in_parts(batch: Batch, rows: int, soft: int = 0) -> tuple[Batch, ...]:
@@ -78,7 +100,8 @@ def cut_in_parts(batch: Batch, rows: int, soft: int = 0) -> tuple[Batch, ...]:
     count = len(batch.inputs)
     if rows < 1 or count % rows:
         raise ValueError(f"{count} rows in parts of {rows}: use a divisor")
-    order = np.argsort(-_sizes(batch), kind="stable")
+    sizes = used_columns(np.asarray(batch.input_segments))
+    order = np.argsort(-sizes, kind="stable")
     parts = [_take(batch, numbers) for numbers in order.reshape(-1, rows)]
     return tuple(cut_to_longest(part, soft) for part in parts)
 
@@ -87,13 +110,13 @@ def _take(batch: Batch, numbers: Int[np.ndarray, " rows"]) -> Batch:
     return jax.tree.map(lambda x: x[numbers], batch)
 
 
+def _longest(segments: Any) -> int:
+    return int(used_columns(np.asarray(segments)).max(initial=0))
+
+
 def used_columns(segments: Int[np.ndarray, "B T"]) -> Int[np.ndarray, " B"]:
     """Returns how many columns of each row are used, up to the last."""
     used = segments > 0
     if not used.size:
         return np.zeros(len(used), int)
     return np.where(used.any(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1), 0)
-
-
-def _sizes(batch: Batch) -> Int[np.ndarray, " B"]:
-    return used_columns(np.asarray(batch.input_segments))

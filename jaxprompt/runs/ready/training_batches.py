@@ -10,7 +10,13 @@ import numpy as np
 from jaxprompt.data.rows.bank import Member, bank_batches
 from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.rows.mixture import mixed_batches
-from jaxprompt.data.rows.widths import STEP, cut_in_parts, cut_to_longest, part_rows
+from jaxprompt.data.rows.widths import (
+    STEP,
+    cut_in_parts,
+    cut_targets,
+    cut_to_longest,
+    part_rows,
+)
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.shapes import Batch, unpacked_batch
 from jaxprompt.sharding import DATA, host_share
@@ -39,6 +45,8 @@ def training_batches(
         whole = _whole_batches(job, length, starts)
         if not _cuts(job):
             return whole
+        if job.run.data.pack:  # Its inputs fill their rows.
+            return ((cut_targets(batch), seen) for batch, seen in whole)
         if rows:
             return ((cut_in_parts(batch, rows, length), seen) for batch, seen in whole)
         return ((cut_to_longest(batch, length), seen) for batch, seen in whole)
@@ -95,7 +103,7 @@ def parts_of_batch(job: Job) -> int:
             f"Data.part_rows {asked} for {count} rows on {devices} devices: use a "
             "divisor of the rows that the devices divide, or 0 for whole batches"
         )
-    if not _cuts(job) or run.optimizer.accumulate > 1:
+    if not _cuts(job) or run.data.pack or run.optimizer.accumulate > 1:
         return 0
     if asked is None:
         # Where all rows have one width, parts win nothing; pre-training fills its rows.
@@ -108,7 +116,7 @@ def parts_of_batch(job: Job) -> int:
 
 def _cuts(job: Job) -> bool:
     data, hosts = job.run.data, host_share(job.frozen.mesh)[1]
-    return data.cut and not data.pack and not job.run.model.dropout and hosts == 1
+    return data.cut and not job.run.model.dropout and hosts == 1
 
 
 def _whole_batches(

@@ -19,7 +19,7 @@ from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.prompt import Prompt, lengthen, shape_of, stack
 from jaxprompt.prompts.trained import join_heads
 from jaxprompt.serve.slots.engine import check_width, lengths_up_to, room_for
-from jaxprompt.shapes import Batch, Params, widen
+from jaxprompt.shapes import Batch, Params, resize
 
 _LABELS = 8
 """Columns of a head are rounded up to these, so that tasks share programs."""
@@ -149,7 +149,7 @@ class LabelEngine:
         used = int(np.flatnonzero(batch.input_segments[0])[-1]) + 1
         lengths = member.group.lengths
         width = next(length for length in lengths if length >= used)
-        return Row(member, widen(batch, width), width)
+        return Row(member, resize(batch, width), width)
 
     def score(self, rows: Sequence[Row]) -> list[Float[np.ndarray, "..."]]:
         """Returns what the heads find in each row.
