@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.rows.widths import cut_in_parts, cut_to_longest
+from jaxprompt.data.rows.widths import cut_in_parts, cut_to_longest, training_step
 from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.shapes import Batch, unpacked_batch
 
@@ -70,6 +70,18 @@ def test_short_texts_in_long_rows_are_cut_as_finely_as_in_short_ones():
         for longest in (9, 16, 17, 40, 64, 65, 128, 129, 256, 257)
     ]
     assert widths == [16, 16, 32, 48, 64, 80, 128, 160, 256, 320]
+
+
+def test_training_on_a_cpu_cuts_short_texts_finer():
+    texts, step = (5, 9, 17, 33, 57, 65, 128, 129, 257), training_step("cpu")
+    widths = [
+        cut_to_longest(batch_of(longest), step=step).inputs.shape[1]
+        for longest in texts
+    ]
+    assert widths == [8, 16, 24, 40, 64, 80, 128, 160, 320]
+    (longest, shortest) = cut_in_parts(batch_of(20, 3, 6, 17), 2, step=step)
+    assert (longest.inputs.shape, shortest.inputs.shape) == ((2, 24), (2, 8))
+    assert training_step("gpu") == training_step("tpu") == 16
 
 
 def test_soft_tokens_in_front_take_no_widths():

@@ -16,6 +16,7 @@ from jaxprompt.data.rows.widths import (
     cut_targets,
     cut_to_longest,
     part_rows,
+    training_step,
 )
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.shapes import Batch, unpacked_batch
@@ -39,7 +40,7 @@ def training_batches(
         A function that raises ValueError, before any batch, for data that does not
         fit. Batches come in parts where `parts_of_batch` says so.
     """
-    rows = parts_of_batch(job)
+    rows, step = parts_of_batch(job), training_step(jax.default_backend())
 
     def of_ids(starts: Positions) -> Iterator[tuple[Rows, Positions]]:
         whole = _whole_batches(job, length, starts)
@@ -48,8 +49,10 @@ def training_batches(
         if job.run.data.pack:  # Its inputs fill their rows.
             return ((cut_targets(batch), seen) for batch, seen in whole)
         if rows:
-            return ((cut_in_parts(batch, rows, length), seen) for batch, seen in whole)
-        return ((cut_to_longest(batch, length), seen) for batch, seen in whole)
+            return (
+                (cut_in_parts(batch, rows, length, step), seen) for batch, seen in whole
+            )
+        return ((cut_to_longest(batch, length, step), seen) for batch, seen in whole)
 
     def of_states(starts: Positions) -> Iterator[tuple[Rows, Positions]]:
         found = of_ids(starts)
