@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny import save_tiny
@@ -14,8 +15,10 @@ from jaxprompt.command.configure import configure, configure_seeds
 from jaxprompt.command.sweep import plan_sweep, sweep
 from jaxprompt.evaluate.evaluation_set import Scores
 from jaxprompt.evaluate.score import evaluate
+from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import read_params
-from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.file import load_prompt, save_prompt
+from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.runs import train
 from jaxprompt.runs.measure import score_report
 from jaxprompt.runs.ready import frozen
@@ -144,6 +147,20 @@ def test_a_mistake_in_the_last_arm_shows_before_the_first_one_trains(recipe: Pat
         "'TRAINS': 'model'",
         "'PROMPT_INIT': 'file', 'PROMPT_FILE': 'nowhere.safetensors'",
         r"own, model: .*nowhere\.safetensors",
+    )
+    refused(
+        "'TRAINS': 'model'",
+        "'PROMPT_INIT': 'text', 'PromptStart.text': 'good, or bad', 'PROMPT_LENGTH': 1",
+        r"own, model: text initialisation needs [2-9] rows, but the prompt length is 1",
+    )
+    backbone = open_backbone(find_checkpoint("tiny"))
+    save_prompt(
+        "three.safetensors", make_prompt(jnp.ones((3, backbone.width))), backbone
+    )
+    refused(
+        "'TRAINS': 'model'",
+        "'PROMPT_INIT': 'file', 'PROMPT_FILE': 'three.safetensors', 'PROMPT_LENGTH': 2",
+        r"own, model: three.safetensors has 3 rows, but the prompt length is 2",
     )
     refused("'TRAINS': 'model'", "'MODEL': None", r"no model for own, model: give")
     refused("%RATE", "%NO_RATE", "NO_RATE")

@@ -170,16 +170,17 @@ def _folder_of(run: Run) -> str:
 
 def _check_files(planned: Sequence[PlannedRun]) -> None:
     """Looks for what the runs read that are not finished: models, data, prompts."""
-    from jaxprompt.prompts.file import load_prompt
     from jaxprompt.runs.ready.frozen import vocabulary_of
     from jaxprompt.runs.ready.prepare import check_files
+    from jaxprompt.runs.ready.start import check_start
 
-    # A name on the Hub is asked for once.
-    found = functools.cache(
-        lambda name, revision, vocabulary: vocabulary_of(
-            find_checkpoint(name, revision=revision, vocabulary=vocabulary)
+    # A name on the Hub is asked for once, and its vocabulary is read once.
+    find = functools.cache(
+        lambda name, revision, vocabulary: find_checkpoint(
+            name, revision=revision, vocabulary=vocabulary
         )
     )
+    words_of = functools.cache(lambda *names: vocabulary_of(find(*names)))
     for one in planned:
         model, data = one.run.model, one.run.data
         if not _reads_model(one):
@@ -190,12 +191,14 @@ def _check_files(planned: Sequence[PlannedRun]) -> None:
                 "--gin.MODEL=google/t5-small-lm-adapt"
             )
         try:
-            words = found(model.name, model.revision, model.vocabulary)
-            check_files([task.load(words) for task in data.tasks], data.splits)
+            names = model.name, model.revision, model.vocabulary
+            words = words_of(*names)
+            tasks = [task.load(words) for task in data.tasks]
+            check_files(tasks, data.splits)
             shift_to = [task.load(words) for task in data.shift_to]
             check_files(shift_to, [data.shift_split])
-            if one.run.prompt.init == "file":
-                load_prompt(one.run.prompt.file)
+            if "prompt" in one.run.trains:
+                check_start(one.run, find(*names).config, tasks)
         except (ValueError, FileNotFoundError) as error:
             # Whatever kind of ValueError it is: some take more than a text.
             missing = isinstance(error, FileNotFoundError)

@@ -131,6 +131,47 @@ def init_prompt(
     return make_prompt(METHODS[method](start))
 
 
+def check_start(
+    method: str,
+    table: jax.ShapeDtypeStruct,
+    *,
+    length: int,
+    top: int = 5000,
+    words: Sequence[str] = (),
+    text: str = "",
+    encode: Callable[[str], Sequence[int]] | None = None,
+) -> None:
+    """Refuses words and texts that `init_prompt` would, without any weights.
+
+    Args:
+        method: One of `METHODS`.
+        table: Shape of the embedding table.
+        length: As all others, as of `init_prompt`.
+        top: For "vocabulary".
+        words: For "class_labels".
+        text: For "text".
+        encode: For these two.
+
+    Raises:
+        ValueError: If what the prompt is to start from is empty, or has more rows than
+            `length`.
+    """
+    shape: Any = table
+    start = Start(
+        key=jax.random.key(0),
+        table=shape,
+        length=length,
+        top=top,
+        words=words,
+        text=text,
+        encode=encode,
+    )
+    if method == "vocabulary":
+        _population(start, length)
+    elif method in _IDS:
+        _check_length(start, len(_IDS[method](start)), method)
+
+
 def _uniform(start: Start) -> jax.Array:
     """Draws each number evenly from a range."""
     low, high = start.low, start.high
@@ -166,16 +207,30 @@ def _vocabulary(start: Start) -> jax.Array:
 
 def _class_labels(start: Start) -> jax.Array:
     """Takes the embeddings of the label words, and of frequent tokens behind."""
-    words = _required(start.words, "class_labels")
-    ids = [_encode(start, word, "class_labels") for word in words]
+    ids = _ids_of_words(start)
     rows = _take_rows(start.table, np.concatenate(ids))
     return _fill(start, _means(rows, tuple(map(len, ids))), "class_labels")
 
 
 def _text(start: Start) -> jax.Array:
     """Takes the embeddings of a text, and of frequent tokens behind."""
-    ids = _encode(start, _required(start.text, "text"), "text")
-    return _fill(start, _take_rows(start.table, ids), "text")
+    return _fill(start, _take_rows(start.table, _ids_of_text(start)), "text")
+
+
+def _ids_of_words(start: Start) -> list[Int[np.ndarray, " T"]]:
+    words = _required(start.words, "class_labels")
+    return [_encode(start, word, "class_labels") for word in words]
+
+
+def _ids_of_text(start: Start) -> Int[np.ndarray, " T"]:
+    return _encode(start, _required(start.text, "text"), "text")
+
+
+_IDS: dict[str, Callable[[Start], Sequence[Any] | np.ndarray]] = {
+    "class_labels": _ids_of_words,
+    "text": _ids_of_text,
+}
+"""Method -> what each row that is not sampled is made of."""
 
 
 def _file(start: Start) -> jax.Array:
@@ -252,14 +307,18 @@ def _population(start: Start, count: int) -> int:
 
 def _fill(start: Start, rows: jax.Array, method: str) -> jax.Array:
     """Puts sampled rows behind these, up to the prompt's length."""
-    if len(rows) > start.length:
-        raise ValueError(
-            f"{method} initialisation needs {len(rows)} rows, but the prompt length "
-            f"is {start.length}: use a length of at least {len(rows)}"
-        )
+    _check_length(start, len(rows), method)
     count = start.length - len(rows)
     size = _population(start, count)
     return _sample_behind(rows, start.table, start.key, size, count)
+
+
+def _check_length(start: Start, rows: int, method: str) -> None:
+    if rows > start.length:
+        raise ValueError(
+            f"{method} initialisation needs {rows} rows, but the prompt length is "
+            f"{start.length}: use a length of at least {rows}"
+        )
 
 
 def _required(value: Any, method: str) -> Any:

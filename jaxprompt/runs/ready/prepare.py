@@ -16,6 +16,7 @@ from jaxprompt.runs.ready.frozen import OpenedModel, check_named, open_model
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.new_model import draw_model, vocabulary_of_new
 from jaxprompt.runs.ready.opening import opening_line
+from jaxprompt.runs.ready.start import check_start
 from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.screen.terminal import say
 from jaxprompt.sharding import check_batch_size, make_mesh
@@ -70,6 +71,8 @@ def prepare(
         lengths = [run.prompt.length]
         sites = model.backbone.config.sites
         check_deep(sites, run.prompt.deep_start)
+        if run.data.train_split in splits:
+            check_start(run, model.checkpoint.config, tasks)
     for task in tasks:
         check_slots(task, lengths)
     has_deep = any(said.sites for said in trained) if trained else run.prompt.deep
