@@ -200,6 +200,7 @@ def _pass_over_rows(
 ) -> Callable[[Batch, np.ndarray, int], np.ndarray]:
     """Makes it of what answers (backbone, params, batch), which it compiles."""
     from jaxprompt.data.rows.row_batches import predict_rows, sorted_batches
+    from jaxprompt.data.rows.widths import scored_rows
 
     backbone, model = load(folder)
     params = {"model": model, "prompt": Prompt(jnp.asarray(prompts))}
@@ -218,7 +219,9 @@ def _pass_over_rows(
             ),
             members=members.astype(np.int32),
         )
-        return predict_rows(predict, sorted_batches(rows, batch_size), len(members))
+        # As many as a run of so many rows takes at once.
+        size = scored_rows(batch_size, len(members), devices=1, backend="cpu")
+        return predict_rows(predict, sorted_batches(rows, size), len(members))
 
     return score
 

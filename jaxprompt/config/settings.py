@@ -545,7 +545,8 @@ class Evaluation:
         alpha: Its brevity penalty.
         top_p: Probability of the tokens that "nucleus" draws from.
         temperature: What "nucleus" divides logits by.
-        batch_size: Rows B of a batch.
+        batch_size: Rows B of a batch. On a CPU an encoder-decoder takes many rows in
+            batches of 8, which hold less padding, where answers are short.
         hand_written: Text to put before every input of the frozen model: a baseline
             that is scored too, if given.
         examples_in_input: Training examples to put before every input of the frozen

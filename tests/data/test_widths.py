@@ -6,7 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxprompt.data.rows.widths import cut_in_parts, cut_to_longest, training_step
+from jaxprompt.data.rows.widths import (
+    cut_in_parts,
+    cut_to_longest,
+    scored_rows,
+    training_step,
+)
 from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.shapes import Batch, unpacked_batch
 
@@ -82,6 +87,15 @@ def test_training_on_a_cpu_cuts_short_texts_finer():
     (longest, shortest) = cut_in_parts(batch_of(20, 3, 6, 17), 2, step=step)
     assert (longest.inputs.shape, shortest.inputs.shape) == ((2, 24), (2, 8))
     assert training_step("gpu") == training_step("tpu") == 16
+
+
+def test_many_rows_are_scored_in_small_batches_on_a_cpu():
+    def rows(batch_size: int, count: int, backend: str = "cpu") -> int:
+        return scored_rows(batch_size, count, devices=1, backend=backend)
+
+    assert (rows(32, 96), rows(32, 95), rows(4, 1000)) == (8, 32, 4)
+    assert rows(32, 1000, "gpu") == rows(32, 1000, "tpu") == 32
+    assert scored_rows(32, 1000, devices=2, backend="cpu") == 16
 
 
 def test_soft_tokens_in_front_take_no_widths():

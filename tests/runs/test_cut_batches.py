@@ -153,6 +153,17 @@ def test_the_prompt_is_the_same_where_answers_are_cut(run: Run, pack: bool):
     np.testing.assert_allclose(rows[True], rows[False], atol=1e-4)
 
 
+def test_many_rows_are_scored_in_small_batches_unless_much_is_written(run: Run):
+    def rows(count: int, **settings: Any) -> int:
+        asked = Evaluation(**{"method": "rank", "batch_size": 32} | settings)
+        job = prepare(dataclasses.replace(run, evaluation=asked), splits=("train",))
+        return job.scored_rows(count)
+
+    assert (rows(1000), rows(90)) == (8, 32)
+    assert rows(1000, method="greedy", decode_length=8) == 8
+    assert rows(1000, method="greedy", decode_length=9) == 32
+
+
 def test_a_model_that_trains_reads_parts_too(run: Run):
     whole, parts = (
         prepare(tuned(run, part_rows=rows), splits=("train",)) for rows in (0, None)

@@ -18,6 +18,9 @@ for compiling the widths between within some twenty steps of a small model."""
 _PART_ROWS = 8
 """Rows of a part of a batch on one CPU."""
 
+_FEW_BATCHES = 3
+"""Batches that are scored whole on a CPU too, if there are fewer."""
+
 
 def training_step(backend: str) -> int:
     """Returns how far apart the widths of training are, at least.
@@ -71,6 +74,23 @@ def part_rows(count: int, *, devices: int, backend: str) -> int:
     """
     rows = _PART_ROWS * devices
     return count if backend != "cpu" or count % rows else rows
+
+
+def scored_rows(batch_size: int, count: int, *, devices: int, backend: str) -> int:
+    """Returns how many rows a batch that is scored should have.
+
+    On a CPU as many as a part of a training batch, for the same reason. Not where there
+    are few: most batches have a width of their own then, which has to be compiled.
+
+    Args:
+        batch_size: Rows of a batch that are asked for.
+        count: Rows to score.
+        devices: Devices that split a batch.
+        backend: "cpu", "gpu" or "tpu".
+    """
+    if count < _FEW_BATCHES * batch_size:
+        return batch_size
+    return part_rows(batch_size, devices=devices, backend=backend)
 
 
 def cut_to_longest(batch: Batch, soft: int = 0, step: int = STEP) -> Batch:

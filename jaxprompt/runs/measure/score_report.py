@@ -153,7 +153,7 @@ class ScoreReport:
                 (rows, params),
                 *(baselines | known).values(),
                 members=places,
-                batch_size=job.run.evaluation.batch_size,
+                batch_size=job.scored_rows(len(places) * rows.num_examples),
                 progress=advance,
                 pack=self._pack,
             )
@@ -302,7 +302,7 @@ class ScoreReport:
                     predict = _composed(predict, join)
                 found = rows.score_members(
                     predict,
-                    self._job.run.evaluation.batch_size,
+                    self._job.scored_rows(len(members) * rows.num_examples),
                     [0] if tuned else members,
                     advance,
                     pack=self._pack,

@@ -10,6 +10,7 @@ import jax
 from jaxprompt.config import Run
 from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.rows.sample import Sample
+from jaxprompt.data.rows.widths import scored_rows
 from jaxprompt.data.tasks.few_shot import few_shot_task
 from jaxprompt.data.tasks.shots import asked_by_hand
 from jaxprompt.data.tasks.task import Task
@@ -39,11 +40,14 @@ from jaxprompt.prompts.reparametrise.shared import Shared, weighted
 from jaxprompt.prompts.trained import Trained, join_heads, join_members, unstack_head
 from jaxprompt.runs.ready.frozen import Frozen
 from jaxprompt.shapes import Params
-from jaxprompt.sharding import place_batch
+from jaxprompt.sharding import DATA, place_batch
 from jaxprompt.train.loop import Rows
 
 _SHORT_INPUT = 16
 """Tokens of a short example: as many of these fill a packed row."""
+
+_FEW_TOKENS = 8
+"""Most tokens of an answer that take little time beside reading the question."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,6 +212,26 @@ class Job:
         soft_ids = self.frozen.soft_ids(prompt_length)
         count = self.run.evaluation.num_examples
         return Sample(task, split, self.lengths, soft_ids, num_examples=count)
+
+    def scored_rows(self, count: int) -> int:
+        """Returns how many rows a batch has, of so many that are scored.
+
+        It is whole for a decoder-only model, which reads what stands in front of all
+        rows once for each batch, for an encoder-only one, which is too small to gain,
+        for packed rows, and where much is written: every token reads all weights once
+        for each batch.
+        """
+        run, config = self.run, self.frozen.backbone.config
+        asked, writes = run.evaluation.batch_size, run.evaluation.method != "rank"
+        long = writes and self._decode_length > _FEW_TOKENS
+        if config.causal or config.encoder_only or long or run.data.pack:
+            return asked
+        return scored_rows(
+            asked,
+            count,
+            devices=self.frozen.mesh.shape[DATA],
+            backend=jax.default_backend(),
+        )
 
     def row_lengths(self, place: int) -> Lengths:
         """Returns the room of a training row, which several answers may share."""
