@@ -30,7 +30,7 @@ import small_t5
 from our_side import KEEP_MEMORY
 from side_by_side import OURS, THEIRS, Side, alternate, comparison
 
-from jaxprompt.data.rows.widths import cut_in_parts, part_rows, training_step
+from jaxprompt.data.rows.widths import cut_in_parts, part_rows, width_step
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.shapes import Batch
 
@@ -210,7 +210,7 @@ def bench_lengths(folder: Path, flags: argparse.Namespace) -> None:
 def as_by_default(batch: Batch, soft: int) -> tuple[Batch, ...]:
     """Cuts a batch as a run does whose settings say nothing about it."""
     rows = part_rows(len(batch.inputs), devices=1, backend="cpu")
-    return cut_in_parts(batch, rows, soft, training_step("cpu"))
+    return cut_in_parts(batch, rows, soft, width_step("cpu"))
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from jaxprompt.data.rows.widths import (
     cut_in_parts,
     cut_to_longest,
     scored_rows,
-    training_step,
+    width_step,
 )
 from jaxprompt.no_token import NO_TOKEN
 from jaxprompt.shapes import Batch, unpacked_batch
@@ -78,7 +78,7 @@ def test_short_texts_in_long_rows_are_cut_as_finely_as_in_short_ones():
 
 
 def test_training_on_a_cpu_cuts_short_texts_finer():
-    texts, step = (5, 9, 17, 33, 57, 65, 128, 129, 257), training_step("cpu")
+    texts, step = (5, 9, 17, 33, 57, 65, 128, 129, 257), width_step("cpu")
     widths = [
         cut_to_longest(batch_of(longest), step=step).inputs.shape[1]
         for longest in texts
@@ -86,7 +86,7 @@ def test_training_on_a_cpu_cuts_short_texts_finer():
     assert widths == [8, 16, 24, 40, 64, 80, 128, 160, 320]
     (longest, shortest) = cut_in_parts(batch_of(20, 3, 6, 17), 2, step=step)
     assert (longest.inputs.shape, shortest.inputs.shape) == ((2, 24), (2, 8))
-    assert training_step("gpu") == training_step("tpu") == 16
+    assert width_step("gpu") == width_step("tpu") == 16
 
 
 def test_many_rows_are_scored_in_small_batches_on_a_cpu():

@@ -22,8 +22,8 @@ _FEW_BATCHES = 3
 """Batches that are scored whole on a CPU too, if there are fewer."""
 
 
-def training_step(backend: str) -> int:
-    """Returns how far apart the widths of training are, at least.
+def width_step(backend: str) -> int:
+    """Returns how far apart the widths of training batches are, at least.
 
     Args:
         backend: "cpu", "gpu" or "tpu". An accelerator hardly gains by narrower batches

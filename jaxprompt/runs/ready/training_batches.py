@@ -16,7 +16,7 @@ from jaxprompt.data.rows.widths import (
     cut_targets,
     cut_to_longest,
     part_rows,
-    training_step,
+    width_step,
 )
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.shapes import Batch, unpacked_batch
@@ -40,7 +40,7 @@ def training_batches(
         A function that raises ValueError, before any batch, for data that does not
         fit. Batches come in parts where `parts_of_batch` says so.
     """
-    rows, step = parts_of_batch(job), training_step(jax.default_backend())
+    rows, step = parts_of_batch(job), width_step(jax.default_backend())
 
     def of_ids(starts: Positions) -> Iterator[tuple[Rows, Positions]]:
         whole = _whole_batches(job, length, starts)
