@@ -138,9 +138,8 @@ def test_the_prompt_is_the_same_where_answers_are_cut(run: Run, pack: bool):
         data = dataclasses.replace(
             run.data, task=task, target_length=80, pack=pack, cut=cut
         )
-        one = dataclasses.replace(
-            run, data=data, evaluation=Evaluation(method="loss"), seeds=1
-        )
+        scored = Evaluation(method="loss", batch_size=8, num_examples=8)
+        one = dataclasses.replace(run, data=data, evaluation=scored, seeds=1)
         workdir = Path(f"cut-{cut}")
         train(one, workdir)
         work[cut] = measure_work(prepare(one, splits=("train",)), 6)
