@@ -251,6 +251,8 @@ def damaged_results(draw) -> Any:
 @example({**RESULTS["a prompt"], "seconds": "9"})
 @example({**RESULTS["a prompt"], "shift": []})
 @example({**RESULTS["a prompt"], "metrics": {"f1": None}})
+@example(put(RESULTS["a bank"], ("members", 2, "score"), 2e154))
+@example(put(RESULTS["a bank"], ("members", 2, "score"), float("inf")))
 @settings(max_examples=examples(300))
 def test_a_result_of_wrong_values_is_shown_or_named(tmp_path: Path, result: Any):
     path = tmp_path / "result.json"

@@ -15,6 +15,9 @@ _Fields = Mapping[str, type | tuple[type, ...]]
 
 _NUMBER = (int, float)
 
+_LARGEST = 1e100
+"""No score, loss or time of a run is larger; of such, deviations can be computed."""
+
 _VOCABULARY: _Fields = {
     "task": str,
     "pieces": int,
@@ -133,7 +136,10 @@ def _check_numbers(where: str, whose: str, values: Mapping[str, Any]) -> None:
 
 
 def _check(where: str, whose: str, entry: Any, fields: _Fields) -> None:
-    """Raises ValueError unless an entry is an object with these fields."""
+    """Raises ValueError unless an entry is an object with these fields.
+
+    A number may be NaN, which a metric is that is not defined.
+    """
     for field, kind in fields.items():
         value = entry.get(field) if isinstance(entry, dict) else None
         # True is no number, though Python has it so.
@@ -141,6 +147,11 @@ def _check(where: str, whose: str, entry: Any, fields: _Fields) -> None:
             raise ValueError(
                 f"{where}: {quoted(field)[1:-1]}{whose} is {quoted(value)}, not "
                 f"{_name(kind)}: this is no result of a run: {_FIX}"
+            )
+        if isinstance(value, _NUMBER) and abs(value) > _LARGEST:
+            raise ValueError(
+                f"{where}: {quoted(field)[1:-1]}{whose} is {quoted(value)}, larger than"
+                f" {_LARGEST:g}: this is no result of a run: {_FIX}"
             )
 
 
