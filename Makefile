@@ -71,7 +71,7 @@ test: setup
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40
 
 # All that `make test` leaves out, ten times as many examples of each property, and every
-# fault twenty times: two hours or more.
+# fault twenty times: half an hour or more.
 test-long: setup
 	TRY_MORE=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 		--durations=40 -m ''
