@@ -131,7 +131,7 @@ def init_prompt(
     return make_prompt(METHODS[method](start))
 
 
-def check_start(
+def check_fit(
     method: str,
     table: jax.ShapeDtypeStruct,
     *,
@@ -141,7 +141,7 @@ def check_start(
     text: str = "",
     encode: Callable[[str], Sequence[int]] | None = None,
 ) -> None:
-    """Refuses words and texts that `init_prompt` would, without any weights.
+    """Refuses the words and texts that `init_prompt` refuses, without any weights.
 
     Args:
         method: One of `METHODS`.
@@ -156,7 +156,7 @@ def check_start(
         ValueError: If what the prompt is to start from is empty, or has more rows than
             `length`.
     """
-    shape: Any = table
+    shape: Any = table  # No more than its shape is asked for.
     start = Start(
         key=jax.random.key(0),
         table=shape,

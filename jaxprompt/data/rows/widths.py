@@ -1,4 +1,4 @@
-"""How wide a batch has to be: one of a few widths, each of which is compiled once."""
+"""How wide a batch has to be, and how many rows it has: each shape is compiled once."""
 
 from typing import Any
 

@@ -23,7 +23,7 @@ def check_start(run: Run, config: Config, tasks: Sequence[Task]) -> None:
 
     Raises:
         ValueError: If the file holds a prompt of other sizes, or if the words or the
-            text are none or have more tokens than the prompt.
+            text are empty or have more tokens than the prompt.
         FileNotFoundError: If there is no such file.
     """
     start = run.prompt
@@ -36,7 +36,7 @@ def check_start(run: Run, config: Config, tasks: Sequence[Task]) -> None:
         wanted |= {(start.deep_init, length) for length in start.deep.values()}
     for task in tasks:
         for method, length in sorted(wanted):
-            init.check_start(
+            init.check_fit(
                 method,
                 table,
                 length=length,
