@@ -64,16 +64,15 @@ quickstart-real: setup
 $(DEMO): | setup
 	$(BIN)/python tools/make_skills.py $@
 
-# Three processes for two cores: compiling takes one core at a time, and one of them often
-# waits for a process that a test has started. A file's tests share fixtures, and
-# tests/conftest.py says which files begin first.
+# Two processes, for compiling takes one core at a time; a file's tests share fixtures,
+# and tests/conftest.py says which files begin first.
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40
 
 # All that `make test` leaves out, ten times as many examples of each property, and every
 # fault twenty times: half an hour or more.
 test-long: setup
-	TRY_MORE=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+	TRY_MORE=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		--durations=40 -m ''
 	$(BIN)/python tools/fault_table.py --times 20
 
