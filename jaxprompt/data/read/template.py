@@ -54,6 +54,10 @@ class Template:
     "{mask:1}" for the vocabulary's mask, "{sep:1}" for what an encoder-only model reads
     between two texts, and "{{" for a brace. Spaces behind soft
     tokens that lead are left out, so that the text begins as it does without them.
+
+    Attributes:
+        text: As it was written.
+        fields: Names of the fields, in order, each once.
     """
 
     def __init__(self, text: str, cut: Sequence[str] = ()):
@@ -88,6 +92,8 @@ class Template:
                     )
             self._parts.append(_Part(words, name, count or ""))
         self.text = text
+        names = (part.name for part in self._parts if part.name and not part.number)
+        self.fields = tuple(dict.fromkeys(names))
         groups = [tuple(names.split("+")) for names in cut]
         named = [name for names in groups for name in names]
         unknown = [name for name in named if name not in self.fields]
@@ -100,12 +106,6 @@ class Template:
             groups = [(name,) for name in reversed(self.fields)]
         self._cut = tuple(groups)
         self._place = {name: n for n, names in enumerate(groups) for name in names}
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Names of the fields, in order, each once."""
-        names = (part.name for part in self._parts if part.name and not part.number)
-        return tuple(dict.fromkeys(names))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ class Template:
     @property
     def is_plain(self) -> bool:
         """Whether a row's text alone says how it is tokenised and cut."""
-        return self.is_behind_slots and not self._cut
+        return not self._cut and self.is_behind_slots
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -203,13 +203,14 @@ class Template:
             marks: As of `fill`.
         """
         found: list[Piece] = []
+        leads = True  # Whether soft tokens alone stand before this part.
         for words, name, count in self._parts:
             is_soft = name == _SLOTS and bool(count)
-            leads = all(piece.slots for piece in found)
             if leads and (found or (is_soft and not words.strip(" "))):
                 words = words.lstrip(" ")
             if words:
                 found.append(Piece(words))
+            leads = leads and is_soft and not words
             if is_soft:
                 found.append(Piece("", slots=int(count)))
             elif count:
