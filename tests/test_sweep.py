@@ -162,8 +162,26 @@ def test_a_mistake_in_the_last_arm_shows_before_the_first_one_trains(recipe: Pat
         "'PROMPT_INIT': 'file', 'PROMPT_FILE': 'three.safetensors', 'PROMPT_LENGTH': 2",
         r"own, model: three.safetensors has 3 rows, but the prompt length is 2",
     )
-    refused("'TRAINS': 'model'", "'MODEL': None", r"no model for own, model: give")
+    refused("'TRAINS': 'model'", "'MODEL': None", r"own, model: no model: give")
     refused("%RATE", "%NO_RATE", "NO_RATE")
+    Path("other.jsonl").write_text('{"text": "a row", "label": 0}\n{"text": "b"}\n')
+    files = {"train": "own.jsonl", "validation": "other.jsonl"}
+    refused(
+        "'TRAINS': 'model'",
+        f"'OwnTask.files': {files}",
+        r"own, model: other\.jsonl:2.*label",
+    )
+    refused(
+        "'TRAINS': 'model'",
+        "'OwnTask.labels': {'0': 'no', '2': 'yes'}",
+        r"own, model: own\.jsonl:2: label '1'",
+    )
+    refused(
+        "'TRAINS': 'model'",
+        "'OwnTask.inputs': '{slots:3} {text}'",
+        r"own, model: template .* has places for 3 soft tokens, but .* set ",
+    )
+    refused("'TRAINS': 'model'", "'Model.mesh_data': 3", r"own, model: mesh data=3")
 
 
 def test_a_dry_run_names_its_runs_and_writes_nothing(

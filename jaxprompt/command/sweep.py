@@ -1,14 +1,14 @@
 """A sweep's runs: all are configured first, then trained one by one and compared."""
 
+import contextlib
 import functools
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprompt.command.configure import configure_seeds, configure_sweep
-from jaxprompt.config import VOCABULARY, Run, Sweep
-from jaxprompt.models.load import find_checkpoint
+from jaxprompt.config import VOCABULARY, Model, Run, Sweep
 from jaxprompt.report.pages.summary import RunFacts, write_summary
 from jaxprompt.report.plots.curves import read_curves
 from jaxprompt.report.results.files import (
@@ -76,14 +76,14 @@ def sweep(
         The rows of the results' table; none of a dry run.
 
     Raises:
-        ValueError: If any run is misconfigured, or its model or its task is unknown,
-            before the first one trains; what only the weights and rows tell, later.
+        ValueError: If any run is misconfigured, or its model is unknown, or its rows
+            do not fit, before the first one trains; what only the weights tell, later.
         FileNotFoundError: If the model or the data of any run is missing, likewise.
         FloatingPointError: If a loss is not finite.
         train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     experiment, planned = plan_sweep(files, settings, workdir)
-    _check_files(planned)
+    _check_runs(planned)
     if dry_run:
         for one in planned:
             say(f"{one.folder}: {one.title}, {one.run.pace.steps} steps")
@@ -168,42 +168,62 @@ def _folder_of(run: Run) -> str:
     return name
 
 
-def _check_files(planned: Sequence[PlannedRun]) -> None:
-    """Looks for what the runs read that are not finished: models, data, prompts."""
-    from jaxprompt.runs.ready.frozen import vocabulary_of
-    from jaxprompt.runs.ready.prepare import check_files
-    from jaxprompt.runs.ready.start import check_start
+def _check_runs(planned: Sequence[PlannedRun]) -> None:
+    """Checks the runs that are not finished, as far as that takes no weights.
+
+    What is missing is told first, which takes no time, and then what rows do not fit.
+    """
+    from jaxprompt.runs.ready.frozen import find_model
+    from jaxprompt.runs.ready.prepare import check_files, check_run, mesh_of
 
     # A name on the Hub is asked for once, and its vocabulary is read once.
-    find = functools.cache(
-        lambda name, revision, vocabulary: find_checkpoint(
-            name, revision=revision, vocabulary=vocabulary
-        )
-    )
-    words_of = functools.cache(lambda *names: vocabulary_of(find(*names)))
-    for one in planned:
-        model, data = one.run.model, one.run.data
-        if not _reads_model(one):
-            continue
-        if model.name is None:
-            raise ValueError(
-                f"no model for {one.title}: give a Hub name or a folder, as "
-                "--gin.MODEL=google/t5-small-lm-adapt"
-            )
-        try:
-            names = model.name, model.revision, model.vocabulary
-            words = words_of(*names)
-            tasks = [task.load(words) for task in data.tasks]
-            check_files(tasks, data.splits)
+    find = functools.cache(find_model)
+    waiting = [one for one in planned if _reads_model(one)]
+    for one in waiting:
+        with _telling(one):
+            data, words = one.run.data, find(_named(one.run.model)).vocabulary
+            check_files([task.load(words) for task in data.tasks], data.splits)
             shift_to = [task.load(words) for task in data.shift_to]
             check_files(shift_to, [data.shift_split])
-            if "prompt" in one.run.trains:
-                check_start(one.run, find(*names).config, tasks)
-        except (ValueError, FileNotFoundError) as error:
-            # Whatever kind of ValueError it is: some take more than a text.
-            missing = isinstance(error, FileNotFoundError)
-            kind = FileNotFoundError if missing else ValueError
-            raise kind(f"{one.title}: {error}") from error
+    if waiting:
+        say(f"checking the rows of {len(waiting)} runs", problem=True)
+    checked: list[tuple[Any, ...]] = []
+    for one in waiting:
+        read = _read_of(one.run)
+        if read in checked:
+            continue
+        with _telling(one):
+            mesh_of(one.run, trains=True)
+            check_run(one.run, find(_named(one.run.model)), one.run.data.splits)
+        checked.append(read)
+
+
+@contextlib.contextmanager
+def _telling(one: PlannedRun) -> Iterator[None]:
+    """Says of an error which run it is of."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        # Whatever kind of ValueError it is: some take more than a text.
+        missing = isinstance(error, FileNotFoundError)
+        kind = FileNotFoundError if missing else ValueError
+        raise kind(f"{one.title}: {error}") from error
+
+
+def _named(model: Model) -> Model:
+    """Returns a model's settings without those that decide nothing of its files."""
+    return Model(name=model.name, revision=model.revision, vocabulary=model.vocabulary)
+
+
+def _read_of(run: Run) -> tuple[Any, ...]:
+    """Returns the settings that decide whether the rows of a run fit.
+
+    Its seed draws few rows, and nothing else that is checked.
+    """
+    seed = run.seed if run.data.few_rows else None
+    parts = run.model, run.data, run.prompt, run.head, run.evaluation
+    sizes = run.batch_size, run.optimizer.accumulate, run.seeds, seed
+    return run.trains, *parts, *sizes
 
 
 def _reads_model(one: PlannedRun) -> bool:

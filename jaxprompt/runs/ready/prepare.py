@@ -63,18 +63,9 @@ def prepare(
         _open(run, architecture, mesh, tasks, splits)
         return Job(draw_model(run, architecture, tasks[0], mesh), run, tasks, shift_to)
     model = model or open_model(run.model)
-    check_head(run, model)
-    tasks, shift_to = _load_tasks(run, model.vocabulary, splits, answered)
-    check_prompts(trained, model.backbone, another_backbone=another_backbone)
-    lengths = [said.length for said in trained]
-    if "prompt" in run.trains and not trained:
-        lengths = [run.prompt.length]
-        sites = model.backbone.config.sites
-        check_deep(sites, run.prompt.deep_start)
-        if run.data.train_split in splits:
-            check_start(run, model.checkpoint.config, tasks)
-    for task in tasks:
-        check_slots(task, lengths)
+    tasks, shift_to = check_run(
+        run, model, splits, answered, trained, another_backbone=another_backbone
+    )
     has_deep = any(said.sites for said in trained) if trained else run.prompt.deep
     _open(run, model.checkpoint.config, mesh, tasks, splits)
     frozen = model.load(mesh)
@@ -82,6 +73,48 @@ def prepare(
     if has_deep or not may_fold(run) or (run.data.keep_states and not trained):
         frozen = frozen.unfolded()
     return Job(frozen, run, tasks, shift_to, model.known)
+
+
+def check_run(
+    run: Run,
+    model: OpenedModel,
+    splits: Sequence[str] = (),
+    answered: Sequence[str] = (),
+    trained: Sequence[Provenance] = (),
+    *,
+    another_backbone: bool = False,
+) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+    """Checks a run on a model that is there, and reads its rows; no weights.
+
+    Args:
+        run: The configuration.
+        model: That of the run.
+        splits: As of `prepare`, and the others too.
+        answered: Splits to answer alone.
+        trained: Where the prompts that are to be used come from.
+        another_backbone: Allows a model that they were not trained on.
+
+    Returns:
+        The tasks, and those of the domain shift.
+
+    Raises:
+        ValueError: If anything does not fit.
+        FileNotFoundError: If a file is missing.
+    """
+    check_head(run, model)
+    tasks, shift_to = _load_tasks(run, model.vocabulary, splits, answered)
+    if trained:
+        check_prompts(trained, model.backbone, another_backbone=another_backbone)
+    lengths = [said.length for said in trained]
+    if "prompt" in run.trains and not trained:
+        lengths = [run.prompt.length]
+        config = model.checkpoint.config
+        check_deep(config.sites, run.prompt.deep_start)
+        if run.data.train_split in splits:
+            check_start(run, config, tasks)
+    for task in tasks:
+        check_slots(task, lengths)
+    return tasks, shift_to
 
 
 def _open(
