@@ -66,11 +66,6 @@ def parse_json_object(
     """
     if not text.strip():
         raise ValueError(f"{where} is empty, where a JSON object should be: {fix}")
-    if "\0" in text[:4]:
-        raise ValueError(
-            f"{where} is not JSON but holds zero bytes, as UTF-16 does: convert the "
-            "file, for example with iconv -f UTF-16LE -t UTF-8"
-        )
     try:
         value = parse_json(text, several_lines=True, undefined=undefined)
     except NotJson as err:

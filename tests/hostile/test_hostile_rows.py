@@ -12,6 +12,7 @@ from hostile_input import LONG, STRANGE, json_values, one_error, texts
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from jaxprompt.data.read.documents import Documents
 from jaxprompt.data.read.files import read_rows
 from jaxprompt.data.rows.requests import read_jsonl
 
@@ -139,6 +140,7 @@ def as_fields(table: list[list[str]]) -> list[dict[str, str]]:
 )
 @settings(max_examples=examples(100))
 def test_tsv_rows_come_back(tmp_path: Path, table, end, mark, last):
+    assume("\0" not in table[0][0])  # So UTF-16 begins.
     text = end.join("\t".join(row) for row in table)
     if text.startswith("\ufeff"):  # Of the header's name, and so behind the file's.
         mark = "\ufeff"
@@ -159,6 +161,7 @@ def test_tsv_rows_come_back(tmp_path: Path, table, end, mark, last):
 @example(table=[["text"], [LONG * 3]], end="\n", mark="")
 @settings(max_examples=examples(100))
 def test_csv_rows_come_back(tmp_path: Path, table, end, mark):
+    assume("\0" not in table[0][0])
     written = io.StringIO(newline="")
     csv.writer(written, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(table)
     content = f"{mark}{written.getvalue()}".encode()
@@ -217,11 +220,19 @@ def test_other_encodings(tmp_path: Path, table, encoding, suffix):
             read_rows(path)
 
 
-def test_a_utf_16_file_is_told_as_such(tmp_path: Path):
-    path = tmp_path / "rows.tsv"
-    path.write_text("text\nx\n", "utf-16")
-    with pytest.raises(ValueError, match="iconv -f UTF-16 -t UTF-8"):
-        read_rows(path)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_utf_16_file_is_told_as_such(tmp_path: Path, encoding: str):
+    name = encoding.upper().replace("-LE", "LE").replace("-BE", "BE")
+    told = rf":1: byte 0x.. is not UTF-8: .* iconv -f {name} -t UTF-8"
+    for file, text in {"rows.tsv": "text\nx\n", "rows.jsonl": '{"text": "x"}'}.items():
+        (tmp_path / file).write_text(text, encoding)
+        with pytest.raises(ValueError, match=told):
+            read_rows(tmp_path / file)
+    # English in it is UTF-8 too, as bytes: a prompt would learn from every other zero.
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "story.txt").write_text("A story.\n", encoding)
+    with pytest.raises(ValueError, match=rf"story\.txt{told}"):
+        Documents(tmp_path / "texts")
 
 
 def test_a_name_that_no_file_can_have():
