@@ -197,6 +197,26 @@ def test_a_dry_run_names_its_runs_and_writes_nothing(
     assert not WORKDIR.exists()
 
 
+def test_arms_train_one_after_the_other_into_one_table(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(ValueError, match=r"no arm 'tow_tokens': did you mean two_toke"):
+        sweep(FILES, [], WORKDIR, arms=["model", "tow_tokens"])
+    assert not WORKDIR.exists()
+    settings = ["SEEDS=1", "STEPS=1"]
+    (row,) = sweep(FILES, settings, WORKDIR, arms=["model"])
+    assert row.method == "model"
+    assert not (WORKDIR / "own" / "two_tokens").exists()
+    before = (WORKDIR / "own" / "model" / "seed-0" / "result.json").stat().st_mtime_ns
+    capsys.readouterr()
+    rows = sweep(FILES, settings, WORKDIR, arms=["two_tokens"])
+    # In the order of the recipe, and the finished one is not trained again.
+    assert [row.method for row in rows] == ["two tokens", "model"]
+    after = (WORKDIR / "own" / "model" / "seed-0" / "result.json").stat().st_mtime_ns
+    assert after == before
+    assert "two tokens" in (WORKDIR / "results.md").read_text()
+
+
 def test_a_folder_of_another_sweep_is_refused_at_once(recipe: Path):
     _, planned = plan_sweep(FILES, [], WORKDIR)
     last = planned[-1]

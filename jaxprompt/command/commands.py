@@ -208,6 +208,7 @@ def sweep(flags: argparse.Namespace) -> None:
         flags.gin_file,
         flags.settings,
         where,
+        arms=None if flags.arms is None else flags.arms.split(","),
         dry_run=flags.dry_run,
         command=flags.line,
     )

@@ -21,6 +21,7 @@ from jaxprompt.report.results.files import (
 )
 from jaxprompt.runs.keep.workdir import METRICS, PAGE, check_workdir, read_result
 from jaxprompt.runs.ready.optimizer import make_optimizer
+from jaxprompt.screen.suggest import did_you_mean
 from jaxprompt.screen.terminal import say, say_lines
 
 # What reads data is imported when it does: mistakes in gin files are told before.
@@ -55,6 +56,7 @@ def sweep(
     settings: Sequence[str],
     workdir: Path,
     *,
+    arms: Sequence[str] | None = None,
     dry_run: bool = False,
     command: str = "",
 ) -> list[Row]:
@@ -69,6 +71,8 @@ def sweep(
         files: gin files; one of them sets `Sweep.arms`.
         settings: "NAME=value" each.
         workdir: Folder of the sweep; made if needed.
+        arms: The arms to train; None for all. What is finished of others is compared
+            with them.
         dry_run: Only check, and say which runs there are.
         command: The command line that asked for it, for the runs' pages.
 
@@ -83,6 +87,9 @@ def sweep(
         train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
     experiment, planned = plan_sweep(files, settings, workdir)
+    if arms is not None:
+        _check_arms(arms, experiment)
+        planned = [one for one in planned if one.arm in arms or _is_finished(one)]
     _check_runs(planned)
     if dry_run:
         for one in planned:
@@ -158,6 +165,17 @@ def _check_settings(experiment: Sweep, settings: Sequence[str]) -> None:
             )
 
 
+def _check_arms(arms: Sequence[str], experiment: Sweep) -> None:
+    """Raises ValueError for an arm that the sweep does not have."""
+    for arm in arms:
+        if arm not in experiment.arms:
+            hint = did_you_mean(arm, experiment.arms)
+            raise ValueError(
+                f"--arms: no arm {arm!r}: {hint}{'; ' if hint else ''}the sweep has "
+                f"{', '.join(experiment.arms)}"
+            )
+
+
 def _folder_of(run: Run) -> str:
     name = run.data.task_name
     if not name:
@@ -186,7 +204,7 @@ def _check_runs(planned: Sequence[PlannedRun]) -> None:
             shift_to = [task.load(words) for task in data.shift_to]
             check_files(shift_to, [data.shift_split])
     if waiting:
-        say(f"checking the rows of {len(waiting)} runs", problem=True)
+        say("checking the rows of every run", problem=True)
     checked: list[tuple[Any, ...]] = []
     for one in waiting:
         read = _read_of(one.run)
@@ -228,8 +246,11 @@ def _read_of(run: Run) -> tuple[Any, ...]:
 
 def _reads_model(one: PlannedRun) -> bool:
     """Tells whether a run is still to be trained, and on a model that is there."""
-    finished = read_result(one.folder, one.config) is not None
-    return not finished and one.run.model.architecture is None
+    return not _is_finished(one) and one.run.model.architecture is None
+
+
+def _is_finished(one: PlannedRun) -> bool:
+    return read_result(one.folder, one.config) is not None
 
 
 def _write(
@@ -239,7 +260,8 @@ def _write(
     workdir: Path,
 ) -> list[Row]:
     """Writes and prints what came out; the mean over SuperGLUE, if whole, is last."""
-    methods = {arm: arm.replace("_", " ") for arm in experiment.arms}
+    there = {one.arm for one in planned}
+    methods = {arm: arm.replace("_", " ") for arm in experiment.arms if arm in there}
     found = list(zip(planned, results, strict=True))
     rows = [
         row
@@ -253,7 +275,8 @@ def _write(
     ]
     if experiment.best_of_grid:
         rows += best_rows(rows)
-    title, axis, page = experiment.title, experiment.axis, workdir / PAGE
+    title, page = experiment.title, workdir / PAGE
+    axis = experiment.axis if any(row.x is not None for row in rows) else ""
     made = write_results(workdir, rows, title=title, axis=axis)
     write_summary(
         page,
@@ -262,8 +285,8 @@ def _write(
         title=title,
         axis=axis,
         settings={
-            methods[arm]: {name: repr(value) for name, value in values.items()}
-            for arm, values in experiment.arms.items()
+            method: {name: repr(value) for name, value in experiment.arms[arm].items()}
+            for arm, method in methods.items()
         },
     )
     written = ", ".join(map(str, [page, *made]))

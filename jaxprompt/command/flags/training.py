@@ -25,6 +25,12 @@ def _add_sweep(subparsers: Any) -> None:
     text = "Train every arm of a recipe's sweep, and compare the results."
     sweep = new_command(subparsers, "sweep", text, commands.sweep)
     _add_training_flags(sweep, "folder of the runs")
+    sweep.add_argument(
+        "--arms",
+        metavar="NAME,NAME",
+        help="train these arms alone, as ppt,hybrid_ppt; the table has them and what "
+        "else is finished in the folder",
+    )
 
 
 def _add_training_flags(command: argparse.ArgumentParser, workdir: str) -> None:
