@@ -97,6 +97,16 @@ def test_fields_are_cut_in_their_order_and_nothing_else_is(nano):
     assert short == [*plain[: 3 + heads - 2], *plain[3 + heads :]]
 
 
+def test_a_mask_is_never_cut_with_a_text_that_it_ends(nano):
+    template = "{h} {p} ? It was {mask:1}"
+    whole = ids_of(nano, template)
+    short = ids_of(nano, template, length=len(whole) - 3 - 4)
+    # Three soft tokens, then what is left of the text, and all that stands behind it.
+    end = nano.encode(" ? It was" if nano.causal else " ? It was <extra_id_0>")
+    assert len(short) < len(whole) - 3
+    assert short[-len(end) :] == whole[-len(end) :] == end
+
+
 def test_fields_of_one_place_are_cut_in_proportion(nano):
     words = {name: nano.encode(text) for name, text in ROW.items()}
     template, cut = "{h} {mask} {p}", ["h+p"]

@@ -69,14 +69,21 @@ def test_one_template_puts_the_answer_where_the_model_wants_it(nano, tmp_path):
     assert task.decode(task.label_ids(6)) == list(task.labels)
 
 
-def test_fields_behind_the_mask_stay_in_a_decoders_text(tmp_path):
+@pytest.mark.parametrize(
+    ("inputs", "read"),
+    [
+        ("so {mask:1} , {text} !", "so , A film. !"),
+        # The answer begins a word, though no space stands before its mask.
+        ("{mask:1} News: {text}", "News: A film."),
+        ("{slots:2} {mask:1} News: {text}", "News: A film."),
+    ],
+)
+def test_fields_behind_the_mask_stay_in_a_decoders_text(tmp_path, inputs, read):
     path = Path(resolve("bundled:nano")) / "spiece.model"
     decoder = load_vocabulary(path, causal=True)
-    task = make(decoder, tmp_path / "rows.jsonl", inputs="so {mask:1} , {text} !")
-    assert [x.inputs for x in task.examples("train")] == [
-        "so , A film. !",
-        "so , Rain. !",
-    ]
+    task = make(decoder, tmp_path / "rows.jsonl", inputs=inputs)
+    assert task.examples("train")[0].inputs == read
+    assert task.labels == (" bad", " good")
 
 
 def test_words_that_are_several_tokens_are_told(nano, tmp_path):

@@ -69,8 +69,8 @@ class Template:
                 long, each from its end. "premise+hypothesis" shortens both at once, in
                 proportion to their lengths. Fields that are not named are left whole
                 while there is anything else to cut. Without it the text is cut at its
-                end, and where soft tokens stand in it, its fields are, the last one
-                first.
+                end; where soft tokens or a mask stand in it, its fields are, the last
+                one first.
 
         Raises:
             ValueError: If braces do not match, or name no field, or `cut` names one
@@ -102,7 +102,7 @@ class Template:
                 f"the order of truncation is {listed(cut)}, but template {text!r} has "
                 f"the fields {listed(self.fields)}: name some of them, each once"
             )
-        if not cut and not self.is_behind_slots:
+        if not cut and (not self.is_behind_slots or _MASK in self.marks):
             groups = [(name,) for name in reversed(self.fields)]
         self._cut = tuple(groups)
         self._place = {name: n for n, names in enumerate(groups) for name in names}
@@ -146,11 +146,14 @@ class Template:
 
     @property
     def has_space_before_mask(self) -> bool:
-        """Whether a space stands before the first mask, which its answer takes."""
-        masks = [
-            part.words for part in self._parts if part.name == _MASK and part.number
-        ]
-        return bool(masks) and masks[0].endswith(" ")
+        """Whether a space stands before the first mask, which its answer takes.
+
+        One is taken to stand before a mask that the text begins with.
+        """
+        if _MASK not in self.marks:
+            return False
+        words = self._parts[self._first_mask].words
+        return words.endswith(" ") or (not words and self._first_mask == 0)
 
     def without_mask(self) -> "Template":
         """Returns the template of a model that writes its answer behind the text.
@@ -165,6 +168,8 @@ class Template:
                 words, name, count = words.rstrip(" "), None, ""
             elif ends and number > self._first_mask:
                 continue
+            if number and not any(part.words or part.name for part in parts):
+                words = words.lstrip(" ")  # Behind a mask that the text began with.
             parts.append(_Part(words, name, count))
         made = copy.copy(self)
         made._parts = parts
@@ -210,7 +215,7 @@ class Template:
                 words = words.lstrip(" ")
             if words:
                 found.append(Piece(words))
-            leads = leads and is_soft and not words
+            leads = leads and not words and (is_soft or name is None)
             if is_soft:
                 found.append(Piece("", slots=int(count)))
             elif count:
