@@ -1,6 +1,7 @@
 """Self-supervised tasks: questions that text answers, the same in every process."""
 
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -162,6 +163,7 @@ def test_options_are_cut_to_the_words_of_a_question(folder, vocabulary):
         form="sentence_choice",
         inputs="{query} | {options}",
         question_words=42,
+        validation_share=0.5,
     )
     for example in task.examples("train"):
         _, listed = example.inputs.split(" | ")
@@ -222,6 +224,100 @@ def test_it_trains_like_any_other_task(folder, vocabulary):
     )
     assert batch.inputs.shape == (4, 27)
     assert (batch.targets > 0).any(axis=1).all()
+
+
+def test_a_text_that_is_there_twice_is_one_document_however_it_is_written(
+    tmp_path: Path, vocabulary
+):
+    texts = [" ".join(sentence(d, n) for n in range(SENTENCES)) for d in range(12)]
+    rows = [json.dumps({"body": text, "id": n}) for n, text in enumerate(texts * 2)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
+    (tmp_path / "lines.txt").write_text("\n".join(texts))
+    (tmp_path / "windows.txt").write_bytes("\r\n".join([*texts, ""]).encode())
+    task = make(tmp_path, vocabulary)
+    found = {
+        split: {place_of(x.inputs.split(" | ")[0]) for x in task.examples(split)}
+        for split in SPLITS
+    }
+    assert not found["train"] & found["validation"]
+    assert sum(map(len, found.values())) == 12 * SENTENCES
+    assert (
+        "12 documents, without 36 that repeat another" in task.source.notes("train")[0]
+    )
+
+
+@pytest.mark.parametrize("form", ["next_sentence", "sentence_choice"])
+def test_what_cannot_be_asked_about_stops_no_run(tmp_path: Path, vocabulary, form):
+    # Beside sentence 4 stand two that say the same; of dialogue nothing is usable.
+    lines = [
+        [sentence(d, 4 if n in (3, 5) else n) for n in range(SENTENCES)]
+        for d in range(12)
+    ]
+    lines += [[f"So {n} {d}." for n in range(9)] for d in range(6)]
+    (tmp_path / "a.txt").write_text("\n".join(map(" ".join, lines)))
+    task = make(
+        tmp_path,
+        vocabulary,
+        form=form,
+        inputs="{first} | {second}"
+        if form == "next_sentence"
+        else "{query} | {options}",
+        least_words=4,
+        validation_share=0.5,
+    )
+    for split in SPLITS:
+        asked = task.examples(split)
+        assert len(asked) > 3 * SENTENCES
+        assert not any("So" in x.inputs for x in asked)
+
+
+def test_no_option_is_the_beginning_of_the_query(tmp_path: Path, vocabulary):
+    # Most sentences of a document have the same beginning, to which options are cut.
+    words = "a b c d e f g h".split()
+    lines = [
+        " ".join(
+            f"Line {d} {' '.join(words)} goes on {n}." if n % 3 else f"{sentence(d, n)}"
+            for n in range(9)
+        )
+        for d in range(12)
+    ]
+    (tmp_path / "a.txt").write_text("\n".join(lines))
+    task = make(
+        tmp_path,
+        vocabulary,
+        form="sentence_choice",
+        inputs="{query} | {options}",
+        question_words=42,
+        validation_share=0.5,
+    )
+    for split in SPLITS:
+        for example in task.examples(split):
+            query, options = example.inputs.split(" | ")
+            found = re.split(r"(?:^| )[A-F]\. ", options)[1:]
+            assert len(found) == 6
+            assert not any(query.startswith(option) for option in found)
+
+
+def test_two_labels_may_have_one_word(folder, vocabulary, tmp_path: Path):
+    labels = {"other": "no", "same": "no", "next": "yes"}
+    task = make(folder, vocabulary, labels=labels)
+    assert task.labels == ("no", "yes")
+    assert {x.targets for x in task.examples("train")} == {"no", "yes"}
+    stars = [(f"text {n}", str(n % 5 + 1), 0.9) for n in range(60)]
+    task = make(
+        labelled(tmp_path, stars),
+        vocabulary,
+        form="pseudo_labels",
+        inputs="{text}",
+        labels={"1": "bad", "2": "bad", "3": "maybe", "4": "good", "5": "good"},
+    )
+    assert task.labels == ("bad", "maybe", "good")
+    found = dict(x[:2] for split in SPLITS for x in task.examples(split))
+    assert [found[f"text {n}"] for n in range(5)] == [
+        *["bad"] * 2,
+        "maybe",
+        *["good"] * 2,
+    ]
 
 
 def test_text_does_not_stay_in_memory(tmp_path: Path, vocabulary):

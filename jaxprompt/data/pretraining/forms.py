@@ -80,7 +80,7 @@ class Anchor:
         Args:
             sentences: To draw from.
             count: How many.
-            unlike: What none of them may equal.
+            unlike: What none of them may equal, or be the beginning of.
             words: Most words, behind which they are cut; None for whole ones.
         """
         found: list[str] = []
@@ -88,7 +88,8 @@ class Anchor:
             text = _first_words(sentences[place], words)
             if len(found) == count:
                 break
-            if self.usable(sentences[place]) and text not in (*unlike, *found):
+            taken = any(other.startswith(text) for other in (*unlike, *found))
+            if self.usable(sentences[place]) and not taken:
                 found.append(text)
         return found
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from jaxprompt.data.read.files import Row, read_rows
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.text import TRAIN, VALIDATION
-from jaxprompt.data.tasks.own import file_task
+from jaxprompt.data.tasks.own import file_task, words_as_written
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.files.strict_json import as_json
@@ -106,7 +106,7 @@ def pseudo_label_task(
         cut=cut,
     )
     # As the task writes them: behind a decoder's text they begin with a space.
-    words = dict(zip(labels, task.labels or (), strict=True))
+    words = words_as_written(task, labels)
     source = _Labelled(name, Path(path), task, words, least, validation_share)
     return dataclasses.replace(task, source=source)
 

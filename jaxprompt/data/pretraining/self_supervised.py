@@ -21,7 +21,7 @@ from jaxprompt.data.read.documents import Documents, Whole, text_files
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.text import TRAIN, VALIDATION
-from jaxprompt.data.tasks.own import file_task
+from jaxprompt.data.tasks.own import file_task, words_as_written
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
@@ -123,18 +123,22 @@ class Questions(Sequence[Features]):
             for number in numbers
             if documents.places[number].sentences >= form.sentences
         ]
-        self.documents = long_enough
         self._asked: list[_Asked] = []
         self._count = 0
         for number in long_enough:
-            self._asked.append(_Asked(number, self._count))
-            self._count += len(self._anchors(number))
-        if not self._count or len(long_enough) <= form.others:
+            count = len(self._anchors(number))
+            # A document whose sentences are all unusable has none for others either.
+            if count:
+                self._asked.append(_Asked(number, self._count))
+                self._count += count
+        self.documents = [asked.document for asked in self._asked]
+        if not self._count or len(self.documents) <= form.others:
             raise ValueError(
                 f"{len(numbers)} documents, of which {len(long_enough)} have "
-                f"{form.sentences} sentences or more, and {self._count} sentences that "
-                f"can be asked about: a question needs {1 + form.others} documents, so "
-                "give more text, or another validation_share"
+                f"{form.sentences} sentences or more, and {len(self.documents)} have "
+                f"some of the {self._count} sentences that can be asked about: a "
+                f"question needs {1 + form.others} documents, so give more text, or "
+                "another validation_share"
             )
 
     def __len__(self) -> int:
@@ -156,6 +160,9 @@ class Questions(Sequence[Features]):
     def ask(self, number: int) -> tuple[Asked, int]:
         """Makes a question.
 
+        Where no draw gives one, as beside a sentence that stands there twice, it is
+        that of the next sentence of the document which can be asked about.
+
         Args:
             number: Of the question, from 0.
 
@@ -163,25 +170,29 @@ class Questions(Sequence[Features]):
             The question, and how many draws gave none before.
 
         Raises:
-            ValueError: If too many draws gave none: the text repeats itself.
+            ValueError: If no draw of the whole document gave one: it repeats itself.
         """
-        document, sentence = self._anchor(number)
-        name = self._documents.places[document].name
-        for attempt in range(_TRIES):
-            draw = self._draw(name, sentence, attempt)
-            asked = self._form.ask(
-                Anchor(
-                    sentences=self._documents.sentences(document),
-                    number=sentence,
-                    usable=self._units.usable,
-                    draw=draw,
-                    other=self._others(document, draw),
+        document, first = self._anchor(number)
+        name, anchors = self._documents.places[document].name, self._anchors(document)
+        start = anchors.index(first)
+        given_up = 0
+        for sentence in (*anchors[start:], *anchors[:start]):
+            for attempt in range(_TRIES):
+                draw = self._draw(name, sentence, attempt)
+                asked = self._form.ask(
+                    Anchor(
+                        sentences=self._documents.sentences(document),
+                        number=sentence,
+                        usable=self._units.usable,
+                        draw=draw,
+                        other=self._others(document, draw),
+                    )
                 )
-            )
-            if asked is not None:
-                return asked, attempt
+                if asked is not None:
+                    return asked, given_up + attempt
+            given_up += _TRIES
         raise ValueError(
-            f"{self.place(number)}: {_TRIES} draws gave no question, as its document "
+            f"{self.place(number)}: {given_up} draws gave no question, as its document "
             "and the others repeat the same sentences: leave the document out"
         )
 
@@ -384,7 +395,7 @@ def self_supervised_task(
         )
 
     # As the task writes them: behind a decoder's text they begin with a space.
-    words = dict(zip(labels, task.labels or (), strict=True))
+    words = words_as_written(task, labels)
 
     def to_row(row: Row, number: int) -> Features:
         word = words[str(row.fields[ANSWER])]

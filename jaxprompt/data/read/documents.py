@@ -69,14 +69,16 @@ class Documents:
         places = []
         for name, path in text_files(Path(folder)).items():
             for number, start, text in self._texts(path):
-                digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+                found = self._sentences(path, text, f"{path}:{number}")
+                said = "\n".join(found).encode()
+                digest = hashlib.blake2b(said, digest_size=16).digest()
                 if digest in seen:
                     self.repeated += 1
                     continue
                 seen.add(digest)
                 stop = start + len(text.encode())
-                count = len(self._sentences(path, text, f"{path}:{number}"))
-                places.append(Document(f"{name}:{number}", path, start, stop, count))
+                place = f"{name}:{number}"
+                places.append(Document(place, path, start, stop, len(found)))
             with path.open("rb") as file:
                 self.hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
         self.places = tuple(places)

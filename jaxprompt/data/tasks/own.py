@@ -169,6 +169,18 @@ def _spaced(words: Sequence[str], space: str) -> tuple[str, ...]:
     return tuple(word if word.startswith(" ") else space + word for word in words)
 
 
+def words_as_written(
+    task: Task, labels: Mapping[str, str | Sequence[str]]
+) -> dict[str, str]:
+    """Returns label as in a file -> the word that the task writes for it.
+
+    Behind a decoder's text it begins with a space; several labels may have one word.
+    """
+    classes = dict.fromkeys(map(words_of, labels.values()))
+    written = dict(zip(classes, task.labels or (), strict=True))
+    return {label: written[words_of(words)] for label, words in labels.items()}
+
+
 def separator_of(vocabulary: Vocabulary) -> str:
     """Returns the text of what an encoder-only model reads between two texts.
 
