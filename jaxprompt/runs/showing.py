@@ -16,8 +16,11 @@ from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.prompts.soft_ids import prefix
 from jaxprompt.runs.ready.frozen import open_model
 from jaxprompt.runs.ready.prepare import check_has_task, check_head, check_slots
-from jaxprompt.screen.quoting import quoted
+from jaxprompt.screen.quoting import cut
 from jaxprompt.screen.terminal import say_lines
+
+_MOST_CUT = 1000
+"""Characters of a text that did not fit which are shown: it may be a book."""
 
 
 def show(run: Run, *, rows: int = 3) -> str:
@@ -80,7 +83,7 @@ def _tell(task: Task, layout: Layout, pair: Pair) -> Iterator[str]:
     if gone.size:
         yield (
             f"cut {gone.size} of {text} tokens, for which there is room for {room}: "
-            f"{quoted(task.vocabulary.decode(gone.tolist()))}"
+            f"{cut(repr(task.vocabulary.decode(gone.tolist())), _MOST_CUT)}"
         )
     else:
         yield f"whole: {text} tokens, with room for {room}"
@@ -91,10 +94,10 @@ def _answer(task: Task, layout: Layout, pair: Pair, example: Example) -> str:
     """Returns a row's answer: that of a head, or what is left of one in words."""
     if task.answers is not None:
         places = layout.prompted(pair).places
-        return f"{quoted(example.targets)}, at tokens {_listed(places)}"
+        return f"{example.targets!r}, at tokens {_listed(places)}"
     targets = pair.targets[: layout.lengths.targets]
     said = task.vocabulary.decode(targets.tolist())
-    return f"{quoted(said)}, ids {_listed(targets)}"
+    return f"{said!r}, ids {_listed(targets)}"
 
 
 def _listed(numbers: Any) -> str:
@@ -113,6 +116,6 @@ def _marked(task: Task, layout: Layout, ids: Int[np.ndarray, " T"]) -> str:
         if is_soft[start]:
             parts.append(f"[soft tokens {soft[run[0]]} to {soft[run[-1]]}]")
         else:
-            parts.append(quoted(task.vocabulary.decode(run)))
+            parts.append(repr(task.vocabulary.decode(run)))
         start = stop
     return " ".join(parts)

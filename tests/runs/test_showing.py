@@ -26,7 +26,10 @@ RUN = [
 @pytest.fixture(autouse=True)
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    rows = [{"text": "a quiet film about rain", "label": n % 2} for n in range(5)]
+    rows = [
+        {"text": "a quiet film about rain", "label": n % 2, "long": "rain and " * 20}
+        for n in range(5)
+    ]
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -55,9 +58,18 @@ def test_three_rows_are_shown_with_slots_cut_text_and_ids(capsys):
 def test_a_row_that_fits_is_whole(capsys):
     assert main(["show", *RUN, "--gin.INPUT_LENGTH=64", "--rows=1"]) == 0
     said = capsys.readouterr().out
+    assert "It was<extra_id_0> .'" in said
     assert "with room for 64" in said
     assert "cut" not in said
     assert said.count("films, ") == 1
+
+
+def test_a_row_is_shown_to_its_end(capsys):
+    more = "--gin.OwnTask.inputs='{long} It was {mask:1} .'"
+    assert main(["show", *RUN, more, "--gin.INPUT_LENGTH=64", "--rows=1"]) == 0
+    reads = capsys.readouterr().out.splitlines()[1]
+    assert reads.count("rain") == 20
+    assert reads.endswith("It was<extra_id_0> .'")
 
 
 def test_a_prompt_of_another_length_is_told(capsys):

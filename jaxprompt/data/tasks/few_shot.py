@@ -134,11 +134,16 @@ def choose_rows(task: Task, split: str, few: FewRows, seed: int) -> Chosen:
     names = [
         f"label {label!r} in split {split!r} of task {task.name}" for label in labels
     ]
-    return _ends(orders, counts, names)
+    fix = "leave SHOTS_PER_CLASS out, set --gin.TRAIN_EXAMPLES and "
+    fix = f", or {fix if few.per_class else ''}--gin.Data.balanced=False"
+    return _ends(orders, counts, names, fix)
 
 
 def _ends(
-    orders: list[Int[np.ndarray, " rows"]], counts: list[int], names: list[str]
+    orders: list[Int[np.ndarray, " rows"]],
+    counts: list[int],
+    names: list[str],
+    fix: str = "",
 ) -> Chosen:
     """Takes rows to train on from the front of each order, the others from behind.
 
@@ -148,7 +153,6 @@ def _ends(
     development: list[int] = []
     for order, count, name in zip(orders, counts, names, strict=True):
         if 2 * count > len(order):
-            fix = ", or --gin.Data.balanced=False" * (len(orders) > 1)
             raise ValueError(
                 f"{name} has {len(order)} rows, but {count} to train on and as many to "
                 f"choose the best step are {2 * count}: use fewer{fix}"
