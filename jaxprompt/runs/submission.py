@@ -5,13 +5,13 @@ from pathlib import Path
 from jaxprompt.config import LOSS, Run
 from jaxprompt.data.official.submission import (
     row_numbers,
-    split_batches,
+    split_readings,
     submission,
     submission_file,
 )
-from jaxprompt.data.rows.row_batches import predict_rows
+from jaxprompt.data.rows.row_batches import predict_rows, sorted_batches
 from jaxprompt.files.atomic import write_atomically
-from jaxprompt.prompts.file import load_prompt
+from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.prepare import prepare
@@ -61,17 +61,18 @@ def submit(
     task = job.task
     rows = task.num_examples(split)
     row_numbers(task_name, task, split)  # Before any answer is computed.
-    batches = split_batches(
-        task,
-        split,
-        job.lengths,
-        job.frozen.soft_ids(prompt.length),
-        run.evaluation.batch_size,
-    )
-    answer, params = job.predict(task), job.frozen.join(prompt)
+    soft_ids = job.frozen.soft_ids(prompt.length)
+    answer = job.predict(task)
+    params = job.frozen.join(prompt, load_head(prompt_file))
+    answers: list[str] = []
     with example_bar(rows, split) as advance:
-        ids = predict_rows(lambda batch: answer(params, batch), batches, rows, advance)
-    made = submission(task_name, task, split, task.decode(ids))
+        for reading in split_readings(task, split, job.lengths, soft_ids):
+            batches = sorted_batches(reading.batch, run.evaluation.batch_size)
+            found = predict_rows(
+                lambda batch: answer(params, batch), batches, reading.count, advance
+            )
+            answers += reading.answers(found)
+    made = submission(task_name, task, split, answers)
     write_atomically(target, made.text.encode())
     say(f"wrote {rows} answers to {target}")
     if made.illegal:

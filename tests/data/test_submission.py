@@ -11,13 +11,14 @@ from jaxprompt.data.official.names import task_names
 from jaxprompt.data.official.submission import (
     LEADERBOARDS,
     Submission,
-    split_batches,
+    split_readings,
     submission,
     submission_file,
 )
 from jaxprompt.data.official.tasks import load_task
 from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.rows.requests import request_batches
+from jaxprompt.data.rows.row_batches import sorted_batches
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,8 @@ def test_an_unlabelled_split_is_tokenised_like_requests(tmp_path: Path, vocabula
     write_jsonl(tmp_path / "CB" / "test.jsonl", unlabelled)
     task = load_task("cb", vocabulary=vocabulary, data_dir=tmp_path)
     lengths, soft_ids = Lengths(inputs=24, targets=4), np.arange(900, 903)
-    made = list(split_batches(task, "test", lengths, soft_ids, 2))
+    (reading,) = split_readings(task, "test", lengths, soft_ids)
+    made = list(sorted_batches(reading.batch, 2))
     asked = list(request_batches(task, rows, lengths, soft_ids, 2))
     assert [some.num_examples for some in made] == [2, 2, 1]
     for (ours, _), (theirs, _) in zip(made, asked, strict=True):

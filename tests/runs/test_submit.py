@@ -1,16 +1,27 @@
 """A prompt file's answers to an unlabelled split lie in the leaderboard's file."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import jax
 import pytest
 
-from jaxprompt.config import Data, Evaluation, Model, OfficialTask, OwnTask, Run
+from jaxprompt.config import (
+    Data,
+    Evaluation,
+    HeadStart,
+    Model,
+    OfficialTask,
+    OwnTask,
+    PromptStart,
+    Run,
+)
 from jaxprompt.models.load import load
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.init import init_prompt
 from jaxprompt.runs.prediction import predict
+from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.runs.submission import submit
 
 NUM_ROWS = 11
@@ -63,6 +74,30 @@ def test_the_file_has_the_answers_of_predict(
     answers = tmp_path / "answers.jsonl"
     source = str(data_dir / "CB" / "test.jsonl")
     predict({prompt_file: run}, source=source, output=str(answers))
+    words = [
+        json.loads(line)["prediction"] for line in answers.read_text().splitlines()
+    ]
+    labels = {"yes": "entailment", "no": "contradiction", "maybe": "neutral"}
+    assert [row["label"] for row in rows] == [labels[word] for word in words]
+
+
+def test_the_answers_of_a_head_are_submitted_too(data_dir: Path, tmp_path: Path):
+    run = dataclasses.replace(
+        make_run(data_dir, "greedy"),
+        trains="prompt+head",
+        head=HeadStart(kind="classes", pooler="none"),
+        prompt=PromptStart(length=2),
+    )
+    backbone, model = load("bundled:nano")
+    prompt = init_prompt(jax.random.key(0), backbone.table(model), length=2)
+    job = prepare(run, answered=("test",))
+    head = tmp_path / "head.safetensors"
+    save_prompt(head, prompt, backbone, weights=job.start_head(), task="cb")
+    file = submit(run, head, output=tmp_path)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    answers = tmp_path / "answers.jsonl"
+    source = str(data_dir / "CB" / "test.jsonl")
+    predict({head: run}, source=source, output=str(answers))
     words = [
         json.loads(line)["prediction"] for line in answers.read_text().splitlines()
     ]

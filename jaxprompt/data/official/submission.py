@@ -14,7 +14,7 @@ from jaxprompt.data.official.benchmarks import stsb
 from jaxprompt.data.read.sources import Features
 from jaxprompt.data.rows.layout import layout_of
 from jaxprompt.data.rows.lengths import Lengths
-from jaxprompt.data.rows.row_batches import RowBatch, sorted_batches
+from jaxprompt.data.rows.reading import Reading
 from jaxprompt.data.tasks.task import Task
 
 
@@ -132,13 +132,9 @@ def _board(task_name: str) -> Leaderboard:
 _CHUNK = 8192
 
 
-def split_batches(
-    task: Task,
-    split: str,
-    lengths: Lengths,
-    soft_ids: Int[np.ndarray, " P"],
-    batch_size: int,
-) -> Iterator[RowBatch]:
+def split_readings(
+    task: Task, split: str, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]
+) -> Iterator[Reading]:
     """Tokenises a split to be predicted: unlike for a score, it may be unlabelled.
 
     Args:
@@ -146,18 +142,17 @@ def split_batches(
         split: The split.
         lengths: Longest texts.
         soft_ids: int32 ids of the prompt [P]; empty for no prompt.
-        batch_size: Rows B; the last batch is filled up with empty rows.
 
     Yields:
-        Batches for `data.rows.row_batches.predict_rows`. Some thousand rows are in
-        memory at once.
+        Some thousand rows, in order, of which those in memory are tokenised.
     """
     layout, count = layout_of(task, lengths, soft_ids), task.num_examples(split)
     for done in range(0, count, _CHUNK):
         chunk = np.arange(done, min(done + _CHUNK, count))
-        rows = layout.padded(task.pairs(split, chunk.tolist()), chunk)
-        for batch, numbers in sorted_batches(rows, batch_size):
-            yield RowBatch(batch, np.where(numbers < 0, -1, numbers + done))
+        # What stands for a label that is not there is no class of a head.
+        examples = task.examples(split, chunk.tolist())
+        parts = [[example._replace(targets="")] for example in examples]
+        yield Reading(task, layout, parts, chunk)
 
 
 def _read_labels(values: Sequence[Any]) -> Callable[..., Answers]:
