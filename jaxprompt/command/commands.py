@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxprompt.command.prompt_run import DEFAULTS, configured, read_run, run_of_prompt
+from jaxprompt.command.gin_files import DEFAULTS
+from jaxprompt.command.prompt_run import configured, read_run, run_of_prompt
 from jaxprompt.screen.quoting import quoted_path
 from jaxprompt.screen.suggest import path_hint
 

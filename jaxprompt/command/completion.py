@@ -3,15 +3,11 @@
 import argparse
 from collections.abc import Iterator, Mapping
 
-from jaxprompt.command.gin_files import find_gin_file, gin_files
+from jaxprompt.command.gin_files import gin_files
 from jaxprompt.command.parser import GIN
-from jaxprompt.files.utf8 import read_utf8
 from jaxprompt.screen.terminal import say_lines
 
 SHELLS = ("bash", "zsh", "fish")
-
-_SETTINGS_OF = "gin/runs/prompt_tuning.gin"
-"""The file whose names are completed behind "--gin."."""
 
 _BASH = """\
 _jaxprompt() {{
@@ -111,8 +107,6 @@ def _words(command: argparse.ArgumentParser) -> Iterator[str]:
 def setting_names() -> list[str]:
     """Returns the names that `gin/runs/prompt_tuning.gin` sets, as "LEARNING_RATE"."""
     # It reads every setting, which takes too long for --help.
-    from jaxprompt.command.names import Names
+    from jaxprompt.command.names import default_names
 
-    names = Names()
-    names.read(read_utf8(find_gin_file(_SETTINGS_OF)), _SETTINGS_OF)
-    return sorted(names.values)
+    return sorted(default_names().values)

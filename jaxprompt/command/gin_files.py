@@ -10,6 +10,9 @@ from jaxprompt.files.utf8 import read_utf8
 from jaxprompt.screen.quoting import quoted_path
 from jaxprompt.screen.suggest import closest
 
+DEFAULTS = "gin/runs/prompt_tuning.gin"
+"""The file whose names nearly every run has; it stands in where a prompt has none."""
+
 _PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (Path(), _PACKAGE.parent, _PACKAGE)
 """Where gin files are looked for: here, in a checkout, in an installed package."""

@@ -7,7 +7,12 @@ from typing import Any, Literal, get_origin, get_type_hints
 
 from gin import config_parser
 
-from jaxprompt.command.gin_files import check_depth, find_gin_file, meant_gin_file
+from jaxprompt.command.gin_files import (
+    DEFAULTS,
+    check_depth,
+    find_gin_file,
+    meant_gin_file,
+)
 from jaxprompt.config import CONFIGURABLES
 from jaxprompt.config.renamed import check_renamed
 from jaxprompt.field_types import choices_of, described
@@ -149,6 +154,8 @@ class Names:
 
     def _meant(self, name: str) -> str:
         """Says which name a misspelt one may be, or which there are."""
+        if name in default_names().values:
+            return f"it is one of {DEFAULTS}: give that first, as --gin_file={DEFAULTS}"
         fields = {
             field.name: f"{kind.__name__}.{field.name}"
             for kind in reversed(CONFIGURABLES)
@@ -189,6 +196,13 @@ class Names:
             return any(map(_allows_text, hints))
         # What stands in a list or a table alone is of the kind that it was.
         return isinstance(self.values.get(name), str)
+
+
+def default_names() -> Names:
+    """Returns the names that `DEFAULTS` sets."""
+    names = Names()
+    names.read(read_utf8(find_gin_file(DEFAULTS)), DEFAULTS)
+    return names
 
 
 class _NoReferences(config_parser.ParserDelegate):

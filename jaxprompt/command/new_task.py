@@ -3,6 +3,7 @@
 import collections
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,8 +136,9 @@ def write_task(
     for line in seen:
         say(line)
     say(f"wrote {output}; look at it, then at what the model will read, and train:")
-    say(f"  jaxprompt show --gin_file={output}")
-    say(f"  jaxprompt train --gin_file={output} --workdir=runs/{output.stem}")
+    file, workdir = shlex.quote(str(output)), shlex.quote(f"runs/{output.stem}")
+    say(f"  jaxprompt show --gin_file={file}")
+    say(f"  jaxprompt train --gin_file={file} --workdir={workdir}")
     return output
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxprompt.command.gin_files import DEFAULTS
 from jaxprompt.screen.quoting import cut, visible
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from jaxprompt.prompts.provenance import Provenance
 
 # JAX is imported when a run is read, so that --help does not wait for it.
-
-DEFAULTS = "gin/runs/prompt_tuning.gin"
-"""What stands in for a configuration that a prompt does not bring."""
 
 
 def run_of_prompt(

@@ -1,6 +1,7 @@
 """`jaxprompt new` writes a gin file that reads the data it was made from."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,12 @@ def test_columns_may_be_named_and_a_file_is_not_overwritten(capsys):
     assert main(["new", "tickets.csv"]) == 1
     assert "tickets.gin exists" in capsys.readouterr().err
     assert main(["new", "tickets.csv", "--overwrite"]) == 0
+    Path("tickets.csv").rename("my tickets.csv")
+    capsys.readouterr()
+    assert main(["new", "my tickets.csv"]) == 0
+    show, train = capsys.readouterr().out.splitlines()[-2:]
+    assert shlex.split(show)[2:] == ["--gin_file=my tickets.gin"]
+    assert shlex.split(train)[-1] == "--workdir=runs/my tickets"
 
 
 @pytest.mark.parametrize(

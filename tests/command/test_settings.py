@@ -117,6 +117,16 @@ def test_a_name_that_no_file_sets_is_named(tmp_path: Path):
         configure([str(file)], [])
 
 
+def test_a_task_or_a_recipe_alone_says_which_file_is_missing():
+    first = r"--gin_file=gin/runs/prompt_tuning\.gin"
+    with pytest.raises(ValueError, match=rf"^nothing takes MODEL: give {first}"):
+        configure(["gin/recipes/quickstart/mini_sentiment.gin"], [])
+    with pytest.raises(
+        ValueError, match=rf"no name STEPS .* give that first, as {first}"
+    ):
+        configure(["gin/tasks/mini_sentiment.gin"], ["STEPS=2"])
+
+
 def test_what_a_run_used_keeps_the_order_of_its_labels(tmp_path: Path):
     """A head's columns are in this order, and what reads its file reads it there."""
     labels = {"yes": "yes", "no": "no", "maybe": "maybe"}
