@@ -56,23 +56,29 @@ def read_asked(rows: Any, name: str, fields: Sequence[str]) -> list[Row]:
         rows: As `data` of `read_data`, but a path; or texts.
         name: What messages call them, as "rows".
         fields: Fields of the template that is filled in. If it is one, a text stands
-            for it; without a template a text is the whole input.
+            for it.
 
     Raises:
-        ValueError: As `read_data`; or if a text has several fields to stand for.
+        ValueError: As `read_data`; or if a text has several fields to stand for, or
+            none, as of an official task, which writes its inputs itself.
     """
     if isinstance(rows, str | Path):
         raise ValueError(f"{name} is one text: put it into a list, as [text]")
-    field = fields[0] if len(fields) == 1 else "inputs"
     items = _items_of(rows, name)
     for number, item in enumerate(items):
+        if isinstance(item, str) and not fields:
+            raise ValueError(
+                f"{name}[{number}] is a text, but the prompt's task writes its inputs "
+                "of a row's fields: give rows with these, or {'inputs': text} for a "
+                "text that is whole"
+            )
         if isinstance(item, str) and len(fields) > 1:
             raise ValueError(
                 f"{name}[{number}] is a text, but the prompt's template has the fields "
                 f"{listed(fields)}: give rows, as {{{fields[0]!r}: ..., "
                 f"{fields[1]!r}: ...}}"
             )
-    return _as_rows([{field: x} if isinstance(x, str) else x for x in items], name)
+    return _as_rows([{fields[0]: x} if isinstance(x, str) else x for x in items], name)
 
 
 def split_rows(

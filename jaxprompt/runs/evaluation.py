@@ -1,5 +1,6 @@
 """Scoring prompt files on their task: one of them, or the vote of several."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -171,11 +172,20 @@ def _check_files(
     """Raises ValueError for a file that cannot be written, or has nothing to hold."""
     check_output(output, overwrite)
     check_output(predictions, overwrite)
+    if output is not None and predictions is not None and _same(output, predictions):
+        raise ValueError(
+            f"--output and --predictions are both {output}, and the one would replace "
+            "the other: name two files"
+        )
     if predictions is not None and run.evaluation.method == LOSS:
         raise ValueError(
             f"method {LOSS!r} gives no answers: leave --predictions out, or use "
             "another, as --gin.METHOD=greedy"
         )
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.abspath(one) == os.path.abspath(other)
 
 
 def _without_untuned(measured: Measured) -> Measured:

@@ -104,6 +104,11 @@ def predict(
         prompt_field = PROMPT_FIELD
     suffix = "" if target is None else target.suffix
     added = _check_scores(runs, suffix, scores, top_k)
+    if answer_field.partition(".")[0] in added:
+        raise ValueError(
+            f"--answer_field {answer_field!r} is what --scores or --top_k adds: name "
+            "another field"
+        )
     asked = _Asked(
         source,
         prompts=[file.stem for file in runs],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxprompt.data.read.table import Table
-from jaxprompt.interactive.rows import read_data, split_rows
+from jaxprompt.interactive.rows import read_asked, read_data, split_rows
 
 ROWS = [{"text": f"film {n}", "label": n % 3} for n in range(9)]
 
@@ -104,3 +104,10 @@ def test_a_share_is_of_each_label_alike_and_follows_from_the_seed():
     # A label of one row stays where it can be learned.
     few = split_rows(rows[:4], 0.5, lambda row: str(row.fields["label"]), 0)
     assert [len(part) for part in few] == [3, 1]
+
+
+def test_a_text_stands_for_one_field_and_for_no_row_of_an_official_task():
+    asked = read_asked(["a film", {"text": "a song"}], "rows", ["text"])
+    assert [row.fields for row in asked] == [{"text": "a film"}, {"text": "a song"}]
+    with pytest.raises(ValueError, match=r"rows\[1\] is a text, but the prompt's task"):
+        read_asked([{"sentence": "a film"}, "a song"], "rows", ())

@@ -227,6 +227,10 @@ def test_a_column_may_be_called_prompt():
         ("bad.csv", "text,prediction\na,b\n", [], "bad.csv:2: it has a field "
          "'prediction' already, which the answer would replace: name another for the "
          "answer by --answer_field"),
+        ("bad.csv", "text\na\n", ["--scores", "--answer_field=probabilities"],
+         "--answer_field 'probabilities' is what --scores or --top_k adds: name ano"),
+        ("bad.csv", "text\na\n", ["--top_k=2", "--answer_field=candidates.0.answer"],
+         "--answer_field 'candidates.0.answer' is what --scores or --top_k adds"),
         ("bad.csv", "text\na\n", ["--prompt_field=by"], "bad.csv:2: by is null: each "
          "row names its prompt, one of one"),
         ("bad.jsonl", '{"text": "a", "l": [1]}', ["--output=out.csv"], "bad.jsonl:1: "

@@ -114,6 +114,9 @@ def test_the_commands_of_the_page_give_its_score_an_answer_and_the_words(
         for line in re.findall("<pre>(.*?)</pre>", page)
     ]
     evaluate, predict, inspect = commands
+    same = ("--output=scores.json", "--predictions=./scores.json")
+    assert main([*evaluate[1:], *same]) == 1
+    assert "are both scores.json" in capsys.readouterr().err
     files = ("--output=scores.json", "--predictions=again.jsonl", "--mistakes=2")
     assert main([*evaluate[1:], *files]) == 0
     told = capsys.readouterr().out.splitlines()[-3:]
