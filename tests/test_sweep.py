@@ -230,6 +230,17 @@ def test_a_folder_of_another_sweep_is_refused_at_once(recipe: Path):
     assert not (WORKDIR / "own" / "two_tokens").exists()
 
 
+def test_what_is_no_run_of_the_sweep_is_not_replaced(recipe: Path):
+    theirs = WORKDIR / "own" / "model" / "seed-1" / "model"
+    theirs.mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"seed-1 has model, which the run would repl"):
+        sweep(FILES, [], WORKDIR)
+    theirs.rmdir()
+    (WORKDIR / "operative_config.gin").touch()
+    with pytest.raises(ValueError, match="is the folder of a run, whose page a sweep"):
+        sweep(FILES, [], WORKDIR)
+
+
 def test_every_task_gets_every_arm_and_the_arms_have_the_last_word(recipe: Path):
     recipe.write_text(RECIPE.replace("TASK = @OwnTask()", "TASK = None"))
     settings = ["LEARNING_RATE=0.1", "SEEDS=1"]
@@ -312,6 +323,14 @@ def test_what_no_run_would_heed_is_refused(recipe: Path):
     text = "Sweep.arms={'a': {'PROMPT_LENGTH': 1}, 'b': {'PROMPT_LENGTH': 2}}"
     settings = [text, "Sweep.x={}", "Sweep.axis=''"]
     plan_sweep(FILES, [*settings, "STEPS=3"], WORKDIR)
+    # What an arm sets would not be what the table says; two seeds would be one.
+    with pytest.raises(ValueError, match=r"length=3 would win over PROMPT_LENGTH, whi"):
+        plan_sweep(FILES, [*settings, "PromptStart.length=3"], WORKDIR)
+    with pytest.raises(ValueError, match=r"Run\.seed=5 would win over SEED, which"):
+        plan_sweep(FILES, ["Run.seed=5"], WORKDIR)
+    plan_sweep(FILES, ["PROMPT_LENGTH=9"], WORKDIR)
+    with pytest.raises(ValueError, match=r"=9 changes nothing, for every arm .* to be"):
+        plan_sweep(FILES, ["PROMPT_LENGTH=9"], WORKDIR, ["two_tokens"])
     with pytest.raises(ValueError, match=r"--gin\.PROMPT_LENGTH=9 changes nothing"):
         plan_sweep(FILES, [*settings, "PROMPT_LENGTH=9"], WORKDIR)
     with pytest.raises(ValueError, match=r"task own and 1 files in Sweep\.tasks"):

@@ -5,7 +5,7 @@ import inspect
 import pprint
 import re
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_type_hints
 
 import gin
@@ -166,8 +166,22 @@ def configure_sweep(files: Sequence[str], settings: Sequence[str]) -> Sweep:
     return sweep
 
 
-def _load(files: Sequence[str], settings: Sequence[str], start: str = "") -> None:
-    """Reads the start, the files and the settings into gin, which is empty."""
+def places_of(files: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """Returns which fields, as "Pace.steps", take their value from each gin name.
+
+    Args:
+        files: gin files, which `configure_sweep` has read.
+    """
+    with private_gin():
+        return _load(files, []).places
+
+
+def _load(files: Sequence[str], settings: Sequence[str], start: str = "") -> Names:
+    """Reads the start, the files and the settings into gin, which is empty.
+
+    Returns:
+        The names that they set.
+    """
     names = Names()
     if start:
         start = _without_macro_scopes(with_new_names(start))
@@ -183,6 +197,12 @@ def _load(files: Sequence[str], settings: Sequence[str], start: str = "") -> Non
     for setting in settings:
         where = f"--gin.{cut(visible(setting), most=200)}"
         _read(names.statement(setting), where, names)
+    if "MODEL" in names.values and "MODEL" not in names.places:
+        raise ValueError(
+            "nothing takes MODEL: give --gin_file=gin/runs/prompt_tuning.gin, or "
+            "another file of gin/runs/, in front of the other files"
+        )
+    return names
 
 
 def _without_macro_scopes(config: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprompt.command.configure import configure_seeds, configure_sweep
+from jaxprompt.command.configure import configure_seeds, configure_sweep, places_of
 from jaxprompt.config import VOCABULARY, Model, Run, Sweep
 from jaxprompt.report.pages.summary import RunFacts, write_summary
 from jaxprompt.report.plots.curves import read_curves
@@ -19,7 +19,14 @@ from jaxprompt.report.results.files import (
     superglue_rows,
     write_results,
 )
-from jaxprompt.runs.keep.workdir import METRICS, PAGE, check_workdir, read_result
+from jaxprompt.runs.keep.workdir import (
+    CONFIG,
+    METRICS,
+    PAGE,
+    check_unclaimed,
+    check_workdir,
+    read_result,
+)
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.screen.suggest import did_you_mean
 from jaxprompt.screen.terminal import say, say_lines
@@ -86,9 +93,8 @@ def sweep(
         FloatingPointError: If a loss is not finite.
         train.stopped.Stopped: After SIGTERM or SIGINT, once the state is saved.
     """
-    experiment, planned = plan_sweep(files, settings, workdir)
+    experiment, planned = plan_sweep(files, settings, workdir, arms)
     if arms is not None:
-        _check_arms(arms, experiment)
         planned = [one for one in planned if one.arm in arms or _is_finished(one)]
     _check_runs(planned)
     if dry_run:
@@ -112,7 +118,10 @@ def sweep(
 
 
 def plan_sweep(
-    files: Sequence[str], settings: Sequence[str], workdir: Path
+    files: Sequence[str],
+    settings: Sequence[str],
+    workdir: Path,
+    arms: Sequence[str] | None = None,
 ) -> tuple[Sweep, list[PlannedRun]]:
     """Configures all runs of a sweep, and trains none.
 
@@ -120,6 +129,7 @@ def plan_sweep(
         files: gin files; one of them sets `Sweep.arms`.
         settings: "NAME=value" each.
         workdir: Folder of the sweep.
+        arms: Those that are to be trained, which the settings are for; None for all.
 
     Returns:
         The sweep, and its runs: task by task, and of each the arms in order.
@@ -130,7 +140,15 @@ def plan_sweep(
         FileNotFoundError: If a gin file is missing.
     """
     experiment = configure_sweep(files, settings)
-    _check_settings(experiment, settings)
+    if arms is not None:
+        _check_arms(arms, experiment)
+    trained = [experiment.arms[arm] for arm in arms or experiment.arms]
+    _check_settings(trained, settings, places_of(files))
+    if (workdir / CONFIG).exists():
+        raise ValueError(
+            f"workdir {workdir} is the folder of a run, whose page a sweep would "
+            "replace: use another workdir"
+        )
     planned: list[PlannedRun] = []
     for file in experiment.tasks or [None]:
         for arm, values in experiment.arms.items():
@@ -150,18 +168,40 @@ def plan_sweep(
                 if not run.trains_bank:
                     folder = folder / f"seed-{run.seed}"
                 check_workdir(folder, config)
+                check_unclaimed(folder, run)
                 planned.append(PlannedRun(task, arm, folder, run, config))
     return experiment, planned
 
 
-def _check_settings(experiment: Sweep, settings: Sequence[str]) -> None:
-    """Raises ValueError for a setting that no run would heed."""
+def _check_settings(
+    arms: Sequence[Mapping[str, Any]],
+    settings: Sequence[str],
+    places: Mapping[str, Sequence[str]],
+) -> None:
+    """Refuses a setting that no run would heed, or that undoes what tells runs apart.
+
+    Args:
+        arms: What each arm that is to be trained sets.
+        settings: "NAME=value" each.
+        places: Name -> what takes its value, as of `places_of`.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    own = sorted({"SEED", "SEEDS"}.union(*arms))
     for setting in settings:
         name = setting.partition("=")[0]
-        if all(name in values for values in experiment.arms.values()):
+        if all(name in values for values in arms):
             raise ValueError(
-                f"--gin.{setting} changes nothing, for every arm of the sweep sets "
-                f"{name}: set what the arms take it from, or --gin.Sweep.arms"
+                f"--gin.{setting} changes nothing, for every arm of the sweep that is "
+                f"to be trained sets {name}: set what the arms take it from, or "
+                "--gin.Sweep.arms"
+            )
+        undone = [other for other in own if name in places.get(other, ())]
+        if undone:
+            raise ValueError(
+                f"--gin.{setting} would win over {undone[0]}, which tells the sweep's "
+                f"runs apart: set --gin.{undone[0]}, or --gin.Sweep.arms"
             )
 
 

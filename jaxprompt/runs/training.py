@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from jaxprompt.runs.keep.workdir import (
     PROMPT,
     PROMPTS,
     check_room,
+    check_unclaimed,
     check_workdir,
     check_writable,
     claim_workdir,
@@ -135,6 +137,7 @@ def finish(
     finished = read_result(workdir, config)
     if finished is not None:
         return finished, []
+    check_unclaimed(workdir, run)
     check_writable(workdir)
     try:
         with writing(workdir):
@@ -167,6 +170,7 @@ def rehearse(run: Run, workdir: Path, *, config: str = "") -> None:
             "leave --dry_run out"
         )
     check_workdir(workdir, config)
+    check_unclaimed(workdir, run)
     check_writable(workdir)
     checked = _check_weights(run)
     _check_room(checked, workdir)
@@ -354,8 +358,11 @@ def _save_model(workdir: Path, job: Job, params: Params) -> Path:
     """Writes the model that was trained; returns its folder."""
     made = workdir / MODEL
     model = jax.tree.map(fetch, params["model"])
-    # Whole if it is there: a run killed after this has nothing to write again.
-    if jax.process_index() == 0 and not made.exists():
+    if jax.process_index() == 0:
+        if (
+            made.exists()
+        ):  # Of a run that was killed after this: its checkpoint is there.
+            shutil.rmtree(made)
         save(made, job.frozen.backbone, model)
     return made
 

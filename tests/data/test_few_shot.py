@@ -88,7 +88,10 @@ def test_without_a_balance_labels_are_as_frequent_as_in_the_split(task):
 @pytest.mark.parametrize(
     ("few", "error"),
     [
-        (FewRows(per_class=6), "label 'yes' .* has 10 rows, but 6 .* 12: use fewer, or leave SHOTS_PER"),
+        (
+            FewRows(per_class=6),
+            "label 'yes' .* has 10 rows, but 6 .* 12: use fewer, or leave SHOTS_PER",
+        ),
         (FewRows(examples=46, balanced=False), "has 90 rows, but 46 .* are 92"),
     ],
 )

@@ -354,6 +354,13 @@ def test_a_model_and_its_head_train_and_answer_from_their_folder(tuned, capsys):
         # No word is asked for.
         assert np.array_equal(leaf, other) == ("fill" in name), name
     assert np.abs(load_head(file)["bias"]).min() > 0
+    # A run that was killed before it told its result writes its model again.
+    whole = Path("full/model/model.safetensors").read_bytes()
+    Path("full/result.json").unlink()
+    Path("full/model/model.safetensors").write_bytes(b"of another run")
+    assert train(FULL, Path("full"))["score"] == 100.0
+    assert Path("full/model/model.safetensors").read_bytes() == whole
+    capsys.readouterr()
     said = answering_run(provenance.answering, "")
     scored = dataclasses.replace(said.data.task, files=FULL.data.task.files)
     data = dataclasses.replace(said.data, task=scored)

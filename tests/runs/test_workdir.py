@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from jaxprompt.config import Run
 from jaxprompt.runs.keep.workdir import (
+    check_unclaimed,
     check_workdir,
     check_writable,
     claim_workdir,
@@ -65,6 +67,39 @@ def test_what_another_run_did_since_the_first_look_is_seen(tmp_path: Path):
     assert (tmp_path / "operative_config.gin").read_text() == "SEED = 0"
     claim_workdir(tmp_path, "SEED = 0")  # The refused one holds no lock.
     release_workdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("trains", "name"),
+    [
+        ("prompt", "prompt.safetensors"),
+        ("prompt", "prompts"),
+        ("prompt", "report.html"),
+        ("model", "model"),
+        ("vocabulary", "spiece.model"),
+        ("vocabulary", "tokenizer_config.json"),
+    ],
+)
+def test_what_no_run_has_left_there_is_not_replaced(
+    tmp_path: Path, trains: str, name: str
+):
+    run = Run(trains=trains)
+    check_unclaimed(tmp_path / "new", run)
+    check_unclaimed(tmp_path, run)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "metrics.jsonl").touch()
+    check_unclaimed(tmp_path, run)
+    (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=rf"has {name}, which the run would replace"):
+        check_unclaimed(tmp_path, run)
+    claim_workdir(tmp_path, "SEED = 0")
+    release_workdir(tmp_path)
+    check_unclaimed(tmp_path, run)
+
+
+def test_a_model_may_lie_where_its_prompt_is_trained(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    check_unclaimed(tmp_path, Run())
 
 
 @pytest.mark.parametrize("left", ["checkpoints/2", "result.json", "prompt.safetensors"])

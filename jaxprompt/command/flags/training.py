@@ -35,13 +35,24 @@ def _add_sweep(subparsers: Any) -> None:
 
 def _add_training_flags(command: argparse.ArgumentParser, workdir: str) -> None:
     add_gin(command)
-    command.add_argument("--workdir", required=True, metavar="DIR", help=workdir)
+    command.add_argument(
+        "--workdir", required=True, type=_folder, metavar="DIR", help=workdir
+    )
     command.add_argument(
         "--dry_run",
         action="store_true",
         help="make all checks, say what would be trained, and write nothing",
     )
     add_distributed(command)
+
+
+def _folder(text: str) -> str:
+    """Refuses what an empty variable of a shell leaves, which would be this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError(
+            "it is empty: name a folder, or . for this one"
+        )
+    return text
 
 
 def _add_show(subparsers: Any) -> None:

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental import multihost_utils
 
-from jaxprompt.config import CONFIGURABLES
+from jaxprompt.config import CONFIGURABLES, VOCABULARY, Run
 from jaxprompt.config.renamed import with_new_names
 from jaxprompt.files.atomic import write_atomically
 from jaxprompt.files.utf8 import read_utf8
 from jaxprompt.runs.keep.bindings import read_bindings, resolve_bindings
 from jaxprompt.runs.keep.output import write_json
 from jaxprompt.runs.keep.result_file import read_result_file
-from jaxprompt.screen.quoting import quoted_path
+from jaxprompt.screen.quoting import listed, quoted_path
 from jaxprompt.train.optimizer import ENDING, SCHEDULES
 
 PROMPT, PROMPTS, MODEL = "prompt.safetensors", "prompts", "model"
@@ -31,6 +31,7 @@ PAGE, METRICS, BOARD = "report.html", "metrics.jsonl", "tensorboard"
 TABLE, LOGGERS = "metrics.csv", "loggers"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
+SPIECE_MODEL, TOKENIZER_CONFIG = "spiece.model", "tokenizer_config.json"
 
 _WRITTEN = (
     PROMPT,
@@ -99,6 +100,35 @@ def check_workdir(workdir: Path, config: str) -> None:
         f"schedule {longer.schedule!r} ends with the run, so more steps are another "
         f"run. Use another workdir; runs of schedule {goes_on} can go on for longer"
     )
+
+
+def check_unclaimed(workdir: Path, run: Run) -> None:
+    """Refuses a folder that is no run's, but has files that this run would replace.
+
+    Args:
+        workdir: The folder, which need not exist.
+        run: The run.
+
+    Raises:
+        ValueError: If there is such a file, as a model or a prompt that somebody put
+            there.
+    """
+    if (workdir / CONFIG).exists():
+        return
+    made = (*_made_by(run), RESULT, PAGE, PREDICTIONS)
+    there = [name for name in made if os.path.lexists(workdir / name)]
+    if there:
+        raise ValueError(
+            f"workdir {quoted_path(workdir)} has {listed(there)}, which the run would "
+            "replace, and it is no folder of a run: use another workdir, or move them"
+        )
+
+
+def _made_by(run: Run) -> tuple[str, ...]:
+    """Returns what a run is for: names of files and folders."""
+    if run.trains == VOCABULARY:
+        return SPIECE_MODEL, TOKENIZER_CONFIG
+    return (MODEL, PROMPT) if run.tunes_model else (PROMPT, PROMPTS)
 
 
 class _Longer(NamedTuple):
