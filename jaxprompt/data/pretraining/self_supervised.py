@@ -325,8 +325,8 @@ class SelfSupervisedSource(Source):
         again = sum(attempts > 0 for _, attempts in asked)
         return [
             f"{len(documents.places)} documents, without {documents.repeated} that "
-            f"repeat another; {split}: {len(questions.documents)} of at least "
-            f"{self._form.sentences} sentences, {len(questions)} questions",
+            f"repeat another; {split}: {len(questions)} questions about "
+            f"{len(questions.documents)} of at least {self._form.sentences} sentences",
             f"of {len(asked)} {split} questions looked at: answers {shares}; "
             f"{np.mean(sizes):.0f} words, {max(sizes)} at most; {again} drawn again",
             *self._told,
