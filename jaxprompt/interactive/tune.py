@@ -147,9 +147,15 @@ def tune(
     """
     if not isinstance(model, FrozenModel):
         raise ValueError(f"model is {model!r}: load it first, as jp.load({model!r})")
+    numbers = {"steps": steps, "prompt_length": prompt_length, "seed": seed}
+    for setting, value in numbers.items():
+        if not isinstance(value, int):
+            raise ValueError(f"{setting} is {value!r}: give a whole number")
     if metrics is None:
         metrics = ("rouge",) if messages else ("accuracy",)
     metrics = (metrics,) if isinstance(metrics, str) else metrics
+    if not isinstance(metrics, Sequence):
+        raise ValueError(f"metrics is {metrics!r}: give a name, or a list of names")
     loggers = (loggers,) if isinstance(loggers, str) else loggers
     if not messages and not (inputs and target):
         raise ValueError(
@@ -168,10 +174,11 @@ def tune(
         most = min(BATCH_SIZE, len(tables["train"].rows))
         batch_size = max(most // devices * devices, 1)
     run = _default_run(model, task, prompt_length, prompt_text)
+    often = max(steps // VALIDATIONS, 1)
     given: dict[str, Any] = {
         "Pace.steps": steps,
-        "Pace.evaluate_every": max(steps // VALIDATIONS, 1),
-        "Pace.checkpoint_every": max(steps // VALIDATIONS, 1),
+        "Pace.evaluate_every": often,
+        "Pace.checkpoint_every": often,
         "Run.batch_size": batch_size,
         "Run.seed": seed,
         "Run.seeds": seeds,

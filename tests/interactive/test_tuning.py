@@ -244,6 +244,10 @@ def test_an_encoder_gets_a_head_of_the_labels(tmp_path: Path):
         ({"labels": "bad"}, "labels is the text 'bad': give a dict of values"),
         ({"steps": 0}, "0 steps: a run has 1 or more"),
         ({"batch_size": 500}, "do not fill a batch"),
+        ({"steps": "3"}, "steps is '3': give a whole number"),
+        ({"prompt_length": 2.5}, "prompt_length is 2.5: give a whole number"),
+        ({"seed": None}, "seed is None: give a whole number"),
+        ({"metrics": 5}, "metrics is 5: give a name, or a list of names"),
         ({"metrics": ("f2",)}, "no metric 'f2' for a task with labels"),
         ({"settings": {"Optimizer.kin": 1}}, r"no setting 'Optimizer.kin': did you "
          "mean Optimizer.kind"),
