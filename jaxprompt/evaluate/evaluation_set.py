@@ -21,6 +21,8 @@ from jaxprompt.data.rows.row_batches import (
     sorted_batches,
 )
 from jaxprompt.data.rows.sample import Sample
+from jaxprompt.data.tasks.answers.spans import Spans
+from jaxprompt.data.tasks.metrics import squad_words
 from jaxprompt.data.vocabulary.writing import come_back
 from jaxprompt.screen.quoting import listed, quoted
 from jaxprompt.shapes import Batch
@@ -111,7 +113,13 @@ class EvaluationSet:
         """Says of each row whether its answer is the true one, or one of these."""
         found = self._compared(predictions, is_target=False)
         targets = self._compared(self.expected, is_target=True)
-        return [_is_right(*pair) for pair in zip(targets, found, strict=True)]
+        stands = isinstance(self._task.answers, Spans)
+        alike = squad_words if stands else self._as_written
+        return [_is_right(*pair, alike) for pair in zip(targets, found, strict=True)]
+
+    def _as_written(self, text: str) -> str:
+        written = self._task.written(text)
+        return text if written is None else written
 
     @property
     def targets(self) -> list[Any]:
@@ -342,12 +350,20 @@ class EvaluationSet:
             yield f"empty answers score {_listed(high)}, not 0, {of_split}"
 
 
-def _is_right(target: Any, found: Any) -> bool:
-    """Whether an answer is a target, or one of the answers that a target lists."""
+def _is_right(target: Any, found: Any, alike: Callable[[str], Any]) -> bool:
+    """Whether an answer is a target, or one of the answers that a target lists.
+
+    Args:
+        target: The target as metrics see it.
+        found: The answer as they do.
+        alike: From one of several texts to what has to be equal.
+    """
     if isinstance(target, Mapping):
         target = target.get("answers", ())
     several = isinstance(target, list | tuple | set | frozenset)
-    return found in target if several and isinstance(found, str) else target == found
+    if several and isinstance(found, str):
+        return alike(found) in [alike(text) for text in target]
+    return target == found
 
 
 _HIGHEST = 100.0

@@ -220,7 +220,7 @@ def test_numbers_are_compared_as_numbers(tmp_path: Path, vocabulary):
 
 def test_any_of_several_answers_is_right(tmp_path: Path, vocabulary):
     rows = [
-        {"q": "x", "a": ["the grey cat", "a cat of grey"]},
+        {"q": "x", "a": ["the grey cat", "a  cat of grey"]},
         {"q": "y", "a": ["two"]},
         {"q": "z", "a": "three"},
     ]
@@ -231,6 +231,7 @@ def test_any_of_several_answers_is_right(tmp_path: Path, vocabulary):
     evaluation = EvaluationSet(Sample(task, "train", Lengths(30, 30), prefix(500, 2)))
     right = evaluation.score_texts(["a cat of grey", "two", "three"])
     assert all(value == pytest.approx(100) for value in right.metrics.values())
+    assert evaluation.right(["a cat of grey", "two", "four"]) == [True, True, False]
     # "cat of" has two of the second answer's three words, and one of the first's two.
     near = evaluation.score_texts(["cat of", "two", "four"]).metrics
     assert near["exact_match"] == pytest.approx(100 / 3)

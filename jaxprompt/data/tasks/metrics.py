@@ -52,9 +52,9 @@ def squad(
     """
     exact, overlap = [], []
     for target, prediction in zip(targets, predictions, strict=True):
-        found = _squad_words(prediction)
+        found = squad_words(prediction)
         several = [target] if isinstance(target, str) else target
-        true = [_squad_words(text) for text in several]
+        true = [squad_words(text) for text in several]
         exact.append(found in true)
         overlap.append(max(_overlap(one, found) for one in true))
     return {"em": 100 * float(np.mean(exact)), "f1": 100 * float(np.mean(overlap))}
@@ -83,7 +83,8 @@ def squad_2(
     return found
 
 
-def _squad_words(text: str) -> list[str]:
+def squad_words(text: str) -> list[str]:
+    """Returns the words that SQuAD compares: no case, punctuation or article."""
     text = "".join(x for x in text.lower() if x not in string.punctuation)
     return re.sub(r"\b(a|an|the)\b", " ", text).split()
 
@@ -271,8 +272,8 @@ def of_nearest(metric: Metric) -> Metric:
 def _nearest(answers: Sequence[str], prediction: str) -> str:
     if prediction in answers:
         return prediction
-    found = _squad_words(prediction)
-    return max(answers, key=lambda answer: _overlap(_squad_words(answer), found))
+    found = squad_words(prediction)
+    return max(answers, key=lambda answer: _overlap(squad_words(answer), found))
 
 
 METRICS: Mapping[str, Metric] = {
