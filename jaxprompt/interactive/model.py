@@ -335,7 +335,7 @@ def _blocks(rows: Any, job: Job) -> Iterator[dict[int, Row]]:
     """Reads and checks all rows, and yields those that are answered at once."""
     found = read_asked(rows, "rows", job.task.request_fields)
     for number, row in enumerate(found):
-        check_request(job.task, row, number)
+        check_request(job.task, row, number, job.run.data.target_length)
     for first in range(0, len(found), BLOCK):
         yield dict(enumerate(found[first : first + BLOCK], start=first))
 

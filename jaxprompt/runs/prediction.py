@@ -1,6 +1,7 @@
 """Answering rows that have no labels: with a prompt file, or each row with its own."""
 
 import contextlib
+import functools
 import io
 import itertools
 import sys
@@ -128,7 +129,11 @@ def predict(
     ]
     trained = [provenance for _, provenance in loaded.values()]
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
-    count = asked.check(tasks)
+    checks = [
+        functools.partial(check_request, task, longest=run.data.target_length)
+        for task, run in zip(tasks, runs.values(), strict=True)
+    ]
+    count = asked.check(checks)
     config = model.checkpoint.config
     if sys.stderr.isatty():  # Who reads the answers from a pipe is not told.
         names = [file.stem for file in runs]
@@ -141,7 +146,7 @@ def predict(
     columns = _columns(tasks, added, top_k)
     written = changed = 0
     with _open(target) as write, example_bar(count, "predict") as advance:
-        for block in asked.blocks(tasks):
+        for block in asked.blocks(checks):
             numbered = {
                 written + place: asked.own(row) for place, row in enumerate(block)
             }
@@ -187,6 +192,10 @@ def _open(target: Path | None) -> Iterator[Callable[[str], object]]:
     yield show
 
 
+_Check = Callable[[Row, int], None]
+"""Raises ValueError unless a row, whose number it is told, fits a prompt."""
+
+
 class _Asked:
     """The rows that are to be answered: read in blocks, each row checked once.
 
@@ -224,11 +233,11 @@ class _Asked:
         for row in self._block:
             self._check_fields(row)
 
-    def check(self, tasks: Sequence[Task]) -> int | None:
+    def check(self, checks: Sequence[_Check]) -> int | None:
         """Checks the first block, and all others of a file.
 
         Args:
-            tasks: Of each prompt.
+            checks: Of the rows of each prompt.
 
         Returns:
             How many rows there are; None where only reading them would tell.
@@ -237,7 +246,7 @@ class _Asked:
             ValueError: If a row does not fit; names file and line.
         """
         for number, row in enumerate(self._block):
-            check_request(tasks[self.owner(row)], self.own(row), number)
+            checks[self.owner(row)](self.own(row), number)
         count = len(self._block)
         if count < BLOCK:
             return count
@@ -245,12 +254,12 @@ class _Asked:
             return None
         for row in self._rest:
             self._check_fields(row)
-            check_request(tasks[self.owner(row)], self.own(row), count)
+            checks[self.owner(row)](self.own(row), count)
             count += 1
         self._rest = itertools.islice(read_requests(self._source), BLOCK, None)
         return count
 
-    def blocks(self, tasks: Sequence[Task]) -> Iterator[list[Row]]:
+    def blocks(self, checks: Sequence[_Check]) -> Iterator[list[Row]]:
         """Yields the rows in order; those of standard input are checked meanwhile."""
         block, done = self._block, 0
         while block:
@@ -261,7 +270,7 @@ class _Asked:
                 continue
             for number, row in enumerate(block, start=done):
                 self._check_fields(row)
-                check_request(tasks[self.owner(row)], self.own(row), number)
+                checks[self.owner(row)](self.own(row), number)
 
     def owner(self, row: Row) -> int:
         """Returns the number of the row's prompt."""

@@ -156,7 +156,7 @@ class Headed:
             soft_ids: Of the prompt.
         """
         assert task.answers is not None
-        self._task, self._length = task, lengths.inputs
+        self._task, self._lengths = task, lengths
         whole = dataclasses.replace(lengths, folds=False)
         self._layout = layout_of(task, whole, soft_ids)
         self.answers, self.fields = task.answers, task.request_fields
@@ -174,7 +174,7 @@ class Headed:
             ValueError: If it does not fit the task.
         """
         row = _row_of(self._task, text, where)
-        read = request_parts(self._task, row, self._length)
+        read = request_parts(self._task, row, self._lengths)
         pairs = self._task.encode(read)
         batch = self._layout.padded(pairs)
         if not np.any(batch.input_segments):
@@ -224,5 +224,5 @@ def _row_of(task: Task, text: Text, where: str) -> Row:
     written = f', or {{"{raw}": TEXT}} for a text that is written out'
     raise ValueError(
         f"{where} is a text, but task {task.name} {reads} fields: send an object with "
-        f"them{written if task.windows is None else ''}"
+        f"them{written if task.takes_text else ''}"
     )

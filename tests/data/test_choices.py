@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from jaxprompt.data.read.files import Row
+from jaxprompt.data.rows.coverage import measure_coverage
 from jaxprompt.data.rows.layout import Lengths, layout_of
+from jaxprompt.data.rows.requests import check_request
 from jaxprompt.data.tasks.choices import choice_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
@@ -74,11 +77,32 @@ def test_what_is_cut_is_named_and_the_choice_stays_whole(make):
             "template '{slots:2}{two}' of a choice has soft tokens or a mask",
         ),
         ({"cut": ["premises"]}, "the order of truncation has premises, which no cho"),
+        ({"wording": {"aks": {"a": "b"}}}, "wording has aks, but the choices have the"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(make, options, message):
     with pytest.raises(ValueError, match=message):
         make(ROW, **options)
+
+
+def test_labels_may_be_whole_numbers(make):
+    task = make(ROW, choices={int(label): text for label, text in CHOICES.items()})
+    assert [x.targets for x in task.examples("train")] == ["1"]
+
+
+def test_a_text_alone_is_no_row_of_several_texts(make):
+    row = Row("here:1", {"inputs": "a b because c"})
+    with pytest.raises(ValueError, match=r"here:1: no field 'ask': the row has inputs"):
+        check_request(make(ROW), row, 0, 2)
+
+
+def test_any_choice_that_is_cut_counts(make):
+    for longer in ("one", "two"):
+        task = make(ROW, {**ROW, longer: "c d e f g h"})
+        coverage = measure_coverage(task, "train", Lengths(9, 2))
+        assert (coverage.examples, coverage.cut_inputs) == (2, 0.5)
+        lost = measure_coverage(make({**ROW, longer: "zzz"}), "train", Lengths(9, 2))
+        assert lost.unknown_inputs == 1
 
 
 @pytest.mark.parametrize(

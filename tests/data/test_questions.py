@@ -12,6 +12,7 @@ from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.question_files import read_questions
 from jaxprompt.data.rows.layout import Lengths, layout_of
 from jaxprompt.data.rows.reading import Reading
+from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.answers import passages as passages_room
 from jaxprompt.data.tasks.answers.passages import Passage
 from jaxprompt.data.tasks.answers.spans import NEVER
@@ -20,6 +21,7 @@ from jaxprompt.data.tasks.questions import question_task
 from jaxprompt.data.tasks.task import Example
 from jaxprompt.data.tasks.windows import in_windows
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+from jaxprompt.evaluate.evaluation_set import EvaluationSet
 
 REAL = Path(__file__).parents[3] / "shared/data"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "?", *"abcdefgh", "##s"]
@@ -269,3 +271,21 @@ def test_real_answers_come_back_from_their_tokens():
             lost.append((one.answers[0], text))
     # Answers that are a part of a token.
     assert len(lost) < 10, lost
+
+
+def test_an_answer_is_right_by_squads_own_rules(make):
+    task = make([ANSWERED], question_length=4)
+    rows = EvaluationSet(Sample(task, "train", Lengths(12, 2), np.zeros(0, np.int32)))
+    for said, is_right in {"the CS d.": True, "Cs": False}.items():
+        assert rows.right([said]) == [is_right]
+        assert (squad([["Cs d"]], [said])["em"] == 100) == is_right
+
+
+def test_questions_that_are_cut_are_told_before_training(make):
+    long = {**ANSWERED, "id": "2", "question": "who ? a b c d e"}
+    (note,) = make([ANSWERED, long], question_length=3).source.notes("train")
+    assert note == (
+        "cut to length, of 2 questions looked at: 50.0% (3 tokens, their "
+        "question_length)"
+    )
+    assert make([ANSWERED, long], question_length=7).source.notes("train") == []

@@ -7,6 +7,8 @@ import pytest
 
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.tagged_words import read_roles
+from jaxprompt.data.rows.layout import Lengths, layout_of
+from jaxprompt.data.rows.requests import check_request
 from jaxprompt.data.tasks.tagging.roles import role_f1, role_task
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 
@@ -57,6 +59,20 @@ def test_the_predicate_is_read_behind_a_separator_and_gets_no_tag(tmp_path):
     row = Row("asked:1", {"words": "he sleeps", "predicate": "sleeps"})
     (asked,) = task.write([task.read_request(row, 0)])
     assert (asked.words, asked.behind) == (("he", "sleeps"), "sleeps")
+    # Of a sentence that is too long the words are cut, and never the predicate.
+    layout = layout_of(task, Lengths(6, 3), np.zeros(0, np.int32))
+    cut = layout.prompted(pair)
+    read = [words[number] for number in cut.inputs]
+    assert read == ["[CLS]", "he", "sleeps", "[SEP]", "sleeps", "[SEP]"]
+    np.testing.assert_array_equal(cut.places, [1, 2, -1])
+    assert task.request_fields == ("words", "predicate")
+    for fields, message in (
+        ({"words": "he sleeps"}, "no field 'predicate': the row has words"),
+        ({"words": "he sleeps", "predicate": " "}, "predicate is empty"),
+        ({"inputs": "he sleeps"}, "no field 'predicate'"),
+    ):
+        with pytest.raises(ValueError, match=f"asked:1: {message}"):
+            check_request(task, Row("asked:1", fields), 0, 8)
 
 
 def test_the_official_count_leaves_the_verb_out_and_joins_what_goes_on():

@@ -11,6 +11,7 @@ from jaxprompt.config import OwnTags
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.tagged_words import read_columns
 from jaxprompt.data.rows.layout import Lengths, layout_of
+from jaxprompt.data.rows.requests import check_request, request_rows
 from jaxprompt.data.tasks.answers.tags import Tags
 from jaxprompt.data.tasks.tagging.spans import entity_f1
 from jaxprompt.data.tasks.tagging.tags import tag_task
@@ -191,3 +192,24 @@ def test_real_files_of_conll_are_read():
         counts[split] = (len(found), spans)
     # Two spans of the training file begin with I-.
     assert counts == {"train": (910, 3393), "dev": (243, 877), "test": (288, 1079)}
+
+
+def test_a_request_has_room_for_a_tag_of_each_word(tmp_path: Path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    vocabulary = load_vocabulary(str(tmp_path / "vocab.txt"), encoder_only=True)
+    task = tag_task("ner", files={}, kinds=("LOC",), vocabulary=vocabulary)
+    told = r"here:1: 5 words, but the target length is 4: set it to as many words as"
+    for fields in ({"words": ["a"] * 5}, {"words": "a a a a a"}, {"inputs": "a " * 5}):
+        row = Row("here:1", fields)
+        check_request(task, row, 0, 5)
+        with pytest.raises(ValueError, match=told):
+            check_request(task, row, 0, 4)
+        with pytest.raises(ValueError, match=told):
+            request_rows(task, {0: row}, Lengths(16, 4), np.zeros(0, np.int32))
+
+
+def test_a_no_break_space_is_part_of_its_word(tmp_path: Path):
+    text = "10\u00a0000 B-N\nmen   O\n"
+    (sentence,) = read_columns(write(tmp_path, text), kinds=("N",))
+    assert sentence.words == ("10\u00a0000", "men")
+    assert sentence.tags == ("B-N", "O")

@@ -22,13 +22,13 @@ class SplitRows(NamedTuple):
         read: Reads and validates them.
         file: The file that holds them; None where they lie in no single file.
         places: Lists where each row stands, as "file:line"; None if it is not known.
-        note: What to know of them before training; empty for nothing.
+        note: Says what to know of them before training; empty for nothing.
     """
 
     read: Callable[[], Sequence[Features]]
     file: Path | None = None
     places: Callable[[], Sequence[str]] | None = None
-    note: str = ""
+    note: Callable[[], str] = str
 
 
 class Source:
@@ -86,7 +86,7 @@ class Source:
 
     def notes(self, split: str) -> list[str]:
         """Says what to know of a split before training; empty for nothing."""
-        note = self._rows_of(split).note
+        note = self._rows_of(split).note()
         return [note] if note else []
 
     def place(self, split: str, row: int) -> str:

@@ -1,5 +1,6 @@
 """Files of words and their tags: columns as CoNLL's, and lines of semantic roles."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -84,7 +85,8 @@ def read_columns(
 
 
 def _cells(line: str, where: str, word_column: int, tag_column: int) -> tuple[str, str]:
-    cells = line.split("\t") if "\t" in line else line.split()
+    # A no-break space is no end of a word, as in a number.
+    cells = line.split("\t") if "\t" in line else re.split(" +", line.strip(" \r\n"))
     columns = [at % len(cells) if at < 0 else at for at in (word_column, tag_column)]
     if max(columns) >= len(cells) or columns[0] == columns[1]:
         raise ValueError(

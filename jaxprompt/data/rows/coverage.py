@@ -1,5 +1,6 @@
 """How much of a split reaches the model: what lengths cut, what <unk> replaces."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -68,9 +69,15 @@ def measure_coverage(
     unknown: dict[str, list[bool]] = {name: [] for name in rooms}
     found: dict[str, list[int]] = {name: [] for name in rooms}
     for i, pair in enumerate(pairs):
+        # Of choices each is a text by itself.
+        read = [
+            [number for number in one.inputs.tolist() if number >= 0]
+            for one in (pair, *pair.beside)
+        ]
         for name, room in rooms.items():
-            ids = [number for number in getattr(pair, name).tolist() if number >= 0]
-            cut[name].append(len(ids) > room)
+            texts_of = read if name == "inputs" else [pair.targets.tolist()]
+            cut[name].append(max(map(len, texts_of)) > room)
+            ids = [*itertools.chain.from_iterable(texts_of)]
             if name == "targets" and pair.learned is not None:
                 # Several answers, each with its end, and what stands between them.
                 said = pair.targets[pair.learned].tolist()

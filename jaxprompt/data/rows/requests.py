@@ -140,22 +140,25 @@ def request_rows(
             the model's table; names file and line.
     """
     parts = _parts(task, [*rows.values()], lengths.inputs)
+    for row, (first, *_) in zip(rows.values(), parts, strict=True):
+        _check_room(task, first, row.where, lengths.targets)
     layout = layout_of(task, lengths, soft_ids)
     return Reading(task, layout, parts, np.fromiter(rows, np.int32))
 
 
-def request_parts(task: Task, row: files.Row, length: int) -> list[Example]:
+def request_parts(task: Task, row: files.Row, lengths: Lengths) -> list[Example]:
     """Writes a row as the examples that a model reads: one, or its windows.
 
     Args:
         task: The task.
         row: The row; {"inputs": text} alone is taken as it is.
-        length: Tokens of text that the model reads at once.
+        lengths: Longest texts.
 
     Raises:
         ValueError: As `request_rows`.
     """
-    (parts,) = _parts(task, [row], length)
+    (parts,) = _parts(task, [row], lengths.inputs)
+    _check_room(task, parts[0], row.where, lengths.targets)
     return parts
 
 
@@ -168,23 +171,34 @@ def request_pairs(task: Task, rows: Sequence[files.Row]) -> list[Pair]:
     return task.encode([example for (example,) in _parts(task, rows, None)])
 
 
-def check_request(task: Task, row: files.Row, number: int) -> None:
+def check_request(task: Task, row: files.Row, number: int, longest: int) -> None:
     """Raises ValueError unless a row has what `request_rows` wants of it.
 
     Args:
         task: The task.
         row: The row; {"inputs": text} alone is taken as it is.
         number: Its number among all.
+        longest: The run's target length.
     """
-    if _is_raw(task, row):
-        files.field_text(row, "inputs")
-    else:
-        task.read_request(row, number)
+    if not _is_raw(task, row):
+        features = task.read_request(row, number)
+        if task.answers is not None and task.answers.of_words:
+            (example,) = task.write([features])
+            _check_room(task, example, row.where, longest)
+        return
+    text = files.field_text(row, "inputs")
+    _check_room(task, Example(text, ""), row.where, longest)
+
+
+def _check_room(task: Task, example: Example, where: str, longest: int) -> None:
+    """Raises ValueError if there is no room for the answer to an example."""
+    if task.answers is not None:
+        task.answers.check_room(example, where, longest)
 
 
 def _is_raw(task: Task, row: files.Row) -> bool:
-    """Tells whether a row is text alone, which a task of windows cannot read."""
-    return row.fields.keys() == RAW and task.windows is None
+    """Tells whether a row is text alone, of a task that can read it so."""
+    return row.fields.keys() == RAW and task.takes_text
 
 
 def _parts(

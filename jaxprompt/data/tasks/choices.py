@@ -66,7 +66,19 @@ def choice_task(
             f"choices of task {name}: {listed(choices) or 'none'}: give texts for "
             "two or more, as {'0': '{choice1}', '1': '{choice2}'}"
         )
+    choices = {str(label): text for label, text in choices.items()}
     templates = _templates(choices, cut)
+    fields = dict.fromkeys(name for one in templates.values() for name in one.fields)
+    wording = {
+        name: {str(value): text for value, text in words.items()}
+        for name, words in (wording or {}).items()
+    }
+    unknown = [name for name in wording if name not in fields]
+    if unknown:
+        raise ValueError(
+            f"wording has {listed(unknown)}, but the choices have the fields "
+            f"{listed(fields)}: name one of them"
+        )
     marks = {}
     if any("sep" in template.marks for template in templates.values()):
         marks = {"sep": separator_of(vocabulary)}
@@ -74,7 +86,7 @@ def choice_task(
     for path in paths.values():
         check_extension(path)
     labels = tuple(choices)
-    format_ = _Format(paths, templates, target, wording or {}, marks)
+    format_ = _Format(paths, templates, target, wording, marks)
     return Task(
         name=name,
         source=Source(name, format_.find),
@@ -86,9 +98,7 @@ def choice_task(
         metrics=(LABEL_METRICS["accuracy"](len(labels)),),
         start_words=labels,
         answers=Choices(labels),
-        own_fields=tuple(
-            dict.fromkeys(name for one in templates.values() for name in one.fields)
-        ),
+        own_fields=tuple(fields),
     )
 
 

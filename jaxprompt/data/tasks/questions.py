@@ -19,6 +19,9 @@ from jaxprompt.data.tasks.metrics import squad, squad_2
 from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
+_LOOKED_AT = 1000
+"""Questions whose lengths are looked at before training."""
+
 _WHOLE = -1
 """The window of a row that is read in one piece."""
 
@@ -97,7 +100,12 @@ class _Asked:
         def rows() -> list[Features]:
             return [self._row(one) for one in questions()]
 
-        return SplitRows(rows, path, lambda: [one.where for one in questions()])
+        def note() -> str:
+            every = max(len(questions()) // _LOOKED_AT, 1)
+            some = [one.question for one in questions()[::every]]
+            return self.passages.tell_cut(some)
+
+        return SplitRows(rows, path, lambda: [one.where for one in questions()], note)
 
     def _row(self, one: Question) -> Features:
         if not one.answers and not self.may_lack_answers:

@@ -198,6 +198,16 @@ class Task:
         return self.own_fields if self.template is None else self.template.fields
 
     @property
+    def takes_text(self) -> bool:
+        """Whether a text that is written out already can stand for a row.
+
+        Not where a row is several texts, or is read in windows, or has a part of its
+        own behind its words.
+        """
+        several = self.answers is not None and self.answers.texts > 1
+        return not several and self.windows is None and len(self.own_fields) < 2
+
+    @property
     def causal(self) -> bool:
         """Whether it is tokenised for a decoder-only model."""
         return self.vocabulary.causal

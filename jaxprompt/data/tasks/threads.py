@@ -140,7 +140,7 @@ class Threads:
             f"share one of up to {targets} target tokens"
         )
         return self.task.with_rows(
-            {self.split: SplitRows(read, places=places, note=note)},
+            {self.split: SplitRows(read, places=places, note=lambda: note)},
             {self.split: [chain.pair(row) for chain, row in found]},
         )
 

@@ -104,3 +104,16 @@ class Answers(abc.ABC):
             ValueError: If a row has more of them; names it.
         """
         del task, split, longest
+
+    def check_room(self, example: "Example", where: str, longest: int) -> None:
+        """Checks that there is room for the targets of an example.
+
+        Args:
+            example: The example.
+            where: What it is called in errors.
+            longest: The run's target length.
+
+        Raises:
+            ValueError: If it has more of them.
+        """
+        del example, where, longest

@@ -1,6 +1,6 @@
 """A passage as tokens, and the windows in which a long one is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -102,6 +102,19 @@ class Passages:
         """Returns the ids in front of the text; a question that is too long is cut."""
         asked = self._vocabulary.encode(self._space + passage.question.strip())
         return [*self._front, *asked[: self._question_length], *self._between]
+
+    def tell_cut(self, questions: Sequence[str]) -> str:
+        """Says how many of some questions are cut; empty for none."""
+        asked = [self._space + question.strip() for question in questions]
+        sizes = map(len, self._vocabulary.encode_all(asked))
+        count = sum(size > self._question_length for size in sizes)
+        if not count:
+            return ""
+        return (
+            f"cut to length, of {len(questions)} questions looked at: "
+            f"{count / len(questions):.1%} ({self._question_length} tokens, their "
+            "question_length)"
+        )
 
     def windows(self, passage: Passage, length: int) -> Iterator[tuple[int, int]]:
         """Yields the windows that a text is read in: its first token, one behind it.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from jaxprompt.data.tasks.answers.answers import Answers
-from jaxprompt.data.vocabulary.tokens import Pair
+from jaxprompt.data.vocabulary.tokens import Pair, Span
 
 if TYPE_CHECKING:
     from jaxprompt.data.tasks.task import Example, Task
@@ -47,7 +47,7 @@ class Tags(Answers):
     def encode(self, task: "Task", examples: "Sequence[Example]") -> list[Pair]:
         """Reads the tag of a word at one of its tokens."""
         vocabulary = task.vocabulary
-        words = [example.words or (*example.inputs.split(),) for example in examples]
+        words = [_words_of(example) for example in examples]
         # A word reads as it does behind another, the first one too.
         distinct = list(dict.fromkeys(f" {word}" for row in words for word in row))
         ids_of = dict(zip(distinct, vocabulary.encode_all(distinct), strict=True))
@@ -66,7 +66,9 @@ class Tags(Answers):
             places = np.where(sizes > 0, read_at, -1).astype(np.int32)
             numbers = self._numbers(example.targets) if example.targets else 0
             targets = np.broadcast_to(np.array(numbers, np.int32), places.shape)
-            found.append(Pair(inputs, targets, places=places))
+            # What stands behind the words, as a predicate, is not cut with them.
+            cut = (Span(first, first + int(sizes.sum())),) if behind else ()
+            found.append(Pair(inputs, targets, cut, places))
         return found
 
     def _numbers(self, answer: str) -> list[int]:
@@ -96,9 +98,19 @@ class Tags(Answers):
     def check(self, task: "Task", split: str, longest: int) -> None:
         """Raises ValueError if a row has more words than targets."""
         for number, example in enumerate(task.examples(split)):
-            if len(example.words) > longest:
-                raise ValueError(
-                    f"{task.source.place(split, number)}: {len(example.words)} words, "
-                    f"but the target length is {longest}: set it to as many words as "
-                    "the longest row has, as --gin.TARGET_LENGTH=128"
-                )
+            if len(_words_of(example)) > longest:
+                place = task.source.place(split, number)
+                self.check_room(example, place, longest)
+
+    def check_room(self, example: "Example", where: str, longest: int) -> None:
+        """Raises ValueError if an example has more words than targets."""
+        count = len(_words_of(example))
+        if count > longest:
+            raise ValueError(
+                f"{where}: {count} words, but the target length is {longest}: set it "
+                "to as many words as the longest row has, as --gin.TARGET_LENGTH=128"
+            )
+
+
+def _words_of(example: "Example") -> tuple[str, ...]:
+    return example.words or (*example.inputs.split(),)

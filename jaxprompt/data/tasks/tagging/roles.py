@@ -45,7 +45,9 @@ def role_task(
             "only an encoder-only model reads one: use BERT, RoBERTa or another"
         )
     read = partial(read_roles, kinds=tuple(kinds))
-    return span_task(name, files, read, kinds, vocabulary, metrics=(role_f1,))
+    return span_task(
+        name, files, read, kinds, vocabulary, metrics=(role_f1,), has_behind=True
+    )
 
 
 def role_f1(

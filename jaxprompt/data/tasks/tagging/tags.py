@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.data.read.files import Row
+from jaxprompt.data.read.files import Row, field_text
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.tagged_words import Scheme, Sentence, read_columns
 from jaxprompt.data.tasks.answers.tags import Place, Tags
@@ -85,6 +85,7 @@ def span_task(
     *,
     metrics: tuple[Metric, ...],
     read_at: Place = "first",
+    has_behind: bool = False,
 ) -> Task:
     """Makes a task of files with tagged words, whatever their layout.
 
@@ -96,6 +97,7 @@ def span_task(
         vocabulary: As there.
         metrics: From tags of all rows, true and answered; "f1" is the score.
         read_at: As of `tag_task`.
+        has_behind: Whether every row has a text behind its words.
 
     Raises:
         ValueError: As `tag_task`.
@@ -111,14 +113,14 @@ def span_task(
         name=name,
         source=Source(name, tagged.find),
         vocabulary=vocabulary,
-        read_request=_read_request,
+        read_request=_read_both if has_behind else _read_request,
         write=_write,
         compare=_tags_of,
         metrics=metrics,
         headline=("f1",),
         start_words=tuple(kinds),
         answers=Tags(tags, read_at),
-        own_fields=(WORDS,),
+        own_fields=(WORDS, BEHIND) if has_behind else (WORDS,),
     )
 
 
@@ -170,6 +172,13 @@ def _read_request(row: Row, number: int) -> Features:
     if not isinstance(behind, str):
         raise ValueError(f"{row.where}: {BEHIND} is {as_json(behind)}: it must be text")
     return {WORDS: words, BEHIND: behind, "targets": "", "idx": number}
+
+
+def _read_both(row: Row, number: int) -> Features:
+    """Reads a row that needs what stands behind its words."""
+    if not field_text(row, BEHIND).strip():
+        raise ValueError(f"{row.where}: {BEHIND} is empty: name that of the sentence")
+    return _read_request(row, number)
 
 
 def _write(rows: Sequence[Features]) -> list[Example]:
