@@ -30,7 +30,11 @@ def draw(
     Source: Holtzman et al. 2020, sec. 3.1 (arXiv:1904.09751); Fan et al. 2018, sec. 5.4
     (arXiv:1805.04833), for top_k.
     """
-    logits_BV = log_probs / temperature
+    # From the likeliest down, which stays at 0: at a low temperature the others would
+    # fall below what is left out.
+    least = jnp.finfo(jnp.float32).tiny
+    highest_B1 = log_probs.max(axis=-1, keepdims=True)
+    logits_BV = (log_probs - highest_B1) / jnp.maximum(temperature, least)
     sorted_BV = -jnp.sort(-jax.nn.softmax(logits_BV), axis=-1)
     # The mass before a token: the one that crosses top_p still belongs to it.
     before_BV = jnp.cumsum(sorted_BV, axis=-1) - sorted_BV

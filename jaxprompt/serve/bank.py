@@ -5,8 +5,9 @@ import math
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,7 +117,9 @@ def open_prompt(file: Path, backbone: Backbone, vocabulary: Vocabulary) -> Opene
     if task.answers is not None:
         return Opened(prompt, provenance, plain, plain, (run, task, weights))
     lengths = Lengths(run.data.input_length, run.data.target_length)
-    return Opened(prompt, provenance, AsInTraining(task, lengths, soft), plain)
+    longest = run.evaluation.decode_length or lengths.targets
+    layout = AsInTraining(task, lengths, soft, longest=longest)
+    return Opened(prompt, provenance, layout, plain)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -199,6 +202,8 @@ class Bank:
         chooser_of: Callable[[Run, Task], Scorer],
         *,
         folder: Path | None = None,
+        files: Mapping[str, Path] = MappingProxyType({}),
+        model_name: str = "",
         another_backbone: bool = False,
     ):
         """Starts without any prompt.
@@ -210,6 +215,9 @@ class Bank:
             labels: Takes prompts with heads.
             chooser_of: From a run and its task to how its answers are scored.
             folder: Where `load` finds prompts, and `refresh` all of them.
+            files: Name -> file of prompts that the folder does not hold, which
+                `load_files` loads.
+            model_name: What the model is asked by, and no prompt.
             another_backbone: Allows prompts of another model.
 
         Raises:
@@ -219,6 +227,7 @@ class Bank:
             raise no_folder(folder)
         self._backbone, self._vocabulary = backbone, vocabulary
         self._read, self._folder = read, folder
+        self._files, self._model_name = files, model_name
         self._labels, self._chooser_of = labels, chooser_of
         self._another_backbone = another_backbone
         self._prompts: dict[str, Named] = {}
@@ -230,14 +239,24 @@ class Bank:
         """All prompts, by their names."""
         return self._prompts
 
-    def load_file(self, name: str, path: Path) -> Named:
-        """Loads a prompt from a file that the server's owner names.
+    def load_files(self) -> Iterator[Named]:
+        """Loads the prompts that the server's owner names one by one.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the name is no name, or the file no prompt of this model.
+            ValueError: If a name is no name or the model's, or a file no prompt of
+                this model.
         """
+        for name, file in self._files.items():
+            yield self._load_file(name, file)
+
+    def _load_file(self, name: str, path: Path) -> Named:
         check_name(name)
+        if name == self._model_name:
+            raise ValueError(
+                f"{name!r} is the name that the model itself is asked by: give the "
+                "prompt another"
+            )
         opened = open_prompt(path, self._backbone, self._vocabulary)
         prompt, provenance = opened.prompt, opened.provenance
         check_backbone(provenance, self._backbone, override=self._another_backbone)
@@ -285,9 +304,13 @@ class Bank:
 
         Raises:
             FileNotFoundError: If there is no such file, or no folder.
-            ValueError: As `load_file`.
+            ValueError: As `load_files`; or if that has loaded another file so.
         """
         check_name(name)
+        if name in self._files:
+            raise ValueError(
+                f"--prompts names another file {name!r}: give this one another name"
+            )
         if self._folder is None:
             raise FileNotFoundError(
                 "this server was started without --bank, so it loads no prompts"
@@ -296,7 +319,7 @@ class Bank:
         if found is None:
             raise FileNotFoundError(f"no file {name}{ENDING} in the server's folder")
         self._left_out.discard(name)
-        named = self.load_file(name, self._folder / f"{name}{ENDING}")
+        named = self._load_file(name, self._folder / f"{name}{ENDING}")
         self._seen[name] = found
         return named
 
@@ -330,7 +353,8 @@ class Bank:
         }
         for name in sorted({*self._seen} - {*files}):
             del self._seen[name]
-            if name in self._prompts:
+            self._left_out.discard(name)
+            if name in self._prompts and name not in self._files:
                 self._forget(name)
                 done.append(f"unloaded {name}: its file is gone")
         for name, found in files.items():
@@ -357,4 +381,5 @@ def _regular_file(path: Path) -> tuple[int, ...] | None:
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
+    # The time of its attributes too: a file may become readable.
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

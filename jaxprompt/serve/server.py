@@ -133,6 +133,7 @@ def serve(
             typed=frozen.vocabulary.separator is not None,
             rows=serving.slots,
         )
+        model_name = _model_name(settings.name or frozen.backbone.name)
         bank = Bank(
             frozen.backbone,
             frozen.vocabulary,
@@ -140,10 +141,12 @@ def serve(
             labels,
             lambda run, task: Job(frozen, run, (task,)).chooser,
             folder=folder,
+            files=prompts,
+            model_name=model_name,
             another_backbone=serving.another_backbone,
         )
-        for name, file in prompts.items():
-            _tell(f"loaded {bank.load_file(name, file).told}")
+        for named in bank.load_files():
+            _tell(f"loaded {named.told}")
         for line in bank.refresh():
             _tell(line)
         bare = None
@@ -152,7 +155,7 @@ def serve(
             bare = Way(layout, engine.read(None, layout.lead))
         scheduler = Scheduler(engine, labels, metrics, queue=serving.queue)
         served = Served(
-            model=_model_name(settings.name or frozen.backbone.name),
+            model=model_name,
             fingerprint=frozen.backbone.fingerprint,
             vocabulary=frozen.vocabulary,
             table=frozen.backbone.table(frozen.model),

@@ -46,7 +46,10 @@ class Layout(abc.ABC):
         verbalizer: The words of each label; None where the task has none.
         fields: Of a row, in the order of the template; empty where there is none.
         takes_chat: Whether a conversation can stand behind the soft tokens.
+        longest: Tokens of an answer that its task writes; None where that is not known.
     """
+
+    longest: int | None = None
 
     def __init__(
         self,
@@ -114,9 +117,16 @@ class AsInTraining(Layout):
     So does `jaxprompt predict` ask, with the same file.
     """
 
-    def __init__(self, task: Task, lengths: Lengths, soft_ids: Int[np.ndarray, " P"]):
+    def __init__(
+        self,
+        task: Task,
+        lengths: Lengths,
+        soft_ids: Int[np.ndarray, " P"],
+        *,
+        longest: int,
+    ):
         """Takes what the prompt's file says."""
-        self._task = task
+        self._task, self.longest = task, longest
         self._layout = with_sure_lead(layout_of(task, lengths, soft_ids))
         super().__init__(
             task.vocabulary,
@@ -205,6 +215,11 @@ class LaidForHead(NamedTuple):
     read: list[Example]
     kept: int
     cut: int
+
+    @property
+    def places(self) -> Int[np.ndarray, " L"]:
+        """Where in its row each word is read that is answered by itself; -1 if not."""
+        return np.asarray(self.batch.target_places)[0]
 
     @property
     def words(self) -> tuple[str, ...]:

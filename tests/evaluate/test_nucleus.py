@@ -15,6 +15,8 @@ from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.rows.row_batches import predict_rows
 from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.tasks.own import file_task
+from jaxprompt.evaluate.draw import NEVER
+from jaxprompt.evaluate.draw import draw as draw_token
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.evaluate.score import make_predict
 from jaxprompt.prompts.prompt import Prompt, stack
@@ -114,3 +116,13 @@ def test_a_draw_without_a_seed_or_a_number_is_refused(draw, uniform, task):
     predict = make_predict(uniform.backbone, task, method="nucleus", length=LENGTH)
     with pytest.raises(ValueError, match="a batch without row_numbers"):
         predict(uniform.join(draw_prompt(0)), without)
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1e-10, 1e-30, 1e-44])
+def test_at_a_low_temperature_the_likeliest_token_is_drawn(temperature: float):
+    log_probs = jnp.log(jnp.array([[0.3, 0.5, 0.2, 0.0]])).at[0, 3].set(NEVER)
+    keys = jax.random.split(jax.random.key(0), 8)
+    drawn = draw_token(
+        jnp.tile(log_probs, (8, 1)), keys, temperature=temperature, top_p=0.9
+    )
+    assert drawn.tolist() == [1] * 8

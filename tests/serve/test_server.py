@@ -97,6 +97,12 @@ def test_answers_are_those_of_predict_alone_and_mixed(client, offline):
     asked = [(name, text) for name in PROMPTS for text in TEXTS]
     alone = {one: choice_of(complete(client, *one)).text for one in asked}
     assert alone == offline
+    # As many tokens as the task's answers have, where the client names no number.
+    some = {
+        (name, text): choice_of(client.completions.create(model=name, prompt=text)).text
+        for name, text in list(asked)[:: len(TEXTS)]
+    }
+    assert some == {one: offline[one] for one in some}
     with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
         mixed = pool.map(lambda one: choice_of(complete(client, *one)).text, asked)
         assert dict(zip(asked, mixed, strict=True)) == offline
@@ -485,11 +491,50 @@ def test_a_prompt_of_another_model_is_not_loaded(server, client, folder):
     file.unlink()
 
 
-def test_too_many_requests_are_told_to_come_again(server):
-    body = {"model": "short", "prompt": ["good"] * 12, "n": 3, "max_tokens": 1}
-    status, answer, headers = post(server, "/v1/completions", json.dumps(body).encode())
-    assert (status, answer["error"]["type"]) == (429, "rate_limit_error")
-    assert headers["Retry-After"] == "1"
+def test_too_many_requests_are_told_to_come_again(server, client):
+    options = {"stream": True, "max_tokens": 100, "n": 3}
+    with complete(client, "long", ["good"] * 8, **options) as stream:
+        next(iter(stream))
+        body = {"model": "short", "prompt": ["good"] * 12, "max_tokens": 1}
+        asked = json.dumps(body).encode()
+        status, answer, headers = post(server, "/v1/completions", asked)
+        assert (status, answer["error"]["type"]) == (429, "rate_limit_error")
+        assert headers["Retry-After"] == "1"
+    # What never has room is not to be asked again.
+    asked = json.dumps({**body, "n": 3}).encode()
+    status, answer, headers = post(server, "/v1/completions", asked)
+    assert (status, headers["Retry-After"]) == (400, None)
+    assert answer["error"]["message"].startswith("36 answers (texts, times prompts,")
+    wait_for(lambda: metric(server, "num_requests_running") == 0)
+
+
+def test_an_answer_is_a_turn_of_the_next_question(client):
+    messages = [{"role": "user", "content": "good"}]
+    options = {"model": "short", "max_tokens": 2}
+    answer = client.chat.completions.create(messages=messages, **options)
+    messages += [answer.choices[0].message, {"role": "user", "content": "bad"}]
+    assert client.chat.completions.create(messages=messages, **options).choices
+
+
+def test_names_are_of_one_thing_each(server, client, folder):
+    bank = folder / "bank"
+    shutil.copy(bank / "short.safetensors", bank / "model.safetensors")
+    told = "did not load model: 'model' is the name that the model itself is asked by"
+    wait_for(lambda: any(told in line for line in server.lines))
+    (bank / "model.safetensors").unlink()
+    # What was unloaded stays out while its file is there, and is new after it.
+    file = bank / "again.safetensors"
+    shutil.copy(bank / "short.safetensors", file)
+    there = lambda: "again" in {card.id for card in client.models.list()}  # noqa: E731
+    wait_for(there)
+    body = b'{"prompt_name": "again"}'
+    assert post(server, "/v1/unload_prompt", body, key="chief")[0] == 200
+    file.unlink()
+    time.sleep(1.3)
+    shutil.copy(bank / "short.safetensors", file)
+    wait_for(there)
+    file.unlink()
+    wait_for(lambda: not there())
 
 
 def test_who_goes_away_frees_the_slot(server, client):

@@ -183,6 +183,34 @@ def test_labels_are_those_of_predict_alone_and_mixed(server, offline):
             check(name, text, answer, offline)
 
 
+def test_words_that_were_not_read_have_the_first_tag(server, folder, monkeypatch):
+    # A word of a character that the vocabulary drops, and words that are cut.
+    asked = ["a \u200b b", f"{'a,b,c,d,e,f,g,h ' * 2}b c d"]
+    monkeypatch.chdir(folder)
+    Path("cut.jsonl").write_text(
+        "".join(json.dumps({"words": x}) + "\n" for x in asked)
+    )
+    flags = ["--input=cut.jsonl", "--output=cut_said.jsonl", "--overwrite"]
+    assert main(["predict", "--prompt=bank/tags.safetensors", *flags]) == 0
+    said = [
+        json.loads(line)["prediction"].split()
+        for line in Path("cut_said.jsonl").read_text().splitlines()
+    ]
+    answer = post(
+        server, "/v1/classify", model="tags", input=[{"words": x} for x in asked]
+    )
+    tags = [[tag["tag"] for tag in one["tags"]] for one in answer["data"]]
+    assert tags == said
+    unread = [
+        [n for n, tag in enumerate(one["tags"]) if tag["probability"] is None]
+        for one in answer["data"]
+    ]
+    assert unread == [[1], [2, 3, 4]]
+    assert tags[1][2:] == ["O"] * 3
+    error = post(server, "/v1/classify", model="tags", input={"words": "a " * 20})
+    assert "20 words, but the target length is 16" in error["message"]
+
+
 def test_prompts_of_the_same_labels_vote(server, offline):
     answer = post(server, "/v1/classify", model="two+other", input=TEXTS)
     for text, one in zip(TEXTS, answer["data"], strict=True):

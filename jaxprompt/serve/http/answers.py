@@ -67,7 +67,7 @@ class Answers:
         """
         for question in self.questions:
             room = room_of(self._served, question)
-            most = options.most or room
+            most = options.most or min(room, question.way.layout.longest or room)
             if most > room:
                 raise Refused(
                     f"max_tokens {most}: behind this text there is room for {room}",
@@ -134,7 +134,18 @@ class Answers:
         return len(self._asked)
 
     async def start(self) -> None:
-        """Lets the answers wait for slots."""
+        """Lets the answers wait for slots.
+
+        Raises:
+            Refused: If there are more than may ever wait at once, or than may now; or
+                if the engine has failed.
+        """
+        most = self._served.scheduler.most_asked
+        if self.count > most:
+            raise Refused(
+                f"{self.count} answers (texts, times prompts, times labels, times n), "
+                f"but the server takes {most} at once: ask for fewer"
+            )
         try:
             self._served.scheduler.submit(*self._asked)
         except Full as error:

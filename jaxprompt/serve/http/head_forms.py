@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxprompt.data.tasks.answers.answers import Answers
 from jaxprompt.serve.http.vote import vote
@@ -47,17 +47,24 @@ def tagged_words(
     labels: Sequence[str],
     words: Sequence[Sequence[str]],
     likely: Sequence[Float[np.ndarray, "L C"]],
+    places: Sequence[Int[np.ndarray, " L"]],
 ) -> list[dict[str, Any]]:
     """Writes the tag of each word of each text, and how likely it is.
 
-    Words for which there was no room have the first label, that of no span, and no
-    probability.
+    Words that were not read, for want of room or of a token, have the first label, that
+    of no span, and no probability.
+
+    Args:
+        labels: The tags, in class order.
+        words: Those of each text.
+        likely: Of each text, the probability of each tag of each word.
+        places: Of each text, where each word was read; -1 where it was not.
     """
     data = []
-    for number, (row, found) in enumerate(zip(words, likely, strict=True)):
+    for number, (row, found, at) in enumerate(zip(words, likely, places, strict=True)):
         tags = []
         for place, word in enumerate(row):
-            shares = found[place] if place < len(found) else None
+            shares = found[place] if at[place] >= 0 else None
             best = 0 if shares is None else int(shares.argmax())
             share = None if shares is None else float(shares[best])
             tags.append({"word": word, "tag": labels[best], "probability": share})

@@ -99,6 +99,7 @@ _MESSAGE = {
             ]
         },
         "name": {},
+        "refusal": {"type": "null"},
     },
     "required": ["role", "content"],
     "additionalProperties": False,

@@ -227,6 +227,8 @@ def read_messages(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         field = f"messages[{number}]"
         if not isinstance(message, dict):
             raise _wrong(field, message, "an object")
+        # OpenAI's answers, and ours, have a refusal, and are sent back as a turn.
+        message = {k: x for k, x in message.items() if (k, x) != ("refusal", None)}
         check_fields(message, ("role", "content", "name"))
         content = message.get("content")
         if isinstance(content, list):  # OpenAI's parts; texts alone are understood.

@@ -223,7 +223,8 @@ class Routes:
         laid, labels = [one.laid for one in scores.questions], head.answers.labels
         if head.answers.of_words:
             words = [one.words for one in laid]
-            data = tagged_words(labels, words, [one[0] for one in found])
+            places = [one.places for one in laid]
+            data = tagged_words(labels, words, [one[0] for one in found], places)
         elif labels:
             likely = np.stack([one[0, 0] for one in found])
             # JSON has no number for the logarithm of 0.

@@ -186,6 +186,11 @@ class Scheduler(threading.Thread):
             self._changed.notify()
 
     @property
+    def most_asked(self) -> int:
+        """Answers that an idle server takes at once."""
+        return self._queue + self._engine.slots
+
+    @property
     def most_scored(self) -> int:
         """Texts and windows that may wait at once for a head."""
         return self._queue + self._labels.rows
