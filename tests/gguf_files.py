@@ -263,7 +263,7 @@ def in_file(
     for name, value in tensors.items():
         begin, end = name.rsplit(".", 1)
         last = begin.rsplit(".", 1)[-1]
-        if architecture == "llama" and last in heads:
+        if architecture in ("llama", "smollm3") and last in heads:
             count = heads[last]
             halves = value.reshape(count, 2, len(value) // count // 2, *value.shape[1:])
             value = halves.swapaxes(1, 2).reshape(value.shape)

@@ -114,7 +114,7 @@ FAMILY = Family(
         _write_fields,
         layout,
     ),
-    gguf=(decoder_gguf("smollm3"),),
+    gguf=(decoder_gguf("smollm3", in_pairs=True),),
 )
 """SmolLM3.
 
