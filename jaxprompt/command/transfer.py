@@ -108,6 +108,7 @@ def project(flags: argparse.Namespace) -> None:
         {file: run_of_prompt(own, file) for file, own in asking.items()},
         flags.to,
         Path(flags.output),
+        overwrite=flags.overwrite,
         configs=[config_of_prompt(own, file) for file, own in asking.items()],
         by=flags.by,
         towards=runs.find_prompts(flags.towards),
@@ -155,7 +156,8 @@ def rows(flags: argparse.Namespace) -> None:
     """Reads a published data set."""
     from jaxprompt.runs.transfer.rows import write_rows
 
-    write_rows(flags.name, Path(flags.folder), Path(flags.output))
+    folder, output = Path(flags.folder), Path(flags.output)
+    write_rows(flags.name, folder, output, overwrite=flags.overwrite)
 
 
 def index(flags: argparse.Namespace) -> None:

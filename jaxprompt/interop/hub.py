@@ -91,6 +91,11 @@ def is_prompt(name: str) -> bool:
     return _matches(name, PROMPT_PATTERNS)
 
 
+def is_shared(name: str) -> bool:
+    """Tells whether a file is one of those that are sent and fetched."""
+    return _matches(name, PATTERNS)
+
+
 def check_repository(repository: str) -> None:
     """Refuses what is no name of a repository, without asking the Hub.
 
@@ -134,7 +139,7 @@ def plan_upload(
             repository holds something else; or if it is public and should not be.
     """
     check_repository(repository)
-    wrong = [name for name in files if not _matches(name, PATTERNS) or _is_trick(name)]
+    wrong = [name for name in files if not is_shared(name) or _is_trick(name)]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no file of a prompt: rename it")
     if huggingface_hub.get_token() is None:
@@ -152,7 +157,7 @@ def plan_upload(
         )
     if not overwrite:
         _check_free(repository, held, files)
-    stale = (name for name in held if _matches(name, PATTERNS) and name not in files)
+    stale = (name for name in held if is_shared(name) and name not in files)
     return Upload(
         repository=repository,
         files=files,
@@ -226,7 +231,7 @@ def download(repository: str, folder: Path, *, revision: str | None = None) -> D
             f"{repository} holds a file named {tricks[0]!r}, which leads out of its "
             "folder: nothing of it is fetched"
         )
-    wanted = [name for name in held if _matches(name, PATTERNS)]
+    wanted = [name for name in held if is_shared(name)]
     if not any(map(is_prompt, wanted)):
         hint = ""
         if "adapter_config.json" in wanted:

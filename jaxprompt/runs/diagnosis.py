@@ -134,6 +134,11 @@ def _check_run(run: Run) -> None:
             f"trains {run.trains!r}: the doctor looks at prompt tuning, so set "
             "--gin.TRAINS=prompt"
         )
+    if run.optimizer.learning_rate <= 0:
+        raise ValueError(
+            f"learning rate {run.optimizer.learning_rate}: the doctor tries it, and a "
+            "tenth and ten times of it, so use one above 0, as --gin.LEARNING_RATE=0.3"
+        )
     if run.num_members > 1:
         raise ValueError(
             f"{run.num_members} prompts ({run.data.task_name}, {run.seeds} seeds): the "

@@ -7,15 +7,14 @@ from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.interop.forms import find_form
 from jaxprompt.interop.peft_prefix import for_model
-from jaxprompt.models.config import Config
-from jaxprompt.models.families import FAMILIES, PUBLISHED, family_named, family_of
-from jaxprompt.models.families.family import Family
-from jaxprompt.models.load import find_here
+from jaxprompt.interop.scale import find_config, scale_of, scaled_for
+from jaxprompt.models.families import FAMILIES, family_of
 from jaxprompt.prompts.file import load_prompt, write_prompt
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.provenance import Provenance, refuse_head
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.together import check_together
+from jaxprompt.runs.ready.trained_on import check_leads
 from jaxprompt.screen.terminal import say
 
 
@@ -59,13 +58,13 @@ def import_prompt(
             f"no backbone: name the model that {source} was trained on, as "
             "--backbone=google/t5-base-lm-adapt"
         )
-    model = _find_config(backbone)
+    model = find_config(backbone)
     causal = taken.causal if model is None else model.causal
     family = None if model is None else family_of(model)
     prompts = [
         for_model(prompt, model, backbone)
         if prompt.deep
-        else Prompt(prompt.rows / _scale_of(form, family, prompt.width))
+        else Prompt(prompt.rows / scale_of(form, family, prompt.width))
         for prompt in _pick(taken.prompts, row, source)
     ]
     tasks = _task_names(task, len(prompts))
@@ -113,18 +112,6 @@ def import_prompt(
         for file, (prompt, name) in files.items():
             write_prompt(folder / file, prompt, provenance_of(prompt, name))
     say(f"wrote {output}: {', '.join(files)} for {backbone}")
-
-
-def _find_config(backbone: str) -> Config | None:
-    """Returns the sizes of a model that lies here, or whose sizes are published."""
-    found = find_here(backbone)
-    return PUBLISHED.get(backbone) if found is None else found.config
-
-
-def _scale_of(form: str, family: Family | None, width: int) -> float:
-    """Returns what rows of a prompt are multiplied by in a form."""
-    scaled = family is not None and form in family.scaled_forms
-    return width**0.5 if scaled else 1.0
 
 
 def _pick(prompts: Sequence[Prompt], row: int | None, source: Path) -> Sequence[Prompt]:
@@ -197,16 +184,16 @@ def export_prompt(
     prompts, provenances = zip(*map(load_prompt, prompt_files), strict=True)
     for prompt, provenance in zip(prompts, provenances, strict=True):
         refuse_head(provenance, f"form {form}")
+        check_leads(provenance, f"form {form}")
         prompt.soft_rows(alone=f"form {form}")
     named = [{"backbone": provenance.backbone} for provenance in provenances]
     check_together(
         dict(zip(prompt_files, named, strict=True)),
         fix="a table serves one model, so export those of each alone",
     )
-    families = [_family_of(provenance, backbone) for provenance in provenances]
     scaled = [
-        Prompt(prompt.rows * _scale_of(form, family, prompt.width))
-        for prompt, family in zip(prompts, families, strict=True)
+        scaled_for(form, prompt, provenance, backbone)
+        for prompt, provenance in zip(prompts, provenances, strict=True)
     ]
     given = Given(
         prompts=scaled,
@@ -220,13 +207,3 @@ def export_prompt(
         say(note)
     number = f"{len(prompts)} prompts" if len(prompts) > 1 else "a prompt"
     say(f"wrote {output}, {number} for {provenances[0].backbone} in the form {form}")
-
-
-def _family_of(provenance: Provenance, chosen: str) -> Family | None:
-    """Returns the family of a prompt's model; None if nothing tells it."""
-    if provenance.family:
-        return family_named(provenance.family)
-    # A folder's name in a provenance says nothing of where the folder is.
-    found = PUBLISHED.get(provenance.backbone)
-    found = _find_config(chosen) if chosen else found
-    return None if found is None else family_of(found)

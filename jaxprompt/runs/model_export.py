@@ -20,7 +20,7 @@ from jaxprompt.prompts.provenance import refuse_head
 from jaxprompt.report.text.markdown import code
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.prepare import prepare
-from jaxprompt.runs.ready.trained_on import check_prompts
+from jaxprompt.runs.ready.trained_on import check_leads, check_prompts, own_model
 from jaxprompt.screen.terminal import say
 
 
@@ -59,6 +59,7 @@ def export_model(
         )
     prompt, provenance = load_prompt(prompt_file)
     refuse_head(provenance, "form stablehlo")
+    check_leads(provenance, "form stablehlo")
     if provenance.causal:
         raise _no_encoder(provenance.backbone)
     job = prepare(run, trained=[provenance], another_backbone=another_backbone)
@@ -122,11 +123,13 @@ def export_prefix(
     check_output(output, overwrite)
     prompt, provenance = load_prompt(prompt_file)
     refuse_head(provenance, f"form {form}")
+    check_leads(provenance, f"form {form}")
     if form == "cartridge":
         cartridge.check_place(output)
     else:
         check_replaceable(output, {CONFIG, WEIGHTS})
-    checkpoint = find_checkpoint(str(run.model.name), revision=run.model.revision)
+    model = own_model(provenance, run)
+    checkpoint = find_checkpoint(str(model.name), revision=model.revision)
     backbone = open_backbone(checkpoint)
     if form == "cartridge" and not backbone.causal:
         raise ValueError(
@@ -135,11 +138,11 @@ def export_prefix(
         )
     check_prefix(prompt, backbone, form)
     check_prompts([provenance], backbone, another_backbone=another_backbone)
-    model = {} if prompt.deep else read_params(checkpoint, "float32", None)
+    params = {} if prompt.deep else read_params(checkpoint, "float32", None)
     if form == "cartridge":
-        cartridge.write(output, prefix_of(backbone, model, prompt))
+        cartridge.write(output, prefix_of(backbone, params, prompt))
     else:
-        write_prefix(output, backbone, model, prompt, str(run.model.name))
+        write_prefix(output, backbone, params, prompt, str(model.name))
     say(f"wrote {output}: the prompt of {prompt_file} as a prefix of {backbone.name}")
 
 

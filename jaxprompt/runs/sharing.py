@@ -2,7 +2,7 @@
 
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ from jaxprompt.config import Run
 from jaxprompt.interop import hub, peft
 from jaxprompt.interop.exchange import Given
 from jaxprompt.interop.folder import check_replaceable, new_folder
+from jaxprompt.interop.scale import scaled_for
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.prompts.provenance import Provenance, refuse_head
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.keep.result_file import read_result_file
 from jaxprompt.runs.keep.workdir import CONFIG, PAGE, PROMPT, PROMPTS, RESULT
 from jaxprompt.runs.publish.sharing_card import Source, make_card
+from jaxprompt.runs.ready.trained_on import check_leads
 from jaxprompt.screen.quoting import quoted_path
 from jaxprompt.screen.terminal import say
 
@@ -88,6 +90,7 @@ def push(
     sources = _read_sources(files, folder, result)
     for source in sources:
         refuse_head(source.provenance, "push, which adds a copy for PEFT,")
+        check_leads(source.provenance, "push, which adds a copy for PEFT,")
         source.prompt.soft_rows(alone="push, which adds a copy for PEFT,")
     contents = {source.file: source.path.read_bytes() for source in sources}
     for source in sources:
@@ -137,6 +140,7 @@ def pull(
     with tempfile.TemporaryDirectory() as scratch:
         found = hub.download(repository, Path(scratch), revision=revision)
     prompts = [name for name in found.files if hub.is_prompt(name)]
+    _check_kept(output, found.files)
     with new_folder(output, _TOP) as folder:
         for name, content in found.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -152,6 +156,20 @@ def pull(
     say(f"wrote {output} from {repository}, commit {found.commit[:12]}; score it by")
     say(f"jaxprompt evaluate {_flags(output, prompts, loaded[0])}")
     return found.commit
+
+
+def _check_kept(output: Path, files: Iterable[str]) -> None:
+    """Raises ValueError if a folder has files that a pulled prompt does not replace."""
+    there = (path for path in sorted(output.rglob("*")) if not path.is_dir())
+    names = [path.relative_to(output).as_posix() for path in there]
+    # Prompts of a bank may be the user's own, whatever they are called.
+    mine = [name for name in names if not hub.is_shared(name)]
+    mine += [name for name in names if hub.is_prompt(name) and name not in files]
+    if mine:
+        raise ValueError(
+            f"{quoted_path(output)} holds {mine[0]}, which the repository does not: "
+            "name a new folder"
+        )
 
 
 def _flags(output: Path, prompts: Sequence[str], provenance: Provenance) -> str:
@@ -226,7 +244,8 @@ def _member_of(
 
 def _adapter(source: Source) -> dict[str, bytes]:
     """Makes PEFT's files of a prompt."""
-    given = Given(prompts=[source.prompt], provenances=[source.provenance])
+    prompt = scaled_for("peft", source.prompt, source.provenance)
+    given = Given(prompts=[prompt], provenances=[source.provenance])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "adapter"
         peft.write(folder, given)

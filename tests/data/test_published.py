@@ -111,6 +111,10 @@ def test_rows_of_a_release(name: str, tmp_path: Path):
     output = tmp_path / "rows" / name
     command = ["transfer", "rows", name, str(folder), f"--output={output}"]
     assert main(command) == 0
+    (output / f"{split}.jsonl").write_text("mine")
+    assert main(command) == 1
+    assert (output / f"{split}.jsonl").read_text() == "mine"
+    assert main([*command, "--overwrite"]) == 0
     lines = (output / f"{split}.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == found[split]
 

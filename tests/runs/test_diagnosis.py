@@ -138,6 +138,10 @@ def test_more_than_one_prompt_or_none_is_refused():
 
     with pytest.raises(ValueError, match="trains 'model': the doctor looks at prompt"):
         diagnose(run_of(trains="model"))
+    for rate in (0.0, -0.3):
+        optimizer = dataclasses.replace(RUN.optimizer, learning_rate=rate)
+        with pytest.raises(ValueError, match=f"learning rate {rate}: .* use one above"):
+            diagnose(run_of(optimizer=optimizer))
     with pytest.raises(ValueError, match=r"2 prompts \(qqp, 2 seeds\): .*SEEDS=1"):
         diagnose(run_of(seeds=2))
     group = TaskGroup(name="two", names=("sst2", "rte"), data_dir="bundled:mini")

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,11 @@ from made_results import made_member, made_result
 
 from jaxprompt.cli import main
 from jaxprompt.command.configure import configure
+from jaxprompt.config import Data, OwnTask, PromptStart, Run
+from jaxprompt.config.answering import describe
 from jaxprompt.interop import peft
+from jaxprompt.models.decoder.model import Decoder
+from jaxprompt.models.families.gemma import Gemma3Config
 from jaxprompt.models.load import load
 from jaxprompt.models.t5.model import T5
 from jaxprompt.prompts.file import load_prompt, save_prompt, write_prompt
@@ -138,6 +143,52 @@ def test_the_card_is_filled_from_the_run(hub: Hub, run: Path):
     words = text[text.index("## Words that") :]
     near = [line for line in words.splitlines() if line.startswith("| ")][1:]
     assert [line.count("(0.") for line in near if "`" in line] == [5, 5, 5]
+
+
+def test_a_decoders_prompt_is_shared_for_its_own_kind_of_model(
+    hub: Hub, tmp_path: Path
+):
+    """Gemma multiplies words by the root of its width, and no rows of PEFT's."""
+    sizes = {"vocab_size": 40, "width": 16, "heads": 2, "kv_heads": 1, "head_width": 8}
+    sizes |= {"ffn_width": 24, "layers": 2, "positions": 64}
+    config = Gemma3Config(**sizes, query_scalar=8.0)
+    rows = draw(0)[:, :16]
+    file = tmp_path / "prompt.safetensors"
+    save_prompt(file, make_prompt(jnp.asarray(rows)), Decoder(config, "gemma"))
+    assert command("push", f"--prompt={file}", "--repo=me/gemma") == 0
+    output = tmp_path / "pulled"
+    assert command("pull", "me/gemma", f"--output={output}") == 0
+    np.testing.assert_array_equal(peft.read(output).prompts[0].rows[0], 4 * rows)
+    card = hub.files("me/gemma")["README.md"].decode()
+    assert "model = AutoModelForCausalLM.from_pretrained(" in card
+    assert 'return_tensors="pt", add_special_tokens=False)' in card
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"inputs": "{slots:1} {text} {slots:2}"}, "{slots:2}' has some within it"),
+        ({"inputs": "{slots:3} {text}"}, ""),
+    ],
+)
+def test_a_prompt_within_its_text_is_not_put_in_front_of_it(
+    hub: Hub, nano: T5, tmp_path: Path, capsys, settings: dict, message: str
+):
+    task = OwnTask(name="own", target="label", labels={"0": "no"}, **settings)
+    told = describe(Run(data=Data(task=task), prompt=PromptStart(length=3)))
+    file = tmp_path / "prompt.safetensors"
+    rows = make_prompt(jnp.asarray(draw(0)))
+    save_prompt(file, rows, nano, task="own", answering=told)
+    push = ("push", f"--prompt={file}", "--repo=me/own")
+    export = ("export", file, "--format=peft", f"--output={tmp_path / 'out'}")
+    for asked, who in ((push, "push, which adds a copy"), (export, "form peft puts")):
+        if message:
+            line = refused(capsys, *asked)
+            assert who in line
+            assert message in line
+        else:
+            assert command(*asked) == 0
+    assert (tmp_path / "out").exists() != bool(message)
 
 
 def test_a_step_that_no_validation_chose_is_not_said_to_be_the_best(
@@ -274,6 +325,12 @@ def test_a_pull_writes_where_it_may_and_nowhere_else(
     assert "holds mine.txt" in refused(capsys, *pull, "--overwrite")
     assert hub.log == []
     (output / "mine.txt").unlink()
+    for mine in ("prompts/mine.safetensors", "prompts/notes.txt", "peft/x/notes"):
+        (output / mine).parent.mkdir(parents=True)
+        (output / mine).write_text("mine")
+        assert f"holds {mine}, which the repo" in refused(capsys, *pull, "--overwrite")
+        assert (output / mine).read_text() == "mine"
+        shutil.rmtree(output / Path(mine).parts[0])
     (output / "result.json").write_text("old")
     assert command(*pull, "--overwrite") == 0
     assert json.loads((output / "result.json").read_text())["task"] == "rte"

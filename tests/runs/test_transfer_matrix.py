@@ -186,6 +186,10 @@ def test_refusals_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
     with pytest.raises(ValueError, match=r"two tasks are called 'sst2' and are not"):
         score_matrix({files[0]: runs[0]}, [same], output=tmp_path / "m")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "report.html").write_text("mine")
+    with pytest.raises(ValueError, match=r"theirs holds report.html, and no scores"):
+        score_matrix({files[0]: runs[0]}, output=tmp_path / "theirs")
     assert not (tmp_path / "m").exists()
 
     asked = f"--gin.OwnTask.files={runs[0].data.task.files!r}"
@@ -288,6 +292,8 @@ def test_prompts_are_mapped_to_another_model(
         with pytest.raises(ValueError, match=message):
             project_prompts(own, "bert2", tmp_path / "no", **given)
     # Before a model is opened, and anything trains.
+    with pytest.raises(ValueError, match=r"one of the prompts that are to be mapped"):
+        project_prompts(own, "no model", next(iter(own)).parent, by="per_token")
     with pytest.raises(FileNotFoundError, match=r"no folder .*/none for mapped: make"):
         project_prompts(own, "no model", tmp_path / "none/mapped", by="per_token")
     with pytest.raises(ValueError, match=r"are 16 wide, but bert2 is 24: name its own"):

@@ -190,6 +190,7 @@ def _add_project(topics: Any) -> None:
     command.add_argument(
         "--output", required=True, metavar="DIR", help="folder of the mapped prompts"
     )
+    add_overwrite(command)
 
 
 def _add_index(topics: Any) -> None:
@@ -220,6 +221,7 @@ def _add_rows(topics: Any) -> None:
         metavar="DIR",
         help="folder to make, of a .jsonl for each split",
     )
+    add_overwrite(command)
 
 
 def _add_nearest(subparsers: Any) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from jaxprompt.config import Run
+from jaxprompt.config.answering import answering_run
 from jaxprompt.config.settings import Model
+from jaxprompt.data.read.template import Template
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.provenance import Provenance, check_backbone
 from jaxprompt.screen.terminal import say
@@ -23,6 +25,33 @@ def own_model(said: Provenance, run: Run | None) -> Model:
         revision=run.model.revision,
         vocabulary=run.model.vocabulary,
     )
+
+
+def check_leads(said: Provenance, who: str) -> None:
+    """Refuses a prompt that does not stand in front of a text it is written for.
+
+    Args:
+        said: Where the prompt comes from.
+        who: Who would put it in front, as "form peft".
+
+    Raises:
+        ValueError: If soft tokens stand within the text, as its template says, or if
+            the model fills in a mask.
+    """
+    if said.head == "mask":
+        raise ValueError(
+            f"{who} takes a prompt of a model that writes, but this one answers at a "
+            "mask: keep its own file"
+        )
+    if not said.answering:
+        return
+    (task, *_) = answering_run(said.answering, "the prompt").data.tasks
+    inputs = getattr(task, "inputs", None)
+    if isinstance(inputs, str) and not Template(inputs).is_behind_slots:
+        raise ValueError(
+            f"{who} puts soft tokens in front of a text, but the template {inputs!r} "
+            "has some within it: keep its own file"
+        )
 
 
 def check_prompts(

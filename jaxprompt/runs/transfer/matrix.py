@@ -386,6 +386,12 @@ def _targets(
 def _read_known(output: Path) -> dict[str, Any]:
     path = output / KNOWN
     if not path.exists():
+        there = [name for name in (*FILES, PLOT, PAGE) if (output / name).exists()]
+        if there:
+            raise ValueError(
+                f"{output} holds {there[0]}, and no scores of a matrix, so that it is "
+                "of something else: name a new folder"
+            )
         return {}
     fix = "remove it to score every pair again"
     known = read_json_object(path, fix)

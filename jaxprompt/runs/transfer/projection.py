@@ -21,6 +21,7 @@ from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.bindings import with_values
+from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.ready.frozen import Frozen, OpenedModel, open_model
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.prepare import (
@@ -61,6 +62,7 @@ def project_prompts(
     to: str,
     output: Path,
     *,
+    overwrite: bool = False,
     configs: Sequence[str] | None = None,
     by: str = "linear",
     towards: Sequence[Path] = (),
@@ -77,6 +79,7 @@ def project_prompts(
         runs: Prompt files of the first model, and the run of each.
         to: Name or folder of the other model.
         output: The folder to make, of a file for each prompt.
+        overwrite: Whether it may exist, with files of these names alone.
         configs: The configuration of each run as gin text, for the files to hold; None
             takes what the prompts' own files hold.
         by: One of `WITHOUT_TRAINING`, or of `transfer.projector.FORMS`.
@@ -112,7 +115,14 @@ def project_prompts(
             )
     tasks = [said.task for said in known]
     chosen = _chosen(tasks, train_on)
+    given = [file for file in runs if file.resolve().parent == output.resolve()]
+    if given:
+        raise ValueError(
+            f"{quoted_path(output)} holds {given[0].name}, one of the prompts that are "
+            "to be mapped: name another folder for what is made of them"
+        )
     check_replaceable(output, _file_names(prompts))
+    check_output(output, overwrite)
     model = open_model(Model(name=to))
     own = [_with_model(run, to) for run in runs.values()]
     if by in WITHOUT_TRAINING:

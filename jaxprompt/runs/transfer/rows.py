@@ -4,24 +4,30 @@ from pathlib import Path
 
 from jaxprompt.data.read.published import LAYOUTS, read_published, to_jsonl
 from jaxprompt.interop.folder import new_folder
+from jaxprompt.runs.keep.output import check_output
 from jaxprompt.screen.terminal import say
 
 
-def write_rows(name: str, folder: Path, output: Path) -> dict[str, int]:
+def write_rows(
+    name: str, folder: Path, output: Path, *, overwrite: bool = False
+) -> dict[str, int]:
     """Reads a data set in the layout of its release, and writes a file for each split.
 
     Args:
         name: One of `data.read.published.LAYOUTS`.
         folder: The folder of its files.
         output: The folder to make, of "train.jsonl" and so on.
+        overwrite: Whether it may exist, with these files alone.
 
     Returns:
         Split -> rows.
 
     Raises:
-        ValueError: If the name is unknown, or a row is malformed.
+        ValueError: If the name is unknown, a row is malformed, or `output` exists.
         FileNotFoundError: If its files are not there.
     """
+    if output.exists():
+        check_output(output, overwrite)
     splits = read_published(name, folder)
     output.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(output, [f"{split}.jsonl" for split in splits]) as scratch:
