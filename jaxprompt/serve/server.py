@@ -289,7 +289,13 @@ def listen(host: str, port: int) -> socket.socket:
 def _read_key(file: Path | None, variable: str) -> str | None:
     """Reads a key, never from the command line, which every user of a machine sees."""
     if file is None:
-        return os.environ.get(variable) or None
+        key = os.environ.get(variable)
+        if key == "":  # As of another variable that is not set.
+            raise ValueError(
+                f"{variable} is empty, which is no key: set one, or unset it for a "
+                "server that asks for none"
+            )
+        return key
     key = file.read_text(encoding="utf-8").strip()
     if not key:
         raise ValueError(f"{quoted_path(file)} holds no key: write one into it")

@@ -39,6 +39,16 @@ def test_mistakes_are_told_in_a_line(
     assert told in line
 
 
+@pytest.mark.parametrize("variable", ["JAXPROMPT_KEY", "JAXPROMPT_ADMIN_KEY"])
+def test_an_empty_key_is_no_open_door(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv(variable, "")
+    assert main(["serve", "--model=nowhere/nothing"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{variable} is empty, which is no key" in line
+
+
 def test_no_part_of_an_answer_waits_for_the_part_before_to_be_confirmed():
     with listen("127.0.0.1", 0) as listening:
         with socket.create_connection(listening.getsockname()):
