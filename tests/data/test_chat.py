@@ -208,6 +208,25 @@ def test_a_template_is_found_where_models_have_it(folder: Path, tmp_path: Path):
     assert template.names == {"bos_token": "<bos>", "eos_token": "<|im_end|>"}
 
 
+def test_a_template_has_the_names_that_transformers_gives_it(tmp_path: Path):
+    transformers = pytest.importorskip("transformers")
+    byte_pairs(300, SPECIAL).save(str(tmp_path / "tokenizer.json"))
+    settle(
+        tmp_path, "{{ bos_token }}{% if tools is not none %}T{% endif %}{{ documents }}"
+    )
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    del settings["bos_token"]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    named = json.dumps({"bos_token": "<bos>"})
+    (tmp_path / "special_tokens_map.json").write_text(named)
+    template = read_chat_template(tmp_path)
+    assert template is not None
+    theirs = transformers.PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    said = [turn._asdict() for turn in TURNS]
+    expected = theirs.apply_chat_template(said, tokenize=False)
+    assert template.write(TURNS) == expected == "<bos>None"
+
+
 WRONG = {
     "{% for %}": "line 1: ",
     "{{ messages[9].content.upper() }}": "has no element 9",

@@ -119,3 +119,33 @@ def test_awkward_strings_have_the_ids_of_sentencepiece(leading: bool, tmp_path: 
         expected = model.encode(text)
         assert ours.encode(text) == expected, repr(text)
         assert ours.decode(expected) == text
+
+
+@pytest.mark.parametrize("architecture", ["llama", "phi3"])
+def test_special_tokens_of_phi_3_take_the_space_behind_them(
+    architecture: str, tmp_path: Path
+):
+    content = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(["Hi go", "go Hi"] * 9),
+        model_writer=content,
+        model_type="bpe",
+        vocab_size=280,
+        byte_fallback=True,
+        hard_vocab_limit=False,
+        control_symbols=["<|user|>", "<|end|>"],
+        minloglevel=2,
+    )
+    model = SentencePieceProcessor(model_proto=content.getvalue())
+    writer = start_file(tmp_path / "model.gguf", architecture)
+    add_sentencepiece(writer, model)
+    writer.add_add_space_prefix(True)
+    finish(writer)
+    ours = load_vocabulary(tmp_path / "model.gguf", causal=True)
+    user, end = map(model.piece_to_id, ("<|user|>", "<|end|>"))
+    words = ours.encode("Hi")
+    found = ours.encode("<|user|>\nHi<|end|>\n")
+    behind = [] if architecture == "phi3" else ours.encode("\n")
+    assert found[0] == user
+    assert (found == [user, *words, end]) == (architecture == "phi3")
+    assert found[-len(behind) :] == behind or not behind

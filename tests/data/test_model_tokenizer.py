@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import tokenizers
 import transformers
+from tokenizers import decoders, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
 
 from jaxprompt.data.vocabulary.model_tokenizer import read_tokenizer
 from jaxprompt.data.vocabulary.pieces import Pieces
@@ -146,6 +149,52 @@ def test_of_other_decoders_a_tokenizer_json_is_read_as_it_is(tmp_path: Path):
     expected = tokenizer.encode(text).ids
     assert vocabulary.encode(text) == expected
     assert vocabulary.eos_id == tokenizer.token_to_id("<|end_of_text|>")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "named"),
+    [
+        ("llama", "LlamaTokenizerFast"),  # DeepSeek-R1-Distill-Llama.
+        ("llama", "GPT2Tokenizer"),  # SmolLM2.
+        ("qwen2", "LlamaTokenizerFast"),  # DeepSeek-R1-Distill-Qwen.
+        ("qwen3", "Qwen2Tokenizer"),
+        ("mistral", "LlamaTokenizer"),
+        ("olmo2", "GPT2Tokenizer"),
+        ("phi3", "GPT2Tokenizer"),  # Phi-4.
+        ("phi3", "LlamaTokenizer"),
+        ("smollm3", "PreTrainedTokenizerFast"),
+    ],
+)
+def test_a_class_that_is_named_wrong_changes_no_token(
+    model_type: str, named: str, tmp_path: Path
+):
+    text = "In 20245 it's\n\nGREAT('1234567')  film"
+    tokenizer = tokenizers.Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(tokenizers.Regex(r"\p{N}{1,3}"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        [text, "1234567 20245 202 45 2024"] * 5,
+        BpeTrainer(
+            vocab_size=330,
+            special_tokens=["<|endoftext|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    settings = {"tokenizer_class": named, "eos_token": "<|endoftext|>"}
+    write_json(tmp_path / "tokenizer_config.json", settings)
+    write_json(tmp_path / "config.json", {"model_type": model_type})
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    expected = theirs(text, add_special_tokens=False)["input_ids"]
+    vocabulary = load_vocabulary(tmp_path, causal=True)
+    assert vocabulary.encode(text) == expected
+    assert vocabulary.decode(expected) == text
 
 
 @pytest.mark.parametrize("folder", ["vocab/t5", "vocab/gpt2", "nano"])

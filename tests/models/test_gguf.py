@@ -99,6 +99,16 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 4.0}},
         {"rope.scaling.type": "linear", "rope.scaling.factor": 4.0},
     ),
+    "linear of older files": (
+        "llama",
+        {"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 4.0}},
+        {"rope.scale_linear": 4.0},
+    ),
+    "linear by its factor alone": (
+        "llama",
+        {"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 4.0}},
+        {"rope.scaling.factor": 4.0},
+    ),
     "yarn": (
         "llama",
         {

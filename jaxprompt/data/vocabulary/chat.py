@@ -108,7 +108,7 @@ class ChatTemplate:
                 add_generation_prompt=answer,
                 strftime_now=now.strftime,
                 **self.names,
-                **settings,
+                **{"tools": None, "documents": None, **settings},
             )
         except jinja2.TemplateSyntaxError as err:
             raise self._unusable(f"line {err.lineno}: {err.message}") from err
@@ -259,7 +259,8 @@ def read_chat_template(path: str | Path) -> ChatTemplate | None:
         return _of_gguf(path)
     folder = path if path.is_dir() else path.parent
     settings = read_settings(folder / _SETTINGS)
-    names = {name: _written(settings[name]) for name in _NAMES if settings.get(name)}
+    tokens = {**read_settings(folder / "special_tokens_map.json"), **settings}
+    names = {name: _written(tokens[name]) for name in _NAMES if tokens.get(name)}
     if (folder / _FILE).is_file():
         source = (folder / _FILE).read_text(encoding="utf-8")
         return ChatTemplate(source, names, folder / _FILE)

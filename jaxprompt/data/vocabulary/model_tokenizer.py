@@ -42,7 +42,13 @@ _ENDS = ("<|endoftext|>", "<|end_of_text|>", "<eos>", "</s>")
 _READ = (".json", ".txt", ".model", ".jinja")
 """How the names of the files end that transformers reads of a folder."""
 
-_KEPT = "1"
+_AS_IT_IS = ("mistral", "olmo2", "phi3")
+"""Kinds of model whose tokenizer.json counts as it is, whatever class is named."""
+
+_OWN_CLASS = {"qwen2": "Qwen2Tokenizer"}
+"""Kind of model -> the class that counts, whatever class a folder names."""
+
+_KEPT = "2"
 """Version of what is kept of tokenizers."""
 
 
@@ -270,7 +276,12 @@ def _read(path: Path) -> Any:
 def _class_name(path: Path) -> str | None:
     """Returns the class that AutoTokenizer takes; None for a tokenizer.json as it is.
 
-    Source: transformers 5.23, `AutoTokenizer.from_pretrained`.
+    A class of transformers has pre-tokenizers and normalizers of its own, in the place
+    of those that tokenizer.json holds. Published folders name some that are wrong.
+
+    Source: transformers 5.23, `AutoTokenizer.from_pretrained` and
+    `MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`, which cannot be imported without
+    PyTorch.
     """
     config = read_settings(path.with_name("config.json"))
     settings = read_settings(path.with_name("tokenizer_config.json"))
@@ -281,12 +292,23 @@ def _class_name(path: Path) -> str | None:
             f"{as_json(extra_ids)}: it must be a whole number"
         )
     named = settings.get("tokenizer_class") or config.get("tokenizer_class")
+    whole, kind = path.with_name("tokenizer.json"), config.get("model_type")
     if named:
-        return str(named).removesuffix("Fast")
+        name = str(named).removesuffix("Fast")
+        if kind in _OWN_CLASS:
+            return _OWN_CLASS[kind]
+        # Llama's class splits at spaces and not into bytes.
+        over_bytes = name == "LlamaTokenizer" and '"ByteLevel"' in _text_of(whole)
+        as_it_is = whole.is_file() and (kind in _AS_IT_IS or over_bytes)
+        return None if as_it_is else name
     of_model = tokenizer_class_of(config)
-    if of_model or path.with_name("tokenizer.json").is_file():
+    if of_model or whole.is_file():
         return of_model
     return _VOCABULARIES[path.name]
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _named_class(transformers: Any, name: str | None) -> Any:

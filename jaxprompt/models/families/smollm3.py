@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import LayerKind
 from jaxprompt.models.families.family import Family
-from jaxprompt.models.families.forms.checked_settings import flag, refuse_unless
+from jaxprompt.models.families.forms.checked_settings import flag, refuse_unless, size
 from jaxprompt.models.families.forms.decoder_in_gguf import decoder_gguf
 from jaxprompt.models.families.forms.rotary_in_hugging_face import (
     hugging_face_form,
@@ -59,7 +59,8 @@ def _read_fields(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
     turning = settings.get("no_rope_layers")
     if turning is None:
         layers = range(settings["num_hidden_layers"])
-        turning = [int((layer + 1) % _PERIOD > 0) for layer in layers]
+        period = size(settings, "no_rope_layer_interval", path, _PERIOD)
+        turning = [int((layer + 1) % period > 0) for layer in layers]
     # In spite of its name, the list holds 1 for a layer that turns.
     if not isinstance(turning, list) or any(one not in (0, 1) for one in turning):
         raise ValueError(

@@ -184,6 +184,13 @@ class _Vocabulary:
         return [self.tokens[n] for n in numbers if self.tokens[n]]
 
 
+_KEEPS_SPACE = ("<unk>", "<s>", "<|endoftext|>")
+"""Special tokens of Phi-3 behind which a space stays.
+
+Source: `llama_vocab::impl::load` of llama.cpp, and the folder's tokenizer.json.
+"""
+
+
 def _read(metadata: Metadata) -> GGUFTokenizer:
     vocabulary = _Vocabulary(metadata)
     kind = vocabulary.value("model", str)
@@ -200,9 +207,17 @@ def _read(metadata: Metadata) -> GGUFTokenizer:
         raise _Unsound(
             f"tokenizer.ggml.model is {quoted(kind)}, and only gpt2 and llama are read"
         )
+    # Phi-3's special tokens take the spaces behind them, which no file says. Phi-4 is
+    # of the same architecture, and over bytes.
+    strips = kind == "llama" and metadata.get("general.architecture") == "phi3"
     for special, of in ((True, _CONTROL), (False, _USER_DEFINED)):
         added = [
-            AddedToken(token, special=special, normalized=False)
+            AddedToken(
+                token,
+                special=special,
+                normalized=False,
+                rstrip=special and strips and token not in _KEEPS_SPACE,
+            )
             for token in vocabulary.of_kind(of)
         ]
         (tokenizer.add_special_tokens if special else tokenizer.add_tokens)(added)

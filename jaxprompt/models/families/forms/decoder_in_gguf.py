@@ -144,7 +144,11 @@ def _rotary(facts: Facts, head_width: int) -> dict[str, Any]:
             "rope.scaling.type",
             "is longrope, which cannot be read: use a model of 4k positions",
         )
-    kind = facts.text("rope.scaling.type", "none")
+    # Linear is what a factor alone means, which older files call otherwise.
+    factor = facts.real("rope.scaling.factor", None)
+    factor = factor or facts.real("rope.scale_linear", None)
+    alone = "none" if factor in (None, 0.0, 1.0) else "linear"
+    kind = facts.text("rope.scaling.type", alone)
     if facts.divisors is not None:
         kind, divisors = "longrope", list(facts.divisors)
         # The one kind of config.json that divides each frequency by its own number.
@@ -153,7 +157,7 @@ def _rotary(facts: Facts, head_width: int) -> dict[str, Any]:
     elif kind == "none":
         scaling = {}
     elif kind == "linear":
-        scaling = {"factor": facts.real("rope.scaling.factor")}
+        scaling = {"factor": factor or facts.real("rope.scaling.factor")}
     elif kind == "yarn":
         scaling = _yarn(facts)
     else:
