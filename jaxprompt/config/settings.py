@@ -362,6 +362,18 @@ class PromptStart:
                 f"PromptStart.mixing {self.mixing!r}, temperature {self.temperature}: "
                 "use 'equal' or 'size', and a temperature over 0"
             )
+        if self.mixing == "size" and self.reparametrise != "shared":
+            raise ValueError(
+                f"PromptStart.mixing 'size' with reparametrisation "
+                f"{self.reparametrise!r}: only 'shared' weighs its tasks, so use that, "
+                "or leave mixing out"
+            )
+        if self.init == "file" and self.reparametrise in ("mlp", "lstm"):
+            raise ValueError(
+                f"PromptStart.init 'file' with reparametrisation "
+                f"{self.reparametrise!r}, whose network starts at random, so that the "
+                "file's prompt would be lost: use 'none' or another"
+            )
         self._check_deep_start()
         check_reparametrisation(
             self.reparametrise, rows=self.length, deep=len(self.deep)

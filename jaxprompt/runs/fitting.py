@@ -2,7 +2,7 @@
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -246,12 +246,19 @@ def _name_rows(job: Job, places: Sequence[int], seed: int, position: Position) -
     sizes = [job.trained(place, seed).num_examples(split) for place in places]
     numbers: dict[int, list[int]] = defaultdict(list)
     for example in examples_of(sizes, position, batch_size=run.batch_size, seed=seed):
-        numbers[example.task].append(example.number + 1)
+        numbers[example.task].append(example.number)
     rows = (
-        f"rows {', '.join(map(str, sorted(found)))} of {labels[task]}"
+        f"{labels[task]}: {', '.join(_places(job, places[task], seed, found))}"
         for task, found in sorted(numbers.items())
     )
-    return f"{name} ({'; '.join(rows)}; the first is 1)"
+    return f"{name} ({'; '.join(rows)})"
+
+
+def _places(job: Job, place: int, seed: int, numbers: Sequence[int]) -> Iterable[str]:
+    """Returns where rows of a task stand: of few, or in windows, too; each once."""
+    source = job.trained(place, seed).source
+    found = source.places(job.run.data.train_split, sorted(numbers))
+    return dict.fromkeys(found)
 
 
 def _best_of(

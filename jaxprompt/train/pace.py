@@ -32,6 +32,12 @@ class Pace:
                     "more"
                 )
 
+        if self.patience and not self.evaluate_every:
+            raise ValueError(
+                f"patience {self.patience}, but nothing is evaluated: set "
+                "evaluate_every, or leave patience out"
+            )
+
     @property
     def num_saves(self) -> int:
         """Checkpoints that the whole run writes, unless a signal adds one."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -296,6 +297,18 @@ def test_an_interrupt_saves_the_state_where_there_is_a_folder(
         jp.tune(model, ROWS, **asked, workdir=tmp_path / "run")
     thread.join()
     assert (tmp_path / "run" / "checkpoints").is_dir()
+
+
+def test_rows_of_a_loss_that_is_not_finite_are_named_where_they_stand(model):
+    rows = [{"text": f"film {n}", "label": n % 2} for n in range(40)]
+    few = {"Data.train_examples": 4, "Pace.log_every": 1}
+    options = {**ASKED, "batch_size": 4, "learning_rate": 3e38, "settings": few}
+    with pytest.raises(FloatingPointError) as error:
+        jp.tune(model, rows, **options)
+    found = re.findall(r"data\[(\d+)\]", str(error.value))
+    # Of many rows, four that were drawn: their places in what was given.
+    assert len({*found}) == 4
+    assert max(map(int, found)) > 4
 
 
 def test_the_example_of_tune_runs(model: jp.FrozenModel):

@@ -12,6 +12,7 @@ from tiny import save_tiny
 from jaxprompt.config import (
     Data,
     Evaluation,
+    HeadStart,
     Model,
     Optimizer,
     OwnTask,
@@ -117,6 +118,25 @@ def test_the_prompt_is_the_same_and_there_is_less_padding(run: Run):
     for name in ("cut", "parts"):
         np.testing.assert_allclose(losses[name], losses["whole"], rtol=1e-5)
         np.testing.assert_allclose(rows[name], rows["whole"], atol=1e-4)
+
+
+def test_batches_with_dropout_are_whole(run: Run):
+    """The parts of a batch draw no masks."""
+    for part in (
+        {
+            "prompt": dataclasses.replace(
+                run.prompt, deep={"encoder": 2}, deep_dropout=0.5
+            )
+        },
+        {
+            "head": HeadStart(kind="classes", pooler="none", dropout=0.5),
+            "trains": "prompt+head",
+        },
+        {"model": dataclasses.replace(run.model, dropout=0.5)},
+    ):
+        job = prepare(dataclasses.replace(run, **part))
+        assert parts_of_batch(job) == 0
+    assert parts_of_batch(prepare(run)) == 8
 
 
 @pytest.mark.parametrize("pack", [False, True])

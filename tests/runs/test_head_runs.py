@@ -427,6 +427,24 @@ def test_tasks_share_a_prompt_and_have_a_head_each(shared):
     assert evaluate(alone, files[1])["score"] == 100.0
 
 
+def test_what_would_be_ignored_is_refused():
+    run = shared_run()
+    other = dataclasses.replace(run, optimizer=Optimizer(kind="adafactor"))
+    with pytest.raises(
+        ValueError, match=r"heads of 2, 3 labels in one bank with 'adaf"
+    ):
+        train(other, Path("refused"))
+    assert not Path("refused").exists()
+    with pytest.raises(ValueError, match="only 'shared' weighs its tasks"):
+        dataclasses.replace(run.prompt, mixing="size", reparametrise="none")
+    with pytest.raises(
+        ValueError, match="'mlp', whose network starts at random, so th"
+    ):
+        dataclasses.replace(run.prompt, init="file", file="f", reparametrise="mlp")
+    with pytest.raises(ValueError, match="patience 2, but nothing is evaluated: set"):
+        Pace(steps=4, evaluate_every=0, patience=2)
+
+
 def test_a_task_goes_on_alone_from_the_shared_prompt_and_its_head(shared):
     del shared
     file = "shared/prompts/own-0.safetensors"

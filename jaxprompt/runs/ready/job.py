@@ -39,6 +39,7 @@ from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
 from jaxprompt.prompts.reparametrise.shared import Shared, weighted
 from jaxprompt.prompts.trained import Trained, join_heads, join_members, unstack_head
 from jaxprompt.runs.ready.frozen import Frozen
+from jaxprompt.screen.quoting import listed
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, place_batch
 from jaxprompt.train.loop import Rows
@@ -171,7 +172,14 @@ class Job:
         if not self.run.head.has_weights:
             return {}
         members = self.members or [(0, self.run.seed)]
-        most = max(map(num_columns, self.tasks))
+        columns = {*map(num_columns, self.tasks)}
+        if self.run.optimizer.kind == "adafactor" and len(columns) > 1:
+            raise ValueError(
+                f"heads of {listed(map(str, sorted(columns)))} labels in one bank with "
+                "'adafactor', whose steps depend on the whole of a head: use "
+                "--gin.Optimizer.kind=adamw, or train each task alone"
+            )
+        most = max(columns)
         return join_heads(
             [
                 padded(self._start_head(self.tasks[place], seed, new), most)
@@ -299,7 +307,7 @@ class Job:
         )
         if isinstance(bank, Shared) and settings.mixing == "size":
             split = self.run.data.train_split
-            sizes = [self.tasks[place].num_examples(split) for place, _ in self.members]
+            sizes = [self.trained(*one).num_examples(split) for one in self.members]
             return weighted(bank, sizes, settings.temperature)
         return bank
 

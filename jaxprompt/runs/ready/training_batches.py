@@ -118,8 +118,9 @@ def parts_of_batch(job: Job) -> int:
 
 
 def _cuts(job: Job) -> bool:
-    data, hosts = job.run.data, host_share(job.frozen.mesh)[1]
-    return data.cut and not job.run.model.dropout and hosts == 1
+    run, hosts = job.run, host_share(job.frozen.mesh)[1]
+    drops = run.model.dropout or run.prompt.deep_dropout or run.head.dropout
+    return run.data.cut and not drops and hosts == 1
 
 
 def _whole_batches(
