@@ -173,7 +173,7 @@ def break_loss(setting: Setting, folder: Path, draw: random.Random) -> None:
     workdir = folder / "run"
     line = train(gin, workdir).refusal()
     expect("loss nan" in line, f"no NaN in: {line}")
-    numbers = line.split("(rows ")[1].split(" of ")[0].split(", ")
+    numbers = line.split("train.jsonl:")[1].split(")")[0].split(",")
     expect(str(bad + 1) in numbers, f"row {bad + 1} is not in: {line}")
     expect(len(numbers) == 8, f"not the 8 rows of a batch: {line}")
     steps = saved_steps(workdir)

@@ -44,10 +44,9 @@ AT_ONCE = 16
 MOST_MEMORY = 32.0
 """MiB that a process may grow by where nothing is lost: its allocator keeps some."""
 
-_TOKENS = 8
-_LONG = None
-"""Tokens of an answer that somebody waits for, and of one that nobody does: all that
-there is room for, so that a fast model does not end it before its client goes.
+_TOKENS, _LONG = 8, 200
+"""Tokens of an answer that somebody waits for, and of one that nobody does: so many
+that a fast model does not end it before its client goes.
 """
 
 _SECONDS = 60.0
@@ -424,7 +423,7 @@ def _address(one: Disturbed) -> tuple[str, int]:
 
 
 def _body(
-    prompt: str, tokens: int | None, text: str = TEXTS[0], *, stream: bool = False
+    prompt: str, tokens: int, text: str = TEXTS[0], *, stream: bool = False
 ) -> bytes:
     asked: dict[str, Any] = {"model": prompt, "prompt": text, "max_tokens": tokens}
     return json.dumps({**asked, "stream": stream}).encode()

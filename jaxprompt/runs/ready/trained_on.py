@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from jaxprompt.config import Run
-from jaxprompt.config.answering import answering_run
 from jaxprompt.config.settings import Model
 from jaxprompt.data.read.template import Template
 from jaxprompt.models.backbone import Backbone
@@ -43,10 +42,7 @@ def check_leads(said: Provenance, who: str) -> None:
             f"{who} takes a prompt of a model that writes, but this one answers at a "
             "mask: keep its own file"
         )
-    if not said.answering:
-        return
-    (task, *_) = answering_run(said.answering, "the prompt").data.tasks
-    inputs = getattr(task, "inputs", None)
+    inputs = said.answering.get("task", {}).get("inputs")
     if isinstance(inputs, str) and not Template(inputs).is_behind_slots:
         raise ValueError(
             f"{who} puts soft tokens in front of a text, but the template {inputs!r} "
