@@ -145,3 +145,20 @@ def test_an_ignored_signal_stays_ignored():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_what_a_failed_body_keeps_quiet_stays_quiet(monkeypatch: pytest.MonkeyPatch):
+    """A checkpoint that found the disk full: its threads tell of it later."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+
+    def quiet(raised: object) -> None:
+        del raised
+
+    def fail() -> None:
+        with interruptible(ends_process=False):
+            sys.unraisablehook = quiet
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        fail()
+    assert sys.unraisablehook is quiet

@@ -58,7 +58,7 @@ def interruptible(*, ends_process: bool) -> Iterator[None]:
         except ValueError:  # Not the main thread: the caller handles signals.
             break
     show_others = sys.unraisablehook
-    sys.unraisablehook = _send_again(show_others)
+    sys.unraisablehook = mine = _send_again(show_others)
     try:
         yield
     except BaseException as error:
@@ -66,7 +66,9 @@ def interruptible(*, ends_process: bool) -> Iterator[None]:
             raise Interrupted(received[0]) from error
         raise
     finally:
-        sys.unraisablehook = show_others
+        # A body that failed may have put its own there, for threads that still write.
+        if sys.unraisablehook is mine:
+            sys.unraisablehook = show_others
         for number, handler in previous.items():
             signal.signal(number, signal.SIG_DFL if ends_process else handler)
 
