@@ -525,7 +525,10 @@ def test_names_are_of_one_thing_each(server, client, folder):
     # What was unloaded stays out while its file is there, and is new after it.
     file = bank / "again.safetensors"
     shutil.copy(bank / "short.safetensors", file)
-    there = lambda: "again" in {card.id for card in client.models.list()}  # noqa: E731
+
+    def there() -> bool:
+        return "again" in {card.id for card in client.models.list()}
+
     wait_for(there)
     body = b'{"prompt_name": "again"}'
     assert post(server, "/v1/unload_prompt", body, key="chief")[0] == 200
@@ -638,7 +641,11 @@ def test_a_killed_server_starts_again_and_a_stopped_one_answers_what_has_begun(
         before = said(client)
     assert before.keys() == {"model", *PROMPTS}
     assert brief.stop(signal.SIGKILL) == -signal.SIGKILL
-    with serving(folder, *FILED) as server:
+    # The folder's file of a name that --prompts gives does not take its place.
+    given = ["--prompts", "short=bank/short.safetensors"]
+    with serving(folder, *FILED, *given) as server:
+        told = "did not load short: --prompts names another file 'short'"
+        assert any(told in line for line in server.lines)
         with client_of(server) as client:
             compiled = compiled_of(server)
             assert said(client) == before
