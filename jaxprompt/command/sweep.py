@@ -276,7 +276,7 @@ def _named(model: Model) -> Model:
 def _read_of(run: Run) -> tuple[Any, ...]:
     """Returns the settings that decide whether the rows of a run fit.
 
-    Its seed draws few rows, and nothing else that is checked.
+    The seed is one of them only where it draws a few rows to train on.
     """
     seed = run.seed if run.data.few_rows else None
     parts = run.model, run.data, run.prompt, run.head, run.evaluation

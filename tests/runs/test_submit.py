@@ -62,6 +62,19 @@ def make_run(data_dir: Path, method: str, **data) -> Run:
     )
 
 
+def labels_in(file: Path) -> list[str]:
+    return [json.loads(line)["label"] for line in file.read_text().splitlines()]
+
+
+def predicted(run: Run, prompt: Path, data_dir: Path, folder: Path) -> list[str]:
+    """What `predict` answers to the same rows, as CB's labels."""
+    answers, source = folder / "answers.jsonl", data_dir / "CB" / "test.jsonl"
+    predict({prompt: run}, source=str(source), output=str(answers))
+    labels = {"yes": "entailment", "no": "contradiction", "maybe": "neutral"}
+    rows = map(json.loads, answers.read_text().splitlines())
+    return [labels[row["prediction"]] for row in rows]
+
+
 def test_the_file_has_the_answers_of_predict(
     prompt_file: Path, data_dir: Path, tmp_path: Path, capsys
 ):
@@ -71,14 +84,7 @@ def test_the_file_has_the_answers_of_predict(
     assert f"wrote {NUM_ROWS} answers to {file}\n" in capsys.readouterr().out
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["idx"] for row in rows] == list(range(7, 7 + NUM_ROWS))
-    answers = tmp_path / "answers.jsonl"
-    source = str(data_dir / "CB" / "test.jsonl")
-    predict({prompt_file: run}, source=source, output=str(answers))
-    words = [
-        json.loads(line)["prediction"] for line in answers.read_text().splitlines()
-    ]
-    labels = {"yes": "entailment", "no": "contradiction", "maybe": "neutral"}
-    assert [row["label"] for row in rows] == [labels[word] for word in words]
+    assert labels_in(file) == predicted(run, prompt_file, data_dir, tmp_path)
 
 
 def test_the_answers_of_a_head_are_submitted_too(data_dir: Path, tmp_path: Path):
@@ -94,15 +100,7 @@ def test_the_answers_of_a_head_are_submitted_too(data_dir: Path, tmp_path: Path)
     head = tmp_path / "head.safetensors"
     save_prompt(head, prompt, backbone, weights=job.start_head(), task="cb")
     file = submit(run, head, output=tmp_path)
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    answers = tmp_path / "answers.jsonl"
-    source = str(data_dir / "CB" / "test.jsonl")
-    predict({head: run}, source=source, output=str(answers))
-    words = [
-        json.loads(line)["prediction"] for line in answers.read_text().splitlines()
-    ]
-    labels = {"yes": "entailment", "no": "contradiction", "maybe": "neutral"}
-    assert [row["label"] for row in rows] == [labels[word] for word in words]
+    assert labels_in(file) == predicted(run, head, data_dir, tmp_path)
 
 
 def test_a_file_is_replaced_only_if_asked(

@@ -144,7 +144,7 @@ def split_readings(
         soft_ids: int32 ids of the prompt [P]; empty for no prompt.
 
     Yields:
-        Some thousand rows, in order, of which those in memory are tokenised.
+        The rows in order, some thousand at a time: so many are in memory at once.
     """
     layout, count = layout_of(task, lengths, soft_ids), task.num_examples(split)
     for done in range(0, count, _CHUNK):
