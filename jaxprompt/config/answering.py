@@ -17,7 +17,7 @@ _TASKS = {kind.__name__: kind for kind in TASKS}
 
 _PARTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "model": (Model, ("name", "revision", "vocabulary", "dtype", "quantise")),
-    "data": (Data, ("input_length", "target_length")),
+    "data": (Data, ("input_length", "target_length", "add_bos")),
     "evaluation": (
         Evaluation,
         ("method", "beams", "alpha", "top_p", "temperature", "decode_length"),
@@ -29,6 +29,9 @@ _HEAD: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "head": (HeadStart, ("kind", "pooling", "pooler", "longest"))
 }
 """The same of a head that has weights."""
+
+_OLDER: Mapping[str, Mapping[str, Any]] = {"data": {"add_bos": False}}
+"""Part of a run -> what prompts were trained with whose files do not say it."""
 
 _MACROS = {
     "Model.name": "MODEL",
@@ -153,7 +156,7 @@ def _part_of(said: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
         raise ValueError(f"{where}: {part} is {quoted(fields)}: the file is damaged")
     of, names = {**_PARTS, **_HEAD}[part]
     _check(of, fields, names, where)
-    return fields
+    return {**_OLDER.get(part, {}), **fields}
 
 
 def _check(kind: type, fields: Mapping[str, Any], known: Any, where: str) -> None:

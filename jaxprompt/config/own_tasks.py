@@ -96,6 +96,11 @@ class OwnTask(TaskSettings):
         """The setting; empty where a chat template writes the inputs."""
         return self.inputs
 
+    @property
+    def writes_bos(self) -> bool:
+        """Whether its template has {bos:1}, or a chat template writes the inputs."""
+        return bool(self.roles) or "{bos:" in self.inputs
+
     def load(self, vocabulary: Any) -> "Task":
         """Makes the task; its files are looked for when a split is first used."""
         from jaxprompt.data.tasks.own import file_task
@@ -345,6 +350,11 @@ class OwnChats(TaskSettings):
         """Its files."""
         files = self.files
         return files if isinstance(files, str) else ", ".join(map(str, files.values()))
+
+    @property
+    def writes_bos(self) -> bool:
+        """True: the model's chat template does."""
+        return True
 
     @property
     def told(self) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from jaxprompt.config.settings import (
     LOSS,
@@ -17,6 +18,11 @@ from jaxprompt.config.settings import (
 )
 from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.train.pace import Pace
+
+if TYPE_CHECKING:
+    from jaxprompt.config.tasks import AnyTask
+    from jaxprompt.data.tasks.task import Task
+    from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
 VOCABULARY = "vocabulary"
 """What a run trains that makes a SentencePiece model, and no weights."""
@@ -244,6 +250,24 @@ class Run:
     def timed(self) -> str:
         """What the seconds of its result are spent on, in words."""
         return "training and validation" if self.chosen_on else "training"
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether beginning-of-sequence is put in front of its texts; see `Data`."""
+        return self.data.add_bos and not any(t.writes_bos for t in self.data.tasks)
+
+    def load(self, task: "AnyTask", vocabulary: "Vocabulary") -> "Task":
+        """Makes a task as this run asks it of a model.
+
+        Args:
+            task: Settings of a task, one of the run's or of another.
+            vocabulary: The model's vocabulary.
+
+        Raises:
+            ValueError: If it does not fit the vocabulary, or the run's head.
+        """
+        reads = vocabulary if self.data.add_bos else vocabulary.without_bos()
+        return task.load(reads).put_to(self.head.kind)
 
     def without_training(self) -> "Run":
         """Returns the run with all that only training reads as it is by default.

@@ -148,6 +148,10 @@ class Data:
         input_length: Source tokens of text, end-of-sequence included; the prompt's
             soft tokens come on top.
         target_length: Target tokens, end-of-sequence included.
+        add_bos: Whether a decoder's text begins with beginning-of-sequence, behind the
+            soft tokens, where the model's tokenizer puts it in front of a text, as
+            those of Llama, Gemma and Mistral do. Conversations begin as the model's
+            chat template writes them, and a template with {bos:1} as it says.
         train_split: Split to train on.
         validation_split: Split that chooses the prompt.
         test_split: Split of the final score; None takes the validation split.
@@ -183,6 +187,7 @@ class Data:
     task: AnyTask | TaskGroup | None = None
     input_length: int = 512
     target_length: int = 8
+    add_bos: bool = True
     train_split: str = "train"
     validation_split: str = "validation"
     test_split: str | None = None

@@ -47,6 +47,11 @@ class TaskSettings:
         return ""
 
     @property
+    def writes_bos(self) -> bool:
+        """Whether its texts hold beginning-of-sequence where the model reads it."""
+        return False
+
+    @property
     def label_words_in_order(self) -> tuple[str, ...]:
         """The words that stand for the classes; none for free text."""
         return ()

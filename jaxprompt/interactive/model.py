@@ -270,7 +270,7 @@ class FrozenModel:
         key = repr(run), bool(asked.prompt.deep)
         if key not in self._jobs:
             check_head(run, self.opened)
-            task = run.data.tasks[0].load(self.frozen.vocabulary).put_to(run.head.kind)
+            task = run.load(run.data.tasks[0], self.frozen.vocabulary)
             self._jobs[key] = make_answering(
                 self.frozen, [run], [task], [asked.prompt], [asked.head]
             )[0].job

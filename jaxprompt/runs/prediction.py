@@ -123,10 +123,7 @@ def predict(
     mesh = mesh_of(first, trains=False)
     model = open_model(first.model)
     check_head(first, model)
-    tasks = [
-        run.data.tasks[0].load(model.vocabulary).put_to(run.head.kind)
-        for run in runs.values()
-    ]
+    tasks = [run.load(run.data.tasks[0], model.vocabulary) for run in runs.values()]
     trained = [provenance for _, provenance in loaded.values()]
     check_prompts(trained, model.backbone, another_backbone=another_backbone)
     checks = [

@@ -45,7 +45,7 @@ def show(run: Run, *, rows: int = 3) -> str:
     soft_ids = prefix(model.checkpoint.config.vocab_rows, length)
     lines: list[str] = []
     for settings in run.data.tasks:
-        task = settings.load(model.vocabulary).put_to(run.head.kind)
+        task = run.load(settings, model.vocabulary)
         check_slots(task, [length] if length else [])
         split, few = run.data.train_split, run.data.few_rows
         task.check_split(split)

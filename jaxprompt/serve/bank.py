@@ -65,7 +65,7 @@ class Opened(NamedTuple):
         prompt: A bank of one.
         provenance: Where it comes from.
         layout: Of its task; of texts as they are where the file names none.
-        plain: Of texts as they are.
+        plain: Of a conversation, which the chat template has written.
         head: The run, the task and the weights of a head; None for words.
     """
 
@@ -102,16 +102,16 @@ def open_prompt(file: Path, backbone: Backbone, vocabulary: Vocabulary) -> Opene
     # At once: another file may take its place meanwhile.
     prompt, provenance, weights = load_prompt_and_head(file)
     soft = soft_ids.prefix(backbone.vocab_rows, prompt.length)
-    plain = AsItIs(vocabulary, soft)
+    plain = AsItIs(vocabulary.without_bos(), soft)
     if not provenance.answering:
         if provenance.head != WORDS:
             raise ValueError(
                 f"{file.name} answers by a head of {provenance.head}, but names no "
                 "task: `jaxprompt predict` answers with it, given its settings"
             )
-        return Opened(prompt, provenance, plain, plain)
+        return Opened(prompt, provenance, AsItIs(vocabulary, soft), plain)
     run = answering_run(provenance.answering, f"prompt {file.name}")
-    task = run.data.tasks[0].load(vocabulary).put_to(run.head.kind)
+    task = run.load(run.data.tasks[0], vocabulary)
     check_slots(task, [prompt.length])
     task.check_length(run.data.input_length)
     if task.answers is not None:
@@ -131,7 +131,7 @@ class Named:
         provenance: Where it comes from.
         asked: How its task's texts are put behind it, to be answered in words; None
             where it has a head.
-        plain: How texts are put behind it as they are, as a conversation's.
+        plain: How a conversation is put behind it, as the chat template writes it.
         scored: How a head answers its task's texts; None where it answers in words.
         tokens: Soft tokens, and keys and values in each layer.
         is_deep: Whether it has keys and values.
@@ -167,7 +167,7 @@ class Named:
     @property
     def told(self) -> str:
         """Its name, and how texts are put behind it."""
-        if self.asked and self.plain and self.asked.layout is self.plain.layout:
+        if self.asked and isinstance(self.asked.layout, AsItIs):
             return f"{self.name}: its file names no task, so texts stand as they are"
         return f"{self.name}: task {self.provenance.task}"
 

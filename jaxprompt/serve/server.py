@@ -149,10 +149,13 @@ def serve(
             _tell(f"loaded {named.told}")
         for line in bank.refresh():
             _tell(line)
-        bare = None
+        bare = bare_chat = None
         if isinstance(frozen.backbone, Writer):
-            layout = AsItIs(frozen.vocabulary, soft_ids.prefix(0, 0))
+            nothing = soft_ids.prefix(0, 0)
+            layout = AsItIs(frozen.vocabulary, nothing)
             bare = Way(layout, engine.read(None, layout.lead))
+            of_chat = AsItIs(frozen.vocabulary.without_bos(), nothing)
+            bare_chat = Way(of_chat, bare.ready)
         scheduler = Scheduler(engine, labels, metrics, queue=serving.queue)
         served = Served(
             model=model_name,
@@ -162,6 +165,7 @@ def serve(
             template=None if place is None else read_chat_template(place),
             engine=engine,
             bare=bare,
+            bare_chat=bare_chat,
             labels=labels,
             bank=bank,
             scheduler=scheduler,

@@ -83,6 +83,8 @@ class Layout(abc.ABC):
 class AsItIs(Layout):
     """Soft tokens, then the text itself, and end-of-sequence for an encoder.
 
+    Beginning-of-sequence stands between them where the vocabulary adds it.
+
     So is the model asked without a prompt, and a prompt whose file names no task.
     """
 
@@ -108,7 +110,8 @@ class AsItIs(Layout):
         # A decoder has to start from something: without any token, from this one.
         end = [self.vocabulary.eos_id]
         ending = [] if self.vocabulary.causal else end
-        return Laid([*self._soft, *ids, *ending] or end, len(ids), 0)
+        first = self.vocabulary.first if self.vocabulary.causal else ()
+        return Laid([*self._soft, *first, *ids, *ending] or end, len(ids), 0)
 
 
 class AsInTraining(Layout):

@@ -74,7 +74,7 @@ def test_what_is_cut_is_named_and_the_choice_stays_whole(make):
         ({"choices": {"0": "{one}"}}, "choices of task own: 0: give texts for two"),
         (
             {"choices": {**CHOICES, "1": "{slots:2}{two}"}},
-            "template '{slots:2}{two}' of a choice has soft tokens or a mask",
+            "template '{slots:2}{two}' of a choice has soft tokens, a mask or",
         ),
         ({"cut": ["premises"]}, "the order of truncation has premises, which no cho"),
         ({"wording": {"aks": {"a": "b"}}}, "wording has aks, but the choices have the"),

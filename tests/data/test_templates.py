@@ -160,7 +160,7 @@ def test_what_a_template_says_of_itself():
     ("text", "cut", "message"),
     [
         ("{h", (), r"template '\{h': .* write \{field\}"),
-        ("{h:3}", (), r"or \{slots:20\}, \{mask:1\} or \{sep:1\}: write"),
+        ("{h:3}", (), r"\{mask:1\}, \{sep:1\} or \{bos:1\}: write"),
         ("{slots:0}", (), "braces hold a field's name"),
         ("{slots:-1}", (), "braces hold a field's name"),
         ("{slots:3!r}", (), "braces hold a field's name"),

@@ -145,23 +145,31 @@ def test_the_card_is_filled_from_the_run(hub: Hub, run: Path):
     assert [line.count("(0.") for line in near if "`" in line] == [5, 5, 5]
 
 
+@pytest.mark.parametrize("add_bos", [True, False])
 def test_a_decoders_prompt_is_shared_for_its_own_kind_of_model(
-    hub: Hub, tmp_path: Path
+    hub: Hub, tmp_path: Path, add_bos: bool
 ):
-    """Gemma multiplies words by the root of its width, and no rows of PEFT's."""
+    """Gemma multiplies words by the root of its width, and no rows of PEFT's.
+
+    Its tokenizer begins a text as the prompt's run began it.
+    """
     sizes = {"vocab_size": 40, "width": 16, "heads": 2, "kv_heads": 1, "head_width": 8}
     sizes |= {"ffn_width": 24, "layers": 2, "positions": 64}
     config = Gemma3Config(**sizes, query_scalar=8.0)
     rows = draw(0)[:, :16]
     file = tmp_path / "prompt.safetensors"
-    save_prompt(file, make_prompt(jnp.asarray(rows)), Decoder(config, "gemma"))
+    task = OwnTask(name="own", inputs="{text}", target="label")
+    told = describe(Run(data=Data(task=task, add_bos=add_bos)))
+    backbone = Decoder(config, "gemma")
+    save_prompt(file, make_prompt(jnp.asarray(rows)), backbone, answering=told)
     assert command("push", f"--prompt={file}", "--repo=me/gemma") == 0
     output = tmp_path / "pulled"
     assert command("pull", "me/gemma", f"--output={output}") == 0
     np.testing.assert_array_equal(peft.read(output).prompts[0].rows[0], 4 * rows)
     card = hub.files("me/gemma")["README.md"].decode()
     assert "model = AutoModelForCausalLM.from_pretrained(" in card
-    assert 'return_tensors="pt", add_special_tokens=False)' in card
+    bare = "" if add_bos else ", add_special_tokens=False"
+    assert f'return_tensors="pt"{bare})' in card
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from gguf_files import byte_pairs
 from slot_models import draw_params, draw_prompt
+from tokenizers.processors import TemplateProcessing
 
 from jaxprompt.command.configure import configure
 from jaxprompt.config.answering import describe
@@ -23,8 +24,10 @@ from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
 
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+BOS = "<bos>"
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", BOS]
 TEMPLATE = (
+    "{{ bos_token }}"
     "{% for message in messages %}{% if message['role'] == 'system' and not loop.first"
     " %}{{ raise_exception('late') }}{% endif %}"
     "{{'<|im_start|>' + message['role'] + ' ' + message['content'] + '<|im_end|>'}}"
@@ -67,7 +70,13 @@ START = 60
 def write_model(folder: Path) -> None:
     """Writes model/, a random Llama with a chat template, and bank/ of prompts."""
     (folder / "pieces").mkdir(parents=True)
-    byte_pairs(300, SPECIAL).save(str(folder / "pieces" / "tokenizer.json"))
+    tokenizer = byte_pairs(300, SPECIAL)
+    # As a Llama's, it puts beginning-of-sequence in front of a text.
+    bos = (BOS, tokenizer.token_to_id(BOS))
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[bos]
+    )
+    tokenizer.save(str(folder / "pieces" / "tokenizer.json"))
     config = LlamaConfig(
         vocab_size=300,
         width=16,
@@ -83,6 +92,7 @@ def write_model(folder: Path) -> None:
     save(folder / "model", backbone, draw_params(config))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": BOS,
         "eos_token": "<|im_end|>",
         "chat_template": TEMPLATE,
     }

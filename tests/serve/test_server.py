@@ -12,13 +12,23 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
 import openai
 import pytest
+import torch
+import transformers
 from page_blocks import blocks, page, run_code
-from served_models import PROMPTS, choice_of, serving, write_model, write_prompts
+from served_models import (
+    PROMPTS,
+    SPECIAL,
+    choice_of,
+    serving,
+    write_model,
+    write_prompts,
+)
 from slot_models import draw_prompt
 
 from jaxprompt.cli import main
@@ -165,6 +175,36 @@ def test_chat_writes_the_model_s_own_template(client):
     late = [*messages, {"role": "system", "content": "x"}]
     with pytest.raises(openai.BadRequestError, match="cannot write these messages"):
         client.chat.completions.create(**{**options, "messages": late})
+
+
+def test_the_model_alone_reads_what_transformers_reads(client, folder):
+    """Its tokenizer puts beginning-of-sequence in front, its chat template another."""
+    theirs: Any = transformers.AutoModelForCausalLM.from_pretrained(folder / "model")
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder / "model")
+    messages = [{"role": "user", "content": TEXTS[0]}]
+    chat = tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+    asked = {"max_tokens": LENGTH, "temperature": 0}
+    for ids, answer in (
+        (
+            tokenizer(TEXTS[0]).input_ids,
+            choice_of(complete(client, "model", TEXTS[0], **asked)).text,
+        ),
+        (
+            chat["input_ids"],
+            choice_of(
+                client.chat.completions.create(
+                    model="model", messages=messages, **asked
+                )
+            ).message.content,
+        ),
+    ):
+        assert ids.count(tokenizer.bos_token_id) == 1
+        written = theirs.generate(
+            torch.tensor([ids]), max_new_tokens=LENGTH, do_sample=False
+        )[0, len(ids) :].tolist()
+        ends = [tokenizer.convert_tokens_to_ids(x) for x in SPECIAL[:3]]
+        end = next((n for n, x in enumerate(written) if x in ends), LENGTH)
+        assert answer == tokenizer.decode(written[:end])
 
 
 def test_stop_strings_end_an_answer_and_are_not_part_of_it(client, offline):
@@ -598,7 +638,7 @@ def brief(folder):
 def test_what_takes_too_long_is_told_and_frees_its_slots(brief):
     host, port = brief.url.removeprefix("http://").split(":")
     head = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret"
-    body = {"model": "long", "prompt": ["good"] * 16, "n": 4, "max_tokens": 200}
+    body = {"model": "long", "prompt": ["user"] * 16, "n": 4, "max_tokens": 200}
     with contextlib.ExitStack() as stack:
         slow, silent, half, later = (
             stack.enter_context(socket.create_connection((host, int(port)), timeout=30))

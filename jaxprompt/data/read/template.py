@@ -14,7 +14,9 @@ _SLOTS = "slots"
 
 _MASK = "mask"
 
-MARKS = (_MASK, "sep")
+BOS = "bos"
+
+MARKS = (_MASK, "sep", BOS)
 """What stands for text that each vocabulary writes in its own way."""
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -52,8 +54,9 @@ class Template:
 
     "{field}" stands for the value of a row's field, "{slots:20}" for 20 soft tokens,
     "{mask:1}" for the vocabulary's mask, "{sep:1}" for what an encoder-only model reads
-    between two texts, and "{{" for a brace. Spaces behind soft
-    tokens that lead are left out, so that the text begins as it does without them.
+    between two texts, "{bos:1}" for a decoder's beginning-of-sequence, and "{{" for a
+    brace. Spaces behind soft tokens that lead are left out, so that the text begins as
+    it does without them.
 
     Attributes:
         text: As it was written.
@@ -87,8 +90,8 @@ class Template:
                 if not name or conversion or (count and not counted):
                     raise ValueError(
                         f"template {text!r}: braces hold a field's name and nothing "
-                        "else, or {slots:20}, {mask:1} or {sep:1}: write {field}, and "
-                        "{{ for a brace"
+                        "else, or {slots:20}, {mask:1}, {sep:1} or {bos:1}: write "
+                        "{field}, and {{ for a brace"
                     )
             self._parts.append(_Part(words, name, count or ""))
         self.text = text

@@ -73,7 +73,8 @@ def chat_task(
     if share is not None:
         check_share(share)
     chats = _Chats(places, share, seed, messages, template)
-    ending = vocabulary.ending_with(template.turn_end(vocabulary))
+    # The chat template writes beginning-of-sequence where the model reads it.
+    ending = vocabulary.ending_with(template.turn_end(vocabulary)).without_bos()
     return Task(
         name=name,
         source=Source(name, chats.find),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxprompt.data.read.files import Row, check_extension, field_text, read_rows
 from jaxprompt.data.read.sources import Features, Source, SplitRows
-from jaxprompt.data.read.template import Template
+from jaxprompt.data.read.template import BOS, Template
 from jaxprompt.data.tasks.answers.choices import Choices
 from jaxprompt.data.tasks.metrics import LABEL_METRICS
 from jaxprompt.data.tasks.own import separator_of
@@ -107,10 +107,11 @@ def _templates(choices: Mapping[str, str], cut: Sequence[str]) -> dict[str, Temp
     found, unused = {}, {*cut}
     for label, text in choices.items():
         template = Template(text)
-        if template.soft_slots or "mask" in template.marks:
+        if template.soft_slots or {"mask", BOS} & {*template.marks}:
             raise ValueError(
-                f"template {text!r} of a choice has soft tokens or a mask: soft tokens "
-                "lead every text, and a head reads it, so leave them out"
+                f"template {text!r} of a choice has soft tokens, a mask or "
+                "beginning-of-sequence: these lead every text, and a head reads it, so "
+                "leave them out"
             )
         own = [names for names in cut if {*names.split("+")} <= {*template.fields}]
         unused -= {*own}

@@ -16,7 +16,7 @@ from jaxprompt.data.read.files import (
 from jaxprompt.data.read.shares import check_share, split_of_row, splits_by_label
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.table import Table
-from jaxprompt.data.read.template import Template
+from jaxprompt.data.read.template import BOS, Template
 from jaxprompt.data.tasks.metrics import (
     LABEL_METRICS,
     METRICS,
@@ -103,6 +103,10 @@ def file_task(
     the word, as in its pre-training. A decoder-only model has no mask: it writes the
     answer behind the text, with the space that stands before the mask.
 
+    A decoder's beginning-of-sequence stands in front of every text where its tokenizer
+    puts it there, behind the soft tokens that lead; where the template has its own,
+    as "{bos:1}{slots:20}{text}" has, it stands there alone.
+
     Returns:
         The task. A split's file is looked for, and its rows are validated, when the
         split is first used: without any file the task still answers requests.
@@ -128,10 +132,13 @@ def file_task(
         verbalizer = make_verbalizer(spaced, word_score)
         if single_token:
             verbalizer.check_single(vocabulary, name)
+    marks = {name: _MARKS[name](vocabulary) for name in template.marks}
+    if BOS in marks or (vocabulary.bos_text or "{") in inputs:
+        vocabulary = vocabulary.without_bos()
     row_format = _RowFormat(
         template,
         answer,
-        {name: _MARKS[name](vocabulary) for name in template.marks},
+        marks,
         None if labels is None else {key: words[0] for key, words in spaced.items()},
         space,
         next((name for name in metrics if name in OF_NUMBERS), None),
@@ -195,9 +202,25 @@ def separator_of(vocabulary: Vocabulary) -> str:
     return vocabulary.separator_text
 
 
+def bos_of(vocabulary: Vocabulary) -> str:
+    """Returns the text of a decoder's beginning-of-sequence.
+
+    Raises:
+        ValueError: If its tokenizer puts none in front of a text.
+    """
+    text = vocabulary.bos_text
+    if text is None or vocabulary.encode(text) != [*vocabulary.pieces.bos]:
+        raise ValueError(
+            "the template has {bos:1}, but the model's tokenizer puts no "
+            "beginning-of-sequence in front of a text: leave {bos:1} out"
+        )
+    return text
+
+
 _MARKS: Mapping[str, Callable[[Vocabulary], str]] = {
     "mask": mask_of,
     "sep": separator_of,
+    BOS: bos_of,
 }
 
 

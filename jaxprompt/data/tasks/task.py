@@ -375,8 +375,7 @@ class Task:
         # Those of pieces are tokenised piece by piece.
         inputs = encode(["" if x.pieces else x.inputs for x in examples])
         front = self.before_ids
-        before = len(front)
-        before += len(self.vocabulary.frame.first) if self.vocabulary.frame else 0
+        before = len(front) + len(self.vocabulary.first)
         for example, ids in zip(examples, inputs, strict=True):
             cut: tuple[Span, ...] = ()
             if example.pieces:
@@ -413,10 +412,9 @@ class Task:
         A decoder goes on from its input, which therefore does not end.
         """
         frame = self.vocabulary.frame
-        if frame is not None:
-            return np.array([*frame.first, *ids, *frame.last], np.int32)
-        ending = [] if self.causal else [self.end]
-        return np.array([*ids, *ending], np.int32)
+        ending = () if self.causal else (self.end,)
+        last = ending if frame is None else frame.last
+        return np.array([*self.vocabulary.first, *ids, *last], np.int32)
 
     def ended(self, inputs: Iterable[int], targets: Iterable[int]) -> Pair:
         """Makes the pair of an example's ids, with end-of-sequence behind them."""

@@ -209,7 +209,7 @@ def ask_by_roles(
 
     Returns:
         The template of a row's input text; and the vocabulary, in which an answer ends
-        as the assistant's turn does.
+        as the assistant's turn does, and a text begins as the template writes it.
 
     Raises:
         ValueError: If the model has no chat template, or it cannot write these roles.
@@ -217,7 +217,8 @@ def ask_by_roles(
     template = template_beside(vocabulary, f"roles {listed(roles)}")
     turns = [Turn(role, content) for role, content in roles.items()]
     text = template.as_template(turns)
-    return text, vocabulary.ending_with(template.turn_end(vocabulary))
+    ending = vocabulary.ending_with(template.turn_end(vocabulary))
+    return text, ending.without_bos()
 
 
 def template_beside(vocabulary: Vocabulary, asked: str) -> ChatTemplate:

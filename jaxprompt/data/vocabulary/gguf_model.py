@@ -40,6 +40,7 @@ def read_gguf_model(path: Path) -> Pieces:
         decode=tokenizer.decode,
         name=lambda number: read.tokens[number],
         tokenizer_json=tokenizer.to_str,
+        bos=() if read.begin is None or not read.adds_begin else (read.begin,),
         turn_ends=tuple({*read.ends, *named} - {read.ends[0]}),
         locate=functools.partial(locate, tokenizer),
     )

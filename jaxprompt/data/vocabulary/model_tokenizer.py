@@ -117,6 +117,7 @@ def read_tokenizer(path: Path, *, causal: bool, encoder_only: bool = False) -> P
         tokenizer_json=backend.to_str,
         turn_ends=tuple(named - {end}),
         frame=frame,
+        bos=_bos_of(backend) if causal else (),
         locate=functools.partial(locate, backend),
     )
 
@@ -211,6 +212,15 @@ def _frame_of(path: Path, backend: Any) -> Frame:
             "with a token in front, between and behind can be read"
         )
     return frame
+
+
+def _bos_of(backend: Any) -> tuple[int, ...]:
+    """Finds what a decoder's tokenizer puts in front of a text: it is shown one."""
+    bare = backend.encode("a", add_special_tokens=False).ids
+    whole = backend.encode("a").ids
+    places = range(len(whole) - len(bare) + 1)
+    start = next((i for i in places if whole[i:][: len(bare)] == bare), 0)
+    return tuple(whole[:start])
 
 
 def _encode(backend: Any, texts: Sequence[str]) -> list[list[int]]:

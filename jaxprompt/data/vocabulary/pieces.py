@@ -67,6 +67,8 @@ class Pieces:
             in the same way; None where there is only a SentencePiece model.
         turn_ends: Other ids that end an answer, such as the end of a turn.
         frame: What an encoder-only model reads around a text; None for other models.
+        bos: What a decoder's tokenizer puts in front of a text, beginning-of-sequence;
+            empty where it puts nothing.
         locate: Does what `encode` does, with the places of all tokens; None where the
             library does not say them.
     """
@@ -80,6 +82,7 @@ class Pieces:
     tokenizer_json: Callable[[], str] | None = None
     turn_ends: tuple[int, ...] = ()
     frame: Frame | None = None
+    bos: tuple[int, ...] = ()
     locate: Callable[[Sequence[str]], list[Located]] | None = None
 
 

@@ -32,6 +32,7 @@ class Vocabulary:
         unk_id: Id of a piece that the vocabulary lacks; the end's, where it lacks none.
         vocab_size: How many ids there are.
         frame: Ids that an encoder-only model reads around a text; None for others.
+        adds_bos: Whether `Pieces.bos` stands in front of every text.
         place: The file that it came from; None for none.
     """
 
@@ -55,12 +56,25 @@ class Vocabulary:
         self.causal = causal
         self.place = place
         self.frame: Frame | None = pieces.frame
+        self.adds_bos = True
         self.start_id = None if causal or pieces.frame is not None else T5_START
         self._rows = rows
         self.vocab_size = pieces.size
         self.eos_id = pieces.end
         self.end_ids = (pieces.end, *pieces.turn_ends)
         self.unk_id = pieces.end if pieces.unknown is None else pieces.unknown
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """Ids that the model reads in front of a text, as [CLS] or <s>."""
+        if self.frame is not None:
+            return self.frame.first
+        return self.pieces.bos if self.adds_bos else ()
+
+    @property
+    def bos_text(self) -> str | None:
+        """How beginning-of-sequence is written; None where the tokenizer adds none."""
+        return "".join(map(self.pieces.name, self.pieces.bos)) or None
 
     @property
     def separator(self) -> int | None:
@@ -93,8 +107,14 @@ class Vocabulary:
         ending.end_ids = (end, *(other for other in self.end_ids if other != end))
         return ending
 
+    def without_bos(self) -> "Vocabulary":
+        """Returns the same for texts that hold beginning-of-sequence, or have none."""
+        bare = copy.copy(self)
+        bare.adds_bos = False
+        return bare
+
     def encode(self, text: str) -> list[int]:
-        """Turns a text into ids, without end-of-sequence.
+        """Turns a text into ids, without what stands in front of it and behind it.
 
         Raises:
             ValueError: If it holds a token without a row in the embedding table.

@@ -60,6 +60,7 @@ def prompt_card(
     *,
     result: Mapping[str, Any] | None = None,
     runs: Sequence[CardRun] = (),
+    adds_bos: bool = False,
 ) -> str:
     """Writes the card.
 
@@ -69,6 +70,7 @@ def prompt_card(
         result: Content of the run's result.json, which may tell of more seeds than the
             repository has; None if there is none.
         runs: Their configurations, each once; empty if none is known.
+        adds_bos: Whether a decoder's tokenizer begins the text, as it does by itself.
 
     Returns:
         Markdown behind the YAML header that the Hub reads. Of the backbones that have
@@ -103,6 +105,7 @@ def prompt_card(
             for run in runs or [CardRun(files=[prompt.file for prompt in prompts])]
         ],
         words=[_words(prompt) for prompt in prompts if prompt.tokens],
+        adds_bos=adds_bos,
         versions=", ".join(f"{k} {v}" for k, v in provenance.versions.items()),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxprompt.config import Run
+from jaxprompt.config.answering import answering_run
 from jaxprompt.interop import hub
 from jaxprompt.models.load import find_checkpoint, is_here, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
@@ -84,7 +85,13 @@ def make_card(
             _describe(runs[alike[0].path], alike, result)
             for alike in of_config.values()
         ],
+        adds_bos=_adds_bos(first.provenance),
     )
+
+
+def _adds_bos(said: Provenance) -> bool:
+    """Tells whether its texts begin as the model's tokenizer begins them."""
+    return bool(said.answering) and answering_run(said.answering, "prompt").adds_bos
 
 
 def _describe(

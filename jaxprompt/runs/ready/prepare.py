@@ -212,10 +212,9 @@ def _load_tasks(
     run: Run, vocabulary: Vocabulary, splits: Sequence[str], answered: Sequence[str]
 ) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
     """Loads and checks the tasks, and those of the domain shift where any is scored."""
-    kind = run.head.kind
-    tasks = tuple(task.load(vocabulary).put_to(kind) for task in run.data.tasks)
+    tasks = tuple(run.load(task, vocabulary) for task in run.data.tasks)
     shifts = run.data.shift_to if splits else ()
-    shift_to = tuple(task.load(vocabulary).put_to(kind) for task in shifts)
+    shift_to = tuple(run.load(task, vocabulary) for task in shifts)
     # Examples in front of an input are training examples, whatever split is scored.
     shows = splits and run.evaluation.examples_in_input
     shown = (run.data.train_split,) if shows else ()

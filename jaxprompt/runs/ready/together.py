@@ -39,7 +39,7 @@ def score_settings(run: Run, split: str | None) -> dict[str, Any]:
     splits = () if split else ("validation_split", "test_split")
     return {
         **answer_settings(run),
-        **_fields(run.data, "input_length", "train_split", *splits),
+        **_fields(run.data, "input_length", "add_bos", "train_split", *splits),
         **_fields(run.data, "shift_to", "shift_split"),
         **_fields(run.evaluation, "num_examples", "hand_written", "examples_in_input"),
         **_fields(run.evaluation, "gold"),

@@ -376,7 +376,7 @@ def _targets(
                     "give one of them another name, or leave it out"
                 )
             continue
-        task = settings.load(vocabulary).put_to(run.head.kind)
+        task = run.load(settings, vocabulary)
         check_files([task], [scored])
         task.check_labelled(scored)
         found[name] = _Target(name, run, task, scored, identity)

@@ -259,9 +259,7 @@ def _fit_tasks(
     check_together(settings)
     mesh = mesh_of(first, trains=False)
     check_head(first, model)
-    tasks = [
-        run.data.tasks[0].load(model.vocabulary).put_to(run.head.kind) for run in runs
-    ]
+    tasks = [run.load(run.data.tasks[0], model.vocabulary) for run in runs]
     split = first.data.train_split
     check_files(tasks, [split])
     frozen = model.load(mesh)

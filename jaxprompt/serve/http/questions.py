@@ -151,7 +151,7 @@ class Questions:
 
     def _way(self, model: str, *, chat: bool = False) -> Way:
         named = self.find(model)
-        way = self._served.bare
+        way = self._served.bare_chat if chat else self._served.bare
         if named is not None:
             way = named.plain if chat else named.asked
         if way is None:

@@ -41,6 +41,7 @@ class Served:
         template: Its chat template; None where it has none.
         engine: What can be asked of it: its sizes, not its slots.
         bare: The model without a prompt; None where it writes no words.
+        bare_chat: The same behind a conversation, which the chat template has written.
         labels: What can be asked of heads: its sizes.
         bank: The prompts.
         scheduler: Answers.
@@ -58,6 +59,7 @@ class Served:
     template: ChatTemplate | None
     engine: Engine
     bare: Way | None
+    bare_chat: Way | None
     labels: LabelEngine
     bank: Bank
     scheduler: Scheduler

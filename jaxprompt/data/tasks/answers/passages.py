@@ -77,7 +77,8 @@ class Passages:
         self._between = (
             vocabulary.encode(" context:") if frame is None else frame.between
         )
-        self._behind = 1 if frame is None else len(frame.first) + len(frame.last)
+        behind = 1 if frame is None else len(frame.last)
+        self._around = len(vocabulary.first) + behind
         self._tokens: dict[str, Tokens] = {}
         self._count = 0
 
@@ -124,13 +125,13 @@ class Passages:
             length: Tokens that the model reads, those of the question among them.
         """
         count = len(self.tokens(passage.text).ids)
-        room = length - self._behind - len(self.question(passage))
+        room = length - self._around - len(self.question(passage))
         for start in range(0, max(count - self._stride, 1), room - self._stride):
             yield start, min(start + room, count)
 
     def check(self, length: int) -> None:
         """Raises ValueError if a length has no room for windows behind a question."""
-        others = self._behind + len(self._front) + len(self._between)
+        others = self._around + len(self._front) + len(self._between)
         room = length - others - self._question_length
         if room <= self._stride:
             raise ValueError(

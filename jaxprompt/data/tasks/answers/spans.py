@@ -76,8 +76,7 @@ class Spans(Answers):
         if task.causal:
             # A token of its own stands for no answer.
             inputs = np.append(inputs, np.int32(task.end))
-        frame = task.vocabulary.frame
-        first = len(question) + (0 if frame is None else len(frame.first))
+        first = len(question) + len(task.vocabulary.first)
         nowhere = task.place_of_text(inputs)
         span = passages.place_of_answer(passage)
         places = np.full(5, nowhere, np.int32)

@@ -51,7 +51,7 @@ class Tags(Answers):
         # A word reads as it does behind another, the first one too.
         distinct = list(dict.fromkeys(f" {word}" for row in words for word in row))
         ids_of = dict(zip(distinct, vocabulary.encode_all(distinct), strict=True))
-        first = len(vocabulary.frame.first) if vocabulary.frame else 0
+        first = len(vocabulary.first)
         found = []
         for example, row in zip(examples, words, strict=True):
             pieces = [ids_of[f" {word}"] for word in row]
