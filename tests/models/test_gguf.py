@@ -290,6 +290,33 @@ def test_blocks_of_256_are_what_the_library_unpacks(
     np.testing.assert_array_equal(found["embedding"][:40], table)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "key", "value", "refused"),
+    [
+        ("olmo2", "attention.sliding_window", 4096, True),  # OLMo 3.
+        ("llama", "logit_scale", 8.0, True),  # Granite.
+        ("llama", "logit_scale", 1.0, False),
+        ("llama", "attention.scale", 0.0078125, True),
+        ("qwen2", "rope.scaling.yarn_log_multiplier", 0.1, True),
+        ("phi3", "attention.sliding_window", 32, False),
+        ("gemma2", "attn_logit_softcapping", 50.0, False),
+    ],
+)
+def test_what_only_another_kind_of_model_computes_is_refused(
+    architecture: str, key: str, value: float, refused: bool, tmp_path: Path
+):
+    settings = {**SIZES, **FAMILIES[architecture][1]}
+    tensors, path = draw_tensors(settings), tmp_path / "model.gguf"
+    more = {**FAMILIES[architecture][2], key: value}
+    write_model(path, settings, tensors, architecture=architecture, more=more)
+    if not refused:
+        assert load(path)
+        return
+    told = rf"model\.gguf: {architecture}\.{key} is {value}, but {architecture} models"
+    with pytest.raises(ValueError, match=told):
+        load(path)
+
+
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
 def test_levels_of_a_file_stay_packed_and_multiply_as_the_unpacked_matrix(
     kind: str, tmp_path: Path

@@ -60,6 +60,31 @@ _HEADS = MappingProxyType(
 )
 
 
+_CHANGING = MappingProxyType(
+    {
+        "logit_scale": (0.0, 1.0),
+        "embedding_scale": (0.0, 1.0),
+        "residual_scale": (0.0, 1.0),
+        "attention.scale": (0.0,),
+        "attention.clamp_kqv": (0.0,),
+        "attention.max_alibi_bias": (0.0,),
+        "attention.temperature_scale": (0.0,),
+        "attention.sliding_window": (0,),
+        "attn_logit_softcapping": (0.0,),
+        "final_logit_softcapping": (0.0,),
+        "rope.scaling.yarn_log_multiplier": (0.0,),
+        "expert_count": (0,),
+        "use_parallel_residual": (False,),
+    }
+)
+"""What some architectures compute, and only those whose settings it is among read ->
+the values that change nothing. OLMo 3 is written as `olmo2` with a window, Granite as
+a Llama with scales.
+
+Source: `LLM_KV_NAMES` of llama.cpp, src/llama-arch.cpp.
+"""
+
+
 def decoder_gguf(
     architecture: str,
     *,
@@ -83,7 +108,9 @@ def decoder_gguf(
 
     def read(facts: Facts) -> dict[str, Any]:
         settings = _settings(facts, model_type or architecture)
-        return settings if more is None else settings | more(facts, settings)
+        found = settings if more is None else settings | more(facts, settings)
+        facts.check_unasked(_CHANGING)
+        return found
 
     layer_names = {**_LAYER_NAMES, **names}
     return GGUF(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,14 @@ class Facts:
         shapes: The shape of each tensor, rows first, by the file's names.
         divisors: What each rotary frequency is divided by; None where the file does
             not say.
+        asked: Names that were asked for so far.
     """
 
     path: Path
     metadata: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]]
     divisors: tuple[float, ...] | None = None
+    asked: set[str] = dataclasses.field(default_factory=set, compare=False)
 
     @property
     def architecture(self) -> str:
@@ -92,7 +94,29 @@ class Facts:
             f"{quoted_path(self.path)}: {self.architecture}.{name} {what}"
         )
 
+    def check_unasked(self, changing: Mapping[str, Sequence[float]]) -> None:
+        """Refuses what a model of another form computes, and nothing here reads.
+
+        Args:
+            changing: Name -> the values that change nothing.
+
+        Raises:
+            ValueError: If the file says another value of a name not asked for.
+        """
+        for name in [name for name in changing if name not in self.asked]:
+            value = self._value(name, None)
+            values = np.ravel([] if value is None else value).tolist()
+            if all(one in changing[name] for one in values):
+                continue
+            shown = _shortest(value) if isinstance(value, float) else value
+            raise self.unsound(
+                name,
+                f"is {quoted(shown)}, but {self.architecture} models are read without "
+                "it: this is a model of another kind",
+            )
+
     def _value(self, name: str, default: Any) -> Any:
+        self.asked.add(name)
         value = self.metadata.get(f"{self.architecture}.{name}", default)
         if value is _MISSING:
             raise self.unsound(name, "is absent: is this a whole model?")
