@@ -284,8 +284,8 @@ def test_a_long_text_is_cut_as_in_training_and_that_is_counted(server, folder):
     status, answer, _ = post(server, "/v1/completions", json.dumps(body).encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        Path("long.jsonl").write_text(json.dumps({"text": text}))
-        flags = ["--input=long.jsonl", "--output=cut.jsonl"]
+        Path("too_long.jsonl").write_text(json.dumps({"text": text}))
+        flags = ["--input=too_long.jsonl", "--output=cut.jsonl"]
         assert main(["predict", "--prompt=bank/short.safetensors", *flags]) == 0
         (line,) = Path("cut.jsonl").read_text().splitlines()
     assert status == 200
