@@ -258,6 +258,14 @@ def test_a_class_of_several_words_has_their_mean(server):
     assert math.exp(likely["bad"]) == pytest.approx(found["bad"], rel=1e-4)
 
 
+def test_a_label_that_an_answer_would_end_in_is_refused(server):
+    status, answer = classify(
+        server, model="short", input="a film", labels=["good", "bad<|im_end|>good"]
+    )
+    assert status == 400
+    assert "holds '<|im_end|>', which ends an answer" in answer["error"]["message"]
+
+
 def test_a_row_s_fields_are_asked_and_what_does_not_fit_is_told(server):
     def told(**body):
         status, answer = classify(server, **body)

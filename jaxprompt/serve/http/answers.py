@@ -303,6 +303,13 @@ def answer_ids(layout: Layout, answer: str, field: str) -> list[int]:
         raise Refused(
             f"{field} holds a token without a row in the model's table", field=field
         ) from error
+    ends = [token for token in ids if token in vocabulary.end_ids]
+    if ends:
+        raise Refused(
+            f"{field} holds {vocabulary.pieces.name(ends[0])!r}, which ends an answer: "
+            "leave it out",
+            field=field,
+        )
     return [*layout.opening, *ids, vocabulary.eos_id]
 
 
