@@ -99,11 +99,11 @@ class SelfSupervisedTask(TaskSettings):
                 f"labels {dict(self.labels)} of form {self.form!r}, whose answers are "
                 "the names of its options: leave them out"
             )
-        wrong = [n for n in self.options if not 2 <= n <= 16]
+        wrong = [n for n in self.options if n not in range(2, 17)]
         if wrong or not self.options:
             raise ValueError(
-                f"SelfSupervisedTask.options {[*self.options]}: use numbers from 2 to "
-                "16"
+                f"SelfSupervisedTask.options {[*self.options]}: use whole numbers from "
+                "2 to 16"
             )
 
     @property

@@ -1,5 +1,6 @@
 """The optimizers, their learning rates, and the one mask that says what trains."""
 
+import math
 from collections.abc import Callable, Mapping, Set
 from typing import Any, TypeAlias
 
@@ -66,11 +67,13 @@ def make_schedule(
         A function from the step to the rate.
 
     Raises:
-        ValueError: If the name is unknown, the rate is not positive or the warm-up
-            is not shorter than the run.
+        ValueError: If the name is unknown, the rate is not positive and finite, or
+            the warm-up is not shorter than the run.
     """
-    if peak <= 0:
-        raise ValueError(f"learning rate {peak}: use a positive rate, as 0.3")
+    if not 0 < peak < math.inf:
+        raise ValueError(
+            f"learning rate {peak}: use a positive rate that is finite, as 0.3"
+        )
     if not 0 <= warmup < steps:
         raise ValueError(
             f"warmup of {warmup} steps in a run of {steps}: it must be 0 or more, and "

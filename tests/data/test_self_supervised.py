@@ -344,6 +344,7 @@ def test_text_does_not_stay_in_memory(tmp_path: Path, vocabulary):
         ({"form": "cloze"}, "form 'cloze': use one of"),
         ({"least_words": 40}, "0 sentences that can be asked about: a question needs"),
         ({"form": "multiple_choice", "options": (1,)}, "numbers from 2 to 16"),
+        ({"form": "multiple_choice", "options": (2.5,)}, r"\[2.5\]: use whole numbers"),
     ],
 )
 def test_mistakes_are_told(folder, vocabulary, settings, error):

@@ -93,8 +93,9 @@ def test_a_rate_falls_by_its_factor_after_every_epoch():
 def test_impossible_schedules_are_refused():
     with pytest.raises(ValueError, match=r"unknown schedule 'steps'.*constant"):
         make_schedule("steps", 0.3, steps=10)
-    with pytest.raises(ValueError, match="learning rate 0"):
-        make_schedule("constant", 0, steps=10)
+    for rate in (0, -0.3, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"learning rate {rate}: use a positive"):
+            make_schedule("constant", rate, steps=10)
     with pytest.raises(ValueError, match="warmup of 10 steps in a run of 10"):
         make_schedule("linear", 0.3, steps=10, warmup=10)
     with pytest.raises(ValueError, match="warmup of -1 steps"):
