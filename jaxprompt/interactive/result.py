@@ -9,7 +9,7 @@ from jaxprompt.prompts.tuned import TunedPrompt
 from jaxprompt.report.text.html import render
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.measure.chance import chance_notes
-from jaxprompt.runs.measure.score_table import score_grid
+from jaxprompt.runs.measure.results import result_grid
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -45,9 +45,9 @@ class TuningResult:
         return [rows, *chance_notes(self.content)]
 
     def __repr__(self) -> str:
-        return "\n".join([table(*score_grid(self.content)), *self.notes])
+        return "\n".join([table(*result_grid(self.content)), *self.notes])
 
     def _repr_html_(self) -> str:
-        header, rows = score_grid(self.content)
+        header, rows = result_grid(self.content)
         page = render("result.html.j2", header=header, rows=rows, notes=self.notes)
         return page.decode()

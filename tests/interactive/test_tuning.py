@@ -20,6 +20,7 @@ from gguf_files import (
     write_model,
 )
 from letters_bert import save_letters_bert
+from made_results import made_loss
 from page_blocks import example_of, run_code
 from tiny import save_tiny
 
@@ -111,6 +112,12 @@ def test_a_result_prints_and_draws_itself(result: jp.TuningResult):
     assert "<table>" in drawn
     assert result.prompt in result.prompts
     assert result.content["score"] == result.score
+
+
+def test_a_result_that_is_measured_by_its_loss_prints_too():
+    result = jp.TuningResult(made_loss(), ())
+    assert "| prefix_lm |   100.0 | 2.50 | 3.00        |" in repr(result)
+    assert ">other input<" in result._repr_html_()
 
 
 def test_a_tuned_prompt_is_saved_with_all_that_its_file_says(result, model):

@@ -17,7 +17,7 @@ from jaxprompt.evaluate.loss import (
 )
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.report.text.bar import example_bar
-from jaxprompt.report.text.table import table
+from jaxprompt.report.text.table import Grid
 from jaxprompt.runs.measure.measured import Measured
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.shapes import Params
@@ -115,8 +115,8 @@ class LossReport:
         )
 
 
-def loss_table(result: Mapping[str, Any]) -> str:
-    """Lays out a result: one line for each objective, and their mean."""
+def loss_grid(result: Mapping[str, Any]) -> Grid:
+    """Takes the cells of a result: a line for each objective, and their mean."""
     header = ["objective", "share %", "loss", "other input", "unigram", "accuracy %"]
     rows = [
         _row(name, 100 * part["rate"], part)
@@ -124,7 +124,7 @@ def loss_table(result: Mapping[str, Any]) -> str:
     ]
     if len(rows) > 1:
         rows.append(_row(result["task"], 100.0, result))
-    return table(header, rows)
+    return Grid(header, rows)
 
 
 def _row(name: str, share: float, loss: Mapping[str, float]) -> list[object]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxprompt.config import LOSS, VOCABULARY
-from jaxprompt.report.text.table import table
-from jaxprompt.runs.measure.loss_report import LossReport, loss_table
+from jaxprompt.report.text.table import Grid, table
+from jaxprompt.runs.measure.loss_report import LossReport, loss_grid
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.measure.score_table import score_grid
 from jaxprompt.runs.measure.vocabulary import vocabulary_table
@@ -22,6 +22,9 @@ def result_table(result: Mapping[str, Any]) -> str:
     """Lays out the content of a result.json, or of what `evaluate` returns."""
     if result.get("trains") == VOCABULARY:
         return vocabulary_table(result)
-    if result["metric"] == LOSS:
-        return loss_table(result)
-    return table(*score_grid(result))
+    return table(*result_grid(result))
+
+
+def result_grid(result: Mapping[str, Any]) -> Grid:
+    """Takes the cells of what was measured of a prompt or of a model."""
+    return loss_grid(result) if result["metric"] == LOSS else score_grid(result)
