@@ -111,7 +111,9 @@ def tune(
         labels: Value of the target -> label word, or several, of which training writes
             the first; or a list of the words, where these are the values. None for
             free text.
-        prompt_length: Soft tokens P; of an encoder, keys and values in every layer.
+        prompt_length: Soft tokens P; of an encoder, keys and values in every layer. 0
+            for none, where `settings` say what trains in their place, as
+            {"PromptStart.deep": {"decoder": 20}}.
         prompt_text: Words that the prompt starts from; "" takes the label words, or
             tokens of the vocabulary where there are none, or more than fit.
         steps: Training steps.
@@ -185,6 +187,8 @@ def tune(
         "Run.loggers": loggers,
         "Data.test_split": "test" if "test" in tables else None,
     }
+    if not prompt_length:
+        given |= {"PromptStart.length": 0, "PromptStart.deep": {}}
     if learning_rate is not None:
         given["Optimizer.learning_rate"] = learning_rate
     run = changed(run, {**given, **(settings or {})})
@@ -320,7 +324,11 @@ def _ask_chats(
 def _default_run(
     model: FrozenModel, task: OwnTask | OwnChats, prompt_length: int, prompt_text: str
 ) -> Run:
-    """Makes the run that suits a model, with room for the longest row."""
+    """Makes the run that suits a model, with room for the longest row.
+
+    No run is without a prompt, so a length of 0 is 1 here: it is set where the other
+    settings are, which may give keys and values in its place, or train a head alone.
+    """
     config = model.backbone.config
     head = HeadStart(kind="classes" if config.encoder_only else WORDS)
     loaded = task.load(model.frozen.vocabulary).put_to(head.kind)
@@ -328,7 +336,7 @@ def _default_run(
     if config.encoder_only:
         prompt = PromptStart(
             length=0,
-            deep={"encoder": prompt_length},
+            deep={"encoder": prompt_length or 1},
             deep_init="text" if prompt_text else "normal",
             deep_in_front=True,
             stddev=1.0,
@@ -338,7 +346,7 @@ def _default_run(
         labels = len(loaded.labels or ())
         start = "class_labels" if 0 < labels <= prompt_length else "vocabulary"
         prompt = PromptStart(
-            length=prompt_length,
+            length=prompt_length or 1,
             init="text" if prompt_text else start,
             text=prompt_text,
         )

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ import jaxprompt as jp
 from jaxprompt import runs
 from jaxprompt.cli import main
 from jaxprompt.command.configure import configure
+from jaxprompt.config import Run
+from jaxprompt.interactive import tune
 from jaxprompt.prompts.file import load_head
 from jaxprompt.train.stopped import Stopped
 
@@ -160,6 +163,29 @@ def test_free_text_settings_and_rows_of_a_test(model, capsys):
     assert result.prompt.provenance.init == "text"
     assert result.workdir is None
     assert len(model.generate(WORDS, prompt=result.prompt)) == 4
+
+
+class Asked(Exception):
+    """What `tune` would train, in the place of its training."""
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def finish(run: Run, *_: Any, **__: Any) -> None:
+        raise Asked(run)
+
+    monkeypatch.setattr(tune, "finish", finish)
+
+
+@pytest.mark.usefixtures("untrained")
+def test_keys_and_values_may_train_without_soft_tokens(model: jp.FrozenModel):
+    asked = {**ASKED, "prompt_length": 0}
+    with pytest.raises(Asked) as found:
+        jp.tune(model, ROWS, **asked, settings={"PromptStart.deep": {"encoder": 2}})
+    (run,) = found.value.args
+    assert (run.prompt.length, run.prompt.deep) == (0, {"encoder": 2})
+    with pytest.raises(ValueError, match="prompt length 0: a trained prompt has 1 or"):
+        jp.tune(model, ROWS, **asked)
 
 
 def test_a_decoder_answers_behind_the_text(tmp_path: Path):
