@@ -192,7 +192,25 @@ def tune(
     if learning_rate is not None:
         given["Optimizer.learning_rate"] = learning_rate
     run = changed(run, {**given, **(settings or {})})
+    _check_tunable(model, run)
     return _train(model, run, workdir)
+
+
+def _check_tunable(model: FrozenModel, run: Run) -> None:
+    """Refuses settings that a loaded model does not follow, or that make no prompt."""
+    loaded = vars(model.opened.settings)
+    for name, value in vars(run.model).items():
+        if value != loaded[name]:
+            raise ValueError(
+                f"Model.{name} is {quoted(value)}, but the model was loaded with "
+                f"{quoted(loaded[name])}: give it where the model is loaded, as "
+                f"jp.load(..., {name}={quoted(value)})"
+            )
+    if not run.trains_bank:
+        raise ValueError(
+            f"Run.trains is {run.trains!r}, which makes no prompt: use 'prompt', "
+            "'prompt+head' or 'head', or `jaxprompt train` for a model of its own"
+        )
 
 
 def _train(model: FrozenModel, run: Run, workdir: str | Path | None) -> TuningResult:

@@ -290,6 +290,10 @@ def test_an_encoder_gets_a_head_of_the_labels(tmp_path: Path):
         ({"model": "bundled:nano"}, r"load it first, as jp.load\('bundled:nano'\)"),
         ({"inputs": "text"}, "inputs 'text' names no field, so that all rows w"),
         ({"metrics": "f2"}, "no metric 'f2' for a task with labels"),
+        ({"settings": {"Model.dropout": 0.1}}, r"Model.dropout is 0.1, but the model "
+         r"was loaded with 0.0: give it .* as jp.load\(..., dropout=0.1\)"),
+        ({"settings": {"Run.trains": "model"}}, "Run.trains is 'model', which makes no "
+         "prompt: use 'prompt', 'prompt.head' or 'head'"),
         ({"settings": {"STEPS": 9}}, "no setting 'STEPS': did you mean Pace.steps?"),
     ],
 )  # fmt: skip
