@@ -81,9 +81,10 @@ class Model:
 
     def __post_init__(self) -> None:
         from jaxprompt.models.attention_form import check_form
-        from jaxprompt.models.options import check_precision
+        from jaxprompt.models.options import check_dtype, check_precision
         from jaxprompt.models.quantise import check_quantisation
 
+        check_dtype(self.dtype)
         check_quantisation(self.quantise)
         check_precision(self.precision)
         check_form(self.attention)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_type_hints
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from jaxprompt.config import WORDS, Data, Evaluation, Model, OwnTask, Run
 from jaxprompt.config.answering import answering_run
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.rows.requests import check_request
+from jaxprompt.field_types import check_value
 from jaxprompt.interactive.rows import read_asked
 from jaxprompt.interactive.settings import changed
 from jaxprompt.models.attention_form import Asked
@@ -90,21 +91,24 @@ def load(
     """
     startup.leave_out_absent_tpu()
     startup.use_compilation_cache()
-    settings = Model(
-        name=str(name),
-        revision=revision,
-        vocabulary=vocabulary,
-        dtype=dtype,
-        quantise=quantise,
-        precision=precision,
-        attention=attention,
-        remat=remat,
-        dropout=dropout,
-        mesh_data=mesh_data,
-        mesh_model=mesh_model,
-        weights_over_data=weights_over_data,
-    )
-    opened = find_model(settings)
+    options: dict[str, Any] = {
+        "name": str(name) if isinstance(name, Path) else name,
+        "revision": revision,
+        "vocabulary": None if vocabulary is None else str(vocabulary),
+        "dtype": dtype,
+        "quantise": quantise,
+        "precision": precision,
+        "attention": attention,
+        "remat": remat,
+        "dropout": dropout,
+        "mesh_data": mesh_data,
+        "mesh_model": mesh_model,
+        "weights_over_data": weights_over_data,
+    }
+    hints = get_type_hints(Model)
+    for option, value in options.items():
+        check_value(option, value, hints[option])
+    opened = find_model(Model(**options))
     model = FrozenModel(opened)
     _ = model.params
     return model
@@ -309,6 +313,14 @@ def _with_labels(run: Run, labels: Sequence[str]) -> Run:
     (task,) = run.data.tasks
     if isinstance(labels, str):
         raise ValueError(f"labels is the text {labels!r}: give a list of words")
+    for place, word in enumerate(labels):
+        if not isinstance(word, str):
+            raise ValueError(f"labels[{place}] is {quoted(word)}: give a word")
+    if len({*labels}) < len(labels):
+        raise ValueError(
+            f"labels {listed(labels)}: a word stands there twice, and a row of scores "
+            "has one number for each, so leave one out"
+        )
     if tuple(labels) == task.label_words_in_order:
         return run
     other = task.with_labels(labels) if run.head.kind == WORDS else None

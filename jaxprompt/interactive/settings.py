@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, get_type_hints
 
+import numpy as np
+
 from jaxprompt.config import Run
 from jaxprompt.data.read.table import Table
 from jaxprompt.field_types import check_value
@@ -31,7 +33,9 @@ def changed(run: Run, settings: Mapping[str, Any]) -> Run:
         if field in vars(part)
     }
     of_part: dict[str, dict[str, Any]] = {}
-    for setting, value in settings.items():
+    for setting, given in settings.items():
+        # NumPy's own numbers, as those of a search over rates, are like Python's here.
+        value = given.item() if isinstance(given, np.generic) else given
         if setting not in known:
             meant = closest(setting, known) or _by_field(setting, known)
             hint = f"did you mean {meant}?" if meant else f"parts are {[*parts]}"

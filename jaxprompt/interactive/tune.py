@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import signal
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxprompt.config import (
     WORDS,
@@ -151,8 +153,23 @@ def tune(
         raise ValueError(f"model is {model!r}: load it first, as jp.load({model!r})")
     numbers = {"steps": steps, "prompt_length": prompt_length, "seed": seed}
     for setting, value in numbers.items():
-        if not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise ValueError(f"{setting} is {value!r}: give a whole number")
+    steps, prompt_length, seed = map(int, numbers.values())
+    texts = {"target": target, "messages": messages, "prompt_text": prompt_text}
+    for setting, value in {**texts, "name": name}.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{setting} is {quoted(value)}: give a text")
+    if not isinstance(inputs, str | Mapping):
+        raise ValueError(
+            f'inputs is {quoted(inputs)}: give a template, as "review: {{text}}", or a '
+            "dict of roles to templates"
+        )
+    if not isinstance(settings, Mapping | None):
+        raise ValueError(
+            f"settings is {quoted(settings)}: give a dict of names to values, as "
+            '{"Optimizer.kind": "adamw"}'
+        )
     if metrics is None:
         metrics = ("rouge",) if messages else ("accuracy",)
     metrics = (metrics,) if isinstance(metrics, str) else metrics
@@ -246,6 +263,11 @@ def _label_words(
             f"labels is the text {labels!r}: give a dict of values to words, as "
             '{0: "bad", 1: "good"}, or a list of words'
         )
+    if isinstance(labels, Set) or not isinstance(labels, Iterable):
+        raise ValueError(
+            f"labels is {quoted(labels)}, which has no order: give a dict of values to "
+            "words, or a list of words"
+        )
     if not isinstance(labels, Mapping):
         labels = {word: word for word in labels}
     found: dict[str, str | Sequence[str]] = {}
@@ -257,7 +279,9 @@ def _label_words(
                 "words"
             )
         where = f"labels[{quoted(key)}]"
-        found[field_text(Row(where, {"key": plain(key)}), "key")] = words
+        found[field_text(Row(where, {"key": plain(key)}), "key")] = (
+            str(words) if isinstance(words, str) else words
+        )
     return found
 
 

@@ -59,12 +59,17 @@ def check_precision(precision: str) -> None:
         raise ValueError(f"precision {precision!r}: use one of {list(PASSES)}")
 
 
-def check_options(dtype: str, dropout: float, remat: str, attention: str) -> None:
-    """Raises ValueError if an option is none of those there are."""
+def check_dtype(dtype: str) -> None:
+    """Raises ValueError unless backbones compute in it."""
     if dtype not in DTYPES:
         raise ValueError(
             f"dtype {dtype!r} is none of {', '.join(DTYPES)} (T5 overflows in float16)"
         )
+
+
+def check_options(dtype: str, dropout: float, remat: str, attention: str) -> None:
+    """Raises ValueError if an option is none of those there are."""
+    check_dtype(dtype)
     if remat not in ("none", "dots", "full"):
         raise ValueError(f"remat {remat!r} is none of none, dots, full")
     if attention not in get_args(AttentionForm):

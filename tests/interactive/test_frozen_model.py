@@ -132,6 +132,12 @@ def test_generate_without_a_task_writes_what_greedy_decoding_does(
         (lambda m, p: m.generate(["a"], prompt="no.safetensors"), "no prompt file at"),
         (lambda m, p: m.generate(["a"], prompt=draw_prompt(0, members=2)), "a bank of "
          "2 prompts of width 16"),
+        (lambda m, p: jp.load("model", dtype="f32"), "dtype 'f32' is none of float32"),
+        (lambda m, p: jp.load("model", mesh_data="2"), "mesh_data is '2', of type str"),
+        (lambda m, p: jp.load("model", dropout="0"), "dropout is '0', of type str"),
+        (lambda m, p: m.scores(["a"], [0, 1]), r"labels\[0\] is 0: give a word"),
+        (lambda m, p: m.scores(["a"], ["x", "y", "x"]), "labels x, y, x: a word stands "
+         "there twice"),
         (lambda m, p: m.scores(["a"]), "no labels to score: give their words"),
         (lambda m, p: m.scores(["a"], "bad"), "labels is the text 'bad'"),
     ],

@@ -31,6 +31,7 @@ from jaxprompt.cli import main
 from jaxprompt.command.configure import configure
 from jaxprompt.config import Run
 from jaxprompt.interactive import tune
+from jaxprompt.interactive.settings import gin_text
 from jaxprompt.prompts.file import load_head
 from jaxprompt.train.stopped import Stopped
 
@@ -188,6 +189,17 @@ def test_keys_and_values_may_train_without_soft_tokens(model: jp.FrozenModel):
         jp.tune(model, ROWS, **asked)
 
 
+@pytest.mark.usefixtures("untrained")
+def test_numbers_and_texts_of_numpy_are_those_of_python(model: jp.FrozenModel):
+    asked = {**ASKED, "steps": np.int64(4), "seed": np.int32(7)}
+    words = {key: np.str_(word) for key, word in ASKED["labels"].items()}
+    with pytest.raises(Asked) as found:
+        jp.tune(model, ROWS, **asked | {"labels": words}, learning_rate=np.float64(0.1))
+    (run,) = found.value.args
+    assert (run.pace.steps, run.seed, run.optimizer.learning_rate) == (4, 7, 0.1)
+    assert "np." not in gin_text(run), "the prompt's file tells its configuration"
+
+
 def test_a_decoder_answers_behind_the_text(tmp_path: Path):
     path = tmp_path / "tiny.gguf"
     vocabulary = byte_pairs(280, ("<|endoftext|>",))
@@ -280,6 +292,12 @@ def test_an_encoder_gets_a_head_of_the_labels(tmp_path: Path):
         ({"batch_size": 500}, "do not fill a batch"),
         ({"steps": "3"}, "steps is '3': give a whole number"),
         ({"prompt_length": 2.5}, "prompt_length is 2.5: give a whole number"),
+        ({"steps": True}, "steps is True: give a whole number"),
+        ({"inputs": 3}, "inputs is 3: give a template, as"),
+        ({"target": 3}, "target is 3: give a text"),
+        ({"labels": {"bad", "good"}}, "labels is .* which has no order: give a dict"),
+        ({"labels": 2}, "labels is 2, which has no order: give a dict"),
+        ({"settings": ["Pace.steps"]}, r"settings is \['Pace.steps'\]: give a dict"),
         ({"seed": None}, "seed is None: give a whole number"),
         ({"metrics": 5}, "metrics is 5: give a name, or a list of names"),
         ({"metrics": ("f2",)}, "no metric 'f2' for a task with labels"),
