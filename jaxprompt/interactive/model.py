@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_type_hints
 
@@ -35,6 +35,17 @@ from jaxprompt.sharding import check_batch_size
 
 BLOCK = 4096
 """Rows that are tokenised and answered at once."""
+
+_READ_BY = {
+    "beams": "beam",
+    "alpha": "beam",
+    "top_p": "nucleus",
+    "temperature": "nucleus",
+}
+"""Setting of `config.Evaluation` -> the one method that reads it."""
+
+_OF_SCORES = ("num_examples", "hand_written", "examples_in_input", "gold")
+"""Those that only a run's scores follow."""
 
 INPUT_LENGTH, MAX_TOKENS = 1024, 64
 """Longest text and longest answer, in tokens, where no prompt says otherwise."""
@@ -174,8 +185,9 @@ class FrozenModel:
             max_tokens: Most tokens of an answer, end-of-sequence included; None takes
                 what the prompt says, or `MAX_TOKENS`.
             another_backbone: Allows a prompt that was trained on another model.
-            **evaluation: Other settings of `config.Evaluation`, as method="beam",
-                beams=4, top_p=0.9, batch_size=64.
+            **evaluation: Other settings of `config.Evaluation` that answers follow, as
+                batch_size=64; method="beam" with beams=4 or alpha=0.6; method="nucleus"
+                with top_p=0.9 or temperature=0.7.
 
         Returns:
             The answers, in the order of the rows.
@@ -188,7 +200,9 @@ class FrozenModel:
         if max_tokens is not None:
             evaluation["decode_length"] = max_tokens
         settings = {f"Evaluation.{name}": x for name, x in evaluation.items()}
-        answering = self._ready(asked, changed(asked.run, settings))
+        run = changed(asked.run, settings)
+        _check_read(evaluation, run.evaluation.method)
+        answering = self._ready(asked, run)
         answerer, texts = Answerer([answering]), list[str]()
         for block in _blocks(rows, answering.job):
             texts += answerer(block, [0] * len(block), _tell_nobody).texts
@@ -285,6 +299,20 @@ class FrozenModel:
     @functools.cached_property
     def _jobs(self) -> dict[tuple[str, bool], Job]:
         return {}
+
+
+def _check_read(evaluation: Iterable[str], method: str) -> None:
+    """Raises ValueError for a setting that answers by this method do not follow."""
+    for name in evaluation:
+        if name in _OF_SCORES:
+            raise ValueError(
+                f"{name} is of scores, and no answer follows it: leave it out"
+            )
+        if _READ_BY.get(name, method) != method:
+            raise ValueError(
+                f"{name} is read by method {_READ_BY[name]!r}, but these answers are "
+                f"by {method!r}: give method={_READ_BY[name]!r} too, or leave it out"
+            )
 
 
 AnyPrompt = TunedPrompt | Prompt | str | Path | None

@@ -128,6 +128,11 @@ def test_generate_without_a_task_writes_what_greedy_decoding_does(
         (lambda m, p: m.generate([7]), r"rows\[0\] is 7, no dict"),
         (lambda m, p: m.generate(["a"], beam=2), r"no setting 'Evaluation.beam': did "
          "you mean Evaluation.beams"),
+        (lambda m, p: m.generate(["a"], top_p=0.5), "top_p is read by method 'nucleus'"
+         ", but these answers are by 'greedy': give method='nucleus' too, or leave"),
+        (lambda m, p: m.generate(["a"], method="nucleus", beams=2), "beams is read by "
+         "method 'beam', but these answers are by 'nucleus'"),
+        (lambda m, p: m.generate(["a"], num_examples=1), "num_examples is of scores"),
         (lambda m, p: m.generate(["a"], prompt=7), "prompt is 7: give a prompt"),
         (lambda m, p: m.generate(["a"], prompt="no.safetensors"), "no prompt file at"),
         (lambda m, p: m.generate(["a"], prompt=draw_prompt(0, members=2)), "a bank of "
