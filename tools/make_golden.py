@@ -1,10 +1,12 @@
 """Writes tests/golden/*.npz: what PyTorch transformers says of small random T5s.
 
-Run it again after a new transformers release; the same version writes the same bytes:
+Run it again after a new transformers release. On one machine the same version writes
+the same bytes; another machine's are other by rounding:
 
     python tools/make_golden.py
 """
 
+import argparse
 import io
 import json
 import sys
@@ -136,6 +138,7 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def main() -> None:
     """Writes one file for each variant."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for seed, (name, (settings, family, untied)) in enumerate(VARIANTS.items()):

@@ -1,10 +1,12 @@
 """Writes tests/golden/decoders/*.npz: what PyTorch transformers says of small decoders.
 
-Run it again after a new transformers release; the same version writes the same bytes:
+Run it again after a new transformers release. On one machine the same version writes
+the same bytes; another machine's are other by rounding:
 
     python tools/make_golden_decoders.py
 """
 
+import argparse
 import copy
 import json
 import sys
@@ -240,6 +242,7 @@ def write_on(model: Any, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tenso
 
 def main() -> None:
     """Writes one file for each variant."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in VARIANTS:

@@ -1,10 +1,12 @@
 """Writes tests/golden/encoders/*.npz: what PyTorch transformers says of small encoders.
 
-Run it again after a new transformers release; the same version writes the same bytes:
+Run it again after a new transformers release. On one machine the same version writes
+the same bytes; another machine's are other by rounding:
 
     python tools/make_golden_encoders.py
 """
 
+import argparse
 import json
 import sys
 import tempfile
@@ -146,6 +148,7 @@ def saved(model: Any) -> dict[str, np.ndarray]:
 
 def main() -> None:
     """Writes one file for each variant."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, (*_, first) in VARIANTS.items():

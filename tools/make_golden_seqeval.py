@@ -8,6 +8,7 @@ from this file. To make it again, with the same bytes:
     python tools/make_golden_seqeval.py
 """
 
+import argparse
 import json
 import random
 from importlib.metadata import version
@@ -22,6 +23,7 @@ NAMES = ("precision", "recall", "f1")
 
 def main() -> None:
     """Draws tags of a few sentences, twice, and scores the second against the first."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     draw = random.Random(0)
     cases = []
     for _ in range(100):

@@ -140,7 +140,8 @@ def comparison(
     if less_is_better:
         (ours, first), (theirs, second) = (theirs, second), (ours, first)
     each = [a / b for a, b in zip(first, second, strict=True)]
-    low, ratio, high = statistics.quantiles(each, n=4)
+    # A single round has no quartiles but itself.
+    low, ratio, high = statistics.quantiles(each if each[1:] else each * 2, n=4)
     header = [unit, "median", "least", "most", "rounds"]
     return (
         f"{table(header, rows)}\n\n{ours} / {theirs}: {ratio:.2f} "
