@@ -348,7 +348,14 @@ def test_cards_say_what_each_prompt_is(client, server):
     [
         ({"temprature": 1}, "unknown field 'temprature'"),
         ({"max_tokens": 0}, "max_tokens is 0: it must be a whole number from 1"),
-        ({"max_tokens": 101}, "max_tokens 101: behind this text there is room for"),
+        (
+            {"max_tokens": 101},
+            "101: this server answers in up to 100, as its --max_tok",
+        ),
+        (
+            {"model": "model", "prompt": "good " * 200, "max_tokens": 90},
+            "max_tokens 90: behind this text there is room for ",
+        ),
         (
             {"temperature": "hot"},
             "temperature is 'hot': it must be a number",

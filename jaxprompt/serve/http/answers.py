@@ -69,10 +69,8 @@ class Answers:
             room = room_of(self._served, question)
             most = options.most or min(room, question.way.layout.longest or room)
             if most > room:
-                raise Refused(
-                    f"max_tokens {most}: behind this text there is room for {room}",
-                    field="max_tokens",
-                )
+                why = self._why_no_more(room)
+                raise Refused(f"max_tokens {most}: {why}", field="max_tokens")
             for choice in range(options.choices):
                 how = options.how._replace(choice=choice)
                 self._add(question, most, how, options.stops)
@@ -89,12 +87,15 @@ class Answers:
             ids = answer_ids(question.way.layout, answer, field)
             room = room_of(self._served, question)
             if len(ids) > room:
-                raise Refused(
-                    f"{field} holds {len(ids)} tokens: behind this text there is room "
-                    f"for {room}",
-                    field=field,
-                )
+                why = self._why_no_more(room)
+                raise Refused(f"{field} holds {len(ids)} tokens: {why}", field=field)
             self._add(question, len(ids), GREEDY, (), ids)
+
+    def _why_no_more(self, room: int) -> str:
+        """Says what bounds an answer to so many tokens."""
+        if room == self._served.limits.tokens:
+            return f"this server answers in up to {room}, as its --max_tokens says"
+        return f"behind this text there is room for {room}"
 
     def _add(
         self,
