@@ -50,7 +50,7 @@ def import_prompt(
         FileNotFoundError: If a file is missing.
     """
     read = find_form(form).read
-    check_output(output, overwrite)
+    check_output(output, overwrite, folder=True)
     taken = read(source)
     backbone = backbone or taken.backbone
     if not backbone:
@@ -177,7 +177,7 @@ def export_prompt(
             f"form {form} holds one prompt, not {len(prompt_files)}: export them one "
             "by one"
         )
-    check_output(output, overwrite)
+    check_output(output, overwrite, folder=True)
     if output.exists() and output.is_dir() != known.folder:
         kind = "folder" if known.folder else "file"
         raise ValueError(f"form {form} is written as a {kind}, but {output} is none")

@@ -46,7 +46,7 @@ def export_model(
         ValueError: If anything does not fit, before any device work.
         FileNotFoundError: If a file is missing.
     """
-    check_output(output, overwrite)
+    check_output(output, overwrite, folder=True)
     evaluation, data = run.evaluation, run.data
     if evaluation.method == LOSS:
         raise ValueError(
@@ -120,7 +120,7 @@ def export_prefix(
         ValueError: If anything does not fit, as the prompt of a T5.
         FileNotFoundError: If a file is missing.
     """
-    check_output(output, overwrite)
+    check_output(output, overwrite, folder=form != "cartridge")
     prompt, provenance = load_prompt(prompt_file)
     refuse_head(provenance, f"form {form}")
     check_leads(provenance, f"form {form}")

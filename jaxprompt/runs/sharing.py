@@ -135,7 +135,7 @@ def pull(
         ValueError: If `output` may not be written; if the Hub does not answer or
             refuses; or if what it holds is no prompt, or is not what its hashes say.
     """
-    check_output(output, overwrite)
+    check_output(output, overwrite, folder=True)
     check_replaceable(output, _TOP)
     with tempfile.TemporaryDirectory() as scratch:
         found = hub.download(repository, Path(scratch), revision=revision)

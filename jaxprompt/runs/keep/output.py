@@ -8,16 +8,17 @@ from jaxprompt.files.atomic import write_atomically
 from jaxprompt.screen.quoting import quoted_path
 
 
-def check_output(output: Path | None, overwrite: bool) -> None:
+def check_output(output: Path | None, overwrite: bool, *, folder: bool = False) -> None:
     """Refuses a file that cannot be written, or may not.
 
     Args:
         output: The file to be; None for none.
         overwrite: Whether it may exist.
+        folder: Whether it may be a folder, which the caller then looks into.
 
     Raises:
-        ValueError: If it exists against that, is a link, has no name, or its folder
-            does not exist.
+        ValueError: If it exists against that, is a link or a folder, has no name, or
+            its folder does not exist.
     """
     if output is None:
         return
@@ -28,6 +29,11 @@ def check_output(output: Path | None, overwrite: bool) -> None:
     if output.is_symlink():
         target = quoted_path(output.readlink())
         raise ValueError(f"{quoted_path(output)} is a link to {target}: name that file")
+    if output.is_dir() and not folder:
+        raise ValueError(
+            f"output {quoted_path(output)} is a folder, and a file is to be written: "
+            "name one in it"
+        )
     if output.exists() and not overwrite:
         raise ValueError(
             f"{quoted_path(output)} exists: name another file, or say --overwrite"

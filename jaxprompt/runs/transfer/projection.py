@@ -122,7 +122,7 @@ def project_prompts(
             "to be mapped: name another folder for what is made of them"
         )
     check_replaceable(output, _file_names(prompts))
-    check_output(output, overwrite)
+    check_output(output, overwrite, folder=True)
     model = open_model(Model(name=to))
     own = [_with_model(run, to) for run in runs.values()]
     if by in WITHOUT_TRAINING:

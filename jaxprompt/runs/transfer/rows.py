@@ -27,7 +27,7 @@ def write_rows(
         FileNotFoundError: If its files are not there.
     """
     if output.exists():
-        check_output(output, overwrite)
+        check_output(output, overwrite, folder=True)
     splits = read_published(name, folder)
     output.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(output, [f"{split}.jsonl" for split in splits]) as scratch:
