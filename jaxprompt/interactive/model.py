@@ -223,7 +223,8 @@ class FrozenModel:
         Args:
             rows: As of `generate`.
             labels: The labels' words; None takes those of a tuned prompt, in the order
-                of its task. A head has its own alone.
+                of its task. A head has its own alone. Behind a whole text a decoder's
+                begin with a space, as what it writes there.
             prompt: As of `generate`.
             batch_size: Rows of a batch; None takes what the prompt says.
             another_backbone: As of `generate`.
@@ -242,7 +243,10 @@ class FrozenModel:
             settings["Evaluation.method"] = "rank"
         if batch_size is not None:
             settings["Evaluation.batch_size"] = batch_size
-        run = changed(asked.run, settings)
+        run = asked.run
+        if run == bare_run() and self.backbone.config.causal:
+            run = bare_run(behind=" {mask:1}")
+        run = changed(run, settings)
         if labels is not None:
             run = _with_labels(run, labels)
         answering = self._ready(asked, run)
@@ -327,9 +331,13 @@ class _Asked(NamedTuple):
     head: Params = {}  # noqa: RUF012
 
 
-def bare_run() -> Run:
-    """Returns the run of texts that are the whole input, of no task."""
-    task = OwnTask(name="text", inputs="{inputs}", target="inputs")
+def bare_run(behind: str = "") -> Run:
+    """Returns the run of texts that are the whole input, of no task.
+
+    Args:
+        behind: What stands in the template behind the text.
+    """
+    task = OwnTask(name="text", inputs=f"{{inputs}}{behind}", target="inputs")
     return Run(
         data=Data(task=task, input_length=INPUT_LENGTH, target_length=MAX_TOKENS),
         evaluation=Evaluation(method="greedy"),

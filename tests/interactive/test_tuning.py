@@ -219,6 +219,9 @@ def test_a_decoder_answers_behind_the_text(tmp_path: Path):
     assert set(model.generate(WORDS, prompt=result.prompt)) <= {"bad", "good"}
     scores = model.scores(WORDS, prompt=result.prompt)
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-6)
+    # Without a task a label is a word of its own behind the text, too.
+    found, spaced = (model.scores(["a"], x) for x in (["b", "c"], [" b", " c"]))
+    np.testing.assert_array_equal(found, spaced)
 
 
 def test_the_answers_in_conversations_are_learned(tmp_path: Path):
