@@ -11,7 +11,7 @@ import optax
 from jaxprompt.data.rows.row_batches import join_members
 from jaxprompt.doctor.case import Case, mean_loss
 from jaxprompt.doctor.finding import Finding
-from jaxprompt.doctor.prompt import word_norms
+from jaxprompt.doctor.prompt import without_soft_tokens, word_norms
 from jaxprompt.prompts.prompt import Prompt, stack, unstack
 from jaxprompt.report.reading.drift import measure_drift
 from jaxprompt.train.step import init_state, make_train_step
@@ -53,6 +53,24 @@ class Trial(NamedTuple):
     before: float
     losses: Mapping[float, float]
     moves: Mapping[float, float]
+
+
+def why_untried(start: Prompt | None, reparametrise: str) -> str:
+    """Says why no rates are tried; empty where they are.
+
+    Args:
+        start: What training starts from; None where nobody knows.
+        reparametrise: What trains in the rows' place, or "none".
+    """
+    if reparametrise != "none":
+        # Its numbers are of another size than rows, and so are the rates that suit it.
+        return (
+            f"The trial moves rows, but what trains is their reparametrisation "
+            f"{reparametrise!r}, which other rates suit."
+        )
+    if start is None:
+        return "The prompt's file does not say what its training started from."
+    return "" if start.length else without_soft_tokens(start)
 
 
 def rates_to_try(rate: float) -> list[float]:

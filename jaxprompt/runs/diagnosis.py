@@ -29,13 +29,14 @@ from jaxprompt.doctor.model import (
     check_folding,
     check_padding,
 )
-from jaxprompt.doctor.prompt import (
-    check_effect,
-    check_gradient,
-    check_norms,
-    without_soft_tokens,
+from jaxprompt.doctor.prompt import check_effect, check_gradient, check_norms
+from jaxprompt.doctor.rate import (
+    RATE,
+    check_rate,
+    rates_to_try,
+    try_rates,
+    why_untried,
 )
-from jaxprompt.doctor.rate import RATE, check_rate, rates_to_try, try_rates
 from jaxprompt.evaluate.evaluation_set import EvaluationSet
 from jaxprompt.prompts.file import load_prompt, load_start
 from jaxprompt.prompts.prompt import Prompt
@@ -235,12 +236,9 @@ def _resize(batch: Batch, width: int) -> Batch:
 
 
 def _rate(case: Case, run: Run, start: Prompt | None) -> Finding:
-    if start is None:
-        return skipped(
-            RATE, "The prompt's file does not say what its training started from."
-        )
-    if not start.length:
-        return skipped(RATE, without_soft_tokens(start))
+    reason = why_untried(start, run.prompt.reparametrise)
+    if start is None or reason:
+        return skipped(RATE, reason)
     rate = run.optimizer.learning_rate
     # The schedule is left out: it is the highest rate that a run may fail by.
     trial = {"learning_rate": 1.0, "schedule": "constant", "warmup": 0}

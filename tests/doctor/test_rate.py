@@ -5,7 +5,14 @@ import pytest
 from cases import make_case
 
 from jaxprompt.doctor.finding import Finding
-from jaxprompt.doctor.rate import Trial, check_rate, rates_to_try, try_rates
+from jaxprompt.doctor.rate import (
+    Trial,
+    check_rate,
+    rates_to_try,
+    try_rates,
+    why_untried,
+)
+from jaxprompt.prompts.prompt import empty_prompt, make_prompt
 from jaxprompt.train.optimizer import adafactor, train_only
 
 
@@ -19,6 +26,14 @@ def test_the_rate_its_neighbours_and_common_ones_are_tried():
     assert rates_to_try(0.3) == pytest.approx([0.03, 0.3, 3.0])
     assert rates_to_try(1e-6) == pytest.approx([1e-7, 1e-6, 1e-5, 0.03, 0.3, 3.0])
     assert rates_to_try(0.2) == pytest.approx([0.02, 0.2, 2.0])
+
+
+def test_only_rows_that_train_themselves_are_tried():
+    start = make_prompt(np.ones((2, 4), np.float32))
+    assert why_untried(start, "none") == ""
+    assert "reparametrisation 'lstm', which other rates" in why_untried(start, "lstm")
+    assert "what its training started from" in why_untried(None, "none")
+    assert "no soft tokens" in why_untried(empty_prompt(4), "none")
 
 
 @pytest.fixture(scope="module")
