@@ -1,10 +1,11 @@
-"""All benchmarks of docs/performance.md, one after the other, as one page.
+"""Most benchmarks of docs/performance.md, one after the other, as one page.
 
     make bench DATA=superglue VOCABULARY=t5
 
 DATA is a folder of SuperGLUE's official files, VOCABULARY one with T5's own. Each
 benchmark is one of the other tools/bench_*.py, by its own command, and compares the
-default configuration with Hugging Face PEFT on the same machine in the same minutes.
+default configuration with Hugging Face PEFT, or with PyTorch where the whole model
+trains, on the same machine in the same minutes.
 What each prints goes into build/bench/NAME.txt, and the next call leaves out what is
 there: delete a file to time it again. The page, build/bench/performance.md, begins with
 a table of all ratios, beside the aims. An hour and a half on two free cores; needs the

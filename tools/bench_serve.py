@@ -301,6 +301,8 @@ def compare_with_peft(
     """Asks the same of a loop that switches PEFT's adapters."""
     asked, rows = bank.asked(flags.requests), []
     with running(_theirs(bank, folder)) as server:
+        # Ours has answered all of it before, too.
+        whole_answers(server.url, asked, TOGETHER[0], flags.tokens)
         for together in TOGETHER:
             theirs = whole_answers(server.url, asked, together, flags.tokens)
             ours = rates[together]
