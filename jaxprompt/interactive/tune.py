@@ -156,6 +156,10 @@ def tune(
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise ValueError(f"{setting} is {value!r}: give a whole number")
     steps, prompt_length, seed = map(int, numbers.values())
+    if seed < 0:
+        raise ValueError(f"seed {seed}: use 0 or more")
+    if workdir is not None and not str(workdir):
+        raise ValueError("workdir '' is no folder: name one, as '.', or leave it out")
     texts = {"target": target, "messages": messages, "prompt_text": prompt_text}
     for setting, value in {**texts, "name": name}.items():
         if not isinstance(value, str):
@@ -192,6 +196,12 @@ def tune(
         devices = devices_of(model.opened.settings).shape[DATA]
         most = min(BATCH_SIZE, len(tables["train"].rows))
         batch_size = max(most // devices * devices, 1)
+    if prompt_length >= LONGEST_INPUT and "Data.input_length" not in (settings or {}):
+        raise ValueError(
+            f"prompt_length {prompt_length} leaves no text in rows of {LONGEST_INPUT} "
+            'tokens: use fewer, or give settings={"Data.input_length": 128} for so '
+            "many tokens of text behind it"
+        )
     run = _default_run(model, task, prompt_length, prompt_text)
     often = max(steps // VALIDATIONS, 1)
     given: dict[str, Any] = {
@@ -279,9 +289,13 @@ def _label_words(
                 "words"
             )
         where = f"labels[{quoted(key)}]"
-        found[field_text(Row(where, {"key": plain(key)}), "key")] = (
-            str(words) if isinstance(words, str) else words
-        )
+        text = field_text(Row(where, {"key": plain(key)}), "key")
+        if text in found:
+            raise ValueError(
+                f"{where} stands for the same value as another key, {text!r}: leave "
+                "one of them out"
+            )
+        found[text] = str(words) if isinstance(words, str) else words
     return found
 
 
@@ -446,6 +460,7 @@ def _read_splits(
         if unknown:
             say(f"data has splits that are not used: {listed(map(str, unknown))}")
         named = {split: data[split] for split in _SPLITS if split in data}
+    validation = validation.item() if isinstance(validation, np.generic) else validation
     if not isinstance(validation, int | float):
         if "validation" in named:
             raise ValueError(

@@ -192,6 +192,7 @@ def test_keys_and_values_may_train_without_soft_tokens(model: jp.FrozenModel):
 @pytest.mark.usefixtures("untrained")
 def test_numbers_and_texts_of_numpy_are_those_of_python(model: jp.FrozenModel):
     asked = {**ASKED, "steps": np.int64(4), "seed": np.int32(7)}
+    asked["validation"] = np.float32(0.25)
     words = {key: np.str_(word) for key, word in ASKED["labels"].items()}
     with pytest.raises(Asked) as found:
         jp.tune(model, ROWS, **asked | {"labels": words}, learning_rate=np.float64(0.1))
@@ -295,6 +296,10 @@ def test_an_encoder_gets_a_head_of_the_labels(tmp_path: Path):
         ({"batch_size": 500}, "do not fill a batch"),
         ({"steps": "3"}, "steps is '3': give a whole number"),
         ({"prompt_length": 2.5}, "prompt_length is 2.5: give a whole number"),
+        ({"prompt_length": 512}, "prompt_length 512 leaves no text in rows of 512"),
+        ({"labels": {0: "bad", "0": "good"}}, r"labels\['0'\] stands for the sa"),
+        ({"seed": -1}, "seed -1: use 0 or more"),
+        ({"workdir": ""}, "workdir '' is no folder: name one"),
         ({"steps": True}, "steps is True: give a whole number"),
         ({"inputs": 3}, "inputs is 3: give a template, as"),
         ({"target": 3}, "target is 3: give a text"),
