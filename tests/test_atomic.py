@@ -85,3 +85,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*absent for file"):
         write_atomically(tmp_path / "absent" / "file", b"")
+
+
+def test_a_folder_is_named_and_nothing_is_left_beside_it(tmp_path):
+    (tmp_path / "made").mkdir()
+    with pytest.raises(IsADirectoryError, match="made is a folder, and a file is to"):
+        write_atomically(tmp_path / "made", b"")
+    assert [*tmp_path.iterdir()] == [tmp_path / "made"]

@@ -40,10 +40,16 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
+        IsADirectoryError: If the path is a folder.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"no folder {quoted_path(path.parent)} for {path.name}: make it"
+        )
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{quoted_path(path)} is a folder, and a file is to be written: name one "
+            "in it"
         )
     temporary = _name_beside(path)
     try:

@@ -198,6 +198,11 @@ class FrozenModel:
         """
         asked = self._asked(prompt, another_backbone)
         if max_tokens is not None:
+            if isinstance(max_tokens, np.integer):
+                max_tokens = int(max_tokens)
+            check_value("max_tokens", max_tokens, int)
+            if max_tokens < 1:
+                raise ValueError(f"max_tokens {max_tokens}: use 1 token or more")
             evaluation["decode_length"] = max_tokens
         settings = {f"Evaluation.{name}": x for name, x in evaluation.items()}
         run = changed(asked.run, settings)
@@ -278,8 +283,8 @@ class FrozenModel:
             return _Asked(bare_run(), prompt)
         if not isinstance(prompt, TunedPrompt):
             raise ValueError(
-                f"prompt is {quoted(prompt)}: give a prompt, as `tune` makes them, or "
-                "the path of a prompt file"
+                f"prompt is {quoted(prompt)}: give a prompt, as result.prompt of what "
+                "`tune` returns, or the path of a prompt file"
             )
         said = prompt.provenance
         check_prompts([said], self.backbone, another_backbone=another_backbone)

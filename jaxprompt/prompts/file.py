@@ -80,6 +80,11 @@ def save_prompt(
     if isinstance(prompt, TunedPrompt):
         _save_tuned(path, prompt, backbone, start=start, weights=weights, **details)
         return
+    if not isinstance(prompt, Prompt):
+        raise ValueError(
+            f"what is to be saved is a {type(prompt).__name__}: give a prompt, as "
+            "result.prompt of what `tune` returns"
+        )
     if backbone is None:
         raise ValueError(
             "a prompt alone does not say which model it is of: give its backbone, as "

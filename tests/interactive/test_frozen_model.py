@@ -133,7 +133,12 @@ def test_generate_without_a_task_writes_what_greedy_decoding_does(
         (lambda m, p: m.generate(["a"], method="nucleus", beams=2), "beams is read by "
          "method 'beam', but these answers are by 'nucleus'"),
         (lambda m, p: m.generate(["a"], num_examples=1), "num_examples is of scores"),
-        (lambda m, p: m.generate(["a"], prompt=7), "prompt is 7: give a prompt"),
+        (lambda m, p: m.generate(["a"], max_tokens=0), "max_tokens 0: use 1 token or"),
+        (lambda m, p: m.generate(["a"], max_tokens=2.5), "max_tokens is 2.5, of type"),
+        (lambda m, p: jp.save_prompt("x", jp.TuningResult({}, (p,))), "what is to be "
+         "saved is a TuningResult: give a prompt, as result.prompt"),
+        (lambda m, p: m.generate(["a"], prompt=7), "prompt is 7: give a prompt, as "
+         "result.prompt of what"),
         (lambda m, p: m.generate(["a"], prompt="no.safetensors"), "no prompt file at"),
         (lambda m, p: m.generate(["a"], prompt=draw_prompt(0, members=2)), "a bank of "
          "2 prompts of width 16"),
