@@ -168,7 +168,7 @@ def make_program(
     batch = _place_rows(batch, mesh)
     if step == "train":
         return _train(run, backbone, params, batch, mesh)
-    return _predict(run, backbone, params, batch)
+    return _predict(run, backbone, params, batch, mesh)
 
 
 def _members(run: Run) -> int:
@@ -280,7 +280,9 @@ def _train(
     return Program(function, (state, frozen, batch), params["model"], 1)
 
 
-def _predict(run: Run, backbone: Backbone, params: Params, batch: Batch) -> Program:
+def _predict(
+    run: Run, backbone: Backbone, params: Params, batch: Batch, mesh: AnyMesh | None
+) -> Program:
     evaluation = run.evaluation
     length = evaluation.decode_length or run.data.target_length
     arguments: tuple[Any, ...] = (params, batch)
@@ -292,7 +294,7 @@ def _predict(run: Run, backbone: Backbone, params: Params, batch: Batch) -> Prog
     match evaluation.method:
         case "rank":
             label_shape = (_CLASSES, run.data.target_length)
-            labels = jax.ShapeDtypeStruct(label_shape, jnp.int32)
+            labels = _place(jax.ShapeDtypeStruct(label_shape, jnp.int32), mesh, jax.P())
             function = functools.partial(rank_labels, backbone)
             arguments = (*arguments, labels)
         case "beam":

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 from tiny import CONFIG
 
-from jaxprompt.config import Data, Model, Run
+from jaxprompt.config import Data, Evaluation, Model, Run
 from jaxprompt.models.attention_form import Device
 from jaxprompt.models.families import PUBLISHED
 from jaxprompt.plan import plan
@@ -86,6 +86,12 @@ def test_the_plan_for_cards_is_a_table(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "most")
     with pytest.raises(ValueError, match="MEM_FRACTION is 'most': use a share above 0"):
         _ = cards.memory
+
+
+@pytest.mark.parametrize("method", ["greedy", "rank"])
+def test_answers_are_planned_by_their_method(method: str):
+    run = dataclasses.replace(RUN, evaluation=Evaluation(method=method))
+    assert "| yes  |" in plan(run, "h100:2", step="predict")
 
 
 def test_a_card_is_known_by_its_name():
