@@ -111,18 +111,22 @@ def lengths(run: Run, config: Config) -> tuple[int, int]:
 
     Of a decoder alone only a prompt's last token is in the rows.
     """
-    soft = run.prompt.length if run.trains_bank else 0
-    in_rows = soft - len(_lead(run, config))
+    in_rows = _soft_tokens(run) - len(_lead(run, config))
     targets = KINDS[run.head.kind].targets or run.data.target_length
     texts = max((task.texts for task in run.data.tasks), default=1)
     return texts * (in_rows + run.data.input_length), texts * targets
 
 
+def _soft_tokens(run: Run) -> int:
+    """Returns the soft tokens of a row: none where a model or a head alone trains."""
+    return run.prompt.length if "prompt" in run.trains else 0
+
+
 def _lead(run: Run, config: Config) -> tuple[int, ...]:
     """Returns the soft tokens that a decoder reads once for all rows."""
-    if not (config.causal and run.trains_bank and run.prompt.may_fold):
+    if not (config.causal and run.prompt.may_fold):
         return ()
-    return tuple(prefix(config.vocab_rows, run.prompt.length).tolist()[:-1])
+    return tuple(prefix(config.vocab_rows, _soft_tokens(run)).tolist()[:-1])
 
 
 def make_program(

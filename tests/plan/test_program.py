@@ -26,7 +26,7 @@ from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.families.llama import LlamaConfig
 from jaxprompt.models.quantise import Int8Matrix
 from jaxprompt.models.weights.save import save
-from jaxprompt.plan.program import make_program, sizes_of
+from jaxprompt.plan.program import lengths, make_program, sizes_of
 from jaxprompt.prompts.prompt import empty_prompt, make_deep, make_prompt, stack
 from jaxprompt.runs.ready.optimizer import make_optimizer
 from jaxprompt.sharding import make_mesh, place
@@ -38,6 +38,12 @@ RUN = Run(
     data=Data(input_length=8, target_length=4),
     evaluation=Evaluation(batch_size=8),
     batch_size=8,
+)
+
+GPT2 = GPT2Config(vocab_size=90, width=16, heads=4, ffn_width=32, layers=2)
+
+BERT = BertConfig(
+    vocab_size=20, width=16, heads=2, ffn_width=24, layers=2, positions=32
 )
 
 
@@ -65,7 +71,7 @@ def test_the_state_is_that_of_the_run(tiny, trains):
 
 
 def test_a_decoder_alone_has_its_prompt_once_and_a_token_of_it_in_each_row():
-    config = GPT2Config(vocab_size=90, width=16, heads=4, ffn_width=32, layers=2)
+    config = GPT2
     backbone, run = Decoder(config), dataclasses.replace(RUN, seeds=2)
     mesh = make_mesh(2, 4)
     prompt = stack([make_prompt(jnp.zeros((3, 16)))] * 2)
@@ -85,6 +91,17 @@ def test_a_decoder_alone_has_its_prompt_once_and_a_token_of_it_in_each_row():
     program = make_program(run, config, "predict", mesh)
     found = jax.eval_shape(program.function, *program.arguments)
     assert found.shape == (8, 3)
+
+
+@pytest.mark.parametrize("config", ["encoder", "decoder"])
+def test_a_head_alone_stands_behind_no_soft_tokens(config: str):
+    """The setting's default counts as little as it does in the run."""
+    sizes = BERT if config == "encoder" else GPT2
+    run = dataclasses.replace(RUN, trains="head", head=HeadStart(kind="classes"))
+    assert run.prompt.length == 3
+    assert lengths(run, sizes) == (8, 1)
+    batch = make_program(run, sizes, "train", None).arguments[2]
+    assert (batch.inputs.shape, batch.lead) == ((8, 8), ())
 
 
 def test_quantised_and_split_weights(tiny):
@@ -142,11 +159,6 @@ def test_what_cannot_be_planned():
     by_loss = dataclasses.replace(RUN, evaluation=Evaluation(method="loss"))
     with pytest.raises(ValueError, match="method 'loss' answers nothing"):
         make_program(by_loss, CONFIG, "predict", None)
-
-
-BERT = BertConfig(
-    vocab_size=20, width=16, heads=2, ffn_width=24, layers=2, positions=32
-)
 
 
 @pytest.mark.parametrize("trains", ["prompt+head", "head", "model+head"])
