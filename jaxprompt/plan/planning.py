@@ -126,7 +126,7 @@ def _lines(
     found: list[Estimate],
     refused: list[str],
 ) -> Iterator[str]:
-    source, target = lengths(run, config)
+    source, target = lengths(run, config, step)
     weights = run.model.dtype
     if run.model.quantise != "none":
         weights = f"{run.model.quantise}, computing in {weights}"

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxprompt.config import VOCABULARY, WORDS, Run
+from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
@@ -106,13 +107,16 @@ def num_rows(run: Run, step: str) -> int:
     return run.batch_size * _members(run) if step == "train" else _predicted(run)
 
 
-def lengths(run: Run, config: Config) -> tuple[int, int]:
+def lengths(run: Run, config: Config, step: str) -> tuple[int, int]:
     """Returns the source tokens T of a row, soft ones among them, and the targets L.
 
-    Of a decoder alone only a prompt's last token is in the rows.
+    Of a decoder alone only a prompt's last token is in the rows. A packed row to train
+    on has the targets of several examples.
     """
     in_rows = _soft_tokens(run) - len(_lead(run, config))
     targets = KINDS[run.head.kind].targets or run.data.target_length
+    if run.data.pack and run.trains_bank and step == "train":
+        targets = Lengths(run.data.input_length, targets).packed_targets(in_rows)
     texts = max((task.texts for task in run.data.tasks), default=1)
     return texts * (in_rows + run.data.input_length), texts * targets
 
@@ -164,7 +168,7 @@ def make_program(
     )
     params = _place_params(run, _shapes_of_params(run, backbone, step), mesh)
     rows = num_rows(run, step) // split_rows
-    batch = _batch(rows, *lengths(run, config), _lead(run, config))
+    batch = _batch(rows, *lengths(run, config, step), _lead(run, config))
     if run.head.kind != WORDS:
         batch = dataclasses.replace(
             batch, input_types=batch.inputs, target_places=batch.targets

@@ -99,9 +99,27 @@ def test_a_head_alone_stands_behind_no_soft_tokens(config: str):
     sizes = BERT if config == "encoder" else GPT2
     run = dataclasses.replace(RUN, trains="head", head=HeadStart(kind="classes"))
     assert run.prompt.length == 3
-    assert lengths(run, sizes) == (8, 1)
+    assert lengths(run, sizes, "train") == (8, 1)
     batch = make_program(run, sizes, "train", None).arguments[2]
     assert (batch.inputs.shape, batch.lead) == ((8, 8), ())
+
+
+@pytest.mark.parametrize(
+    ("trains", "config", "tokens"),
+    [
+        # In 3 + 60 tokens fit three examples of 3 + 16, in 1 + 60 three of 1 + 16.
+        ("prompt", CONFIG, (3 + 60, 3 * 4)),
+        ("prompt", GPT2, (1 + 60, 3 * 4)),
+        ("model", CONFIG, (60, 4)),
+    ],
+)
+def test_a_packed_row_has_the_targets_of_several_examples(trains, config, tokens):
+    data = Data(input_length=60, target_length=4, pack=True)
+    run = dataclasses.replace(RUN, trains=trains, data=data)
+    assert lengths(run, config, "train") == tokens
+    assert lengths(run, config, "predict") == (tokens[0], 4)
+    batch = make_program(run, config, "train", None).arguments[2]
+    assert (batch.inputs.shape[1], batch.targets.shape[1]) == tokens
 
 
 def test_quantised_and_split_weights(tiny):

@@ -2,6 +2,9 @@
 
 import dataclasses
 
+SHORT_INPUT = 16
+"""Tokens of a short example: as many of these fill a packed row."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Lengths:
@@ -27,3 +30,12 @@ class Lengths:
                 f"lengths inputs={self.inputs}, targets={self.targets}: both must be "
                 "1 or more, to hold the end-of-sequence"
             )
+
+    def packed_targets(self, soft_tokens: int) -> int:
+        """Returns the target tokens of a packed row: of as many short examples as fit.
+
+        Args:
+            soft_tokens: Those that each example of a row has.
+        """
+        each = soft_tokens + SHORT_INPUT
+        return self.targets * max((soft_tokens + self.inputs) // each, 1)

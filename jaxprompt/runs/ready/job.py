@@ -44,9 +44,6 @@ from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, place_batch
 from jaxprompt.train.loop import Rows
 
-_SHORT_INPUT = 16
-"""Tokens of a short example: as many of these fill a packed row."""
-
 _FEW_TOKENS = 8
 """Most tokens of an answer that take little time beside reading the question."""
 
@@ -266,9 +263,8 @@ class Job:
         if self.run.data.pack:
             folds = lengths.folds and self.frozen.backbone.causal
             soft = min(prompt_length, 1) if folds else prompt_length
-            fit = (soft + lengths.inputs) // (soft + _SHORT_INPUT)
-            room = max(fit, 1) if self.run.trains_bank else 1
-            targets = max(self.lengths.targets * room, lengths.targets)
+            if self.run.trains_bank:
+                targets = max(self.lengths.packed_targets(soft), targets)
             return dataclasses.replace(lengths, targets=targets)
         if self.run.model.dropout or self.task.answers is not None:
             return lengths
