@@ -1,7 +1,9 @@
 """Bytes that a program holds at once, counted in its jaxpr."""
 
+import collections
 import math
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import jax
@@ -41,26 +43,33 @@ def count_held(function: Callable[..., Any], *args: Any) -> float:
         *args: Arrays or `jax.ShapeDtypeStruct`s.
 
     Returns:
-        Bytes, results among them.
+        Bytes, results among them, but for those that are written over arguments which
+        the function's `jax.jit` donates.
     """
     closed = jax.make_jaxpr(function)(*args)
     needed, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
     return _most(needed)
 
 
-def _most(jaxpr: Jaxpr) -> float:
-    """Returns the most bytes that a jaxpr holds besides what it is given."""
+def _most(jaxpr: Jaxpr, over: AbstractSet[Var] = frozenset()) -> float:
+    """Returns the most bytes that a jaxpr holds besides what it is given.
+
+    Args:
+        jaxpr: The jaxpr.
+        over: Results that are written over donated arguments, and take nothing.
+    """
     written = _written(jaxpr)
     until = _last_reads(jaxpr, written)
+    over = over | {x for eqn in jaxpr.eqns for x in _written_over(eqn, eqn.outvars)}
     frees: dict[int, list[Var]] = {}
     for var, place in until.items():
         frees.setdefault(place, []).append(var)
     held = most = 0.0
     for place, eqn in enumerate(jaxpr.eqns):
-        made = _bytes(var for var in eqn.outvars if var in written)
+        made = _bytes(var for var in eqn.outvars if var in written - over)
         held += made
         most = max(most, held + _inside(eqn))
-        held -= _bytes(frees.get(place, ()))
+        held -= _bytes(var for var in frees.get(place, ()) if var not in over)
     return max(most, held)
 
 
@@ -73,9 +82,30 @@ def _inside(eqn: Any) -> float:
             # Of each round: what it takes out of stacked arrays.
             whole = eqn.params["num_consts"] + eqn.params["num_carry"]
             given = _bytes(inner.invars[whole:])
+        over = _written_over(eqn, inner.outvars)
         # The results of a round stand in those of the loop.
-        most = max(most, given + _most(inner) - _bytes(_variables(inner.outvars)))
+        own = _bytes(var for var in _variables(inner.outvars) if var not in over)
+        most = max(most, given + _most(inner, over) - own)
     return max(most, 0.0)
+
+
+def _written_over(eqn: Any, results: Sequence[Any]) -> set[Var]:
+    """Returns the results of an operation that take the place of donated arguments.
+
+    Args:
+        eqn: A call of a function of `jax.jit`, or any other operation.
+        results: Its own results, or those of the jaxpr within it.
+    """
+    donated = eqn.params.get("donated_invars", ())
+    given = zip(eqn.invars, donated, strict=False)
+    # JAX takes an argument for the first result of the same shape and dtype.
+    room = collections.Counter(var.aval for var, is_donated in given if is_donated)
+    over: set[Var] = set()
+    for var in _variables(results):
+        if room[var.aval]:
+            room[var.aval] -= 1
+            over.add(var)
+    return over
 
 
 def _written(jaxpr: Jaxpr) -> set[Var]:

@@ -57,6 +57,20 @@ def test_an_array_is_held_until_it_is_read_last():
     assert count_held(long_lived, X, W) > count_held(layers, X, W) + ROWS - 1
 
 
+@pytest.mark.parametrize(("donates", "held"), [((), 2 * MATRIX), ((0,), MATRIX + ROWS)])
+def test_a_state_that_is_donated_is_held_once(donates: tuple[int, ...], held: int):
+    """What is left then is the gradient, and one of the rows that it is of."""
+
+    def step(state, x):
+        loss, gradient = jax.value_and_grad(lambda w: (x @ w).sum())(state["w"])
+        moment = 0.9 * state["moment"] + gradient
+        return {"w": state["w"] - moment, "moment": moment}, loss
+
+    w = jax.ShapeDtypeStruct(W.shape[1:], W.dtype)
+    step = jax.jit(step, donate_argnums=donates)
+    assert count_held(step, {"w": w, "moment": w}, X) == held + 4
+
+
 def test_cards_hold_their_part_of_the_weights_and_rows():
     config, cards = RUN.model.architecture, parse_cards("h100:4")
     assert cards is not None
