@@ -10,6 +10,7 @@ from jaxprompt.config import LOSS, WORDS, Run
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.evaluate.evaluation_set import EvaluationSet, Scores
 from jaxprompt.prompts.prompt import empty_prompt
+from jaxprompt.report.results.rows import sample_stddev
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.report.text.table import grid_of, table
 from jaxprompt.runs.keep.output import check_output, write_json
@@ -119,7 +120,7 @@ def _table(found: list[dict[str, Any]]) -> str:
                 **{name: task[name] for name in ("task", "metric", "majority")},
                 "untuned": task["untuned"]["score"],
                 "in words": statistics.fmean(scores) if scores else None,
-                "std": statistics.stdev(scores) if several else None,
+                "std": sample_stddev(scores),
                 "best": max(scores) if several else None,
                 "draws": len(scores) if several else None,
                 "examples": task["examples"],

@@ -1,9 +1,12 @@
 """Rows hold what runs have reached: over all seeds, and only what compares."""
 
+import math
+
 import pytest
 from made_results import made_member, made_result
 
 from jaxprompt.evaluate.aggregate import SUPERGLUE
+from jaxprompt.report.results.files import results_table
 from jaxprompt.report.results.rows import (
     BEST_OF_GRID,
     Row,
@@ -34,6 +37,23 @@ def test_one_seed_has_no_standard_deviation():
     (row,) = rows_of("prompts", [made_result(made_member(hand_written=55.0))], x=20)
     assert row.stddev is None
     assert (row.hand_written, row.x) == (55.0, 20)
+
+
+def test_a_score_that_is_not_defined_is_no_error():
+    """As of a metric of one's own: the other seeds' scores are still worth a table."""
+    results = [
+        made_result(made_member(seed=seed, score=score))
+        for seed, score in enumerate((math.nan, 58.0, 62.0))
+    ]
+    (row,) = rows_of("prompts", results)
+    assert row.stddev is not None
+    assert math.isnan(row.stddev)
+    assert math.isnan(row.mean)
+    assert row.best == 62.0
+    (undefined,) = rows_of("worse", results[:1])
+    (best,) = best_rows([undefined, row])
+    assert (best.seeds, best.scores) == ((2,), (62.0,))
+    assert "nan" in results_table([row, undefined])
 
 
 def test_tasks_and_models_have_rows_of_their_own():

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.reading.nearest import SoftToken
+from jaxprompt.report.results.rows import sample_stddev
 from jaxprompt.report.text.markdown import (
     code,
     fenced,
@@ -220,7 +221,7 @@ def _spread(
             continue
         line = (
             f"{task}: the run trained {len(run)} seeds, which score "
-            f"{statistics.fmean(run):.1f} ± {statistics.stdev(run):.1f} (mean and "
+            f"{statistics.fmean(run):.1f} ± {sample_stddev(run):.1f} (mean and "
             f"sample standard deviation), from {min(run):.1f} to {max(run):.1f}."
         )
         if len(shared) < len(run):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -69,12 +70,23 @@ class Row:
     @property
     def stddev(self) -> float | None:
         """Sample standard deviation of the scores; None for one seed."""
-        return statistics.stdev(self.scores) if len(self.scores) > 1 else None
+        return sample_stddev(self.scores)
 
     @property
     def best(self) -> float:
-        """Highest score."""
-        return max(self.scores)
+        """Highest score; NaN only where no other is there."""
+        return max(self.scores, key=lambda score: (not math.isnan(score), score))
+
+
+def sample_stddev(scores: Sequence[float]) -> float | None:
+    """Returns the sample standard deviation of scores; None for one.
+
+    It is NaN if one of them is, as of a metric that is not defined: `statistics` raises
+    an AttributeError then, in Python 3.11.
+    """
+    if len(scores) < 2:
+        return None
+    return statistics.stdev(scores) if all(map(math.isfinite, scores)) else math.nan
 
 
 METHODS: Mapping[str, str] = {
@@ -197,7 +209,7 @@ def best_rows(rows: Iterable[Row]) -> list[Row]:
     best: dict[tuple[str, str], Row] = {}
     for row in rows:
         there = best.get((row.task, row.backbone))
-        if there is None or row.best > there.best:
+        if there is None or row.best > there.best or math.isnan(there.best):
             best[row.task, row.backbone] = row
     return [
         dataclasses.replace(
