@@ -22,6 +22,7 @@ from jaxprompt.models.config import Config
 from jaxprompt.models.families import PUBLISHED, make_backbone
 from jaxprompt.models.load import find_checkpoint, is_here
 from jaxprompt.models.quantise import quantise
+from jaxprompt.models.weights.checkpoint import with_blocks
 from jaxprompt.prompts.deep_start import init_deep
 from jaxprompt.prompts.prompt import empty_prompt, make_prompt
 from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
@@ -199,6 +200,9 @@ def _shapes_of_params(run: Run, backbone: Backbone, step: str) -> Params:
     model = jax.eval_shape(backbone.init, jax.random.key(0))
     if run.model.quantise == "int8":
         model = jax.eval_shape(quantise, model)
+        name = run.model.name
+        if name is not None and name not in PUBLISHED:
+            model = with_blocks(find_checkpoint(name), model)
     prompt = _shapes_of_prompt(run, backbone, step)
     if run.head.kind == WORDS:
         return {"model": model, "prompt": prompt}

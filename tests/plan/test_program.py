@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from gguf_files import TINY_LLAMA, draw_tensors, write_model
 from tiny import CONFIG, WIDTH, draw_prompt
 
 from jaxprompt.config import (
@@ -24,7 +25,9 @@ from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.families.gpt2 import GPT2Config
 from jaxprompt.models.families.llama import LlamaConfig
+from jaxprompt.models.load import find_checkpoint
 from jaxprompt.models.quantise import Int8Matrix
+from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.models.weights.save import save
 from jaxprompt.plan.program import lengths, make_program, sizes_of
 from jaxprompt.prompts.prompt import empty_prompt, make_deep, make_prompt, stack
@@ -130,6 +133,20 @@ def test_quantised_and_split_weights(tiny):
     assert query.values.dtype == "int8"
     assert query.values.sharding.spec == jax.P(None, "data", "model")
     assert weights["encoder"]["final_norm"].dtype == "bfloat16"
+
+
+def test_int8_levels_of_a_gguf_file_have_the_scales_of_their_blocks(tmp_path):
+    path = tmp_path / "tiny.Q8_0.gguf"
+    # Two blocks of 32 make a row.
+    sizes = {**TINY_LLAMA, "hidden_size": 64}
+    write_model(path, sizes, draw_tensors(sizes), architecture="llama", kind="Q8_0")
+    settings = Model(name=str(path), quantise="int8")
+    run = dataclasses.replace(RUN, model=settings)
+    program = make_program(run, sizes_of(run), "predict", make_mesh(8, 1))
+    read = read_params(find_checkpoint(path), "float32", None, quantise="int8")
+    assert read["layers"]["ffn"]["up"].scale.shape[1] == 2
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), read)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), program.weights) == shapes
 
 
 @pytest.mark.parametrize(

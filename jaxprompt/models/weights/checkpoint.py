@@ -112,7 +112,7 @@ def read_params(
     check_quantisation(quantise)
     shapes = shapes_of(checkpoint.config)
     if quantise == "int8":
-        shapes = _with_blocks(checkpoint, jax.eval_shape(quantise_matrices, shapes))
+        shapes = with_blocks(checkpoint, jax.eval_shape(quantise_matrices, shapes))
     places = None if mesh is None else shardings(shapes, mesh, rules)
 
     def read_leaf(path: Any, leaf: Any, place: Any = None) -> Any:
@@ -172,8 +172,13 @@ def _blocks(checkpoint: Checkpoint, source: Source) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _with_blocks(checkpoint: Checkpoint, shapes: Params) -> Params:
-    """Gives scales to the blocks of matrices that are stored as int8 levels."""
+def with_blocks(checkpoint: Checkpoint, shapes: Params) -> Params:
+    """Gives scales to the blocks of matrices that are stored as int8 levels.
+
+    Args:
+        checkpoint: Where they are stored.
+        shapes: The params of its backbone, whose matrices are to be int8.
+    """
 
     def of_leaf(path: Any, leaf: Any) -> Any:
         name = _name(path)
