@@ -45,7 +45,7 @@ STEPS = ("train", "predict")
 """What a plan is for: one update, or the answers to one batch."""
 
 _CLASSES = 2
-"""Label words that "rank" compares: they do not change what it holds in memory."""
+"""Label words that "rank" compares where no task has any, one after another."""
 
 
 class Program(NamedTuple):
@@ -305,7 +305,8 @@ def _predict(
         return Program(jax.jit(find), arguments, params["model"], 1)
     match evaluation.method:
         case "rank":
-            label_shape = (_CLASSES, run.data.target_length)
+            words = [len(task.label_words_in_order) for task in run.data.tasks]
+            label_shape = (max(words, default=0) or _CLASSES, run.data.target_length)
             labels = _place(jax.ShapeDtypeStruct(label_shape, jnp.int32), mesh, jax.P())
             function = functools.partial(rank_labels, backbone)
             arguments = (*arguments, labels)

@@ -15,6 +15,7 @@ from jaxprompt.config import (
     HeadStart,
     Model,
     Optimizer,
+    OwnTask,
     PromptStart,
     Run,
 )
@@ -158,6 +159,18 @@ def test_every_method_of_prediction_is_traced(method, shape):
     program = make_program(run, CONFIG, "predict", make_mesh(4, 2))
     found = jax.tree.leaves(jax.eval_shape(program.function, *program.arguments))
     assert found[0].shape == shape
+
+
+@pytest.mark.parametrize(("words", "classes"), [(5, 5), (0, 2)])
+def test_ranking_compares_as_many_labels_as_the_task_has(words: int, classes: int):
+    labels = {str(number): f"word {number}" for number in range(words)} or None
+    task = OwnTask(name="own", inputs="{text}", files="rows.csv", labels=labels)
+    data = dataclasses.replace(RUN.data, task=task)
+    ranks = Evaluation(method="rank", batch_size=8)
+    run = dataclasses.replace(RUN, data=data, evaluation=ranks)
+    program = make_program(run, CONFIG, "predict", None)
+    found = jax.eval_shape(program.function, *program.arguments)
+    assert found.shape == (8, 1, classes)
 
 
 def test_a_batch_that_the_mesh_does_not_divide_is_refused():
