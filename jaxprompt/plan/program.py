@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxprompt.config import VOCABULARY, WORDS, Run
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.answers.kinds import KINDS
-from jaxprompt.evaluate.decode import beam, greedy
+from jaxprompt.evaluate.decode import beam, greedy, nucleus
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.heads.head import Scorer
 from jaxprompt.heads.kinds import HEADS, Layer
@@ -315,10 +315,16 @@ def _predict(
             function = functools.partial(beam, backbone, length=length, **options)
         case "greedy":
             function = functools.partial(greedy, backbone, length=length)
+        case "nucleus":
+            row_keys = jax.ShapeDtypeStruct(
+                batch.members.shape, jax.random.key(0).dtype
+            )
+            arguments = (*arguments, _place(row_keys, mesh, jax.P(DATA)))
+            function = functools.partial(nucleus, backbone, length=length)
         case other:
             raise ValueError(
                 f"method {other!r} answers nothing: plan for --step=train, or use the "
-                "method greedy, beam or rank"
+                "method greedy, beam, nucleus or rank"
             )
     return Program(jax.jit(function), arguments, params["model"], length)
 

@@ -102,7 +102,7 @@ def test_the_plan_for_cards_is_a_table(monkeypatch: pytest.MonkeyPatch):
         _ = cards.memory
 
 
-@pytest.mark.parametrize("method", ["greedy", "rank"])
+@pytest.mark.parametrize("method", ["greedy", "nucleus", "rank"])
 def test_answers_are_planned_by_their_method(method: str):
     run = dataclasses.replace(RUN, evaluation=Evaluation(method=method))
     assert "| yes  |" in plan(run, "h100:2", step="predict")

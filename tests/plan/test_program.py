@@ -151,7 +151,13 @@ def test_int8_levels_of_a_gguf_file_have_the_scales_of_their_blocks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("method", "shape"), [("greedy", (8, 4)), ("beam", (8, 4)), ("rank", (8, 1, 2))]
+    ("method", "shape"),
+    [
+        ("greedy", (8, 4)),
+        ("beam", (8, 4)),
+        ("nucleus", (8, 4)),
+        ("rank", (8, 1, 2)),
+    ],
 )
 def test_every_method_of_prediction_is_traced(method, shape):
     evaluation = Evaluation(method=method, batch_size=8)
