@@ -159,13 +159,26 @@ def _lines(
     yield table(header, [_row(one) for one in found])
     yield from (f"left out {line}" for line in refused)
     best = best_of(found)
-    if best is None:
-        yield "nothing fits: take a larger slice, more accumulation, or int8 weights"
+    if not found:
+        yield (
+            f"no mesh of {where.chips} chips divides the rows and the model: take "
+            "another number of chips"
+        )
+    elif best is None:
+        yield f"nothing fits: take {', or '.join(_ways_to_fit(run, step))}"
     elif len(found) > 1:
         yield (
             f"best: --gin.MESH_DATA={best.data} --gin.MESH_MODEL={best.model} "
             f"--gin.REMAT={best.remat}"
         )
+
+
+def _ways_to_fit(run: Run, step: str) -> Iterator[str]:
+    """Yields what may help and is not refused: weights that train are never int8."""
+    yield "a larger slice or more cards"
+    yield "more accumulation" if step == "train" else "smaller batches"
+    if run.model.quantise == "none" and not run.tunes_model:
+        yield "int8 weights"
 
 
 def _layers(config: Config) -> str:

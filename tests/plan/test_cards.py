@@ -108,6 +108,24 @@ def test_answers_are_planned_by_their_method(method: str):
     assert "| yes  |" in plan(run, "h100:2", step="predict")
 
 
+def test_what_may_help_is_what_the_run_takes(monkeypatch: pytest.MonkeyPatch):
+    assert "no mesh of 3 chips divides the rows and the model" in plan(
+        RUN, "h100:3", search=True
+    )
+    monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "1e-9")
+    nano = Model(name="bundled:nano")
+    tunes, prompt = RUN, dataclasses.replace(RUN, trains="prompt", model=nano)
+    found = [
+        plan(run, "h100", step=step).rpartition("nothing fits: take ")[2]
+        for run, step in ((tunes, "train"), (tunes, "predict"), (prompt, "train"))
+    ]
+    assert found == [
+        "a larger slice or more cards, or more accumulation",
+        "a larger slice or more cards, or smaller batches",
+        "a larger slice or more cards, or more accumulation, or int8 weights",
+    ]
+
+
 def test_a_card_is_known_by_its_name():
     cards = parse_cards("a100-40gb:8")
     assert cards is not None
