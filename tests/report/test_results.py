@@ -140,3 +140,24 @@ def test_rows_that_make_no_table_are_refused_and_nothing_is_written(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FileNotFoundError, match=r"no folder .* for results\.csv"):
         write_results(tmp_path / "none", [MODEL], title="Nowhere")
+
+
+def test_rows_of_a_task_that_do_not_compare_say_what_they_are_scored_on(tmp_path: Path):
+    """As of a method on a part of the split beside one on all of it."""
+    whole = dataclasses.replace(TUNED, split="test", examples=400)
+    part = dataclasses.replace(MODEL, split="test", examples=60)
+    other = dataclasses.replace(whole, task="cb", examples=56)
+    header, *rows = results_table([whole, part]).splitlines()
+    assert header.startswith("| task | metric   | examples | method ")
+    assert [row.split("|")[3].strip() for row in rows[1:]] == ["400", "60"]
+    elsewhere = dataclasses.replace(part, split="validation")
+    assert "| metric   | split      | examples |" in results_table([whole, elsewhere])
+    # Tasks have examples of their own, and these are no news.
+    assert "examples" not in results_table([whole, other])
+    assert side_by_side([whole, dataclasses.replace(whole, method="b"), other])
+    assert side_by_side([whole, part, other]) is None
+    assert side_by_side([TUNED, dataclasses.replace(MODEL, metric="f1"), other]) is None
+    write_results(tmp_path, [whole, part], title="Two methods")
+    with (tmp_path / "results.csv").open(newline="") as file:
+        found = [(row["split"], row["examples"]) for row in csv.DictReader(file)]
+    assert found == [("test", "400"), ("test", "60")]

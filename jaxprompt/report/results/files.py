@@ -10,6 +10,7 @@ from jaxprompt.files.atomic import write_atomically
 from jaxprompt.report.plots.drawing import png_file, svg_file
 from jaxprompt.report.results.plot import draw_results
 from jaxprompt.report.results.rows import (
+    COMPARED,
     Row,
     best_rows,
     rows_of,
@@ -54,6 +55,9 @@ _NOTHING = "no results to compare: give one run or more"
 def result_cells(rows: Sequence[Row], axis: str = "") -> Cells:
     """Lays out rows, in columns that some row has a value for.
 
+    Where rows of a task are scored on several splits, or on several numbers of
+    examples, each row says on which.
+
     Args:
         rows: The rows.
         axis: What the rows' `x` are; empty for "x".
@@ -61,10 +65,16 @@ def result_cells(rows: Sequence[Row], axis: str = "") -> Cells:
     Returns:
         The header, and the cells of each row.
     """
+    scored_on = {
+        field: [getattr(row, field) for row in rows]
+        for field in ("split", "examples")
+        if _differ(rows, field)
+    }
     several = len({row.backbone for row in rows}) > 1
     columns: dict[str, list[Any]] = {
         "task": [row.task for row in rows],
         "metric": [row.metric for row in rows],
+        **scored_on,
         "method": [row.method for row in rows],
         axis or "x": [None if row.x is None else f"{row.x:.12g}" for row in rows],
         "backbone": [row.backbone if several else None for row in rows],
@@ -94,11 +104,14 @@ def side_by_side(rows: Sequence[Row], axis: str = "") -> Cells | None:
 
     Returns:
         The header, and the cells of each line; None where lines and columns would not
-        both be several, and along an axis, where a method has many scores of a task.
+        both be several, along an axis, where a method has many scores of a task, and
+        where methods are scored otherwise than each other, which do not compare.
     """
     lines = list(dict.fromkeys((row.task, row.backbone) for row in rows))
     methods = list(dict.fromkeys(row.method for row in rows))
     if axis or len(lines) < 2 or len(methods) < 2:
+        return None
+    if any(_differ(rows, field) for field in COMPARED):
         return None
     found = {(row.task, row.backbone, row.method): row for row in rows}
     firsts = [
@@ -120,6 +133,12 @@ def side_by_side(rows: Sequence[Row], axis: str = "") -> Cells | None:
     return [*header, *scores], [
         [*line, *beside] for line, beside in zip(cells, of_methods, strict=True)
     ]
+
+
+def _differ(rows: Sequence[Row], field: str) -> bool:
+    """Whether rows of one task have several values of a field."""
+    pairs = {(row.task, getattr(row, field)) for row in rows}
+    return len(pairs) > len({task for task, _ in pairs})
 
 
 def _score_cell(row: Row | None) -> str | None:
@@ -218,6 +237,8 @@ def _csv(rows: Sequence[Row], axis: str) -> str:
             "task": row.task,
             "method": row.method,
             "metric": row.metric,
+            "split": row.split,
+            "examples": row.examples,
             "backbone": row.backbone,
             **({axis: row.x} if axis else {}),
             "seeds": " ".join(map(str, row.seeds)),

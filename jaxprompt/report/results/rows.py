@@ -39,6 +39,8 @@ class Row:
         x: Place on a numeric axis, as the prompt's length.
         illegal: Mean share of answers that are none of the task's label words, 0 to 1.
         metrics: Mean of each metric.
+        split: The split that is scored; None if there are several.
+        examples: How many examples of it; None if there are several splits.
     """
 
     task: str
@@ -54,6 +56,8 @@ class Row:
     x: float | None = None
     illegal: float | None = None
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    split: str | None = None
+    examples: int | None = None
 
     def __post_init__(self) -> None:
         if not self.scores or len(self.seeds) != len(self.scores):
@@ -191,6 +195,8 @@ def _row(
             name: statistics.fmean(member["metrics"][name] for member in members)
             for name in sorted(scored)
         },
+        split=members[0].get("split"),
+        examples=members[0].get("examples"),
     )
 
 
