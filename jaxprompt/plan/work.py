@@ -44,7 +44,8 @@ def count_work(function: Callable[..., Any], *args: Any, rounds: int = 1) -> Wor
         rounds: Rounds of a loop that ends by a condition, as decoding does.
 
     Returns:
-        The work of one call. A Pallas kernel keeps its products on the chip.
+        The work of one call; of branches, that of the one with most. A Pallas kernel
+        keeps its products on the chip.
     """
     closed = jax.make_jaxpr(function)(*args)
     # What nobody reads is not computed: XLA removes it too.
@@ -64,8 +65,10 @@ def _count(jaxpr: Jaxpr, rounds: int) -> Work:
         elif eqn.primitive.name in _SAME_VALUES:
             stored[eqn.outvars[0]] = _itemsize(eqn.invars[0], stored)
         times = {"scan": eqn.params.get("length"), "while": rounds}
-        for inner in jaxprs_in_params(eqn.params):
-            work = _count(inner, rounds)
+        works = [_count(inner, rounds) for inner in jaxprs_in_params(eqn.params)]
+        if eqn.primitive.name == "cond":  # One of its branches runs.
+            works = [Work(*map(max, zip(*works, strict=True)))]
+        for work in works:
             total = total.plus(work.times(times.get(eqn.primitive.name, 1)))
     return total
 

@@ -32,6 +32,15 @@ def test_a_loop_counts_as_often_as_it_runs():
     assert count_work(jax.jit(until), X, W, rounds=3) == ONE.times(3)
 
 
+def test_of_branches_one_runs():
+    """As in a layer that may have no keys and values of a deep prompt."""
+
+    def either(x, w):
+        return jax.lax.cond(x.sum() > 0, lambda: x @ w @ w, lambda: x @ w)
+
+    assert count_work(either, X, W) == ONE.times(2)
+
+
 def test_what_nobody_reads_is_not_counted():
     def wasteful(x, w):
         jnp.sin(x @ w)
