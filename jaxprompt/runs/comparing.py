@@ -62,6 +62,9 @@ def compare(
         paired = compare_answers(*rights)
         found[task] = _content(paired)
         say_lines(_told(task, names, paired))
+        for name, run in zip(names, (one, other), strict=True):
+            if (prompts := len(run[task].predicted)) > 1:
+                say(f"{name} answers by the majority vote of its {prompts} prompts")
         _show_unlike(one[task], answers, rights, names)
     if output is not None:
         write_json(output, {"first": names[0], "second": names[1], "tasks": found})

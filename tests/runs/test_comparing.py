@@ -54,6 +54,9 @@ def test_two_runs_are_compared_row_by_row(capsys: pytest.CaptureFixture[str]):
     assert "reviews, 20 rows" in said
     assert "difference +50.0" in said
     assert "voting is better: chance alone would rarely differ so much" in said
+    # Of results and reports the reader knows another number, the prompts' mean.
+    assert said.count("voting answers by the majority vote of its 3 prompts") == 1
+    assert "always bad answers by" not in said
     assert "only voting is right on:" in said
     assert "rows.csv:0: text 0 -> good, not bad" in said
     found = json.loads(Path("found.json").read_text())["tasks"]["reviews"]
