@@ -117,8 +117,8 @@ def fit_best(
         state, progress = saved
         say(f"resuming after step {int(state.step)} of {pace.steps}")
     say(
-        f"training {run.data.task_name}{_bank(members)} for {pace.steps} steps into "
-        f"{workdir}"
+        f"training {run.data.task_name}{_bank(job, members)} for {pace.steps} steps "
+        f"into {workdir}"
     )
     log = None
     try:
@@ -172,8 +172,9 @@ def _step(job: Job, tx: optax.GradientTransformationExtraArgs) -> TrainStep:
     )
 
 
-def _bank(members: int) -> str:
-    return f" ({members} prompts at once)" if members > 1 else ""
+def _bank(job: Job, members: int) -> str:
+    what = "heads" if job.run.trains == "head" else "prompts"
+    return f" ({members} {what} at once)" if members > 1 else ""
 
 
 def _inputs(job: Job) -> dict[str, str]:

@@ -42,6 +42,12 @@ def test_means_members_and_votes_are_tables(tmp_path: Path):
     assert rows[-1] == last
 
 
+def test_heads_that_train_alone_are_no_prompts(tmp_path: Path):
+    text = page(tmp_path, dict(BANK, trains="head"))
+    assert "4 heads that trained at once on one frozen model" in text
+    assert "prompts that trained" not in text
+
+
 def test_each_task_has_a_plot_with_a_line_for_each_seed(tmp_path: Path):
     panels = make_panels(CURVES, {"rte": "accuracy", "cb": "f1+accuracy"})
     text = page(tmp_path, panels=panels)

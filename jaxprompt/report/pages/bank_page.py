@@ -13,6 +13,13 @@ from jaxprompt.report.results.rows import members_of, method_of, rows_of, superg
 from jaxprompt.report.results.votes import ensemble_cells
 from jaxprompt.report.text.html import render
 
+_PROMPTS_ARE = "prompts that trained at once on one frozen model"
+_MEMBERS_ARE = {
+    "model": "tasks of one model",
+    "head": "heads that trained at once on one frozen model",
+}
+"""What a run trains -> what its members are, where they are no prompts."""
+
 
 def write_bank_page(
     path: Path,
@@ -49,6 +56,7 @@ def write_bank_page(
         note=NOTE,
         ensembles=ensemble_cells([result]),
         members=_member_cells(result),
+        members_are=_MEMBERS_ARE.get(result.get("trains", ""), _PROMPTS_ARE),
         plots=[to_svg(panel) for panel in panels],
         prompts=prompts or {},
         answers=[answer_section(one) for one in answers],
