@@ -10,7 +10,13 @@ from jaxprompt.runs.publish.methods import Finished, name_methods
 def run(folder: str, task: str = "rte", seed: int = 0, **settings: str) -> Finished:
     member = made_member(task, seed, backbone=settings.pop("backbone", "t5-small"))
     trains = settings.pop("trains", "prompt")
-    names = {"length": "PromptStart.length", "model": "Model.name", "text": "P.text"}
+    names = {
+        "length": "PromptStart.length",
+        "model": "Model.name",
+        "text": "P.text",
+        "loggers": "Run.loggers",
+        "split": "Model.weights_over_data",
+    }
     given = {names[name]: value for name, value in settings.items()}
     return Finished(
         PurePosixPath(folder),
@@ -35,6 +41,14 @@ def test_seeds_and_tasks_make_no_other_method():
         run("d", "rte", 0, trains="model"),
     )
     assert found == {"prompt tuning": ["a", "b", "c"], "model tuning": ["d"]}
+
+
+def test_where_a_run_is_computed_and_told_makes_no_other_method():
+    found = names(
+        run("a", seed=0, loggers="('tensorboard',)", split="False"),
+        run("b", seed=1, loggers="('wandb',)", split="True"),
+    )
+    assert found == {"prompt tuning": ["a", "b"]}
 
 
 def test_runs_that_differ_are_named_by_what_their_folders_share():

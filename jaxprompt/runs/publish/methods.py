@@ -9,10 +9,13 @@ from jaxprompt.report.results.rows import COMPARED, members_of, method_of
 
 FREE = {
     "Data.cut",
+    "Data.most_states",
     "Data.part_rows",
+    "Data.states_in_memory",
     "Data.task",
     "Data.shift_to",
     "Data.shift_split",
+    "Run.loggers",
     "Run.seed",
     "Run.seeds",
     "OfficialTask.name",
@@ -26,10 +29,12 @@ FREE = {
     "Model.mesh_data",
     "Model.mesh_model",
     "Model.remat",
+    "Model.weights_over_data",
     "Pace.log_every",
     "Pace.checkpoint_every",
 }
-"""Settings that make no other method: which task and seed, and where it is computed."""
+"""Settings that make no other method: which task and seed, where it is computed, and
+where its curves are told."""
 
 _SHOWN = 3
 """Folders that a name lists."""
