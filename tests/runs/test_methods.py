@@ -16,6 +16,8 @@ def run(folder: str, task: str = "rte", seed: int = 0, **settings: str) -> Finis
         "text": "P.text",
         "loggers": "Run.loggers",
         "split": "Model.weights_over_data",
+        "task_inputs": "TASK/OwnTask.inputs",
+        "mine": "mine/OwnTask.inputs",
     }
     given = {names[name]: value for name, value in settings.items()}
     return Finished(
@@ -49,6 +51,17 @@ def test_where_a_run_is_computed_and_told_makes_no_other_method():
         run("b", seed=1, loggers="('wandb',)", split="True"),
     )
     assert found == {"prompt tuning": ["a", "b"]}
+
+
+def test_a_template_counts_whatever_its_scope_is_called():
+    one = run("x/a", seed=0, task_inputs="text: {text}")
+    other = run("x/b", seed=1, mine="review: {text}")
+    assert list(names(one, other)) == ["prompt tuning, a", "prompt tuning, b"]
+    same = run("x/c", seed=1, mine="text: {text}")
+    assert names(one, same) == {"prompt tuning": ["x/a", "x/c"]}
+    # One with two tasks tells them apart by their scopes, and lacks none of these.
+    both = run("x/d", seed=2, task_inputs="text: {text}", mine="review: {text}")
+    assert names(one, both) == {"prompt tuning": ["x/a", "x/d"]}
 
 
 def test_runs_that_differ_are_named_by_what_their_folders_share():

@@ -1,5 +1,6 @@
 """What tells runs apart: each one's method by name, and the settings that differ."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -82,10 +83,25 @@ def name_methods(runs: Sequence[Finished]) -> list[Method]:
     """
     kinds: dict[str, list[Finished]] = {}
     for run in runs:
-        kinds.setdefault(method_of(run.result), []).append(run)
+        plain = dataclasses.replace(run, settings=_without_scopes(run.settings))
+        kinds.setdefault(method_of(run.result), []).append(plain)
     return [
         method for kind, of_kind in kinds.items() for method in _split(kind, of_kind)
     ]
+
+
+def _without_scopes(settings: Mapping[str, str]) -> dict[str, str]:
+    """Takes the scope off each name that a run has in one scope alone.
+
+    Gin files call the scope of a task as they like: "TASK/OwnTask.inputs" of one run
+    and "mine/OwnTask.inputs" of another are the same setting.
+    """
+    plain = {name: name.rpartition("/")[2] for name in settings}
+    scopes = collections.Counter(plain.values())
+    return {
+        plain[name] if scopes[plain[name]] == 1 else name: value
+        for name, value in settings.items()
+    }
 
 
 def _split(kind: str, runs: Sequence[Finished]) -> list[Method]:
