@@ -95,7 +95,7 @@ def taken_share() -> float:
     The environment variables of `FRACTIONS` change it, here as there.
 
     Raises:
-        ValueError: If one is no number above 0.
+        ValueError: If one is no number above 0, up to 1.
 
     Source: docs.jax.dev/en/latest/gpu_memory_allocation.html.
     """
@@ -106,8 +106,10 @@ def taken_share() -> float:
                 share = float(said)
             except ValueError:
                 share = 0.0
-            if not share > 0:
-                raise ValueError(f"{name} is {said!r}: use a share above 0, as 0.9")
+            if not 0 < share <= 1:
+                raise ValueError(
+                    f"{name} is {said!r}: use a share above 0, up to 1, as 0.9"
+                )
             return share
     return 0.75
 

@@ -97,9 +97,10 @@ def test_the_plan_for_cards_is_a_table(monkeypatch: pytest.MonkeyPatch):
     assert cards is not None
     monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.9")
     assert cards.memory == pytest.approx(0.9 * 80 * GB)
-    monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "most")
-    with pytest.raises(ValueError, match="MEM_FRACTION is 'most': use a share above 0"):
-        _ = cards.memory
+    for said in ("most", "0", "90"):
+        monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", said)
+        with pytest.raises(ValueError, match=f"is '{said}': use a share above 0, up"):
+            _ = cards.memory
 
 
 @pytest.mark.parametrize("method", ["greedy", "nucleus", "rank"])
