@@ -165,7 +165,7 @@ def _lines(
             "another number of chips"
         )
     elif best is None:
-        yield f"nothing fits: take {', or '.join(_ways_to_fit(run, step))}"
+        yield f"nothing fits: take {', or '.join(_ways_to_fit(run, step, found))}"
     elif len(found) > 1:
         yield (
             f"best: --gin.MESH_DATA={best.data} --gin.MESH_MODEL={best.model} "
@@ -173,8 +173,10 @@ def _lines(
         )
 
 
-def _ways_to_fit(run: Run, step: str) -> Iterator[str]:
+def _ways_to_fit(run: Run, step: str, found: list[Estimate]) -> Iterator[str]:
     """Yields what may help and is not refused: weights that train are never int8."""
+    if step == "train" and all(one.remat != "full" for one in found):
+        yield "--gin.REMAT=full"
     yield "a larger slice or more cards"
     yield "more accumulation" if step == "train" else "smaller batches"
     if run.model.quantise == "none" and not run.tunes_model:

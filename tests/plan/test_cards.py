@@ -120,11 +120,16 @@ def test_what_may_help_is_what_the_run_takes(monkeypatch: pytest.MonkeyPatch):
         plan(run, "h100", step=step).rpartition("nothing fits: take ")[2]
         for run, step in ((tunes, "train"), (tunes, "predict"), (prompt, "train"))
     ]
+    remat, larger = "--gin.REMAT=full", "a larger slice or more cards"
     assert found == [
-        "a larger slice or more cards, or more accumulation",
-        "a larger slice or more cards, or smaller batches",
-        "a larger slice or more cards, or more accumulation, or int8 weights",
+        f"{remat}, or {larger}, or more accumulation",
+        f"{larger}, or smaller batches",
+        f"{remat}, or {larger}, or more accumulation, or int8 weights",
     ]
+    full = dataclasses.replace(
+        tunes, model=dataclasses.replace(RUN.model, remat="full")
+    )
+    assert f"nothing fits: take {larger}, or" in plan(full, "h100")
 
 
 def test_a_card_is_known_by_its_name():
