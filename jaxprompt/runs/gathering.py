@@ -96,14 +96,19 @@ def _read_results(folders: Sequence[Path]) -> dict[Path, dict[str, Any]]:
                 f"no folder {quoted_path(folder)}: name a run's, or one of runs"
             )
         paths = sorted(folder.resolve().rglob(RESULT), key=_by_number)
-        if not paths:
+        unfinished = [
+            path.parent
+            for path in sorted(folder.resolve().rglob(CONFIG), key=_by_number)
+            if not (path.parent / RESULT).exists()
+        ]
+        # Among others, as of `runs/*`, one that still runs is no mistake.
+        if not paths and not (unfinished and len(folders) > 1):
             raise ValueError(
                 f"no run below {quoted_path(folder)}: no folder there has a {RESULT}, "
                 "which a run writes when it is finished"
             )
-        for path in sorted(folder.resolve().rglob(CONFIG), key=_by_number):
-            if not (path.parent / RESULT).exists():
-                say(f"left out {path.parent}: it is not finished")
+        for path in unfinished:
+            say(f"left out {path}: it is not finished")
         for path in paths:
             result = read_result_file(path)
             if result.get("trains") == VOCABULARY or result.get("metric") == LOSS:

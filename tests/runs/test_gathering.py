@@ -140,6 +140,19 @@ def test_equal_runs_give_equal_files(runs: Path, tmp_path: Path):
         gather([runs], page, tables=True)
 
 
+def test_an_unfinished_run_among_several_folders_is_left_out(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """A shell makes them of `runs/*`."""
+    killed = write_run(runs / "killed", {})
+    killed.joinpath("result.json").unlink()
+    gather(sorted(runs.iterdir()), tmp_path / "page.html")
+    assert f"left out {killed}: it is not finished" in capsys.readouterr().out
+    for folders in ([killed], [killed, killed]):
+        with pytest.raises(ValueError, match="no run"):
+            gather(folders, tmp_path / "none.html")
+
+
 def test_what_is_no_run_is_named(runs: Path, tmp_path: Path):
     page = tmp_path / "page.html"
     (tmp_path / "empty").mkdir()
