@@ -81,11 +81,11 @@ def sizes_of(run: Run) -> Config:
     model = run.model
     if model.architecture is not None:
         architecture = model.architecture
-        if model.vocabulary is None:
+        if model.vocabulary is None and architecture.vocab_rows:
             return architecture
-        from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
+        from jaxprompt.runs.ready.new_model import vocabulary_of_new
 
-        vocabulary = load_vocabulary(model.vocabulary, causal=architecture.causal)
+        vocabulary = vocabulary_of_new(run, architecture)
         return architecture.for_vocabulary(vocabulary.vocab_size)
     if model.name is None:
         raise ValueError(

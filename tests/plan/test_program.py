@@ -208,6 +208,9 @@ def test_the_hub_is_not_asked():
 
 
 def test_what_cannot_be_planned():
+    new = Model(architecture=dataclasses.replace(CONFIG, vocab_rows=0))
+    with pytest.raises(ValueError, match="a new model has no vocabulary: train one"):
+        sizes_of(dataclasses.replace(RUN, trains="model", model=new))
     with pytest.raises(ValueError, match="a vocabulary trains without a model"):
         sizes_of(dataclasses.replace(RUN, trains="vocabulary"))
     by_loss = dataclasses.replace(RUN, evaluation=Evaluation(method="loss"))
