@@ -115,6 +115,8 @@ def test_the_best_of_several_seeds_is_not_sold_as_the_rule():
     assert "from 50.0 to 52.0. Of these 3 prompts 1 is here, the best" in best
     first = prompt_card("me/rte", [prompt(members[0])], result=result)
     assert "Of these 3 prompts 1 is here." in first
+    two = prompt_card("me/rte", [prompt(m) for m in members[1:]], result=result)
+    assert "Of these 3 prompts 2 are here, the best among them, and" in two
     every = prompt_card("me/rte", [prompt(m) for m in members], result=result)
     assert "Their majority vote scores 52.5." in every
     (index,) = huggingface_hub.ModelCard(every).data.to_dict()["model-index"]

@@ -225,9 +225,12 @@ def _spread(
             f"sample standard deviation), from {min(run):.1f} to {max(run):.1f}."
         )
         if len(shared) < len(run):
-            line += f" Of these {len(run)} prompts {len(shared)} is here"
+            alone = len(shared) == 1
+            line += f" Of these {len(run)} prompts {len(shared)} "
+            line += "is here" if alone else "are here"
             if max(member["score"] for member in shared) == max(run):
-                line += ", the best, and whoever picks the best picks luck too"
+                line += ", the best" if alone else ", the best among them"
+                line += ", and whoever picks the best picks luck too"
             line += "."
         elif task in votes:
             line += f" Their majority vote scores {votes[task]:.1f}."
