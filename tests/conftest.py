@@ -40,6 +40,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # JAX read the environment when it was imported.
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+# Operations that know no lines of Python compile in a twelfth less; of children too.
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
+jax.config.update("jax_traceback_in_locations_limit", 0)
 # What children compile runs briefly too; see `quick_compilation`.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
 # Of processes that tests start too: where libtpu is installed, JAX looks for a TPU.
