@@ -124,6 +124,14 @@ def test_superglue_is_the_mean_of_eight_tasks_seed_by_seed():
     assert superglue_rows("prompts", [made_result(*members[:-2])]) == []
 
 
+def test_what_else_was_measured_is_no_part_of_superglue():
+    members = [made_member(task, 0, 60.0) for task in SUPERGLUE]
+    for member in members:
+        member["metrics"] |= {"gold_loss": 0.5, "gold_recall_100": 100.0}
+    (row,) = superglue_rows("prompts", [made_result(*members)])
+    assert row.scores == (60.0,)
+
+
 def test_a_method_is_named_after_what_trains():
     one, other = made_member("rte"), made_member("cb")
     assert method_of(made_result(one, other)) == "prompt tuning"

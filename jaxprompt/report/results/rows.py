@@ -266,7 +266,12 @@ def superglue_rows(
     metrics: dict[tuple[str, int], dict[str, Mapping[str, float]]] = {}
     for member in itertools.chain.from_iterable(map(members_of, results)):
         of_seed = metrics.setdefault((member["backbone"], member["seed"]), {})
-        of_seed[member["task"]] = member.get("metrics", {})
+        # What else was measured, as the loss of the true answers, is no part of it.
+        of_seed[member["task"]] = {
+            name: value
+            for name, value in member.get("metrics", {}).items()
+            if name in member["metric"].split("+")
+        }
     found = []
     for name in dict.fromkeys(row.backbone for row in rows):
         scores = {
