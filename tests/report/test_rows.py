@@ -107,6 +107,13 @@ def test_scores_that_do_not_compare_are_refused():
         Row("rte", "prompts", "accuracy", "t5-small", (0, 1), (60.0,))
 
 
+def test_a_metric_that_some_seeds_lack_has_no_mean():
+    one, other = made_member(seed=0), made_member(seed=1)
+    one["metrics"] |= {"gold_loss": 0.5}
+    (row,) = rows_of("prompts", [made_result(one), made_result(other)])
+    assert row.metrics == {"f1": 59.0, "accuracy": 61.0}
+
+
 def test_superglue_is_the_mean_of_eight_tasks_seed_by_seed():
     members = [
         made_member(task, seed, 50.0 + place + 10 * seed)

@@ -38,7 +38,7 @@ class Row:
         vote: Score of the majority vote of all these seeds.
         x: Place on a numeric axis, as the prompt's length.
         illegal: Mean share of answers that are none of the task's label words, 0 to 1.
-        metrics: Mean of each metric.
+        metrics: Mean of each metric that all seeds have.
         split: The split that is scored; None if there are several.
         examples: How many examples of it; None if there are several splits.
     """
@@ -177,7 +177,8 @@ def _row(
                 f"both as method {method!r}: these do not compare, so give them two "
                 "names"
             )
-    scored = {name for member in members for name in member.get("metrics", {})}
+    # One run may have measured more than another, as the loss of the true answers.
+    of_all = set.intersection(*({*member.get("metrics", {})} for member in members))
     return Row(
         task=task,
         method=method,
@@ -193,7 +194,7 @@ def _row(
         illegal=_mean(members, "illegal"),
         metrics={
             name: statistics.fmean(member["metrics"][name] for member in members)
-            for name in sorted(scored)
+            for name in sorted(of_all)
         },
         split=members[0].get("split"),
         examples=members[0].get("examples"),
