@@ -23,7 +23,7 @@ MeasureGold = Callable[[Params, Batch], jax.Array]
 
 
 def gold_of(
-    backbone: Backbone, params: Params, batch: Batch, *, end: int
+    backbone: Backbone, params: Params, batch: Batch, *, end: int, opening: int = 0
 ) -> Float[Array, "B 3"]:
     """Scores the true target of each row by teacher forcing.
 
@@ -32,6 +32,7 @@ def gold_of(
         params: The joined tree; see `shapes.Params`.
         batch: Rows of one example each, with their targets.
         end: Id of end-of-sequence, which does not count.
+        opening: Tokens that every target begins with, which do not count either.
 
     Returns:
         Of each row, float32: the cross-entropy of the target, summed over its tokens,
@@ -40,9 +41,11 @@ def gold_of(
     """
     logits_BLV = prompted_logits(backbone, params, batch)
     counts_BL = jnp.where(batch.targets == end, 0.0, batch.weights)
+    counts_BL = counts_BL.at[:, :opening].set(0.0)
     nats_BL = optax.softmax_cross_entropy_with_integer_labels(logits_BLV, batch.targets)
-    first_BV = logits_BLV[:, 0]
-    gold_B1 = jnp.take_along_axis(first_BV, batch.targets[:, :1], axis=-1)
+    first = min(opening, batch.targets.shape[1] - 1)
+    first_BV = logits_BLV[:, first]
+    gold_B1 = jnp.take_along_axis(first_BV, batch.targets[:, [first]], axis=-1)
     rank_B = 1 + jnp.sum(first_BV > gold_B1, axis=-1)
     return jnp.stack(
         [
@@ -55,7 +58,11 @@ def gold_of(
 
 
 def make_gold(
-    backbone: Backbone, end: int, place: Callable[[Batch], Batch] = jax.device_put
+    backbone: Backbone,
+    end: int,
+    place: Callable[[Batch], Batch] = jax.device_put,
+    *,
+    opening: int = 0,
 ) -> MeasureGold:
     """Compiles `gold_of`.
 
@@ -63,11 +70,12 @@ def make_gold(
         backbone: The frozen model's functions.
         end: Id of end-of-sequence.
         place: Moves a batch of NumPy arrays to the devices.
+        opening: As of `gold_of`.
     """
 
     @jax.jit
     def compiled(params: Params, batch: Batch) -> Any:
-        return gold_of(backbone, params, batch, end=end)
+        return gold_of(backbone, params, batch, end=end, opening=opening)
 
     return lambda params, batch: compiled(params, place(batch))
 

@@ -59,6 +59,23 @@ def test_the_likeliest_token_has_rank_one(tiny, batch, logits):
     assert jax.device_get(rank).tolist() == [1.0] * 6
 
 
+def test_what_every_answer_begins_with_does_not_count(tiny, batch, logits):
+    params, targets = tiny.join(draw_prompt(1)), np.array(batch.targets)
+    targets[:, 0] = 7
+    opened = dataclasses.replace(batch, targets=targets)
+    measure = make_gold(tiny.backbone, END, opening=1)
+    # Of nothing but the first token the answers differ, and of these not at all.
+    found = jax.device_get(measure(params, opened))
+    assert np.array_equal(found, jax.device_get(measure(params, batch)))
+    log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    for row, (_, *ids) in enumerate(batch.targets):
+        answer = [(place, i) for place, i in enumerate(ids, 1) if i not in (0, END)]
+        nats = -sum(log_probs[row, place, i] for place, i in answer)
+        order = np.argsort(-logits[row, 1]).tolist()
+        assert found[row, 0] == pytest.approx(nats, rel=1e-4)
+        assert found[row, 1:].tolist() == [len(answer), 1 + order.index(ids[0])]
+
+
 def test_the_summary_is_over_tokens_for_the_loss_and_over_rows_for_ranks():
     rows = np.array([[3.0, 1, 1], [1.0, 3, 10], [4.0, 4, 11], [0.0, 0, 200]])
     assert summarise(rows) == {

@@ -229,7 +229,12 @@ class ScoreReport:
         """Measures the true answers for the members of a task, and its baselines."""
         job, task, rows = self._job, self._job.tasks[place], self._scored[place].rows
         end: Any = task.vocabulary.eos_id
-        measure = make_gold(job.frozen.backbone, end, job.frozen.place_batch)
+        measure = make_gold(
+            job.frozen.backbone,
+            end,
+            job.frozen.place_batch,
+            opening=len(task.opening_ids),
+        )
         sets = [(rows, params, self._places(place))]
         sets += [(other, frozen, [0]) for other, frozen in self._baselines(task)]
         total = sum(len(places) * one.num_examples for one, _, places in sets)
