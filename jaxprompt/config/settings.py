@@ -502,7 +502,8 @@ class Optimizer:
         clip_norm: Largest global norm of the gradients; 0 for no clipping.
         embedding_share: Share of each step that the model's embedding table takes.
         decay_rate: Exponent of the second moment's decay ("adafactor").
-        decay_offset: Step at which the second moment's decay starts ("adafactor").
+        decay_offset: Step at which the second moment's decay starts ("adafactor"): 0,
+            or less for a checkpoint that trained by it before, as -1_100_000.
         parameter_scale: Whether steps are in proportion to what they change
             ("adafactor").
         beta1: Decay of the first moment ("adamw").

@@ -126,18 +126,29 @@ def adafactor(
     Args:
         learning_rate: Rate or schedule.
         weight_decay: Share taken off every weight in each step, whatever the rate.
-        decay_rate: Exponent of the second moment's decay.
-        decay_offset: Step at which the second moment's decay starts.
+        decay_rate: Exponent of the second moment's decay, 0 or more.
+        decay_offset: Step at which the second moment's decay starts, 0 or less.
         parameter_scale: Whether a step is also multiplied by the root mean square of
             what it changes, as T5's own training does.
 
     Returns:
         The optimizer, of one prompt or of the model.
 
+    Raises:
+        ValueError: If the second moment would be no number.
+
     Source: Lester et al. 2021, sec. 3.1 (arXiv:2104.08691): rate 0.3, weight decay
     1e-5, beta2 decay 0.8, parameter scaling off; clipping at 1.0 and factoring from
     128 are T5X's defaults.
     """
+    # Step n decays by 1 - (n - offset) ** -rate: a share from 0 to 1, or no number.
+    if decay_offset > 0 or not 0 <= decay_rate < math.inf:
+        raise ValueError(
+            f"decay_offset {decay_offset}, decay_rate {decay_rate} of 'adafactor': its "
+            "second moment would be no number after the first steps, so use an offset "
+            "of 0 or less, as -1_100_000 for a checkpoint that trained for so many "
+            "steps, and a rate of 0 or more"
+        )
     return optax.adafactor(
         learning_rate,
         min_dim_size_to_factor=128,

@@ -66,6 +66,17 @@ def test_adafactor_follows_its_formulas(length, offset):
     assert (length * D in sizes) == (length == 100)
 
 
+def test_a_decay_that_starts_later_or_grows_is_refused():
+    # As T5X writes it, whose steps count on from those of the checkpoint.
+    with pytest.raises(
+        ValueError, match=r"decay_offset 1100000, .*: its second moment"
+    ):
+        adafactor(decay_offset=1_100_000)
+    for rate in (-0.8, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"decay_rate {rate} of 'adafactor'"):
+            adafactor(decay_rate=rate)
+
+
 def test_schedules():
     def rates(name, warmup, *steps):
         schedule = make_schedule(name, 0.3, steps=100, warmup=warmup)
