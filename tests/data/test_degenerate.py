@@ -103,6 +103,15 @@ def test_one_class_is_scored_as_by_scikit_learn_and_told(
     assert f"has the label {'b' if targets == 'aaa' else 'a'}, of 2 labels" in said
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("metric", ["matthews_corrcoef", "mcc"])
+def test_a_split_of_one_label_that_is_predicted_needs_no_warning(
+    metric, tmp_path: Path, vocabulary
+):
+    rows = labelled("aaa", "ab", [metric], tmp_path, vocabulary)
+    assert rows.score_texts([*"aaa"]).metrics == {metric: 0.0}
+
+
 def test_correlations_are_numbers_whatever_is_predicted(tmp_path, vocabulary):
     write_official("stsb", tmp_path)
     task = load_task("stsb", vocabulary=vocabulary, data_dir=tmp_path)

@@ -158,9 +158,11 @@ def f1_score_with_invalid(
 def matthews_corrcoef(
     targets: Sequence[int], predictions: Sequence[int]
 ) -> Mapping[str, float]:
-    """Returns Matthews' correlation, -100 to 100."""
+    """Returns Matthews' correlation, -100 to 100; 0 where either side is constant."""
     import sklearn.metrics
 
+    if len({*targets, *predictions}) == 1:  # scikit-learn says 0 too, and warns.
+        return {"matthews_corrcoef": 0.0}
     found = sklearn.metrics.matthews_corrcoef(targets, predictions)
     return {"matthews_corrcoef": 100 * found}
 
