@@ -83,7 +83,7 @@ def _tell(task: Task, layout: Layout, pair: Pair) -> Iterator[str]:
     if gone.size:
         yield (
             f"cut {gone.size} of {text} tokens, for which there is room for {room}: "
-            f"{cut(repr(task.vocabulary.decode(gone.tolist())), _MOST_CUT)}"
+            f"{cut(repr(_text(task, gone)), _MOST_CUT)}"
         )
     else:
         yield f"whole: {text} tokens, with room for {room}"
@@ -112,10 +112,23 @@ def _marked(task: Task, layout: Layout, ids: Int[np.ndarray, " T"]) -> str:
     for stop in range(1, len(ids) + 1):
         if stop < len(ids) and is_soft[stop] == is_soft[start]:
             continue
-        run = ids[start:stop].tolist()
+        run = ids[start:stop]
         if is_soft[start]:
-            parts.append(f"[soft tokens {soft[run[0]]} to {soft[run[-1]]}]")
+            first, last = run[[0, -1]].tolist()
+            parts.append(f"[soft tokens {soft[first]} to {soft[last]}]")
         else:
-            parts.append(repr(task.vocabulary.decode(run)))
+            parts.append(repr(_text(task, run)))
         start = stop
     return " ".join(parts)
+
+
+def _text(task: Task, ids: Int[np.ndarray, " T"]) -> str:
+    """Writes ids as text, without the end of it.
+
+    Ends within it are written: of two texts [SEP] ends each, and of a conversation
+    every turn has an end.
+    """
+    held = ids.tolist()
+    if held and held[-1] in task.vocabulary.end_ids:
+        held.pop()
+    return task.vocabulary.pieces.decode(held)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from letters_bert import save_letters_bert
 
 from jaxprompt.bundled import resolve
 from jaxprompt.cli import main
@@ -70,6 +71,22 @@ def test_a_row_is_shown_to_its_end(capsys):
     reads = capsys.readouterr().out.splitlines()[1]
     assert reads.count("rain") == 20
     assert reads.endswith("It was<extra_id_0> .'")
+
+
+def test_what_stands_behind_a_separator_is_shown(tmp_path: Path, capsys):
+    save_letters_bert(tmp_path)
+    Path("two.jsonl").write_text('{"a": "a b", "b": "c d e f", "label": "0"}\n')
+    choice = ["--gin.TASK=@OwnChoices()", "--gin.OwnChoices.name='two'"]
+    choice += ["--gin.OwnChoices.files={'train': 'two.jsonl'}"]
+    choice += ["--gin.OwnChoices.choices={'0': '{a}{sep:1}{b}', '1': '{b}{sep:1}{a}'}"]
+    run = [RUN[0], "--gin.MODEL='bert'", "--gin.TRAINS='prompt+head'", *choice]
+    run += ["--gin.HEAD='choices'", "--gin.PROMPT_LENGTH=1"]
+    assert main(["show", *run, "--gin.INPUT_LENGTH=8"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first, cut, _, second = (line.strip() for line in lines[1:5])
+    assert first == "reads [soft tokens 0 to 0] '[CLS] a b [SEP] c d e'"
+    assert cut.endswith("room for 8: 'f'")
+    assert second == "reads [soft tokens 0 to 0] '[CLS] c d e f [SEP] a'"
 
 
 def test_a_prompt_of_another_length_is_told(capsys):
