@@ -37,7 +37,7 @@ def read_gguf_model(path: Path) -> Pieces:
         end=read.ends[0],
         unknown=read.unknown,
         encode=lambda texts: encode(list(texts)),
-        decode=tokenizer.decode,
+        decode=functools.partial(tokenizer.decode, skip_special_tokens=False),
         name=lambda number: read.tokens[number],
         tokenizer_json=tokenizer.to_str,
         bos=() if read.begin is None or not read.adds_begin else (read.begin,),
