@@ -62,6 +62,15 @@ def test_the_header_is_what_the_hub_reads():
     assert values == {"f1": 60.0, "accuracy": 62.0}
 
 
+def test_the_hub_finds_a_decoder_among_those_that_generate_text():
+    for causal, kind in ((True, "text-generation"), (False, "text2text-generation")):
+        card = prompt_card("me/rte", [prompt(made_member(), causal=causal)])
+        data = huggingface_hub.ModelCard(card).data.to_dict()
+        assert data["pipeline_tag"] == kind
+        (result,) = data["model-index"][0]["results"]
+        assert result["task"] == {"type": kind, "name": "rte"}
+
+
 def test_text_cannot_leave_its_place_in_the_header():
     member = made_member(task='a"\n- b: {c}')
     text = prompt_card("me/x", [prompt(member, backbone="you/m: [x")], result=member)

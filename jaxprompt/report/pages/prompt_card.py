@@ -81,6 +81,7 @@ def prompt_card(
     members = [prompt.member for prompt in prompts if prompt.member is not None]
     base = hub_name(provenance)
     tasks = list(dict.fromkeys(filter(None, (p.provenance.task for p in prompts))))
+    pipeline = "text-generation" if provenance.causal else "text2text-generation"
     return render_markdown(
         "prompt_card.md.j2",
         repository=repository,
@@ -91,7 +92,8 @@ def prompt_card(
         bundled=provenance.backbone.startswith("bundled:"),
         tasks=", ".join(tasks),
         place=_place_of(provenance, base),
-        index=_model_index(repository, members),
+        pipeline=pipeline,
+        index=_model_index(repository, members, pipeline),
         scores=_scores(_with_shift(members)) if members else "",
         by_loss=not any(member.get("metrics") for member in members),
         spread=_spread(prompts, result) if members else [],
@@ -126,9 +128,14 @@ def _place_of(provenance: Provenance, base: str) -> str:
 
 
 def _model_index(
-    repository: str, members: Sequence[Mapping[str, Any]]
+    repository: str, members: Sequence[Mapping[str, Any]], pipeline: str
 ) -> list[dict[str, Any]]:
     """Lays out the metrics as the Hub reads them, those of several seeds as means.
+
+    Args:
+        repository: "name/repo" on the Hub.
+        members: What result.json says of each prompt.
+        pipeline: What the Hub calls the kind of task.
 
     Source: https://huggingface.co/docs/hub/model-cards, "Evaluation Results".
     """
@@ -145,7 +152,7 @@ def _model_index(
         ]
         results.append(
             {
-                "task": {"type": "text2text-generation", "name": task},
+                "task": {"type": pipeline, "name": task},
                 "dataset": {"type": task, "name": task, "split": own[0]["split"]},
                 "metrics": metrics,
             }
