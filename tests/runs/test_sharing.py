@@ -177,6 +177,8 @@ def test_a_decoders_prompt_is_shared_for_its_own_kind_of_model(
     [
         ({"inputs": "{slots:1} {text} {slots:2}"}, "{slots:2}' has some within it"),
         ({"inputs": "{slots:3} {text}"}, ""),
+        ({"roles": {"system": "{slots:3}", "user": "{text}"}}, "within the conversat"),
+        ({"roles": {"user": "{text}"}}, ""),
     ],
 )
 def test_a_prompt_within_its_text_is_not_put_in_front_of_it(

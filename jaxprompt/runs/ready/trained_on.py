@@ -42,7 +42,15 @@ def check_leads(said: Provenance, who: str) -> None:
             f"{who} takes a prompt of a model that writes, but this one answers at a "
             "mask: keep its own file"
         )
-    inputs = said.answering.get("task", {}).get("inputs")
+    task = said.answering.get("task", {})
+    for role, text in (task.get("roles") or {}).items():
+        # A chat template writes what marks a turn in front of it.
+        if Template(text).soft_slots:
+            raise ValueError(
+                f"{who} puts soft tokens in front of a text, but {role!r} says "
+                f"{text!r}, within the conversation: keep its own file"
+            )
+    inputs = task.get("inputs")
     if isinstance(inputs, str) and not Template(inputs).is_behind_slots:
         raise ValueError(
             f"{who} puts soft tokens in front of a text, but the template {inputs!r} "
