@@ -38,6 +38,8 @@ def test_byte_level_pieces_write_any_text_and_end_with_their_own_end(
     for text in TEXTS:
         ids = vocabulary.encode(text)
         assert vocabulary.decode([*ids, vocabulary.eos_id, 5, 6]) == text
+        # A table may have more rows than there are pieces.
+        assert vocabulary.decode([size, *ids, size + 5]) == text
 
 
 def test_ids_are_pytorchs(gpt2: Path):

@@ -166,14 +166,18 @@ class Vocabulary:
 
         Args:
             ids: The ids; one that the vocabulary lacks is written as the unknown piece,
-                and `no_token.NO_TOKEN` as nothing.
+                or as nothing where there is none, and `no_token.NO_TOKEN` as nothing.
         """
         kept: list[int] = []
         for number in map(int, ids):
             if number in self.end_ids:
                 break
-            if number not in (NO_TOKEN, self.start_id):
-                kept.append(number if number < self.vocab_size else self.unk_id)
+            if number in (NO_TOKEN, self.start_id):
+                continue
+            if number < self.vocab_size:
+                kept.append(number)
+            elif self.pieces.unknown is not None:
+                kept.append(self.pieces.unknown)
         return self.pieces.decode(kept)
 
 
