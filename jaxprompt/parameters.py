@@ -129,7 +129,7 @@ def kind_of(path: str) -> Kind:
     """
     keys = path.split("/")
     if {"prompt", "head"} & {*keys}:
-        return PROMPT
+        return BIAS if keys[-1].endswith("bias") else PROMPT
     for length in (2, 1):
         end = "/".join(keys[-length:])
         if end in KINDS:
