@@ -42,7 +42,7 @@ def _run(arguments: "Sequence[str] | None") -> int:
     # JAX is imported after the flags and the names in gin files are read, so that
     # --help and a misspelt name do not wait for it.
     from jaxprompt.command.flags import is_distributed, make_parser
-    from jaxprompt.screen.terminal import say
+    from jaxprompt.screen.terminal import say, unless_nobody_reads
 
     parser = make_parser()
     if not (sys.argv[1:] if arguments is None else arguments):
@@ -75,6 +75,8 @@ def _run(arguments: "Sequence[str] | None") -> int:
                 flags.coordinator_address, flags.num_processes, flags.process_id
             )
         status = flags.command(flags)
+        with unless_nobody_reads():
+            sys.stdout.flush()
     except Stopped as stopped:
         _tell(f"{stopped}; the same command resumes")
         return 128 + stopped.signal

@@ -1,10 +1,12 @@
 """A line that nobody can be told stops nothing; an answer that is lost is an error."""
 
 import io
+import os
 import sys
 
 import pytest
 
+from jaxprompt.cli import main
 from jaxprompt.screen.terminal import say
 
 
@@ -24,3 +26,13 @@ def test_an_answer_is(full_disk, monkeypatch):
     monkeypatch.setattr(sys, "stdout", full_disk)
     with pytest.raises(OSError, match="No space left"):
         say("an answer")
+
+
+def test_what_nobody_reads_ends_no_command(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        for _ in range(3):
+            say("a table's line" * 1000)
+        assert main(["list", "tasks"]) == 0

@@ -1,7 +1,9 @@
 """What commands print: the terminal shows the text of files and never obeys it."""
 
 import contextlib
+import os
 import sys
+from collections.abc import Iterator
 
 from jaxprompt.screen.quoting import visible
 
@@ -18,7 +20,21 @@ def say(line: str, *, problem: bool = False) -> None:
         with contextlib.suppress(OSError):
             print(visible(line), file=sys.stderr)
         return
-    print(visible(line))
+    with unless_nobody_reads():
+        print(visible(line))
+
+
+@contextlib.contextmanager
+def unless_nobody_reads() -> Iterator[None]:
+    """Drops what its body prints, and all that follows, once its reader has gone.
+
+    So `jaxprompt compare ... | head` ends quietly, and writes its files all the same.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        # In the place of the pipe, as Python writes there once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say_lines(text: str) -> None:
