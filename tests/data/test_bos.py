@@ -100,6 +100,16 @@ def test_a_vocabulary_without_it_refuses_its_mark(tmp_path: Path):
         read(vocabulary, "{bos:1}{text}")
 
 
+def test_one_without_a_row_in_the_table_is_refused(begins: Vocabulary):
+    """Its id would be that of a soft token."""
+    small = Vocabulary(begins.pieces, causal=True, rows=begins.first[0])
+    with pytest.raises(
+        ValueError, match=r"id 3 in front .* table has 3 rows: leave it"
+    ):
+        _ = small.first
+    assert small.without_bos().first == ()
+
+
 def test_a_conversation_begins_as_the_chat_template_writes_it(begins: Vocabulary):
     messages = [{"role": "user", "content": TEXT}]
     theirs = transformers.AutoTokenizer.from_pretrained(begins.place.parent)

@@ -66,10 +66,21 @@ class Vocabulary:
 
     @property
     def first(self) -> tuple[int, ...]:
-        """Ids that the model reads in front of a text, as [CLS] or <s>."""
+        """Ids that the model reads in front of a text, as [CLS] or <s>.
+
+        Raises:
+            ValueError: If the embedding table has no row for one.
+        """
         if self.frame is not None:
             return self.frame.first
-        return self.pieces.bos if self.adds_bos else ()
+        bos = self.pieces.bos if self.adds_bos else ()
+        if self._rows is not None and max(bos, default=0) >= self._rows:
+            raise ValueError(
+                f"the model's tokenizer puts {self.bos_text!r} of id {max(bos)} in "
+                f"front of a text, but its embedding table has {self._rows} rows: "
+                "leave it out by --gin.Data.add_bos=False"
+            )
+        return bos
 
     @property
     def bos_text(self) -> str | None:
