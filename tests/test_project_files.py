@@ -35,6 +35,13 @@ def test_the_workflow_tries_every_python_that_is_named():
     assert PROJECT["requires-python"] == f">={named[0]}"
 
 
+def test_tests_run_without_pytorch():
+    """It comes with the extra `parity`: `make test` has none."""
+    asked = re.compile(r"^(import|from) (torch|peft)\b", re.MULTILINE)
+    files = (REPOSITORY / "tests").rglob("*.py")
+    assert [file.name for file in files if asked.search(file.read_text())] == []
+
+
 def test_the_templates_of_issues_are_forms():
     folder = REPOSITORY / ".github" / "ISSUE_TEMPLATE"
     forms = [yaml.safe_load(file.read_text()) for file in folder.glob("*.yml")]

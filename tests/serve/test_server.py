@@ -18,8 +18,6 @@ import hypothesis
 import hypothesis.strategies as st
 import openai
 import pytest
-import torch
-import transformers
 from page_blocks import blocks, page, run_code
 from served_models import (
     PROMPTS,
@@ -179,6 +177,8 @@ def test_chat_writes_the_model_s_own_template(client):
 
 def test_the_model_alone_reads_what_transformers_reads(client, folder):
     """Its tokenizer puts beginning-of-sequence in front, its chat template another."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
     theirs: Any = transformers.AutoModelForCausalLM.from_pretrained(folder / "model")
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder / "model")
     messages = [{"role": "user", "content": TEXTS[0]}]
