@@ -9,7 +9,7 @@ from typing import Any
 import gguf
 import numpy as np
 from sentencepiece import SentencePieceProcessor
-from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
@@ -49,8 +49,14 @@ def finish(writer: gguf.GGUFWriter) -> None:
     writer.close()
 
 
-def byte_pairs(size: int, special: Sequence[str]) -> Tokenizer:
-    """Trains byte-pair encoding over bytes, which splits as GPT-2's does."""
+def byte_pairs(size: int, special: Sequence[str], first: str = "") -> Tokenizer:
+    """Trains byte-pair encoding over bytes, which splits as GPT-2's does.
+
+    Args:
+        size: How many tokens it has.
+        special: The special ones.
+        first: That which it puts in front of every text; "" for none.
+    """
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -61,6 +67,12 @@ def byte_pairs(size: int, special: Sequence[str]) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(["system user assistant good bad\n\n"], trainer)
+    if first:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{first} $A",
+            pair=f"{first} $A {first} $B",
+            special_tokens=[(first, tokenizer.token_to_id(first))],
+        )
     return tokenizer
 
 

@@ -43,19 +43,24 @@ SOFT = np.array([900, 901], np.int32)
 MakeChats = Callable[..., Task]
 
 
+def write_settings(folder: Path, template: str) -> None:
+    """Writes what stands beside the tokenizer.json of `SPECIAL`."""
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<bos>",
+        "eos_token": "<|im_end|>",
+        "chat_template": template,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
 def make_chats(tmp_path: Path) -> MakeChats:
     """Makes tasks of conversations for a vocabulary of byte pairs in a folder."""
     tokenizer = byte_pairs(300, SPECIAL)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
 
     def make(*rows: Any, template: str = CHATML, **settings: Any) -> Task:
-        config = {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": "<bos>",
-            "eos_token": "<|im_end|>",
-            "chat_template": template,
-        }
-        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+        write_settings(tmp_path, template)
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (tmp_path / "chats.jsonl").write_text(lines)
         files = {"train": str(tmp_path / "chats.jsonl")}

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import transformers
-from chat_tasks import SPECIAL, TRIMMED
-from gguf_files import byte_pairs
-from tokenizers import processors
+from chat_tasks import SPECIAL, TRIMMED, write_settings
+from gguf_files import add_byte_pairs, byte_pairs, finish, start_file
 
 from jaxprompt.config import Data, HeadStart, OwnChats, OwnTask, Run
 from jaxprompt.config.answering import answering_gin, answering_run, describe
@@ -28,20 +27,9 @@ SOFT = np.arange(900, 903, dtype=np.int32)
 
 def make_folder(folder: Path, *, adds: bool = True) -> Path:
     """Writes a tokenizer, which puts <bos> in front of a text if it is to."""
-    tokenizer = byte_pairs(320, SPECIAL)
-    if adds:
-        bos = ("<bos>", tokenizer.token_to_id("<bos>"))
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="<bos> $A", pair="<bos> $A <bos> $B", special_tokens=[bos]
-        )
+    tokenizer = byte_pairs(320, SPECIAL, first="<bos>" if adds else "")
     tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": "<bos>",
-        "eos_token": "<|im_end|>",
-        "chat_template": TRIMMED,
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    write_settings(folder, TRIMMED)
     return folder
 
 
@@ -69,10 +57,25 @@ def test_a_text_begins_as_transformers_begins_it(adds: bool, tmp_path: Path):
     assert read(vocabulary, "{text}") == [*SOFT, *theirs(TEXT).input_ids]
     bare = theirs(TEXT, add_special_tokens=False).input_ids
     assert read(vocabulary, "{text}", add_bos=False) == [*SOFT, *bare]
-    # What was opened before is kept, and begins its texts alike.
-    load_vocabulary.__globals__["_load"].cache_clear()
-    again = load_vocabulary(tmp_path, causal=True)
-    assert again.first == vocabulary.first
+
+
+@pytest.mark.parametrize(
+    ("pre", "said", "adds"),
+    [("gpt-2", True, True), ("gpt-2", None, False), ("llama-bpe", None, True)],
+)
+def test_a_gguf_file_says_it_or_its_pre_tokenizer_does(
+    pre: str, said: bool | None, adds: bool, tmp_path: Path
+):
+    file = tmp_path / "model.gguf"
+    writer = start_file(file)
+    add_byte_pairs(writer, byte_pairs(320, SPECIAL), pre)
+    writer.add_bos_token_id(SPECIAL.index("<bos>"))
+    writer.add_eos_token_id(0)
+    if said is not None:
+        writer.add_add_bos_token(said)
+    finish(writer)
+    vocabulary = load_vocabulary(file, causal=True)
+    assert vocabulary.first == ((SPECIAL.index("<bos>"),) if adds else ())
 
 
 def test_a_template_says_where_it_stands(begins: Vocabulary):

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from gguf_files import byte_pairs
 from slot_models import draw_params, draw_prompt
-from tokenizers.processors import TemplateProcessing
 
 from jaxprompt.command.configure import configure
 from jaxprompt.config.answering import describe
@@ -70,12 +69,8 @@ START = 60
 def write_model(folder: Path) -> None:
     """Writes model/, a random Llama with a chat template, and bank/ of prompts."""
     (folder / "pieces").mkdir(parents=True)
-    tokenizer = byte_pairs(300, SPECIAL)
     # As a Llama's, it puts beginning-of-sequence in front of a text.
-    bos = (BOS, tokenizer.token_to_id(BOS))
-    tokenizer.post_processor = TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[bos]
-    )
+    tokenizer = byte_pairs(300, SPECIAL, first=BOS)
     tokenizer.save(str(folder / "pieces" / "tokenizer.json"))
     config = LlamaConfig(
         vocab_size=300,
