@@ -112,7 +112,7 @@ class Facts:
             raise self.unsound(
                 name,
                 f"is {quoted(shown)}, but {self.architecture} models are read without "
-                "it: this is a model of another kind",
+                "it: this is a model of another kind, which cannot be read",
             )
 
     def _value(self, name: str, default: Any) -> Any:
