@@ -30,7 +30,6 @@ VOCABULARY = "vocabulary"
 MOST_SEEDS = 1000
 """Of one run: more are a slip, which would fill the memory."""
 
-
 MOST_BATCH_TOKENS = 2**24
 """Of one batch: what more would take, no device has."""
 
@@ -76,7 +75,6 @@ class Run:
     loggers: Sequence[str] = ("tensorboard",)
 
     def __post_init__(self) -> None:
-        from jaxprompt.prompts.reparametrise import SHARING
         from jaxprompt.train.optimizer import MASKS
 
         if self.trains not in (*MASKS, VOCABULARY):
@@ -86,6 +84,15 @@ class Run:
         self._check_head()
         if self.data.keep_states:
             self._check_kept_states()
+        self._check_seeds()
+        self._check_sizes()
+        self._check_method()
+        self._check_model()
+
+    def _check_seeds(self) -> None:
+        """Raises ValueError unless the seeds are told apart, and can train together."""
+        from jaxprompt.prompts.reparametrise import SHARING
+
         if not isinstance(self.seeds, int) or self.seeds < 1:
             raise ValueError(f"seeds {self.seeds!r}: a number of prompts, 1 or more")
         if self.seeds > MOST_SEEDS:
@@ -95,17 +102,6 @@ class Run:
                 f"seed {self.seed}, seeds {self.seeds}: use 0 or more, and none from "
                 "2**32 on, which JAX would not tell from a smaller one"
             )
-        data, evaluation = self.data, self.evaluation
-        texts = max((task.texts for task in data.tasks), default=1)
-        longest = texts * (data.input_length + data.target_length)
-        _check_batch("training", self.batch_size, 1, longest)
-        _check_batch(
-            "evaluation",
-            evaluation.batch_size,
-            evaluation.beams if evaluation.method == "beam" else 1,
-            texts
-            * (data.input_length + (evaluation.decode_length or data.target_length)),
-        )
         if not self.trains_bank and self.seeds > 1:
             raise ValueError(
                 f"{self.seeds} seeds where {self.trains!r} trains: only prompts fit on "
@@ -117,23 +113,43 @@ class Run:
                 f"{self.prompt.reparametrise!r}, of which all members share a part: "
                 "seeds would not be independent, so start a run for each"
             )
-        if self.evaluation.method == LOSS and self.num_members > 1:
+
+    def _check_sizes(self) -> None:
+        """Raises ValueError if a batch of training or evaluation is out of bounds."""
+        data, evaluation = self.data, self.evaluation
+        texts = max((task.texts for task in data.tasks), default=1)
+        longest = texts * (data.input_length + data.target_length)
+        _check_batch("training", self.batch_size, 1, longest)
+        _check_batch(
+            "evaluation",
+            evaluation.batch_size,
+            evaluation.beams if evaluation.method == "beam" else 1,
+            texts
+            * (data.input_length + (evaluation.decode_length or data.target_length)),
+        )
+
+    def _check_method(self) -> None:
+        """Raises ValueError unless the method scores what these tasks have."""
+        by_loss = self.evaluation.method == LOSS
+        if by_loss and self.num_members > 1:
             raise ValueError(
                 f"method {LOSS!r} for a bank of {self.num_members} prompts: score "
                 "them, as with 'greedy', or train them one by one"
             )
-        if self.evaluation.method == LOSS and data.few_rows:
+        if by_loss and self.data.few_rows:
             raise ValueError(
                 f"method {LOSS!r} with few training rows, which are scored by their "
                 "answers: use 'greedy' or 'rank', or all rows"
             )
         text = self.data.task and self.data.task.raw_text
-        by_loss = self.evaluation.method == LOSS
         if self.trains != VOCABULARY and text is not None and not by_loss:
             raise ValueError(
                 f"method {self.evaluation.method!r} for the raw text of task "
                 f"{text.name}: it has no answers, use method {LOSS!r}"
             )
+
+    def _check_model(self) -> None:
+        """Raises ValueError unless what trains can train on a model as this one."""
         if self.trains_bank and self.model.architecture is not None:
             raise ValueError(
                 "a prompt for a new model of random weights: give the name of a model "
