@@ -1,5 +1,6 @@
 """Small decoders of the installed PyTorch transformers: the files' scores, and ours."""
 
+import jax
 import numpy as np
 import pytest
 from golden_files import GOLDEN
@@ -40,3 +41,29 @@ def test_a_saved_folder_scores_in_transformers_as_the_files_say(golden, name, tm
             np.testing.assert_allclose(
                 found[key].numpy()[seen], golden.arrays[key][seen], atol=1e-5
             )
+
+
+def test_of_what_transformers_saves_of_a_gemma_with_images_the_text_is_read(
+    golden, tmp_path
+):
+    golden = golden("decoders/gemma3_linear")
+    alone, params = load(golden.folder)
+    sides = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    pixels = {"num_attention_heads": 1, "image_size": 28, "patch_size": 14}
+    model = transformers.Gemma3ForConditionalGeneration(
+        transformers.Gemma3Config(
+            text_config=golden.config(), vision_config={**sides, **pixels}
+        )
+    )
+    text = transformers.AutoModelForCausalLM.from_pretrained(golden.folder)
+    model.model.language_model.load_state_dict(text.model.state_dict())
+    model.save_pretrained(tmp_path)
+    backbone, found = load(tmp_path)
+    assert backbone.config == alone.config
+    assert backbone.fingerprint == alone.fingerprint
+    jax.tree.map(np.testing.assert_array_equal, found, params)
+    # Without an image it scores texts as its text model does.
+    ids = torch.tensor(golden.arrays["ids"])[:1]
+    np.testing.assert_allclose(
+        model.eval()(ids).logits.detach(), text.eval()(ids).logits.detach(), atol=1e-5
+    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import jax
 import ml_dtypes
@@ -10,7 +11,7 @@ import pytest
 import safetensors.numpy
 from golden_files import GOLDEN
 
-from jaxprompt.models.families import PUBLISHED
+from jaxprompt.models.families import PUBLISHED, family_of
 from jaxprompt.models.layers.rotary import Divided
 from jaxprompt.models.load import load
 from jaxprompt.models.weights.checkpoint import shapes_of
@@ -123,6 +124,64 @@ def test_older_configs_of_qwen_say_from_which_layer_on_they_slide(variant):
     assert older.config.sliding == (False, True, True)
     unused, _ = load(golden.write(config={**settings, "use_sliding_window": False}))
     assert unused.config.window is None
+
+
+def with_images(golden, before="language_model.model."):
+    """The folder of a Gemma 3 that also reads images: names, and a nested config."""
+    text = golden.config()
+    ids = {"bos_token_id": 2, "eos_token_id": [1, 9]}
+    settings = {"model_type": "gemma3", "vision_config": {}, "text_config": text, **ids}
+    weights = {
+        f"{before}{name.removeprefix('model.')}": array
+        for name, array in golden.weights().items()
+    }
+    outer = before.removesuffix("language_model.model.").removesuffix("language_model.")
+    weights[f"{outer}vision_tower.post_layernorm.bias"] = np.ones(3, np.float32)
+    weights[f"{outer}multi_modal_projector.mm_soft_emb_norm.weight"] = np.ones(3)
+    return weights, settings
+
+
+@pytest.mark.parametrize("before", ["language_model.model.", "model.language_model."])
+def test_of_a_gemma_that_reads_images_the_text_model_is_read(variant, before):
+    golden = variant("gemma3_linear")
+    alone, expected = load(golden.folder)
+    backbone, params = load(golden.write(*with_images(golden, before)))
+    ids = {"bos_token_id": 2, "eos_token_id": (1, 9)}
+    assert backbone.config == dataclasses.replace(alone.config, **ids)
+    assert backbone.fingerprint == alone.fingerprint
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+
+
+def test_what_the_released_config_of_gemma_leaves_out_is_the_usual(tmp_path):
+    """That of google/gemma-3-4b-it says of its text model no more than this."""
+    published = PUBLISHED["google/gemma-3-4b-pt"]
+    text = {
+        "hidden_size": 2560,
+        "intermediate_size": 10_240,
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "sliding_window": 1024,
+    }
+    settings = {"model_type": "gemma3", "eos_token_id": [1, 106], "text_config": text}
+    form = family_of(published).hugging_face
+    shapes = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(shapes_of(published)):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        source = form.layout(published, None).sources[name]
+        shapes |= dict.fromkeys(source.names, source.stored(leaf.shape))
+    tensors = types.SimpleNamespace(shapes=shapes)
+    found = form.read_config(settings, tmp_path / "config.json", tensors)
+    assert found == dataclasses.replace(published, eos_token_id=(1, 106))
+
+
+@pytest.mark.parametrize("text", [None, [3]])
+def test_a_gemma_without_settings_of_its_text_model_is_refused(variant, text):
+    golden = variant("gemma3")
+    weights, settings = with_images(golden)
+    folder = golden.write(weights, {**settings, "text_config": text})
+    with pytest.raises(ValueError, match=r"text_config .*: use the settings of the te"):
+        load(folder)
 
 
 @pytest.mark.parametrize(

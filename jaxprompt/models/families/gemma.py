@@ -1,14 +1,15 @@
 """Gemma 2, and the text models of Gemma 3: config.json and published sizes."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
+from jaxprompt.models.config import Config
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import LayerKind, RotaryConfig, Switches
-from jaxprompt.models.families.family import Family
+from jaxprompt.models.families.family import Family, HuggingFace, Layout
 from jaxprompt.models.families.forms.checked_settings import (
     flag,
     number,
@@ -31,8 +32,11 @@ from jaxprompt.models.families.forms.rotary_in_hugging_face import (
 )
 from jaxprompt.models.families.llama import ALL_BIASES
 from jaxprompt.models.layers.rotary import Linear, Rotary
+from jaxprompt.models.weights.source import Tensors
+from jaxprompt.screen.quoting import quoted
 
 _LOCAL_THETA = 10_000.0
+_WITH_IMAGES = "gemma3"  # The `model_type` of models that also read images.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +165,55 @@ def _read_gemma3(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "logit_cap": optional_number(settings, "final_logit_softcapping", path),
         "local_theta": local_theta,
     }
+
+
+# What the released config.json of images and text leaves to transformers' defaults.
+_TEXT_DEFAULTS = {
+    "vocab_size": 262_208,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 131_072,
+}
+_IMAGES = ("vision_tower.", "multi_modal_projector.")
+
+
+def _of_text(form: HuggingFace) -> HuggingFace:
+    """Reads folders of models of images and text too: their text model alone.
+
+    Args:
+        form: Of folders that hold nothing else.
+
+    Source: configuration_gemma3.py of transformers, and the released config.json.
+    """
+
+    def read_config(
+        settings: Mapping[str, Any], path: Path, tensors: Tensors
+    ) -> Config:
+        if settings["model_type"] == _WITH_IMAGES:
+            text = settings.get("text_config")
+            if not isinstance(text, Mapping):
+                raise ValueError(
+                    f"{path}: text_config {quoted(text)}: use the settings of the text "
+                    "model; is this a whole config?"
+                )
+            ids = {key: settings[key] for key in _IDS if settings.get(key) is not None}
+            settings = {**_TEXT_DEFAULTS, **text, **ids}
+        return form.read_config(settings, path, tensors)
+
+    def layout_of_text(config: Gemma3Config, names: Collection[str] | None) -> Layout:
+        found = form.layout(config, names)
+        images = {
+            name
+            for name in names or ()
+            if name.removeprefix("model.").startswith(_IMAGES)
+        }
+        return found._replace(unused=found.unused | images)
+
+    return form._replace(
+        model_types=(*form.model_types, _WITH_IMAGES),
+        read_config=read_config,
+        layout=layout_of_text,
+    )
 
 
 def _write_common(config: Gemma2Config) -> dict[str, Any]:
@@ -305,13 +358,15 @@ GEMMA3 = Family(
             ),
         }
     ),
-    hugging_face=hugging_face_form(
-        Gemma3Config,
-        "gemma3_text",
-        "Gemma3ForCausalLM",
-        _read_gemma3,
-        _write_gemma3,
-        layout,
+    hugging_face=_of_text(
+        hugging_face_form(
+            Gemma3Config,
+            "gemma3_text",
+            "Gemma3ForCausalLM",
+            _read_gemma3,
+            _write_gemma3,
+            layout,
+        )
     ),
     scaled_forms=frozenset({"peft", "vllm", "llama_cpp"}),
     gguf=(
@@ -324,8 +379,8 @@ GEMMA3 = Family(
         ),
     ),
 )
-"""Gemma 3, as far as it is of text; the models of 4B and more are planned for by the
-sizes of their text model.
+"""Gemma 3, as far as it is of text: of the models of 4B and more, which also read
+images, the text model alone.
 
 Source: Gemma Team 2025, tables 1 and 2 (arXiv:2503.19786), and the released
 configurations.

@@ -237,7 +237,7 @@ def layout(config: RotaryConfig, names: Collection[str] | None) -> Layout:
         config: Sizes and switches.
         names: The names of all tensors; None for those that transformers gives.
     """
-    body = _BODY if names is None else _body_of(names)
+    body, head = (_BODY, _HEAD) if names is None else (_body_of(names), _head_of(names))
     switches = config.switches
 
     def per_layer(name: str, *, matrix: bool = False) -> Source:
@@ -250,7 +250,7 @@ def layout(config: RotaryConfig, names: Collection[str] | None) -> Layout:
         "final_norm/scale": Source((f"{body}norm.weight",)),
     }
     if not config.tied:
-        sources["unembedding"] = Source((_HEAD,), padding=padding)
+        sources["unembedding"] = Source((head,), padding=padding)
     for ours, theirs in (_NORMS_WITH_OUT if switches.norms_out else _NORMS).items():
         if switches.norms_out if ours.endswith("_out_norm") else switches.norms_in:
             sources[f"layers/{ours}/scale"] = per_layer(f"{theirs}.weight")
@@ -266,11 +266,21 @@ def layout(config: RotaryConfig, names: Collection[str] | None) -> Layout:
     names = () if names is None else names
     return Layout(
         sources,
-        copies=(_HEAD,) if config.tied and _HEAD in names else (),
+        copies=(head,) if config.tied and head in names else (),
         unused=frozenset(name for name in names if name.endswith(_BUFFER)),
     )
 
 
 def _body_of(names: Collection[str]) -> str:
-    """Returns what stands before every name of a file but the output matrix's."""
-    return _BODY if any(name.startswith(_BODY) for name in names) else ""
+    """Returns what stands before every name of the model but the output matrix's.
+
+    That is nothing in a model saved without its head, and more than usual in a folder
+    whose model also reads images.
+    """
+    tables = [name for name in names if name.endswith(_TABLE)]
+    return tables[0].removesuffix(_TABLE) if tables else _BODY
+
+
+def _head_of(names: Collection[str]) -> str:
+    """Returns the name of the output matrix, be it there or not."""
+    return next((name for name in names if name.endswith(_HEAD)), _HEAD)
