@@ -100,7 +100,14 @@ ENCODER: Mapping[str, Kind] = {
     "types": POSITIONS,
     **{
         f"{norm}/{part}": NORM
-        for norm in ("embedding_norm", "attention_norm", "ffn_norm", "norm")
+        for norm in (
+            "embedding_norm",
+            "attention_norm",
+            "attention_norms",
+            "ffn_norm",
+            "final_norm",
+            "norm",
+        )
         for part in ("scale", "bias")
     },
     **_MATRICES,

@@ -7,9 +7,11 @@ the same bytes; another machine's are other by rounding:
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ import torch
 import transformers
 from make_golden import FOLDER as GOLDEN
 from make_golden import write
+from transformers.masking_utils import eager_mask
+from transformers.models.modernbert import modeling_modernbert
 
 FOLDER = GOLDEN / "encoders"
 
@@ -31,11 +35,21 @@ SIZES = {
     "max_position_embeddings": 24,
     "type_vocab_size": 2,
 }
+OWN_SIZES = {  # In the place of token types.
+    "modernbert": {
+        "local_attention": 6,
+        "bos_token_id": 1,
+        "cls_token_id": 1,
+        "eos_token_id": 2,
+        "sep_token_id": 2,
+    }
+}
 # name: (configuration, model, id of padding, position of the first token)
 VARIANTS: dict[str, tuple[str, str, int, int]] = {
     "bert": ("BertConfig", "BertForPreTraining", 0, 0),
     "roberta": ("RobertaConfig", "RobertaForMaskedLM", 1, 2),
     "xlm_roberta": ("XLMRobertaConfig", "XLMRobertaForMaskedLM", 1, 2),
+    "modernbert": ("ModernBertConfig", "ModernBertForMaskedLM", 0, 0),
 }
 WIDTH, PREFIX, SOFT = 9, 3, 4
 
@@ -44,7 +58,10 @@ def make_model(name: str) -> Any:
     """Builds a model whose weights are large enough to matter."""
     config, model, pad, _ = VARIANTS[name]
     torch.manual_seed(list(VARIANTS).index(name))
-    settings = getattr(transformers, config)(**SIZES, pad_token_id=pad)
+    sizes = {**SIZES, **OWN_SIZES.get(name, {})}
+    if name in OWN_SIZES:
+        del sizes["type_vocab_size"]
+    settings = getattr(transformers, config)(**sizes, pad_token_id=pad)
     made = getattr(transformers, model)(settings).eval()
     with torch.no_grad():
         for weights in made.parameters():
@@ -92,7 +109,12 @@ def score(
     """
     body = getattr(model, model.base_model_prefix)
     words, seen = body.get_input_embeddings()(rows["ids"]), rows["seen"]
-    head = model.cls.predictions if hasattr(model, "cls") else model.lm_head
+    modern = model.config.model_type == "modernbert"
+    types = {} if modern else {"token_type_ids": rows["types"]}
+    if modern:
+        head = torch.nn.Sequential(model.head, model.decoder)
+    else:
+        head = model.cls.predictions if hasattr(model, "cls") else model.lm_head
 
     def states(
         x: torch.Tensor, mask: torch.Tensor, start: int = 0, **options: Any
@@ -106,20 +128,23 @@ def score(
         )
 
     def behind(start: int) -> torch.Tensor:
+        if modern:
+            with attending_to(body, rows["prefix"], in_front=start > 0):
+                return states(words, seen, start).last_hidden_state
         cache = transformers.DynamicCache()
         for layer, both in enumerate(zip(*rows["prefix"], strict=True)):
             parts = (x.transpose(0, 1)[None].expand(2, -1, -1, -1) for x in both)
             cache.update(*parts, layer)
         mask = torch.nn.functional.pad(seen, (PREFIX, 0), value=1)
-        options = {"token_type_ids": rows["types"], "past_key_values": cache}
-        return states(words, mask, start, **options).last_hidden_state
+        options = {"past_key_values": cache}
+        return states(words, mask, start, **types, **options).last_hidden_state
 
     def with_soft(place: int) -> torch.Tensor:
         parts = words[:, :place], rows["soft"], words[:, place:]
         mask = torch.nn.functional.pad(seen, (SOFT, 0), value=1)
         return states(torch.cat(parts, dim=1), mask).last_hidden_state
 
-    alone = states(words, seen, token_type_ids=rows["types"])
+    alone = states(words, seen, **types)
     found = {
         "states": alone.last_hidden_state,
         "scores": head(alone.last_hidden_state),
@@ -131,6 +156,53 @@ def score(
     if getattr(alone, "pooler_output", None) is not None:
         found["pooled"] = alone.pooler_output
     return found
+
+
+@contextlib.contextmanager
+def attending_to(body: Any, prefix: torch.Tensor, *, in_front: bool) -> Iterator[None]:
+    """Lets each layer of a ModernBERT, which takes no cache, attend to a prefix too.
+
+    Args:
+        body: The model without its head.
+        prefix: [keys or values, N, P, H, K].
+        in_front: Whether the prefix has the positions from 0 on, which a layer that
+            slides sees from near by alone.
+    """
+    tokens = prefix.shape[2]
+
+    def attend(
+        module: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor,
+        **options: Any,
+    ) -> Any:
+        count, _, length, _ = key.shape
+        both = (
+            torch.cat([held.transpose(0, 1).expand(count, -1, -1, -1), own], dim=2)
+            for held, own in zip(prefix[:, module.layer_idx], (key, value), strict=True)
+        )
+        hidden = torch.zeros(1, 1, length, tokens)
+        if in_front and module.sliding_window is not None:
+            places = torch.arange(length)[:, None] + tokens - torch.arange(tokens)
+            hidden[0, 0, places >= module.sliding_window] = -torch.inf
+        if attention_mask is None:
+            attention_mask = torch.zeros(count, 1, length, length)
+        hidden = hidden.expand(count, -1, -1, -1)
+        mask = torch.cat([hidden, attention_mask], dim=3)
+        return modeling_modernbert.eager_attention_forward(
+            module, query, *both, mask, **options
+        )
+
+    transformers.AttentionInterface.register("behind", attend)
+    transformers.AttentionMaskInterface.register("behind", eager_mask)
+    before = body.config._attn_implementation
+    body.config._attn_implementation = "behind"
+    try:
+        yield
+    finally:
+        body.config._attn_implementation = before
 
 
 def saved(model: Any) -> dict[str, np.ndarray]:

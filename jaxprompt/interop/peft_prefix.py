@@ -15,6 +15,7 @@ from jaxprompt.interop.arrays import safetensors_bytes
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.models.backbone import Backbone, Writer
 from jaxprompt.models.config import Config, Site, SiteName
+from jaxprompt.models.families import family_of
 from jaxprompt.prompts.flat import flatten
 from jaxprompt.prompts.prompt import Deep, Prompt, make_deep, make_prompt
 from jaxprompt.screen.quoting import quoted
@@ -206,6 +207,13 @@ def check_prefix(prompt: Prompt, backbone: Backbone, form: str = "peft_prefix") 
                 "depends on the text behind it and is no prefix, so use peft"
             )
         return
+    family = family_of(backbone.config)
+    if not family.takes_prefix:
+        raise ValueError(
+            f"{who} for {backbone.name}: transformers' {family.name} takes no keys and "
+            "values in front of a text, so nothing can read it; answer by `predict` or "
+            "`serve`"
+        )
     if prompt.length:
         raise ValueError(
             f"{who} holds keys and values alone, but this prompt is {prompt.told}"

@@ -11,9 +11,9 @@ from gpt2_models import POSITIONS, TINY, VOCAB, draw_params, rows_of
 
 from jaxprompt.models.decoder.cache import Encoded
 from jaxprompt.models.decoder.model import Decoder
-from jaxprompt.models.decoder.sight import places_of
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import quantise
+from jaxprompt.models.sight import places_of
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.sharding import make_mesh, place, place_batch
 

@@ -198,7 +198,7 @@ def test_the_hub_is_not_asked():
     assert sizes_of(dataclasses.replace(RUN, model=Model(name=name))).width == 4096
     gpt2 = sizes_of(dataclasses.replace(RUN, model=Model(name="openai-community/gpt2")))
     assert gpt2.causal
-    assert len(PUBLISHED) == 70
+    assert len(PUBLISHED) == 72
     with pytest.raises(
         ValueError, match="no sizes known for 'google/t6': give the fol"
     ):

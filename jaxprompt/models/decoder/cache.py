@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Float, Int
 
-from jaxprompt.models.decoder.sight import Places, Sight
 from jaxprompt.models.layers.attention import Part
 from jaxprompt.models.prefix import Prefix
+from jaxprompt.models.sight import Places, Sight
 
 
 @jax.tree_util.register_dataclass

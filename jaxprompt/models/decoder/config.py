@@ -3,26 +3,14 @@
 import abc
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 from jaxprompt.models.attention_form import Needs
 from jaxprompt.models.config import Site, SiteName
-from jaxprompt.models.layers.kinds import NormKind
+from jaxprompt.models.layers.kinds import LayerKind, NormKind
 from jaxprompt.models.layers.rotary import Divided, Rotary, Scaling
 from jaxprompt.models.one_stack import OneStack
 from jaxprompt.screen.quoting import quoted
-
-
-class LayerKind(NamedTuple):
-    """What differs between the layers of one decoder.
-
-    Attributes:
-        rotary: How its queries and keys turn; None where they do not.
-        window: Tokens that a token sees, itself among them; None for all before it.
-    """
-
-    rotary: Rotary | None = None
-    window: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,13 +15,6 @@ from jaxprompt.models.decoder.cache import Cache, Encoded, Front
 from jaxprompt.models.decoder.config import DecoderConfig
 from jaxprompt.models.decoder.ends import enter, unembed
 from jaxprompt.models.decoder.init import init_params
-from jaxprompt.models.decoder.sight import (
-    Places,
-    numbered,
-    places_of,
-    sights,
-    stacked,
-)
 from jaxprompt.models.layers.attention import Gate
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.masks import number_seen, segment_mask
@@ -33,6 +26,13 @@ from jaxprompt.models.prefix import (
     Prefixes,
     check_prefixes,
     layers_below,
+)
+from jaxprompt.models.sight import (
+    Places,
+    numbered,
+    places_of,
+    sights,
+    stacked,
 )
 from jaxprompt.models.slots import Slots
 from jaxprompt.models.tokens import Tokens

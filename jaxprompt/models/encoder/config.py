@@ -6,17 +6,44 @@ from typing import ClassVar
 
 from jaxprompt.models.attention_form import Needs
 from jaxprompt.models.config import Site, SiteName
+from jaxprompt.models.layers.kinds import LayerKind, NormKind
 from jaxprompt.models.one_stack import OneStack
+
+
+@dataclasses.dataclass(frozen=True)
+class Switches:
+    """How an encoder computes; the defaults are those of BERT.
+
+    Attributes:
+        layers: The kind of each layer, or a single one for all.
+        norm: What its norms are.
+        norms_first: Whether attention and feed-forward layer read normalised tokens, as
+            do heads; otherwise the sums behind them are normalised.
+        first_reads_bare: Whether attention in the first layer reads tokens as they are,
+            where `norms_first`.
+        biases: Whether its matrices have biases.
+        gated: Whether the feed-forward layer has a gate.
+        tables: Whether tables of positions and token types are added to the tokens.
+    """
+
+    layers: tuple[LayerKind, ...] = (LayerKind(),)
+    norm: NormKind = "layer"
+    norms_first: bool = False
+    first_reads_bare: bool = False
+    biases: bool = True
+    gated: bool = False
+    tables: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderConfig(OneStack):
     """The sizes and switches that tell one encoder from another; see `OneStack`.
 
-    A family has a class of its own, which names it and adds what its models differ in.
+    A family has a class of its own, which names it, adds what its models differ in, and
+    says by `switches` how they compute.
 
     Attributes:
-        positions: Rows of the table of positions.
+        positions: Rows of the table of positions, or tokens that a row can have.
         types: Rows of the table of token types.
         activation: A name in `feed_forward.ACTIVATIONS`.
         norm_epsilon: Added to the variance in every norm.
@@ -43,6 +70,11 @@ class EncoderConfig(OneStack):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_heads()
+
+    @property
+    def switches(self) -> Switches:
+        """How the model computes."""
+        return Switches()
 
     @property
     def first_position(self) -> int:

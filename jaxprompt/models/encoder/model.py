@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.base import Base
 from jaxprompt.models.config import SiteName
@@ -16,7 +16,7 @@ from jaxprompt.models.encoder.init import init_params
 from jaxprompt.models.layers.dense import affine, score_ids
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.feed_forward import ACTIVATIONS
-from jaxprompt.models.layers.masks import rows_since_start, segment_mask
+from jaxprompt.models.layers.masks import rows_since_start
 from jaxprompt.models.layers.norms import normalise
 from jaxprompt.models.options import over_layers
 from jaxprompt.models.prefix import (
@@ -26,6 +26,7 @@ from jaxprompt.models.prefix import (
     check_prefixes,
     layers_below,
 )
+from jaxprompt.models.sight import Places, numbered, sights, stacked
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, MODEL, constrain
@@ -44,13 +45,19 @@ class Encoder(Base[EncoderConfig]):
     `params` is a tree of arrays, layers stacked over N and every weight a matrix:
 
         embedding [V, D], whose rows 0 and from 1 + vocab_size on are zeros,
-        positions [S, D], types [Y, D], embedding_norm/{scale, bias} [D],
+        positions [S, D] and types [Y, D], if there are tables,
+        embedding_norm/{scale, bias} [D],
         in `layers`: {attention_norm, ffn_norm}/{scale, bias} [N, D],
-        attention/{query, key, value, out} [N, D, D], ffn/up [N, D, F], ffn/down
-        [N, F, D], and a bias to each of these, attention/query_bias [N, D] and so on,
+        attention/{query, key, value, out} [N, D, D], ffn/{up, gate} [N, D, F],
+        ffn/down [N, F, D], and a bias to each of these, attention/query_bias [N, D] and
+        so on,
+        where norms come first, final_norm/{scale, bias} [D],
+        where the first layer reads bare tokens, attention_norms/{scale, bias}
+        [N - 1, D] of the others, in the place of attention_norm,
         where the checkpoint has a pooler, pooler/weight [D, D] and pooler/bias [D],
         and where it fills masks, in `fill`: weight [D, D], bias [D],
-        norm/{scale, bias} [D], word_bias [V].
+        norm/{scale, bias} [D], word_bias [V]; `config.switches` says which of these
+        have a gate and biases.
 
     Each matrix of a layer and the embedding table may be an `Int8Matrix`, from
     `quantise.quantise`.
@@ -75,7 +82,10 @@ class Encoder(Base[EncoderConfig]):
 
         A model with fewer token types takes its last one for those that it lacks.
         """
-        return self._read(params, tokens, self._own(prefix), dropout_key)[0]
+        x, _ = self._read(params, tokens, self._own(prefix), dropout_key)
+        if not self.config.switches.norms_first:
+            return x
+        return self._norm(x, params["final_norm"])
 
     def lower(
         self,
@@ -118,31 +128,56 @@ class Encoder(Base[EncoderConfig]):
         """
         first = self._check_length(own, tokens.length)
         first_key, layers_key = split_key(dropout_key, 2)
+        config, switches = self.config, self.config.switches
         keys: Any = None
         if layers_key is not None:
-            keys = split_key(layers_key, self.config.layers)
-        mask = segment_mask(tokens.segments, tokens.segments)
-        block = Block(self.config, self.dropout, self.attention, self.mesh)
+            keys = split_key(layers_key, config.layers)
+        block = Block(config, self.dropout, self.attention, self.mesh)
+        kinds, numbers = numbered(switches.layers, config.layers)
+        positions = first + rows_since_start(tokens.segments)
+        places = Places(tokens.segments, positions)
+        seen = sights(
+            kinds,
+            places,
+            places,
+            causal=False,
+            both_ways=True,
+            prefix=own,
+            dtype=self.dtype,
+        )
+        of_kind = stacked(seen) if len(seen) > 1 else None
 
         def body(x: Array, layer: Any, prefix: Any) -> tuple[Array, Any]:
-            layer_params, key = layer
-            before = () if own is None or prefix is None else (own.part(prefix),)
-            weights = {"params": layer_params}
-            made: Any = block.apply(weights, x, mask, before, key)
-            x, kept = made
+            layer_params, bare, key, number = layer
+            if of_kind is None:
+                (sight,) = seen
+            else:
+                sight = jax.tree.map(lambda leaf: leaf[number], of_kind)
+            before = ()
+            if own is not None and prefix is not None:
+                before = (own.part(prefix, mask=sight.prefix),)
+            x, kept = block.apply(
+                {"params": layer_params},
+                x,
+                sight.own,
+                before=before,
+                turn=sight.turn,
+                bare=bare,
+                dropout_key=key,
+            )
             x = constrain(x, self.mesh, DATA, None, None)
             return x, kept if keep else None
 
         x = tokens.x.astype(self.dtype)
         if not tokens.layers:
-            x = self._enter(params, tokens, first)
+            x = self._enter(params, tokens, positions)
             x = drop(x, self.dropout, first_key, shared=False)
         x = constrain(x, self.mesh, DATA, None, None)
         by_layer = None if own is None else own.by_layer(self.dtype)
         return over_layers(
             body,
             x,
-            (params["layers"], keys),
+            (*self._layers_of(params), keys, jnp.asarray(numbers)),
             by_layer,
             below=layers_below(own),
             first=tokens.layers,
@@ -175,9 +210,8 @@ class Encoder(Base[EncoderConfig]):
                 "or a head that trains, as of classes"
             )
         fill = params["fill"]
-        y = affine(states.astype(self.dtype), fill["weight"], fill["bias"])
-        y = ACTIVATIONS[self.config.fill_activation](y)
-        y = normalise("layer", y, fill["norm"], self.config.norm_epsilon)
+        y = affine(states.astype(self.dtype), fill["weight"], fill.get("bias"))
+        y = self._norm(ACTIVATIONS[self.config.fill_activation](y), fill["norm"])
         logits = score_ids(y, params["embedding"], is_table=True)
         logits = logits + fill["word_bias"].astype(logits.dtype)[None, None]
         ids_V = jnp.arange(self.config.vocab_rows)
@@ -193,18 +227,37 @@ class Encoder(Base[EncoderConfig]):
         self,
         params: Params,
         tokens: Tokens,
-        first: int,
+        positions: Int[Array, "B T"],
     ) -> Float[Array, "B T D"]:
         """Adds to embedded tokens what the model knows of places and types."""
-        row = rows_since_start(tokens.segments)
-        places = self.config.first_position + first + row
-        x = tokens.x.astype(self.dtype) + params["positions"][places].astype(self.dtype)
-        types = tokens.types
-        if types is None:
-            types = jnp.zeros_like(tokens.segments)
-        types = jnp.minimum(types, self.config.types - 1)
-        x = x + params["types"][types].astype(self.dtype)
-        return normalise("layer", x, params["embedding_norm"], self.config.norm_epsilon)
+        x = tokens.x.astype(self.dtype)
+        if self.config.switches.tables:
+            rows = self.config.first_position + positions
+            x = x + params["positions"][rows].astype(self.dtype)
+            types = tokens.types
+            if types is None:
+                types = jnp.zeros_like(tokens.segments)
+            types = jnp.minimum(types, self.config.types - 1)
+            x = x + params["types"][types].astype(self.dtype)
+        return self._norm(x, params["embedding_norm"])
+
+    def _layers_of(self, params: Params) -> tuple[Params, Bool[Array, " N"] | None]:
+        """Returns the weights of the layers, and which of them read bare tokens.
+
+        The first of these has no norm of its own, so it gets one that is not read.
+        """
+        layers = params["layers"]
+        if not self.config.switches.first_reads_bare:
+            return layers, None
+        norms = jax.tree.map(
+            lambda leaf: jnp.concatenate([leaf[:1], leaf]), params["attention_norms"]
+        )
+        bare = jnp.arange(self.config.layers) == 0
+        return {**layers, "attention_norm": norms}, bare
+
+    def _norm(self, x: Float[Array, "B T D"], weights: Params) -> Float[Array, "B T D"]:
+        config = self.config
+        return normalise(config.switches.norm, x, weights, config.norm_epsilon)
 
     def _check_length(self, prefix: Prefix | None, length: int) -> int:
         """Returns how far a prefix moves the positions of a text."""

@@ -11,6 +11,7 @@ from jaxprompt.models.families import (
     gpt2,
     llama,
     mistral,
+    modernbert,
     olmo2,
     phi3,
     qwen,
@@ -39,6 +40,7 @@ FAMILIES: list[Family] = [
     bert.FAMILY,
     roberta.ROBERTA,
     roberta.XLM_R,
+    modernbert.FAMILY,
 ]
 
 CONFIGS: tuple[type[Config], ...] = tuple(family.config for family in FAMILIES)

@@ -100,6 +100,8 @@ class Family(NamedTuple):
         scaled_forms: Forms of prompts, by their names in `interop.forms`, whose program
             takes rows as they are behind its multiplication by sqrt(D); the rows of a
             prompt are those in front of it. None for families that multiply nothing.
+        takes_prefix: Whether transformers' model takes keys and values in front of a
+            text, as PEFT gives them to it.
         first_leaves: Leaves that fingerprints of version 1 hashed, in this order; none
             for families that came after it.
     """
@@ -113,3 +115,4 @@ class Family(NamedTuple):
     gguf: tuple[GGUF, ...] = ()
     first_leaves: tuple[str, ...] = ()
     scaled_forms: frozenset[str] = frozenset()
+    takes_prefix: bool = True

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from jaxprompt.models.config import Config
 from jaxprompt.models.decoder import make_decoder
-from jaxprompt.models.decoder.config import LayerKind, RotaryConfig, Switches
+from jaxprompt.models.decoder.config import RotaryConfig, Switches
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
 from jaxprompt.models.families.forms.checked_settings import (
     flag,
@@ -31,6 +31,7 @@ from jaxprompt.models.families.forms.rotary_in_hugging_face import (
     write_sliding,
 )
 from jaxprompt.models.families.llama import ALL_BIASES
+from jaxprompt.models.layers.kinds import LayerKind
 from jaxprompt.models.layers.rotary import Linear, Rotary
 from jaxprompt.models.weights.source import Tensors
 from jaxprompt.screen.quoting import quoted

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from jaxprompt.models.decoder import make_decoder
-from jaxprompt.models.decoder.config import DecoderConfig, LayerKind, Switches
+from jaxprompt.models.decoder.config import DecoderConfig, Switches
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
+from jaxprompt.models.layers.kinds import LayerKind
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Source, Tensors
 from jaxprompt.screen.quoting import quoted

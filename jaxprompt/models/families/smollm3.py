@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from jaxprompt.models.decoder import make_decoder
-from jaxprompt.models.decoder.config import LayerKind
 from jaxprompt.models.families.family import Family
 from jaxprompt.models.families.forms.checked_settings import flag, refuse_unless, size
 from jaxprompt.models.families.forms.decoder_in_gguf import decoder_gguf
@@ -17,6 +16,7 @@ from jaxprompt.models.families.forms.rotary_in_hugging_face import (
     read_sizes,
 )
 from jaxprompt.models.families.llama import LlamaConfig
+from jaxprompt.models.layers.kinds import LayerKind
 from jaxprompt.screen.quoting import quoted
 
 _PERIOD = 4  # Every so many layers, one has no rotary positions.

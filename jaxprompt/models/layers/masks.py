@@ -29,6 +29,8 @@ def hide_far(
     queries: Int[Array, "B T"],
     keys: Int[Array, "B S"],
     window: int | None,
+    *,
+    both_ways: bool = False,
 ) -> Bool[Array, "B T S"]:
     """Hides the keys that stand `window` tokens or more in front of a query too.
 
@@ -38,10 +40,14 @@ def hide_far(
         keys: Position of each attended token; a single row where all rows have the
             same.
         window: Tokens that a token sees, itself among them; None for all of them.
+        both_ways: Also hide those that stand as far behind it.
     """
     if window is None:
         return mask
-    return mask & (queries[:, :, None] - keys[:, None, :] < window)
+    distances_BTS = queries[:, :, None] - keys[:, None, :]
+    if both_ways:
+        distances_BTS = jnp.abs(distances_BTS)
+    return mask & (distances_BTS < window)
 
 
 def number_seen(mask: Bool[Array, "B T S"]) -> Int[Array, "B T"]:

@@ -27,7 +27,7 @@ def rms_norm(
 def layer_norm(
     x: Float[Array, "B T D"],
     scale: Float[Array, " D"],
-    bias: Float[Array, " D"],
+    bias: Float[Array, " D"] | None,
     epsilon: float,
 ) -> Float[Array, "B T D"]:
     """Takes the mean away and divides by the standard deviation, in float32.
@@ -39,7 +39,9 @@ def layer_norm(
     variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
     normed = centred * jax.lax.rsqrt(variance + epsilon)
     scaled = normed * scale.astype(jnp.float32)[None, None, :]
-    return (scaled + bias.astype(jnp.float32)[None, None, :]).astype(x.dtype)
+    if bias is not None:
+        scaled = scaled + bias.astype(jnp.float32)[None, None, :]
+    return scaled.astype(x.dtype)
 
 
 def normalise(
@@ -57,8 +59,9 @@ def normalise(
         epsilon: Added to the variance, or to the mean square.
     """
     scale = weights["scale"]
-    if kind == "layer":
-        return layer_norm(x, scale, weights["bias"], epsilon)
+    if kind in ("layer", "layer_unbiased"):
+        bias = weights["bias"] if kind == "layer" else None
+        return layer_norm(x, scale, bias, epsilon)
     if kind == "rms_plus_one":
         scale = 1.0 + scale.astype(jnp.float32)
     return rms_norm(x, scale, epsilon)

@@ -93,14 +93,19 @@ def read_sizes(
     fields["head_width"] = settings.get("head_dim", head_width)
     if fields["head_width"] is None:
         fields["head_width"] = _divided(path, fields["width"], fields["heads"])
-    named = _or(settings, *activation)
-    fields["activation"] = _ACTIVATIONS.get(str(named), named)
+    fields["activation"] = read_activation(settings, *activation)
     fields["norm_epsilon"] = settings.get("rms_norm_eps", epsilon)
     fields["tied"] = flag(settings, "tie_word_embeddings", path, default=tied)
     fields["theta"], fields["scaling"] = read_rope(settings, path, theta, layer_type)
     for key, default in zip(_IDS, ids, strict=True):
         fields[key] = token_ids(settings, key, path, default)
     return fields
+
+
+def read_activation(settings: Mapping[str, Any], key: str, default: str) -> Any:
+    """Returns what a setting names, by our name where there is one of ours."""
+    named = _or(settings, key, default)
+    return _ACTIVATIONS.get(str(named), named)
 
 
 def _or(settings: Mapping[str, Any], key: str, default: Any) -> Any:

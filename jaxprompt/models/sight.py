@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jaxprompt.models.decoder.config import LayerKind
 from jaxprompt.models.layers.attention import Gate
+from jaxprompt.models.layers.kinds import LayerKind
 from jaxprompt.models.layers.masks import (
     hide_far,
     hide_first,
@@ -73,7 +73,8 @@ def sights(
     own: Places,
     *,
     causal: bool,
-    source: Places | None,
+    both_ways: bool = False,
+    source: Places | None = None,
     prefix: Prefix | None,
     dtype: str,
 ) -> list[Sight]:
@@ -84,7 +85,8 @@ def sights(
         places: Of the attending tokens.
         own: Of the pass's own tokens, those of earlier steps among them.
         causal: Whether a token sees only the rows of `own` up to its own.
-        source: Of the source, all of which is in front.
+        both_ways: Whether it is an encoder, whose windows end behind a token too.
+        source: Of the source, all of which is in front; None for no source.
         prefix: What is in front of that.
         dtype: Dtype to compute in.
     """
@@ -93,7 +95,7 @@ def sights(
 
     def see(kind: LayerKind) -> Sight:
         mask = segment_mask(places.segments, own.segments, causal=causal)
-        own_seen = hide_far(mask, at, own.positions, kind.window)
+        own_seen = hide_far(mask, at, own.positions, kind.window, both_ways=both_ways)
         source_seen = prefix_seen = None
         if source is not None:
             mask = segment_mask(places.segments, source.segments)
