@@ -110,7 +110,7 @@ def score(
     body = getattr(model, model.base_model_prefix)
     words, seen = body.get_input_embeddings()(rows["ids"]), rows["seen"]
     modern = model.config.model_type == "modernbert"
-    types = {} if modern else {"token_type_ids": rows["types"]}
+    types: dict[str, Any] = {} if modern else {"token_type_ids": rows["types"]}
     if modern:
         head = torch.nn.Sequential(model.head, model.decoder)
     else:
@@ -136,7 +136,7 @@ def score(
             parts = (x.transpose(0, 1)[None].expand(2, -1, -1, -1) for x in both)
             cache.update(*parts, layer)
         mask = torch.nn.functional.pad(seen, (PREFIX, 0), value=1)
-        options = {"past_key_values": cache}
+        options: dict[str, Any] = {"past_key_values": cache}
         return states(words, mask, start, **types, **options).last_hidden_state
 
     def with_soft(place: int) -> torch.Tensor:
@@ -179,7 +179,7 @@ def attending_to(body: Any, prefix: torch.Tensor, *, in_front: bool) -> Iterator
         **options: Any,
     ) -> Any:
         count, _, length, _ = key.shape
-        both = (
+        key, value = (
             torch.cat([held.transpose(0, 1).expand(count, -1, -1, -1), own], dim=2)
             for held, own in zip(prefix[:, module.layer_idx], (key, value), strict=True)
         )
@@ -192,7 +192,7 @@ def attending_to(body: Any, prefix: torch.Tensor, *, in_front: bool) -> Iterator
         hidden = hidden.expand(count, -1, -1, -1)
         mask = torch.cat([hidden, attention_mask], dim=3)
         return modeling_modernbert.eager_attention_forward(
-            module, query, *both, mask, **options
+            module, query, key, value, mask, **options
         )
 
     transformers.AttentionInterface.register("behind", attend)
