@@ -11,7 +11,7 @@ from jaxprompt.models.one_stack import OneStack
 
 
 @dataclasses.dataclass(frozen=True)
-class Switches:
+class EncoderSwitches:
     """How an encoder computes; the defaults are those of BERT.
 
     Attributes:
@@ -72,9 +72,9 @@ class EncoderConfig(OneStack):
         self.check_heads()
 
     @property
-    def switches(self) -> Switches:
+    def switches(self) -> EncoderSwitches:
         """How the model computes."""
-        return Switches()
+        return EncoderSwitches()
 
     @property
     def first_position(self) -> int:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from jaxprompt.models.encoder import make_encoder
-from jaxprompt.models.encoder.config import EncoderConfig, Switches
+from jaxprompt.models.encoder.config import EncoderConfig, EncoderSwitches
 from jaxprompt.models.families.family import Family, HuggingFace, Layout
 from jaxprompt.models.families.forms.checked_settings import number, refuse_unless, size
 from jaxprompt.models.families.forms.rope_settings import read_rope
@@ -94,7 +94,7 @@ class ModernBertConfig(EncoderConfig):
             )
 
     @property
-    def switches(self) -> Switches:
+    def switches(self) -> EncoderSwitches:
         """How it computes.
 
         Source: Warner et al. 2024, sec. 2.1 (arXiv:2412.13663).
@@ -102,7 +102,7 @@ class ModernBertConfig(EncoderConfig):
         head_width = self.width // self.heads
         full = LayerKind(Rotary(self.theta, head_width))
         near = LayerKind(Rotary(self.local_theta, head_width), self.window)
-        return Switches(
+        return EncoderSwitches(
             layers=tuple(near if slides else full for slides in self.sliding),
             norm="layer_unbiased",
             norms_first=True,
