@@ -242,10 +242,12 @@ class Answerer:
             return Answered(texts, [{}] * len(texts))
         more = []
         for row, shares in zip(ids, np.exp(likely.astype(float)).tolist(), strict=True):
-            beside: dict[str, Any] = {PROBABILITY: shares[0]} if self._scores else {}
+            candidates = told_once(zip(task.decode(row), shares, strict=True))
+            beside: dict[str, Any] = {}
+            if self._scores:
+                beside[PROBABILITY] = candidates[0][PROBABILITY]
             if self._top_k:
-                answers = task.decode(row)
-                beside[CANDIDATES] = _candidates(zip(answers, shares, strict=True))
+                beside[CANDIDATES] = candidates
             more.append(beside)
         return Answered(texts, more)
 
@@ -258,7 +260,7 @@ class Answerer:
         beside = {PROBABILITIES: likely} if self._scores else {}
         if self._top_k:
             ranked = sorted(likely.items(), key=lambda one: -one[1])
-            beside[CANDIDATES] = _candidates(ranked[: self._top_k])
+            beside[CANDIDATES] = told_once(ranked[: self._top_k])
         return beside
 
     def _read(self, owner: int, rows: Mapping[int, Row]) -> Reading:
@@ -286,8 +288,15 @@ class _Found(NamedTuple):
         return _Found(*(None if x is None else x[first:last] for x in self))
 
 
-def _candidates(ranked: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:
-    return [{CANDIDATE: text, PROBABILITY: share} for text, share in ranked]
+def told_once(ranked: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:
+    """Tells each answer once: one that is written in several ways has their sum.
+
+    The same text may end with another id, or be of other tokens.
+    """
+    shares: dict[str, float] = {}
+    for text, share in ranked:
+        shares[text] = shares.get(text, 0.0) + share
+    return [{CANDIDATE: text, PROBABILITY: share} for text, share in shares.items()]
 
 
 def by_label_scores(run: Run) -> bool:

@@ -16,6 +16,7 @@ from jaxprompt.command.configure import configure
 from jaxprompt.data.read.files import read_rows
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.file import save_prompt
+from jaxprompt.runs.answering import told_once
 
 TEXTS = ["a fine film", 'he said "no, never"', "one line\nand another"]
 
@@ -163,6 +164,14 @@ def test_beam_search_gives_several_answers_with_their_probabilities():
         assert sum(one["probability"] for one in row["candidates"]) <= 1
     predict(*asked, "--gin.METHOD='greedy'", "--scores", "--gin.TARGET_LENGTH=3")
     assert [*read_jsonl("said.jsonl")[0]] == ["text", "prediction", "probability"]
+
+
+def test_an_answer_that_is_written_in_two_ways_is_told_once():
+    found = told_once([("fine", 0.5), ("good", 0.25), ("fine", 0.125)])
+    assert found == [
+        {"prediction": "fine", "probability": 0.625},
+        {"prediction": "good", "probability": 0.25},
+    ]
 
 
 @pytest.mark.parametrize(
