@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
+class ParameterKind:
     """What a parameter is; the axes are those of `shapes`, N first where stacked.
 
     Attributes:
@@ -31,28 +31,28 @@ class Kind:
         return axes.index(self.summed) - len(axes)
 
 
-TABLE = Kind("V D", split="V", summed="D", decays=True)
+TABLE = ParameterKind("V D", split="V", summed="D", decays=True)
 """The embedding table."""
 
-OUTPUT = Kind("D V", split="V", summed="D", decays=True)
+OUTPUT = ParameterKind("D V", split="V", summed="D", decays=True)
 """An output matrix of its own."""
 
-INTO = Kind("N D F", split="F", summed="D", decays=True)
+INTO = ParameterKind("N D F", split="F", summed="D", decays=True)
 """A matrix from the model's width into heads, or into the feed-forward layer."""
 
-OUT_OF = Kind("N F D", split="F", summed="F", decays=True)
+OUT_OF = ParameterKind("N F D", split="F", summed="F", decays=True)
 """A matrix from heads, or from the feed-forward layer, back to the model's width."""
 
-POSITIONS = Kind("S D", decays=True)
+POSITIONS = ParameterKind("S D", decays=True)
 """A table of positions, or of token types, which is added."""
 
-NORM = Kind()
+NORM = ParameterKind()
 """The scale or the bias of a norm."""
 
-BIAS = Kind()
+BIAS = ParameterKind()
 """What is added to a product, or to the scores of attention."""
 
-PROMPT = Kind(decays=True)
+PROMPT = ParameterKind(decays=True)
 """What trains beside a model: small, so every device holds all of it."""
 
 _MATRICES = {
@@ -60,7 +60,7 @@ _MATRICES = {
     **dict.fromkeys(("out", "down"), OUT_OF),
 }
 
-T5: Mapping[str, Kind] = {
+T5: Mapping[str, ParameterKind] = {
     "embedding": TABLE,
     "logits": OUTPUT,
     "relative_bias": BIAS,
@@ -69,7 +69,7 @@ T5: Mapping[str, Kind] = {
 }
 """Every parameter of a T5, by the end of its path."""
 
-DECODER: Mapping[str, Kind] = {
+DECODER: Mapping[str, ParameterKind] = {
     "embedding": TABLE,
     "unembedding": TABLE,
     "positions": POSITIONS,
@@ -91,10 +91,10 @@ DECODER: Mapping[str, Kind] = {
 }
 """Every parameter of a decoder-only model, by the end of its path."""
 
-SQUARE = Kind("D D", decays=True)
+SQUARE = ParameterKind("D D", decays=True)
 """A matrix behind the layers, of a single state of a text: it stays as it is."""
 
-ENCODER: Mapping[str, Kind] = {
+ENCODER: Mapping[str, ParameterKind] = {
     "embedding": TABLE,
     "positions": POSITIONS,
     "types": POSITIONS,
@@ -120,11 +120,11 @@ ENCODER: Mapping[str, Kind] = {
 }
 """Every parameter of an encoder-only model, by the end of its path."""
 
-KINDS: Mapping[str, Kind] = {**T5, **DECODER, **ENCODER}
+KINDS: Mapping[str, ParameterKind] = {**T5, **DECODER, **ENCODER}
 """Those of all families: one name means one thing in all of them."""
 
 
-def kind_of(path: str) -> Kind:
+def kind_of(path: str) -> ParameterKind:
     """Returns what a parameter is.
 
     Args:

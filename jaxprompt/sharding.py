@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxprompt.parameters import KINDS, PROMPT, Kind
+from jaxprompt.parameters import KINDS, PROMPT, ParameterKind
 
 DATA, MODEL = "data", "model"
 
@@ -20,7 +20,7 @@ Rules: TypeAlias = Sequence[tuple[str, jax.P]]
 """(pattern over the whole path, spec); the first match wins, no match is an error."""
 
 
-def _spec_of(kind: Kind) -> jax.P:
+def _spec_of(kind: ParameterKind) -> jax.P:
     if kind.split is None:
         return jax.P()
     return jax.P(*(MODEL if axis == kind.split else None for axis in kind.axes.split()))

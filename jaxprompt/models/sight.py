@@ -16,7 +16,7 @@ from jaxprompt.models.layers.masks import (
     number_seen,
     segment_mask,
 )
-from jaxprompt.models.layers.turn import Turn, turn_at
+from jaxprompt.models.layers.turn import Rotation, turn_at
 from jaxprompt.models.prefix import Prefix
 
 
@@ -47,7 +47,7 @@ class Sight(NamedTuple):
     own: Bool[Array, "B T S"]
     source: Bool[Array, "B T S"] | None
     prefix: Bool[Array, "B T P"] | None
-    turn: Turn | None
+    turn: Rotation | None
     gate: Gate | None = None
 
     def of_rows(self, counts: Int[Array, " B"], gate: Gate) -> "Sight":
@@ -115,7 +115,7 @@ def _turn(
     kind: LayerKind,
     positions: Int[Array, "B T"],
     dtype: str,
-) -> Turn | None:
+) -> Rotation | None:
     """Returns the turn of one kind: by no angle where only other kinds turn."""
     if kind.rotary is not None:
         return turn_at(kind.rotary, positions, dtype)
@@ -123,7 +123,7 @@ def _turn(
     if not others:
         return None
     shape = (*positions.shape, others[0].width // 2)
-    return Turn(jnp.ones(shape, dtype), jnp.zeros(shape, dtype))
+    return Rotation(jnp.ones(shape, dtype), jnp.zeros(shape, dtype))
 
 
 def stacked(found: Sequence[Sight]) -> Sight:

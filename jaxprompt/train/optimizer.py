@@ -8,7 +8,7 @@ import jax
 import optax
 from jaxtyping import Array, Bool
 
-from jaxprompt.parameters import TABLE, Kind, kind_of
+from jaxprompt.parameters import TABLE, ParameterKind, kind_of
 from jaxprompt.shapes import Params
 
 Mask: TypeAlias = Mapping[str, bool]
@@ -199,7 +199,7 @@ def _decays(params: optax.Params) -> Any:
     return jax.tree.map_with_path(lambda path, _: _kind_at(path).decays, params)
 
 
-def _kind_at(path: jax.tree_util.KeyPath) -> Kind:
+def _kind_at(path: jax.tree_util.KeyPath) -> ParameterKind:
     return kind_of(jax.tree_util.keystr(path, simple=True, separator="/"))
 
 

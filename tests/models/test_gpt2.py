@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gpt2_models import POSITIONS, TINY, VOCAB, draw_params, rows_of
 
-from jaxprompt.models.decoder.cache import Encoded
+from jaxprompt.models.decoder.cache import DecoderEncoded
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.quantise import quantise
@@ -216,7 +216,9 @@ def test_too_many_tokens_are_refused_before_any_work(params, rows, prompt):
     own = Prefix(*kept(params, prompt), jnp.zeros(3, jnp.int32))
     wide = Tokens(jnp.tile(source.x, (1, 5, 1)), jnp.tile(source.segments, (1, 5)))
     keys = jnp.zeros((2, 3, 45, 2, 8))
-    encoded = Encoded(keys, keys, places_of(wide.segments, own.first_position), own)
+    encoded = DecoderEncoded(
+        keys, keys, places_of(wide.segments, own.first_position), own
+    )
     prefix = {"decoder": own}
     message = (
         rf"4 in front \+ 45 source \+ 7 target = 56 tokens, but decoder has {POSITIONS}"

@@ -15,8 +15,8 @@ from jaxprompt.models.families import PUBLISHED
 from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.layers.masks import segment_mask
 from jaxprompt.models.prefix import Prefix
-from jaxprompt.models.t5.block import Block
-from jaxprompt.models.t5.cache import Encoded
+from jaxprompt.models.t5.block import T5Block
+from jaxprompt.models.t5.cache import T5Encoded
 from jaxprompt.models.t5.model import T5
 from jaxprompt.models.tokens import Tokens
 
@@ -62,7 +62,7 @@ def test_keys_of_a_source_are_the_source_in_front(example, encoded):
     """Cross-attention has no bias: it matters only which states are there."""
     backbone, params = example.backbone, example.params
     front = jax.random.normal(jax.random.key(7, impl="rbg"), (2, FRONT, 32))
-    front = Encoded(front, jnp.ones((2, FRONT), jnp.int32))
+    front = T5Encoded(front, jnp.ones((2, FRONT), jnp.int32))
     # A cache for many tokens has the keys and values of the source.
     keys, values = backbone.start_cache(params, front, 64).source
     prefix = {"cross": Prefix(keys, values, EACH_ROWS_OWN)}
@@ -96,7 +96,7 @@ def test_keys_of_first_targets_are_those_targets_in_front_of_each_segment(
     # The same text twice in each row, as two examples.
     segments = encoded.segments
     rows = (
-        Encoded(
+        T5Encoded(
             jnp.tile(encoded.states, (1, 2, 1)),
             jnp.concatenate([segments, 2 * segments], axis=1),
         ),
@@ -123,7 +123,7 @@ def keys_of_first_sources(example, count):
     rows = jnp.arange(x.shape[1])
     mask = segment_mask(segments, segments)
     bias = backbone._bias(stack, rows, rows, bidirectional=True)
-    block = Block(backbone.config, decoder=False, dropout=0.0)
+    block = T5Block(backbone.config, decoder=False, dropout=0.0)
     found = []
     for layer in range(backbone.config.encoder_layers):
         weights = jax.tree.map(lambda leaf, n=layer: leaf[n], stack["layers"])

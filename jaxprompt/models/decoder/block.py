@@ -12,13 +12,13 @@ from jaxprompt.models.layers.attention import Attention, Part, remember
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.feed_forward import FeedForward
 from jaxprompt.models.layers.norms import Norm
-from jaxprompt.models.layers.turn import Turn
+from jaxprompt.models.layers.turn import Rotation
 
 INITIAL_SCALE = 0.02
 """Standard deviation of a new matrix."""
 
 
-class Block(nn.Module):
+class DecoderBlock(nn.Module):
     """One layer: residual around attention and around the feed-forward layer.
 
     Source: Radford et al. 2019, sec. 2.3: the matrices that end a residual branch
@@ -73,7 +73,7 @@ class Block(nn.Module):
         mask: Bool[Array, "B T S"],
         *,
         before: Sequence[Part] = (),
-        turn: Turn | None = None,
+        turn: Rotation | None = None,
         past: tuple[Array, Array, Int[Array, "*B"]] | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> tuple[Array, tuple[Array, Array]]:

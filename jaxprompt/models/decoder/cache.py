@@ -13,7 +13,7 @@ from jaxprompt.models.sight import Places, Sight
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Encoded:
+class DecoderEncoded:
     """What targets attend to: a source, and what is in front of that.
 
     Attributes:
@@ -34,9 +34,9 @@ class Encoded:
         """Example of each source token within its row, from 1; 0 on padding."""
         return self.places.segments
 
-    def take(self, rows: Int[Array, " R"]) -> "Encoded":
+    def take(self, rows: Int[Array, " R"]) -> "DecoderEncoded":
         """Gathers rows of the batch."""
-        return Encoded(
+        return DecoderEncoded(
             self.keys[:, rows],
             self.values[:, rows],
             Places(self.segments[rows], self.places.positions[rows]),
@@ -53,7 +53,7 @@ class Front(NamedTuple):
     """
 
     prefix: Prefix | None = None
-    source: Encoded | None = None
+    source: DecoderEncoded | None = None
 
     @property
     def source_places(self) -> Places | None:
@@ -90,7 +90,7 @@ class Front(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Cache:
+class DecoderCache:
     """What the model remembers between steps, of one example in each row.
 
     Attributes:
@@ -102,16 +102,16 @@ class Cache:
 
     keys: Float[Array, "N B L G K"]
     values: Float[Array, "N B L G K"]
-    encoded: Encoded
+    encoded: DecoderEncoded
     first: Int[Array, " B"]
 
-    def take(self, rows: Int[Array, " R"]) -> "Cache":
+    def take(self, rows: Int[Array, " R"]) -> "DecoderCache":
         """Gathers rows of the batch: repeats them for beams, or picks some."""
         return dataclasses.replace(
             self.reorder(rows), encoded=self.encoded.take(rows), first=self.first[rows]
         )
 
-    def reorder(self, rows: Int[Array, " B"]) -> "Cache":
+    def reorder(self, rows: Int[Array, " B"]) -> "DecoderCache":
         """Like `take`, cheaper, for rows that share a source, as one example's beams.
 
         Only what the target has written moves; the source's keys and values stay.

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from jaxprompt.models.decoder.block import INITIAL_SCALE, Block
+from jaxprompt.models.decoder.block import INITIAL_SCALE, DecoderBlock
 from jaxprompt.models.decoder.config import DecoderConfig
 from jaxprompt.models.layers.norms import Norm
 from jaxprompt.shapes import Params
@@ -14,11 +14,11 @@ def init_params(config: DecoderConfig, key: Key[Array, ""]) -> Params:
     """Draws the matrices and the tables; norms and biases start without effect.
 
     Source: transformers' GPT-2 and Llama: 0.02 for every table and matrix, where the
-    released code of Radford et al. 2019 has 0.01 for positions; see `Block` too.
+    released code of Radford et al. 2019 has 0.01 for positions; see `DecoderBlock` too.
     """
     switches, width = config.switches, config.width
     table_key, positions_key, layers_key = jax.random.split(key, 3)
-    block, norm = Block(config, dropout=0.0), Norm(switches.norm, width, 0.0)
+    block, norm = DecoderBlock(config, dropout=0.0), Norm(switches.norm, width, 0.0)
     token, mask = jnp.zeros((1, 1, width)), jnp.ones((1, 1, 1), bool)
 
     def init_layer(key: Key[Array, ""]) -> Params:

@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.base import Base
 from jaxprompt.models.config import SiteName
-from jaxprompt.models.decoder.block import Block
-from jaxprompt.models.decoder.cache import Cache, Encoded, Front
+from jaxprompt.models.decoder.block import DecoderBlock
+from jaxprompt.models.decoder.cache import DecoderCache, DecoderEncoded, Front
 from jaxprompt.models.decoder.config import DecoderConfig
 from jaxprompt.models.decoder.ends import enter, unembed
 from jaxprompt.models.decoder.init import init_params
@@ -94,18 +94,18 @@ class Decoder(Base[DecoderConfig]):
         *,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
-    ) -> Encoded:
+    ) -> DecoderEncoded:
         """Reads a source; see `Backbone.encode`. The one site is "decoder"."""
         own = self._own(prefix)
         first = self._check_length(own, source=source.length)
         places = places_of(source.segments, first)
         if source.length == 0:
             empty = self._no_keys(len(source.segments), 0)
-            return Encoded(empty, empty, places, own)
+            return DecoderEncoded(empty, empty, places, own)
         _, (keys, values) = self._run(
             params, source.x, places, Front(own), dropout_key=dropout_key
         )
-        return Encoded(keys, values, places, own)
+        return DecoderEncoded(keys, values, places, own)
 
     def states(
         self,
@@ -217,7 +217,7 @@ class Decoder(Base[DecoderConfig]):
     def decode(
         self,
         params: Params,
-        encoded: Encoded,
+        encoded: DecoderEncoded,
         target: Tokens,
         *,
         dropout_key: Key[Array, ""] | None = None,
@@ -239,7 +239,9 @@ class Decoder(Base[DecoderConfig]):
         )
         return self.unembed(params, y)
 
-    def start_cache(self, params: Params, encoded: Encoded, length: int) -> Cache:
+    def start_cache(
+        self, params: Params, encoded: DecoderEncoded, length: int
+    ) -> DecoderCache:
         """Makes room for the target behind the source; see `Backbone.start_cache`."""
         del params
         source = encoded.segments
@@ -247,15 +249,15 @@ class Decoder(Base[DecoderConfig]):
         first = self._check_length(encoded.prefix, source=before, target=length)
         mask = segment_mask(jnp.ones((rows, 1), jnp.int32), source)
         empty = self._no_keys(rows, length)
-        return Cache(empty, empty, encoded, first + number_seen(mask)[:, 0])
+        return DecoderCache(empty, empty, encoded, first + number_seen(mask)[:, 0])
 
     def decode_step(
         self,
         params: Params,
-        cache: Cache,
+        cache: DecoderCache,
         y: Float[Array, "B D"],
         index: Int[Array, ""],
-    ) -> tuple[Float[Array, "B V"], Cache]:
+    ) -> tuple[Float[Array, "B V"], DecoderCache]:
         """Scores the next token of each row; see `Backbone.decode_step`."""
         steps = jnp.arange(cache.keys.shape[2])
         index = jnp.asarray(index, steps.dtype)
@@ -327,7 +329,7 @@ class Decoder(Base[DecoderConfig]):
         """
         seen = slots.first(tokens.x.shape[0], columns)
         # Each layer cuts its own keys and values: to cut all of them is to copy them.
-        source = Encoded(
+        source = DecoderEncoded(
             slots.keys, slots.values, Places(seen.holding(), seen.positions)
         )
         steps = jnp.arange(tokens.length, dtype=jnp.int32)
@@ -387,7 +389,7 @@ class Decoder(Base[DecoderConfig]):
         first_key, layers_key = split_key(dropout_key, 2)
         count = self.config.layers
         keys: Any = None if layers_key is None else split_key(layers_key, count)
-        block = Block(self.config, self.dropout, self.attention, self.mesh)
+        block = DecoderBlock(self.config, self.dropout, self.attention, self.mesh)
         kinds, numbers = numbered(self.config.switches.layers, count)
         seen = sights(
             kinds,

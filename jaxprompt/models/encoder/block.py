@@ -13,13 +13,13 @@ from jaxprompt.models.layers.attention import Attention, Part
 from jaxprompt.models.layers.dropout import drop, split_key
 from jaxprompt.models.layers.feed_forward import FeedForward
 from jaxprompt.models.layers.norms import Norm
-from jaxprompt.models.layers.turn import Turn
+from jaxprompt.models.layers.turn import Rotation
 
 INITIAL_SCALE = 0.02
 """Standard deviation of a new matrix or table."""
 
 
-class Block(nn.Module):
+class EncoderBlock(nn.Module):
     """One layer, whose norms stand behind the residual sums, or in front of the rest.
 
     Source: Devlin et al. 2019 (arXiv:1810.04805), released code, `transformer_model`;
@@ -68,7 +68,7 @@ class Block(nn.Module):
         mask: Bool[Array, "B T T"],
         *,
         before: Sequence[Part] = (),
-        turn: Turn | None = None,
+        turn: Rotation | None = None,
         bare: Bool[Array, ""] | None = None,
         dropout_key: Key[Array, ""] | None = None,
     ) -> tuple[Array, tuple[Array, Array]]:

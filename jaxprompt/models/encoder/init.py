@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from jaxprompt.models.encoder.block import INITIAL_SCALE, Block
+from jaxprompt.models.encoder.block import INITIAL_SCALE, EncoderBlock
 from jaxprompt.models.encoder.config import EncoderConfig
 from jaxprompt.models.layers.norms import Norm
 from jaxprompt.shapes import Params
@@ -20,7 +20,7 @@ def init_params(config: EncoderConfig, key: Key[Array, ""]) -> Params:
     """
     width, switches = config.width, config.switches
     keys = iter(jax.random.split(key, 6))
-    block, norm = Block(config, dropout=0.0), Norm(switches.norm, width, 0.0)
+    block, norm = EncoderBlock(config, dropout=0.0), Norm(switches.norm, width, 0.0)
     token, mask = jnp.zeros((1, 1, width)), jnp.ones((1, 1, 1), bool)
 
     def init_layer(key: Key[Array, ""]) -> Params:

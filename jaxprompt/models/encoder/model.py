@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxprompt.models.base import Base
 from jaxprompt.models.config import SiteName
-from jaxprompt.models.encoder.block import Block
+from jaxprompt.models.encoder.block import EncoderBlock
 from jaxprompt.models.encoder.config import EncoderConfig
 from jaxprompt.models.encoder.init import init_params
 from jaxprompt.models.layers.dense import affine, score_ids
@@ -132,7 +132,7 @@ class Encoder(Base[EncoderConfig]):
         keys: Any = None
         if layers_key is not None:
             keys = split_key(layers_key, config.layers)
-        block = Block(config, self.dropout, self.attention, self.mesh)
+        block = EncoderBlock(config, self.dropout, self.attention, self.mesh)
         kinds, numbers = numbered(switches.layers, config.layers)
         positions = first + rows_since_start(tokens.segments)
         places = Places(tokens.segments, positions)

@@ -9,7 +9,7 @@ from jaxprompt.models.encoder import make_encoder
 from jaxprompt.models.encoder.config import EncoderConfig
 from jaxprompt.models.families.family import Family
 from jaxprompt.models.families.forms.encoder_in_hugging_face import (
-    Names,
+    TensorNames,
     hugging_face_form,
 )
 
@@ -59,7 +59,7 @@ FAMILY = Family(
     make=make_encoder,
     published=_PUBLISHED,
     hugging_face=hugging_face_form(
-        Names(
+        TensorNames(
             body="bert.",
             fill=(
                 f"{_HEAD}.transform.dense",

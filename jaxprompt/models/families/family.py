@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxprompt.models.config import Config
 from jaxprompt.models.families.forms.gguf_facts import Facts
-from jaxprompt.models.weights.source import Source, Tensors
+from jaxprompt.models.weights.source import Tensors, TensorSource
 
 if TYPE_CHECKING:
     from jaxprompt.models.backbone import Backbone
 
 
-class Layout(NamedTuple):
+class TensorLayout(NamedTuple):
     """Where a checkpoint of one weight format stores the params of a model.
 
     Attributes:
@@ -22,7 +22,7 @@ class Layout(NamedTuple):
         unused: Tensors that are known, and that the model does not read.
     """
 
-    sources: Mapping[str, Source]
+    sources: Mapping[str, TensorSource]
     copies: tuple[str, ...] = ()
     unused: frozenset[str] = frozenset()
 
@@ -47,7 +47,7 @@ class HuggingFace(NamedTuple):
     auto_class: str
     read_config: Callable[[Mapping[str, Any], Path, Tensors], Config]
     write_config: Callable[[Any, str], dict[str, Any]]
-    layout: Callable[[Any, Collection[str] | None], Layout]
+    layout: Callable[[Any, Collection[str] | None], TensorLayout]
     tokenizer_class: str | None = None
 
 
@@ -61,7 +61,7 @@ class T5X(NamedTuple):
     """
 
     read_config: Callable[[Mapping[str, tuple[int, ...]], Path], Config]
-    layout: Callable[[Any], Layout]
+    layout: Callable[[Any], TensorLayout]
 
 
 class GGUF(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from jaxprompt.models.config import Config
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig, Switches
-from jaxprompt.models.families.family import Family, HuggingFace, Layout
+from jaxprompt.models.families.family import Family, HuggingFace, TensorLayout
 from jaxprompt.models.families.forms.checked_settings import (
     flag,
     number,
@@ -201,7 +201,9 @@ def _of_text(form: HuggingFace) -> HuggingFace:
             settings = {**_TEXT_DEFAULTS, **text, **ids}
         return form.read_config(settings, path, tensors)
 
-    def layout_of_text(config: Gemma3Config, names: Collection[str] | None) -> Layout:
+    def layout_of_text(
+        config: Gemma3Config, names: Collection[str] | None
+    ) -> TensorLayout:
         found = form.layout(config, names)
         images = {
             name

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import DecoderConfig, Switches
-from jaxprompt.models.families.family import Family, HuggingFace, Layout
+from jaxprompt.models.families.family import Family, HuggingFace, TensorLayout
 from jaxprompt.models.layers.kinds import LayerKind
 from jaxprompt.models.weights.sizes import check_sizes
-from jaxprompt.models.weights.source import Source, Tensors
+from jaxprompt.models.weights.source import Tensors, TensorSource
 from jaxprompt.screen.quoting import quoted
 
 _EMBEDDING = "wte.weight"
@@ -157,22 +157,24 @@ def _prefix_of(names: Iterable[str]) -> str:
     return _WHOLE if any(name.startswith(_WHOLE) for name in names) else ""
 
 
-def _sources(config: GPT2Config, prefix: str) -> dict[str, Source]:
+def _sources(config: GPT2Config, prefix: str) -> dict[str, TensorSource]:
     """Returns the names that transformers gives to each leaf of the params.
 
     Its matrices lie as ours do, [D, F]; query, key and value are one matrix.
     """
 
-    def per_layer(name: str, columns: tuple[int, int, int] | None = None) -> Source:
+    def per_layer(
+        name: str, columns: tuple[int, int, int] | None = None
+    ) -> TensorSource:
         names = (f"{prefix}h.{n}.{name}" for n in range(config.layers))
-        return Source(tuple(names), stacked=True, columns=columns)
+        return TensorSource(tuple(names), stacked=True, columns=columns)
 
     padding = config.row_padding
     sources = {
-        "embedding": Source((f"{prefix}{_EMBEDDING}",), padding=padding),
-        "positions": Source((f"{prefix}wpe.weight",)),
-        "final_norm/scale": Source((f"{prefix}ln_f.weight",)),
-        "final_norm/bias": Source((f"{prefix}ln_f.bias",)),
+        "embedding": TensorSource((f"{prefix}{_EMBEDDING}",), padding=padding),
+        "positions": TensorSource((f"{prefix}wpe.weight",)),
+        "final_norm/scale": TensorSource((f"{prefix}ln_f.weight",)),
+        "final_norm/bias": TensorSource((f"{prefix}ln_f.bias",)),
     }
     for ours, theirs in {"attention_norm": "ln_1", "ffn_norm": "ln_2"}.items():
         sources[f"layers/{ours}/scale"] = per_layer(f"{theirs}.weight")
@@ -190,12 +192,12 @@ def _sources(config: GPT2Config, prefix: str) -> dict[str, Source]:
     return sources
 
 
-def _layout(config: GPT2Config, names: Collection[str] | None) -> Layout:
+def _layout(config: GPT2Config, names: Collection[str] | None) -> TensorLayout:
     if names is None:
-        return Layout(_sources(config, _WHOLE))
+        return TensorLayout(_sources(config, _WHOLE))
     buffers = frozenset(name for name in names if _BUFFER.fullmatch(name))
     copies = (_HEAD,) if _HEAD in names else ()
-    return Layout(_sources(config, _prefix_of(names)), copies, buffers)
+    return TensorLayout(_sources(config, _prefix_of(names)), copies, buffers)
 
 
 def _openai(width: int, heads: int, layers: int) -> GPT2Config:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from jaxprompt.models.encoder import make_encoder
 from jaxprompt.models.encoder.config import EncoderConfig, EncoderSwitches
-from jaxprompt.models.families.family import Family, HuggingFace, Layout
+from jaxprompt.models.families.family import Family, HuggingFace, TensorLayout
 from jaxprompt.models.families.forms.checked_settings import number, refuse_unless, size
 from jaxprompt.models.families.forms.rope_settings import read_rope
 from jaxprompt.models.families.forms.rotary_in_hugging_face import (
@@ -21,7 +21,7 @@ from jaxprompt.models.families.forms.rotary_in_hugging_face import (
 from jaxprompt.models.layers.kinds import LayerKind
 from jaxprompt.models.layers.rotary import Rotary
 from jaxprompt.models.weights.sizes import check_sizes
-from jaxprompt.models.weights.source import Source, Tensors
+from jaxprompt.models.weights.source import Tensors, TensorSource
 
 _BODY, _TABLE = "model.", "embeddings.tok_embeddings.weight"
 _SIZES = {
@@ -187,24 +187,24 @@ def _body_of(found: Collection[str]) -> str:
     return _BODY if f"{_BODY}{_TABLE}" in found else ""
 
 
-def _layout(config: ModernBertConfig, found: Collection[str] | None) -> Layout:
+def _layout(config: ModernBertConfig, found: Collection[str] | None) -> TensorLayout:
     body = _BODY if found is None else _body_of(found)
     width, hidden, padding = config.width, config.ffn_width, config.row_padding
 
     def per_layer(
         name: str, *, first: int = 0, columns: tuple[int, int, int] | None = None
-    ) -> Source:
+    ) -> TensorSource:
         stored = (
             f"{body}layers.{n}.{name}.weight" for n in range(first, config.layers)
         )
         matrix = not name.endswith("norm")
-        return Source(tuple(stored), True, transposed=matrix, columns=columns)
+        return TensorSource(tuple(stored), True, transposed=matrix, columns=columns)
 
     thirds = [(n * width, (n + 1) * width, 3 * width) for n in range(3)]
     sources = {
-        "embedding": Source((f"{body}{_TABLE}",), padding=padding),
-        "embedding_norm/scale": Source((f"{body}embeddings.norm.weight",)),
-        "final_norm/scale": Source((f"{body}final_norm.weight",)),
+        "embedding": TensorSource((f"{body}{_TABLE}",), padding=padding),
+        "embedding_norm/scale": TensorSource((f"{body}embeddings.norm.weight",)),
+        "final_norm/scale": TensorSource((f"{body}final_norm.weight",)),
         "attention_norms/scale": per_layer("attn_norm", first=1),
         "layers/ffn_norm/scale": per_layer("mlp_norm"),
         **{
@@ -218,11 +218,11 @@ def _layout(config: ModernBertConfig, found: Collection[str] | None) -> Layout:
         "layers/ffn/down": per_layer("mlp.Wo"),
     }
     if config.fills:
-        sources["fill/weight"] = Source(("head.dense.weight",), transposed=True)
-        sources["fill/norm/scale"] = Source(("head.norm.weight",))
-        sources["fill/word_bias"] = Source(("decoder.bias",), padding=padding)
+        sources["fill/weight"] = TensorSource(("head.dense.weight",), transposed=True)
+        sources["fill/norm/scale"] = TensorSource(("head.norm.weight",))
+        sources["fill/word_bias"] = TensorSource(("decoder.bias",), padding=padding)
     copy = "decoder.weight"
-    return Layout(sources, copies=(copy,) if copy in (found or ()) else ())
+    return TensorLayout(sources, copies=(copy,) if copy in (found or ()) else ())
 
 
 def _published(width: int, heads: int, ffn_width: int, layers: int) -> ModernBertConfig:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from jaxprompt.models.decoder import make_decoder
 from jaxprompt.models.decoder.config import RotaryConfig
-from jaxprompt.models.families.family import Family, Layout
+from jaxprompt.models.families.family import Family, TensorLayout
 from jaxprompt.models.families.forms.decoder_in_gguf import JOINED, decoder_gguf
 from jaxprompt.models.families.forms.gguf_facts import Facts
 from jaxprompt.models.families.forms.rotary_in_hugging_face import (
@@ -49,7 +49,7 @@ def _write_fields(config: Phi3Config) -> dict[str, Any]:
     return {"sliding_window": config.window}
 
 
-def _layout(config: Phi3Config, names: Collection[str] | None) -> Layout:
+def _layout(config: Phi3Config, names: Collection[str] | None) -> TensorLayout:
     """Those of Llama, with queries, keys and values in one matrix, gate and up too."""
     inner, others = (n * config.head_width for n in (config.heads, config.kv_heads))
     whole, hidden = inner + 2 * others, config.ffn_width

@@ -9,11 +9,11 @@ from jaxprompt.models.encoder import make_encoder
 from jaxprompt.models.encoder.config import EncoderConfig
 from jaxprompt.models.families.family import Family
 from jaxprompt.models.families.forms.encoder_in_hugging_face import (
-    Names,
+    TensorNames,
     hugging_face_form,
 )
 
-_NAMES = Names(
+_NAMES = TensorNames(
     body="roberta.",
     fill=("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
     copies=("lm_head.decoder.weight",),

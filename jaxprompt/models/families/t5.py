@@ -5,12 +5,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxprompt.models.families.family import Family, HuggingFace, Layout
+from jaxprompt.models.families.family import Family, HuggingFace, TensorLayout
 from jaxprompt.models.families.forms import t5_in_t5x
 from jaxprompt.models.t5 import make_t5
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.weights.sizes import check_sizes
-from jaxprompt.models.weights.source import Source, Tensors
+from jaxprompt.models.weights.source import Tensors, TensorSource
 from jaxprompt.screen.quoting import quoted
 
 _SIZES = {
@@ -136,11 +136,11 @@ def settings_of(config: T5Config, dtype: str) -> dict[str, Any]:
     }
 
 
-def _sources(config: T5Config) -> dict[str, Source]:
+def _sources(config: T5Config) -> dict[str, TensorSource]:
     """Returns the names that transformers gives to each leaf of the params."""
-    sources = {"embedding": Source((_EMBEDDING,))}
+    sources = {"embedding": TensorSource((_EMBEDDING,))}
     if not config.tied:
-        sources["logits"] = Source((_HEAD,), transposed=True)
+        sources["logits"] = TensorSource((_HEAD,), transposed=True)
     ffn = {"gate": "wi_0", "up": "wi_1"} if config.gated else {"up": "wi"}
     ffn["down"] = "wo"
     for stack, count in (
@@ -150,9 +150,9 @@ def _sources(config: T5Config) -> dict[str, Source]:
 
         def per_layer(
             name: str, *, matrix: bool, stack: str = stack, count: int = count
-        ) -> Source:
+        ) -> TensorSource:
             names = (f"{stack}.block.{n}.layer.{name}.weight" for n in range(count))
-            return Source(tuple(names), stacked=True, transposed=matrix)
+            return TensorSource(tuple(names), stacked=True, transposed=matrix)
 
         parts = {"attention": "SelfAttention", "cross": "EncDecAttention"}
         if stack == "encoder":
@@ -168,19 +168,21 @@ def _sources(config: T5Config) -> dict[str, Source]:
         for leaf, theirs in ffn.items():
             name = f"{place}.DenseReluDense.{theirs}"
             sources[f"{at}/{leaf}"] = per_layer(name, matrix=True)
-        sources[f"{stack}/relative_bias"] = Source(
+        sources[f"{stack}/relative_bias"] = TensorSource(
             (f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",)
         )
-        sources[f"{stack}/final_norm"] = Source((f"{stack}.final_layer_norm.weight",))
+        sources[f"{stack}/final_norm"] = TensorSource(
+            (f"{stack}.final_layer_norm.weight",)
+        )
     return sources
 
 
-def _layout(config: T5Config, names: Collection[str] | None) -> Layout:
+def _layout(config: T5Config, names: Collection[str] | None) -> TensorLayout:
     sources = _sources(config)
     copies = [copy for copy in _COPIES if names is not None and copy in names]
     if copies and names is not None and _EMBEDDING not in names:
-        sources["embedding"] = Source((copies.pop(0),))
-    return Layout(sources, tuple(copies), frozenset((_UNUSED,)))
+        sources["embedding"] = TensorSource((copies.pop(0),))
+    return TensorLayout(sources, tuple(copies), frozenset((_UNUSED,)))
 
 
 class _Size(NamedTuple):

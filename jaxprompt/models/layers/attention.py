@@ -19,7 +19,7 @@ from jaxprompt.models.layers.fused_attention import (
 )
 from jaxprompt.models.layers.kinds import NormKind
 from jaxprompt.models.layers.norms import Norm
-from jaxprompt.models.layers.turn import Turn, rotate
+from jaxprompt.models.layers.turn import Rotation, rotate
 from jaxprompt.models.quantise import Int8Matrix
 
 _CHUNK = 512
@@ -421,7 +421,7 @@ class Attention(nn.Module):
         self.key_norm = self._norm(kv_width)
 
     def keys_values(
-        self, x: Float[Array, "B S D"], turn: Turn | None = None
+        self, x: Float[Array, "B S D"], turn: Rotation | None = None
     ) -> tuple[Float[Array, "B S G K"], Float[Array, "B S G K"]]:
         """Projects the tokens that are attended to; `turn` turns their keys."""
         keys = self._normed(affine(x, self.key, self.key_bias), self.key_norm)
@@ -446,7 +446,7 @@ class Attention(nn.Module):
         x: Float[Array, "B T D"],
         parts: Sequence[Part],
         dropout_key: Key[Array, ""] | None = None,
-        turn: Turn | None = None,
+        turn: Rotation | None = None,
     ) -> Float[Array, "B T D"]:
         """Attends from x to the parts; scores and softmax in float32.
 

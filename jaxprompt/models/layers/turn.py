@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from jaxprompt.models.layers.rotary import Rotary
 
 
-class Turn(NamedTuple):
+class Rotation(NamedTuple):
     """By how much each token turns, for `rotate`. R is half of the rotated features.
 
     Attributes:
@@ -20,7 +20,7 @@ class Turn(NamedTuple):
     sine: Float[Array, "B T R"]
 
 
-def turn_at(rotary: Rotary, positions: Int[Array, "B T"], dtype: str) -> Turn:
+def turn_at(rotary: Rotary, positions: Int[Array, "B T"], dtype: str) -> Rotation:
     """Computes cosine and sine of the angles, in float32, then cast.
 
     Args:
@@ -32,10 +32,10 @@ def turn_at(rotary: Rotary, positions: Int[Array, "B T"], dtype: str) -> Turn:
     frequencies_R = jnp.asarray(frequencies, jnp.float32)
     angles = positions.astype(jnp.float32)[..., None] * frequencies_R[None, None]
     cosine, sine = factor * jnp.cos(angles), factor * jnp.sin(angles)
-    return Turn(cosine.astype(dtype), sine.astype(dtype))
+    return Rotation(cosine.astype(dtype), sine.astype(dtype))
 
 
-def rotate(x: Float[Array, "B T H K"], turn: Turn) -> Float[Array, "B T H K"]:
+def rotate(x: Float[Array, "B T H K"], turn: Rotation) -> Float[Array, "B T H K"]:
     """Turns the first 2R features of each head; feature r pairs with feature r + R.
 
     Source: the half-split layout of GPT-NeoX, which Hugging Face's files have.

@@ -13,7 +13,7 @@ from jaxprompt.models.layers.norms import rms_norm
 from jaxprompt.models.t5.config import T5Config
 
 
-class Block(nn.Module):
+class T5Block(nn.Module):
     """One layer of the encoder or of the decoder: norm first, residual around each.
 
     Attention has no biases, and does not scale its scores.

@@ -10,7 +10,7 @@ from jaxprompt.models.prefix import Prefixes
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Encoded:
+class T5Encoded:
     """What the decoder reads of a source.
 
     Attributes:
@@ -26,7 +26,7 @@ class Encoded:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Cache:
+class T5Cache:
     """What the decoder remembers between steps.
 
     Attributes:
@@ -47,10 +47,10 @@ class Cache:
     cross_mask: Bool[Array, "B 1 T"]
     prefix: Prefixes
 
-    def take(self, rows: Int[Array, " R"]) -> "Cache":
+    def take(self, rows: Int[Array, " R"]) -> "T5Cache":
         """Gathers rows of the batch: repeats them for beams, or picks some."""
         source = self.source
-        return Cache(
+        return T5Cache(
             self.keys[:, rows],
             self.values[:, rows],
             (source[0][:, rows], source[1][:, rows])
@@ -60,7 +60,7 @@ class Cache:
             {site: prefix.take(rows) for site, prefix in self.prefix.items()},
         )
 
-    def reorder(self, rows: Int[Array, " B"]) -> "Cache":
+    def reorder(self, rows: Int[Array, " B"]) -> "T5Cache":
         """Like `take`, cheaper, for rows that share a source, as one example's beams.
 
         Only what the decoder has written moves; the source's keys and values stay.

@@ -24,8 +24,8 @@ from jaxprompt.models.prefix import (
     check_prefixes,
     layers_below,
 )
-from jaxprompt.models.t5.block import Block
-from jaxprompt.models.t5.cache import Cache, Encoded
+from jaxprompt.models.t5.block import T5Block
+from jaxprompt.models.t5.cache import T5Cache, T5Encoded
 from jaxprompt.models.t5.config import T5Config
 from jaxprompt.models.tokens import Tokens
 from jaxprompt.shapes import Params
@@ -99,7 +99,7 @@ class T5(Base[T5Config]):
         *,
         prefix: Prefixes | None = None,
         dropout_key: Key[Array, ""] | None = None,
-    ) -> Encoded:
+    ) -> T5Encoded:
         """Encodes a source; see `Backbone.encode`.
 
         The prefix of the site "encoder" is read. One that stands in front gets the bias
@@ -111,7 +111,7 @@ class T5(Base[T5Config]):
         later: Prefixes = {
             site: other for site, other in read.items() if site != "encoder"
         }
-        return Encoded(states, source.segments, later)
+        return T5Encoded(states, source.segments, later)
 
     def _encode(
         self,
@@ -225,7 +225,7 @@ class T5(Base[T5Config]):
     def decode(
         self,
         params: Params,
-        encoded: Encoded,
+        encoded: T5Encoded,
         target: Tokens,
         *,
         dropout_key: Key[Array, ""] | None = None,
@@ -241,7 +241,7 @@ class T5(Base[T5Config]):
     def _decode(
         self,
         params: Params,
-        encoded: Encoded,
+        encoded: T5Encoded,
         target: Tokens,
         *,
         dropout_key: Key[Array, ""] | None = None,
@@ -284,7 +284,7 @@ class T5(Base[T5Config]):
         prefixes = own, beside_source
         return self._run(stack, target, layer, prefixes, dropout_key, end=end)[0]
 
-    def start_cache(self, params: Params, encoded: Encoded, length: int) -> Cache:
+    def start_cache(self, params: Params, encoded: T5Encoded, length: int) -> T5Cache:
         """Projects the source once, or never; see `Backbone.start_cache`."""
         source = encoded.states
         if not self._are_few(length):
@@ -295,7 +295,7 @@ class T5(Base[T5Config]):
         layers, rows = config.decoder_layers, len(segments)
         shape = (layers, rows, length, config.heads, config.head_width)
         empty = jnp.zeros(shape, self.dtype)
-        return Cache(empty, empty, source, mask, encoded.prefix)
+        return T5Cache(empty, empty, source, mask, encoded.prefix)
 
     def _are_few(self, length: int) -> bool:
         """Whether so few target tokens read a source that it is not projected.
@@ -329,10 +329,10 @@ class T5(Base[T5Config]):
     def decode_step(
         self,
         params: Params,
-        cache: Cache,
+        cache: T5Cache,
         y: Float[Array, "B D"],
         index: Int[Array, ""],
-    ) -> tuple[Float[Array, "B V"], Cache]:
+    ) -> tuple[Float[Array, "B V"], T5Cache]:
         """Scores the next token of each row; see `Backbone.decode_step`."""
         stack = params["decoder"]
         rows = jnp.arange(cache.keys.shape[2])
@@ -409,8 +409,8 @@ class T5(Base[T5Config]):
             )(rows_since_start(segments))
         return lambda layer: () if layer is None else (prefix.part(layer, bias=bias),)
 
-    def _block(self, stack: str) -> Block:
-        return Block(
+    def _block(self, stack: str) -> T5Block:
+        return T5Block(
             self.config,
             decoder=stack == "decoder",
             dropout=self.dropout,

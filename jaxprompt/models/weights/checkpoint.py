@@ -23,7 +23,7 @@ from jaxprompt.models.quantise import Int8Matrix, check_quantisation, summed_axi
 from jaxprompt.models.quantise import quantise as quantise_matrices
 from jaxprompt.models.weights import fingerprint_cache
 from jaxprompt.models.weights.leaf import read_floats, read_levels, round_to_int8
-from jaxprompt.models.weights.source import Levels, Source, Tensors
+from jaxprompt.models.weights.source import Levels, Tensors, TensorSource
 from jaxprompt.screen.quoting import listed
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import RULES, Rules, shardings
@@ -61,7 +61,7 @@ class Checkpoint:
     folder: Path
     config: Config
     tensors: Tensors
-    sources: Mapping[str, Source]
+    sources: Mapping[str, TensorSource]
     extras: frozenset[str] = frozenset()
     name: str = ""
     revision: str | None = None
@@ -163,7 +163,7 @@ def storage_note(checkpoint: Checkpoint, dtype: str, quantise: str) -> str | Non
     return f"matrices of {checkpoint.name} in memory: {'; '.join(said)}"
 
 
-def _blocks(checkpoint: Checkpoint, source: Source) -> int | None:
+def _blocks(checkpoint: Checkpoint, source: TensorSource) -> int | None:
     """Returns the blocks of a row of a leaf's tensors, where all are int8 levels."""
     if checkpoint.levels is None:
         return None
@@ -223,7 +223,7 @@ def _stored_leaves(checkpoint: Checkpoint) -> list[Leaf]:
 
 def _read_rows(
     tensors: Tensors,
-    source: Source,
+    source: TensorSource,
     whole: jax.ShapeDtypeStruct,
     own: range,
     columns: int,

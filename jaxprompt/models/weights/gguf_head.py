@@ -103,7 +103,7 @@ class Place(NamedTuple):
     file: int = 0
 
 
-class Head(NamedTuple):
+class GGUFHead(NamedTuple):
     """What a GGUF file says before its weights."""
 
     metadata: Metadata
@@ -119,7 +119,7 @@ def is_gguf(path: Path) -> bool:
     return path.suffix.lower() == ".gguf"
 
 
-def read_head(path: Path) -> Head:
+def read_head(path: Path) -> GGUFHead:
     """Reads metadata and places; every count is checked against the file's size.
 
     Args:
@@ -133,7 +133,7 @@ def read_head(path: Path) -> Head:
         ValueError: If it is no GGUF file of version 2 or 3, is cut off, or holds a
             tensor of a kind that is not read.
     """
-    return _read(path, lambda cursor, size: Head(*_parse(cursor, size)))
+    return _read(path, lambda cursor, size: GGUFHead(*_parse(cursor, size)))
 
 
 def read_metadata(path: Path) -> Metadata:

@@ -8,17 +8,17 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxprompt.models.weights.gguf_head import Head, read_head
+from jaxprompt.models.weights.gguf_head import GGUFHead, read_head
 from jaxprompt.screen.quoting import listed, quoted_path
 
 _NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
 
 
-class Part(NamedTuple):
+class GGUFPart(NamedTuple):
     """One file of a model."""
 
     path: Path
-    head: Head
+    head: GGUFHead
 
 
 def names_of_parts(name: str) -> list[str]:
@@ -31,7 +31,7 @@ def names_of_parts(name: str) -> list[str]:
     return [f"{stem}-{number:05}-of-{count}{suffix}" for number in numbers] or [name]
 
 
-def read_parts(path: Path) -> list[Part]:
+def read_parts(path: Path) -> list[GGUFPart]:
     """Reads the heads of all files of a model.
 
     Args:
@@ -45,7 +45,7 @@ def read_parts(path: Path) -> list[Part]:
         ValueError: If one cannot be read, is another part than its name says, or is of
             another model.
     """
-    first = Part(path, read_head(path))
+    first = GGUFPart(path, read_head(path))
     count = _number(first, "split.count")
     if count < 2:
         return [first]
@@ -66,7 +66,7 @@ def read_parts(path: Path) -> list[Part]:
             f"no {listed(absent)}: fetch them too"
         )
     others = [path.with_name(name) for name in names[1:]]
-    parts = [first, *(Part(other, read_head(other)) for other in others)]
+    parts = [first, *(GGUFPart(other, read_head(other)) for other in others)]
     tensors: set[str] = set()
     for number, part in enumerate(parts):
         said = _number(part, "split.no"), _number(part, "split.count")
@@ -86,6 +86,6 @@ def read_parts(path: Path) -> list[Part]:
     return parts
 
 
-def _number(part: Part, key: str) -> int:
+def _number(part: GGUFPart, key: str) -> int:
     found = part.head.metadata.get(key, 0)
     return found if type(found) is int else 0

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprompt.models.quantise import Int8Matrix, scale_of, summed_axis, to_int8
-from jaxprompt.models.weights.source import Levels, Source, Tensors
+from jaxprompt.models.weights.source import Levels, Tensors, TensorSource
 
 _ALIGNED = 64
 """Bytes of which XLA wants an address to be a multiple, or it copies the array."""
@@ -17,7 +17,7 @@ _ALIGNED = 64
 
 def read_floats(
     tensors: Tensors,
-    source: Source,
+    source: TensorSource,
     shape: tuple[int, ...],
     dtype: Any,
     place: jax.sharding.Sharding | None,
@@ -43,7 +43,7 @@ def read_floats(
 
 
 def read_levels(
-    levels: Levels, source: Source, leaf: Int8Matrix, place: Any
+    levels: Levels, source: TensorSource, leaf: Int8Matrix, place: Any
 ) -> Int8Matrix:
     """Reads a leaf whose tensors are int8 levels by blocks, as they are stored.
 
@@ -62,7 +62,7 @@ def read_levels(
 
 
 def round_to_int8(
-    tensors: Tensors, source: Source, name: str, leaf: Int8Matrix, place: Any
+    tensors: Tensors, source: TensorSource, name: str, leaf: Int8Matrix, place: Any
 ) -> Int8Matrix:
     """Reads a leaf twice: whole tensors for the scale, as a split column has one.
 

@@ -16,7 +16,7 @@ from jaxprompt.models.families import family_of
 from jaxprompt.models.quantise import Int8Matrix
 from jaxprompt.models.weights.checkpoint import shapes_of
 from jaxprompt.models.weights.gguf_head import is_gguf
-from jaxprompt.models.weights.source import Source
+from jaxprompt.models.weights.source import TensorSource
 from jaxprompt.shapes import Params
 
 _TOKENIZERS = (
@@ -122,7 +122,9 @@ def _sizes(params: Params) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _tensors(sources: Mapping[str, Source], params: Params) -> dict[str, np.ndarray]:
+def _tensors(
+    sources: Mapping[str, TensorSource], params: Params
+) -> dict[str, np.ndarray]:
     """Returns the weights as transformers names and lays them out."""
     # What makes up each tensor, in order: mostly one leaf.
     parts: dict[str, list[np.ndarray]] = {}

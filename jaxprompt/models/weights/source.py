@@ -40,7 +40,7 @@ class Levels(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class TensorSource:
     """Where one leaf of the params is stored.
 
     Attributes:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprompt.models.encoder.config import EncoderConfig
-from jaxprompt.models.families.family import HuggingFace, Layout
+from jaxprompt.models.families.family import HuggingFace, TensorLayout
 from jaxprompt.models.families.forms.checked_settings import number, refuse_unless, size
 from jaxprompt.models.weights.sizes import check_sizes
-from jaxprompt.models.weights.source import Source, Tensors
+from jaxprompt.models.weights.source import Tensors, TensorSource
 from jaxprompt.screen.quoting import quoted
 
 _SIZES = {
@@ -47,7 +47,7 @@ _MATRICES = {
 }
 
 
-class Names(NamedTuple):
+class TensorNames(NamedTuple):
     """How the tensors of one family are called where families differ.
 
     Attributes:
@@ -65,7 +65,7 @@ class Names(NamedTuple):
 
 
 def hugging_face_form(
-    names: Names,
+    names: TensorNames,
     *,
     model_type: str,
     make: type[EncoderConfig],
@@ -120,7 +120,7 @@ def hugging_face_form(
 
 
 def _fields(
-    names: Names,
+    names: TensorNames,
     settings: Mapping[str, Any],
     defaults: Mapping[str, Any],
     path: Path,
@@ -148,38 +148,38 @@ def _fields(
     return fields
 
 
-def _body_of(names: Names, found: Collection[str]) -> str:
+def _body_of(names: TensorNames, found: Collection[str]) -> str:
     """Returns what stands before every name of the body: nothing in its own files."""
     return names.body if f"{names.body}{_TABLE}" in found else ""
 
 
 def _layout(
-    names: Names, config: EncoderConfig, found: Collection[str] | None
-) -> Layout:
+    names: TensorNames, config: EncoderConfig, found: Collection[str] | None
+) -> TensorLayout:
     body = names.body if found is None else _body_of(names, found)
     found = () if found is None else found
     # Files that were made of the first released ones call scale and bias otherwise.
     old = f"{body}embeddings.LayerNorm.gamma" in found
     scale, bias = ("gamma", "beta") if old else ("weight", "bias")
 
-    def per_layer(name: str, *, matrix: bool = False) -> Source:
+    def per_layer(name: str, *, matrix: bool = False) -> TensorSource:
         stored = (f"{body}{_LAYERS}{n}.{name}" for n in range(config.layers))
-        return Source(tuple(stored), stacked=True, transposed=matrix)
+        return TensorSource(tuple(stored), stacked=True, transposed=matrix)
 
-    def dense(name: str) -> dict[str, Source]:
-        weight = Source((f"{name}.weight",), transposed=True)
-        return {"weight": weight, "bias": Source((f"{name}.bias",))}
+    def dense(name: str) -> dict[str, TensorSource]:
+        weight = TensorSource((f"{name}.weight",), transposed=True)
+        return {"weight": weight, "bias": TensorSource((f"{name}.bias",))}
 
-    def norm(name: str) -> dict[str, Source]:
+    def norm(name: str) -> dict[str, TensorSource]:
         stored = {"scale": f"{name}.{scale}", "bias": f"{name}.{bias}"}
-        return {part: Source((tensor,)) for part, tensor in stored.items()}
+        return {part: TensorSource((tensor,)) for part, tensor in stored.items()}
 
     padding = config.row_padding
     sources = {
-        ours: Source((f"{body}embeddings.{theirs}.weight",))
+        ours: TensorSource((f"{body}embeddings.{theirs}.weight",))
         for ours, theirs in _TABLES.items()
     }
-    sources["embedding"] = Source((f"{body}{_TABLE}",), padding=padding)
+    sources["embedding"] = TensorSource((f"{body}{_TABLE}",), padding=padding)
     own = norm(f"{body}embeddings.LayerNorm")
     sources |= {f"embedding_norm/{part}": source for part, source in own.items()}
     for ours, theirs in _NORMS.items():
@@ -195,9 +195,9 @@ def _layout(
         matrix, layer_norm, word_bias = names.fill
         own = dense(matrix)
         own |= {f"norm/{part}": at for part, at in norm(layer_norm).items()}
-        own["word_bias"] = Source((word_bias,), padding=padding)
+        own["word_bias"] = TensorSource((word_bias,), padding=padding)
         sources |= {f"fill/{part}": source for part, source in own.items()}
-    return Layout(
+    return TensorLayout(
         sources,
         copies=tuple(name for name in names.copies if name in found),
         unused=frozenset({*names.unused, f"{body}embeddings.position_ids"} & {*found}),

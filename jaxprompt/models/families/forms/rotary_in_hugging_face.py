@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxprompt.models.decoder.config import RotaryConfig
-from jaxprompt.models.families.family import HuggingFace, Layout
+from jaxprompt.models.families.family import HuggingFace, TensorLayout
 from jaxprompt.models.families.forms.checked_settings import flag, size, token_ids
 from jaxprompt.models.families.forms.rope_settings import read_rope, write_rope
 from jaxprompt.models.weights.sizes import check_sizes
-from jaxprompt.models.weights.source import Source, Tensors
+from jaxprompt.models.weights.source import Tensors, TensorSource
 from jaxprompt.screen.quoting import quoted
 
 AnyRotaryConfig = TypeVar("AnyRotaryConfig", bound=RotaryConfig)
@@ -171,7 +171,7 @@ def hugging_face_form(
     class_name: str,
     read_fields: Callable[[Mapping[str, Any], Path], dict[str, Any]],
     write_fields: Callable[[AnyRotaryConfig], dict[str, Any]],
-    layout: Callable[[AnyRotaryConfig, Collection[str] | None], Layout],
+    layout: Callable[[AnyRotaryConfig, Collection[str] | None], TensorLayout],
 ) -> HuggingFace:
     """Makes the form of a family from what is its own.
 
@@ -235,7 +235,7 @@ def activation_name(activation: str) -> str:
     return "gelu_pytorch_tanh" if activation == "gelu_new" else activation
 
 
-def layout(config: RotaryConfig, names: Collection[str] | None) -> Layout:
+def layout(config: RotaryConfig, names: Collection[str] | None) -> TensorLayout:
     """Returns where a folder stores the params, by the names of transformers' Llama.
 
     Args:
@@ -245,17 +245,17 @@ def layout(config: RotaryConfig, names: Collection[str] | None) -> Layout:
     body, head = (_BODY, _HEAD) if names is None else (_body_of(names), _head_of(names))
     switches = config.switches
 
-    def per_layer(name: str, *, matrix: bool = False) -> Source:
+    def per_layer(name: str, *, matrix: bool = False) -> TensorSource:
         stored = (f"{body}layers.{n}.{name}" for n in range(config.layers))
-        return Source(tuple(stored), stacked=True, transposed=matrix)
+        return TensorSource(tuple(stored), stacked=True, transposed=matrix)
 
     padding = config.row_padding
     sources = {
-        "embedding": Source((f"{body}{_TABLE}",), padding=padding),
-        "final_norm/scale": Source((f"{body}norm.weight",)),
+        "embedding": TensorSource((f"{body}{_TABLE}",), padding=padding),
+        "final_norm/scale": TensorSource((f"{body}norm.weight",)),
     }
     if not config.tied:
-        sources["unembedding"] = Source((head,), padding=padding)
+        sources["unembedding"] = TensorSource((head,), padding=padding)
     for ours, theirs in (_NORMS_WITH_OUT if switches.norms_out else _NORMS).items():
         if switches.norms_out if ours.endswith("_out_norm") else switches.norms_in:
             sources[f"layers/{ours}/scale"] = per_layer(f"{theirs}.weight")
@@ -269,7 +269,7 @@ def layout(config: RotaryConfig, names: Collection[str] | None) -> Layout:
         if switches.ffn_biases if ours.startswith("ffn/") else ours in biases:
             sources[f"layers/{ours}_bias"] = per_layer(f"{theirs}.bias")
     names = () if names is None else names
-    return Layout(
+    return TensorLayout(
         sources,
         copies=(head,) if config.tied and head in names else (),
         unused=frozenset(name for name in names if name.endswith(_BUFFER)),

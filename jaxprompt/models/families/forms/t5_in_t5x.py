@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from jaxprompt.models.families.family import T5X, Layout
+from jaxprompt.models.families.family import T5X, TensorLayout
 from jaxprompt.models.t5.config import T5Config
-from jaxprompt.models.weights.source import Source
+from jaxprompt.models.weights.source import TensorSource
 
 _EMBEDDING = "token_embedder.embedding"
 _HEAD = "decoder.logits_dense.kernel"
@@ -67,11 +67,11 @@ def _read_config(shapes: Mapping[str, tuple[int, ...]], folder: Path) -> T5Confi
         raise ValueError(f"{folder}: {err}") from err
 
 
-def _sources(config: T5Config) -> dict[str, Source]:
+def _sources(config: T5Config) -> dict[str, TensorSource]:
     """Returns the names that T5X gives to each leaf of the params."""
-    sources = {"embedding": Source((_EMBEDDING,))}
+    sources = {"embedding": TensorSource((_EMBEDDING,))}
     if not config.tied:
-        sources["logits"] = Source((_HEAD,))
+        sources["logits"] = TensorSource((_HEAD,))
     ffn = {"gate": "wi_0", "up": "wi_1"} if config.gated else {"up": "wi"}
     ffn["down"] = "wo"
     counts = {"encoder": config.encoder_layers, "decoder": config.decoder_layers}
@@ -98,16 +98,16 @@ def _sources(config: T5Config) -> dict[str, Source]:
             }
             for leaf, name in leaves.items():
                 names = tuple(f"{layer}.{name}" for layer in layer_names)
-                sources[leaf] = Source(names, stacked=True)
-        sources[f"{stack}/relative_bias"] = Source(
+                sources[leaf] = TensorSource(names, stacked=True)
+        sources[f"{stack}/relative_bias"] = TensorSource(
             (f"{stack}.relpos_bias.rel_embedding",), transposed=True
         )
-        sources[f"{stack}/final_norm"] = Source((f"{stack}.{stack}_norm.scale",))
+        sources[f"{stack}/final_norm"] = TensorSource((f"{stack}.{stack}_norm.scale",))
     return sources
 
 
-def _layout(config: T5Config) -> Layout:
-    return Layout(_sources(config))
+def _layout(config: T5Config) -> TensorLayout:
+    return TensorLayout(_sources(config))
 
 
 FORMAT = T5X(read_config=_read_config, layout=_layout)
