@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jaxprompt.config.task_settings import TaskSettings, tell_words
 
 if TYPE_CHECKING:
-    from jaxprompt.data.pretraining.forms import Form, NextSentence
+    from jaxprompt.data.pretraining.forms import NextSentence, QuestionForm
     from jaxprompt.data.tasks.task import Task
 
 FORMS = ("next_sentence", "sentence_choice", "multiple_choice", "pseudo_labels")
@@ -185,7 +185,9 @@ class SelfSupervisedTask(TaskSettings):
             told=told,
         )
 
-    def _form(self, vocabulary: Any) -> "tuple[Form, dict[str, str], list[str]]":
+    def _form(
+        self, vocabulary: Any
+    ) -> "tuple[QuestionForm, dict[str, str], list[str]]":
         """Returns what is asked, the words of its labels, and what to say of them."""
         from jaxprompt.data.pretraining.forms import MIXES, SIX, Selection
         from jaxprompt.data.pretraining.option_names import option_names

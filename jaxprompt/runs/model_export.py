@@ -12,7 +12,11 @@ from jaxprompt.interop.peft_prefix import (
     prefix_of,
     write_prefix,
 )
-from jaxprompt.interop.stablehlo.program import Answering, file_names, write_program
+from jaxprompt.interop.stablehlo.program import (
+    ExportedAnswering,
+    file_names,
+    write_program,
+)
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import read_params
 from jaxprompt.prompts.file import load_prompt
@@ -76,7 +80,7 @@ def export_model(
                 f"{job.task.name} has several of some: give one each"
             )
         label_ids = job.task.label_ids(data.target_length)
-    answering = Answering(
+    answering = ExportedAnswering(
         method=evaluation.method,
         inputs=data.input_length,
         length=evaluation.decode_length or data.target_length,

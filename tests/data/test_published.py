@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxprompt.cli import main
-from jaxprompt.data.read.published import LAYOUTS, read_published
+from jaxprompt.data.read.published import RELEASES, read_published
 from jaxprompt.transfer.categories import category_of
 
 XML = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
@@ -120,7 +120,7 @@ def test_rows_of_a_release(name: str, tmp_path: Path):
 
 
 def test_every_data_set_has_the_type_of_its_task():
-    assert all(category_of(name) == LAYOUTS[name].category for name in LAYOUTS)
+    assert all(category_of(name) == RELEASES[name].category for name in RELEASES)
 
 
 def test_rotten_tomatoes_is_windows_1252(tmp_path: Path, shared: Path):

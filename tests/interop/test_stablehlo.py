@@ -13,7 +13,7 @@ from jaxprompt.evaluate.decode import beam, greedy
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.interop.stablehlo.program import (
     PLATFORMS,
-    Answering,
+    ExportedAnswering,
     export_program,
     flatten,
     vocabulary_file,
@@ -54,7 +54,7 @@ def answer_here(backbone: T5, method: str, params: Params, batch: Batch) -> jax.
 
 @pytest.mark.parametrize("method", ["greedy", "beam", "rank"])
 def test_one_program_answers_batches_of_every_size(tiny: Tiny, method: str):
-    answering = Answering(
+    answering = ExportedAnswering(
         method=method,
         inputs=9,
         length=STEPS,
@@ -88,7 +88,7 @@ def test_one_program_answers_batches_of_every_size(tiny: Tiny, method: str):
 def test_bfloat16_weights_stay_bfloat16(tiny: Tiny):
     halves = jax.tree.map(lambda x: x.astype(jnp.bfloat16), tiny.model)
     params = {"model": halves, "prompt": draw_prompt(0)}
-    answering = Answering(method="greedy", inputs=9, length=STEPS)
+    answering = ExportedAnswering(method="greedy", inputs=9, length=STEPS)
     program = export_program(tiny.backbone, params, answering)
     exported = jax.export.deserialize(bytearray(program))
     dtypes: Any = {aval.dtype.name for aval in exported.in_avals}

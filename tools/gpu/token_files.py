@@ -14,7 +14,7 @@ from jaxprompt.config.tasks import TaskSettings
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.text import TRAIN, VALIDATION
-from jaxprompt.data.tasks.task import Part, Task
+from jaxprompt.data.tasks.task import MixedPart, Task
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.files.atomic import write_atomically
@@ -166,7 +166,9 @@ class StoredTask(TaskSettings):
 
         of_part = {name: pairs(_of(name)) for name in self.rates}
         parts = {
-            name: Part(rate, make(f"{self.name}:{name}", {VALIDATION: of_part[name]}))
+            name: MixedPart(
+                rate, make(f"{self.name}:{name}", {VALIDATION: of_part[name]})
+            )
             for name, rate in self.rates.items()
         }
         first = next(iter(of_part.values()))  # Of a whole, its parts are validated.

@@ -60,7 +60,7 @@ class Spec(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class OfficialTask:
+class BuiltSpec:
     """A `Spec` put together from its parts.
 
     Attributes:

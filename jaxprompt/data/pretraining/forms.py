@@ -14,7 +14,7 @@ OTHER, SAME, NEXT = "other", "same", "next"
 beside it, or beside it."""
 
 
-class Asked(NamedTuple):
+class BuiltQuestion(NamedTuple):
     """A question.
 
     Attributes:
@@ -94,7 +94,7 @@ class Anchor:
         return found
 
 
-class Form(Protocol):
+class QuestionForm(Protocol):
     """A way to ask about a sentence."""
 
     @property
@@ -122,7 +122,7 @@ class Form(Protocol):
         """Most other documents that a question takes sentences from."""
         ...
 
-    def ask(self, anchor: Anchor) -> Asked | None:
+    def ask(self, anchor: Anchor) -> BuiltQuestion | None:
         """Makes a question; None where this draw gives none."""
         ...
 
@@ -169,7 +169,7 @@ class NextSentence:
         }
         return tuple(label for label, share in shares.items() if share > 0)
 
-    def ask(self, anchor: Anchor) -> Asked | None:
+    def ask(self, anchor: Anchor) -> BuiltQuestion | None:
         """Draws the label, then a sentence for it."""
         point = anchor.draw.random()
         if point < self.other_below:
@@ -184,7 +184,7 @@ class NextSentence:
         sizes = sorted((len(anchor.text), len(found[0])))
         if sizes[1] > self.length_ratio * sizes[0]:
             return None
-        return Asked({"first": anchor.text, "second": found[0]}, label)
+        return BuiltQuestion({"first": anchor.text, "second": found[0]}, label)
 
 
 class Mix(NamedTuple):
@@ -274,7 +274,7 @@ class Selection:
         """Most documents that a question takes options from."""
         return max(len(mix.others) for mix in self.mixes.values())
 
-    def ask(self, anchor: Anchor) -> Asked | None:
+    def ask(self, anchor: Anchor) -> BuiltQuestion | None:
         """Draws the number of options, then these."""
         sizes = tuple(self.mixes)
         mix = self._cut(self.mixes[sizes[anchor.draw.integers(len(sizes))]])
@@ -293,7 +293,7 @@ class Selection:
             for place, number in enumerate(order)
         )
         label = self.names[order.index(0)]
-        return Asked({"query": query, "options": listed}, label)
+        return BuiltQuestion({"query": query, "options": listed}, label)
 
     def _cut(self, mix: Mix) -> Mix:
         words = mix.query + mix.options * mix.option

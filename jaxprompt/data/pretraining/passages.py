@@ -12,7 +12,7 @@ from jaxprompt.data.pretraining.skills import SKILLS, Corpus
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
 from jaxprompt.data.read.text import TRAIN, VALIDATION, Text, read_text
-from jaxprompt.data.tasks.task import Example, Part, Task
+from jaxprompt.data.tasks.task import Example, MixedPart, Task
 from jaxprompt.data.vocabulary.tokens import Pair
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary, rowless_note
 
@@ -105,7 +105,9 @@ def text_task(
         found = passages().passages
         return Corpus(found[split], counted=found[TRAIN])
 
-    def make(name: str, rates: Mapping[str, float], parts: Mapping[str, Part]) -> Task:
+    def make(
+        name: str, rates: Mapping[str, float], parts: Mapping[str, MixedPart]
+    ) -> Task:
         source = TextSource(name, passages, corpus, rates, seed)
         task = Task(
             name=name,
@@ -144,7 +146,9 @@ def text_task(
 
     total = sum(objectives.values())
     parts = {
-        objective: Part(rate / total, make(f"{name}:{objective}", {objective: 1.0}, {}))
+        objective: MixedPart(
+            rate / total, make(f"{name}:{objective}", {objective: 1.0}, {})
+        )
         for objective, rate in objectives.items()
     }
     return make(name, objectives, parts)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxprompt.data.pretraining.forms import Anchor, Asked, Form
+from jaxprompt.data.pretraining.forms import Anchor, BuiltQuestion, QuestionForm
 from jaxprompt.data.read.documents import Documents, Whole, text_files
 from jaxprompt.data.read.files import Row
 from jaxprompt.data.read.sources import Features, Source, SplitRows
@@ -87,7 +87,7 @@ class _Asked(NamedTuple):
     before: int
 
 
-class Questions(Sequence[Features]):
+class SplitQuestions(Sequence[Features]):
     """The questions of a split as rows, each made when it is asked for.
 
     Attributes:
@@ -98,7 +98,7 @@ class Questions(Sequence[Features]):
         self,
         documents: Documents,
         numbers: Sequence[int],
-        form: Form,
+        form: QuestionForm,
         units: Units,
         seed: int,
         to_row: Callable[[Row, int], Features],
@@ -157,7 +157,7 @@ class Questions(Sequence[Features]):
         document, sentence = self._anchor(number)
         return f"{self._documents.places[document].name}, sentence {sentence + 1}"
 
-    def ask(self, number: int) -> tuple[Asked, int]:
+    def ask(self, number: int) -> tuple[BuiltQuestion, int]:
         """Makes a question.
 
         Where no draw gives one, as beside a sentence that stands there twice, it is
@@ -257,7 +257,7 @@ class SelfSupervisedSource(Source):
         name: str,
         folder: Path,
         read: Callable[[], Documents],
-        form: Form,
+        form: QuestionForm,
         units: Units,
         seed: int,
         to_row: Callable[[Row, int], Features],
@@ -272,14 +272,14 @@ class SelfSupervisedSource(Source):
             form: What is asked.
             units: About which sentences.
             seed: Of all that is drawn.
-            to_row: As of `Questions`.
+            to_row: As of `SplitQuestions`.
             told: What else a run should say.
         """
         self._documents = functools.cache(read)
         self._form, self._told = form, list(told)
 
         @functools.cache
-        def questions(split: str) -> Questions:
+        def questions(split: str) -> SplitQuestions:
             documents = self._documents()
             numbers = [
                 number
@@ -288,7 +288,7 @@ class SelfSupervisedSource(Source):
                 == (split == VALIDATION)
             ]
             try:
-                return Questions(documents, numbers, form, units, seed, to_row)
+                return SplitQuestions(documents, numbers, form, units, seed, to_row)
             except ValueError as err:
                 raise ValueError(f"task {name}, split {split!r}: {err}") from err
 
@@ -337,7 +337,7 @@ def self_supervised_task(
     name: str,
     folder: str | Path,
     *,
-    form: Form,
+    form: QuestionForm,
     inputs: str,
     labels: Mapping[str, str],
     vocabulary: Vocabulary,

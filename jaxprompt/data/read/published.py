@@ -25,14 +25,14 @@ Fields = dict[str, str]
 Splits = dict[str, list[Fields]]
 
 
-class Layout(NamedTuple):
+class Release(NamedTuple):
     """How a data set was released.
 
     Attributes:
         category: Its type of task; see `transfer.categories`.
         read: From the folder of its files to the rows of each split that is there.
         files: What the folder holds, in words.
-        source: Where the layout is described.
+        source: Where its files are described.
     """
 
     category: str
@@ -45,7 +45,7 @@ def read_published(name: str, folder: Path) -> Splits:
     """Reads a data set.
 
     Args:
-        name: One of `LAYOUTS`.
+        name: One of `RELEASES`.
         folder: The folder of its files.
 
     Returns:
@@ -55,15 +55,17 @@ def read_published(name: str, folder: Path) -> Splits:
         ValueError: If the name is unknown, or a row is malformed, which it names.
         FileNotFoundError: If none of its files is there.
     """
-    if name not in LAYOUTS:
-        raise ValueError(f"unknown data set {quoted(name)}: use one of {list(LAYOUTS)}")
-    layout = LAYOUTS[name]
+    if name not in RELEASES:
+        raise ValueError(
+            f"unknown data set {quoted(name)}: use one of {list(RELEASES)}"
+        )
+    release = RELEASES[name]
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {quoted_path(folder)}: check the path")
-    found = {split: rows for split, rows in layout.read(folder).items() if rows}
+    found = {split: rows for split, rows in release.read(folder).items() if rows}
     if not found:
         raise FileNotFoundError(
-            f"no files of {name} in {quoted_path(folder)}: it holds {layout.files}"
+            f"no files of {name} in {quoted_path(folder)}: it holds {release.files}"
         )
     return found
 
@@ -337,20 +339,20 @@ def _objects(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-LAYOUTS: Mapping[str, Layout] = {
-    "imdb": Layout(
+RELEASES: Mapping[str, Release] = {
+    "imdb": Release(
         "sentiment",
         _imdb,
         "train/pos/*.txt, train/neg/*.txt and the same of test",
         "Maas et al. 2011, aclImdb_v1",
     ),
-    "rotten_tomatoes": Layout(
+    "rotten_tomatoes": Release(
         "sentiment",
         _rotten_tomatoes,
         "rt-polarity.pos and rt-polarity.neg",
         "Pang and Lee 2005, sentence polarity v1.0",
     ),
-    "laptop": Layout(
+    "laptop": Release(
         "sentiment",
         _aspects(
             {
@@ -361,7 +363,7 @@ LAYOUTS: Mapping[str, Layout] = {
         "Laptop_Train_v2.xml and Laptops_Test_Gold.xml",
         "Pontiki et al. 2014, SemEval task 4",
     ),
-    "restaurant": Layout(
+    "restaurant": Release(
         "sentiment",
         _aspects(
             {
@@ -372,58 +374,58 @@ LAYOUTS: Mapping[str, Layout] = {
         "Restaurants_Train_v2.xml and Restaurants_Test_Gold.xml",
         "Pontiki et al. 2014, SemEval task 4",
     ),
-    "movie_rationales": Layout(
+    "movie_rationales": Release(
         "sentiment",
         _movie_rationales,
         "train.jsonl, val.jsonl, test.jsonl and docs/",
         "DeYoung et al. 2020, ERASER",
     ),
-    "tweeteval_sentiment": Layout(
+    "tweeteval_sentiment": Release(
         "sentiment",
         _tweets,
         "train_text.txt, train_labels.txt and the same of val and test",
         "Barbieri et al. 2020, TweetEval",
     ),
-    "snli": Layout(
+    "snli": Release(
         "inference",
         _snli,
         "snli_1.0_train.jsonl, snli_1.0_dev.jsonl and snli_1.0_test.jsonl",
         "Bowman et al. 2015",
     ),
-    "ethics_deontology": Layout(
+    "ethics_deontology": Release(
         "ethics",
         _ethics("deontology", {"text": "scenario", "other": "excuse"}),
         "deontology_train.csv, deontology_test.csv and deontology_test_hard.csv",
         "Hendrycks et al. 2021, ETHICS",
     ),
-    "ethics_justice": Layout(
+    "ethics_justice": Release(
         "ethics",
         _ethics("justice", {"text": "scenario"}),
         "justice_train.csv, justice_test.csv and justice_test_hard.csv",
         "Hendrycks et al. 2021, ETHICS",
     ),
-    "nq_open": Layout(
+    "nq_open": Release(
         "question answering",
         _nq_open,
         "NQ-open.train.jsonl and NQ-open.dev.jsonl",
         "Lee et al. 2019",
     ),
-    "multi_news": Layout(
+    "multi_news": Release(
         "summarisation",
         _multi_news,
         "train.src.cleaned, train.tgt and the same of val and test",
         "Fabbri et al. 2019",
     ),
-    "samsum": Layout(
+    "samsum": Release(
         "summarisation",
         _samsum,
         "train.json, val.json and test.json",
         "Gliwa et al. 2019",
     ),
-    "pairs_mnli": Layout("inference", _pairs(_NLI), "train.json and dev.json", ""),
-    "pairs_snli": Layout("inference", _pairs(_NLI), "train.json and dev.json", ""),
-    "pairs_qnli": Layout("inference", _pairs(_TWO), "train.json and dev.json", ""),
-    "pairs_qqp": Layout("paraphrase", _pairs(_SAME), "train.json and dev.json", ""),
+    "pairs_mnli": Release("inference", _pairs(_NLI), "train.json and dev.json", ""),
+    "pairs_snli": Release("inference", _pairs(_NLI), "train.json and dev.json", ""),
+    "pairs_qnli": Release("inference", _pairs(_TWO), "train.json and dev.json", ""),
+    "pairs_qqp": Release("paraphrase", _pairs(_SAME), "train.json and dev.json", ""),
 }
 """Name -> layout. SST-2, MNLI, QNLI, QQP, MRPC and SQuAD are official tasks already;
 "pairs_..." is the layout in which *Powerful Prompt Fine-Tuning* shares some of them."""

@@ -12,7 +12,7 @@ from jaxprompt.files.utf8 import NotUtf8, decode_utf8
 from jaxprompt.screen.quoting import quoted
 
 
-class Question(NamedTuple):
+class TextQuestion(NamedTuple):
     """A question about a text.
 
     Attributes:
@@ -42,7 +42,7 @@ def check_question_file(path: Path) -> None:
         )
 
 
-def read_questions(path: str | Path) -> list[Question]:
+def read_questions(path: str | Path) -> list[TextQuestion]:
     """Reads SQuAD's own JSON of version 1.1 or 2.0, or JSON lines of its rows.
 
     A line has "question", "context" and "answers": a list of {"text": ...,
@@ -92,7 +92,7 @@ def _rows_of_squad(path: Path) -> Iterator[Row]:
                 yield Row(named, {**row.fields, "context": context})
 
 
-def _question(row: Row, number: int) -> Question:
+def _question(row: Row, number: int) -> TextQuestion:
     question, context = field_text(row, "question"), field_text(row, "context")
     if not question.strip():
         raise ValueError(f"{row.where}: the question is empty: give it words")
@@ -106,7 +106,7 @@ def _question(row: Row, number: int) -> Question:
                 "counts characters from 0"
             )
         answers.append((text, start))
-    return Question(
+    return TextQuestion(
         row.where,
         field_text(row, "id") if "id" in row.fields else str(number),
         question,

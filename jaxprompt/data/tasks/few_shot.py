@@ -42,7 +42,7 @@ class FewRows:
             )
 
 
-class Chosen(NamedTuple):
+class DrawnRows(NamedTuple):
     """Numbers of the rows of a split that were drawn.
 
     Attributes:
@@ -88,7 +88,7 @@ def few_shot_task(task: Task, split: str, few: FewRows, seed: int) -> Task:
     )
 
 
-def choose_rows(task: Task, split: str, few: FewRows, seed: int) -> Chosen:
+def choose_rows(task: Task, split: str, few: FewRows, seed: int) -> DrawnRows:
     """Draws the rows of few-shot learning.
 
     Args:
@@ -144,7 +144,7 @@ def _ends(
     counts: list[int],
     names: list[str],
     fix: str = "",
-) -> Chosen:
+) -> DrawnRows:
     """Takes rows to train on from the front of each order, the others from behind.
 
     So the rows that were drawn stay among those of a larger draw.
@@ -159,4 +159,4 @@ def _ends(
             )
         train += order[:count].tolist()
         development += order[len(order) - count :].tolist()
-    return Chosen(sorted(train), sorted(development))
+    return DrawnRows(sorted(train), sorted(development))

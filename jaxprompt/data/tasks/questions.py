@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxprompt.data.read.files import Row, field_text
 from jaxprompt.data.read.question_files import (
-    Question,
+    TextQuestion,
     check_question_file,
     read_questions,
 )
@@ -107,7 +107,7 @@ class _Asked:
 
         return SplitRows(rows, path, lambda: [one.where for one in questions()], note)
 
-    def _row(self, one: Question) -> Features:
+    def _row(self, one: TextQuestion) -> Features:
         if not one.answers and not self.may_lack_answers:
             raise ValueError(
                 f"{one.where}: the question has no answer: set "

@@ -70,7 +70,7 @@ Draw = Callable[[str, Iterable[int]], Iterator[Pair]]
 """From a split and numbers of examples to their token ids, in order."""
 
 
-class Part(NamedTuple):
+class MixedPart(NamedTuple):
     """One of the tasks that a task mixes.
 
     Attributes:
@@ -160,7 +160,7 @@ class Task:
     fields: Callable[[Sequence[Features]], Sequence[Any]] = _rows_themselves
     metrics: tuple[Metric, ...] = ()
     start_words: tuple[str, ...] = ()
-    parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
+    parts: Mapping[str, MixedPart] = dataclasses.field(default_factory=dict)
     headline: tuple[str, ...] = ()
     in_words: InWords | None = None
     draw: Draw | None = None

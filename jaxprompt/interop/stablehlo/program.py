@@ -27,7 +27,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Answering:
+class ExportedAnswering:
     """How the program answers; see `evaluate.score.make_predict`.
 
     Attributes:
@@ -53,7 +53,7 @@ def write_program(
     path: Path,
     backbone: Backbone,
     params: Params,
-    answering: Answering,
+    answering: ExportedAnswering,
     provenance: Provenance,
     text_format: str = "",
 ) -> None:
@@ -136,7 +136,9 @@ def flatten(params: Params) -> dict[str, Any]:
     }
 
 
-def export_program(backbone: Backbone, params: Params, answering: Answering) -> bytes:
+def export_program(
+    backbone: Backbone, params: Params, answering: ExportedAnswering
+) -> bytes:
     """Serialises the program; see `write_program`.
 
     Args:

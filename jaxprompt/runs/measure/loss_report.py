@@ -7,7 +7,7 @@ import jax
 
 from jaxprompt.config import LOSS
 from jaxprompt.data.rows.row_batches import Progress
-from jaxprompt.data.tasks.task import Part
+from jaxprompt.data.tasks.task import MixedPart
 from jaxprompt.evaluate.loss import (
     Loss,
     LossSet,
@@ -29,7 +29,7 @@ class LossReport:
 
     def __init__(self, job: Job, split: str, prompt_length: int):
         """Tokenises the split, behind a prompt of this length."""
-        parts = job.task.parts or {job.run.data.task_name: Part(1.0, job.task)}
+        parts = job.task.parts or {job.run.data.task_name: MixedPart(1.0, job.task)}
         self._job = job
         self._split = split
         self._rates = {name: part.rate for name, part in parts.items()}

@@ -17,7 +17,7 @@ _LOOKED_AT = 4
 """Batches that stand for all of them."""
 
 
-class Work(NamedTuple):
+class RowWork(NamedTuple):
     """What the batches of a run hold for each example, in tokens that a model reads.
 
     Targets are among them where the model writes; a head's are places in the input.
@@ -67,7 +67,7 @@ def report_padding(job: Job, length: int) -> None:
     )
 
 
-def measure_work(job: Job, length: int) -> Work:
+def measure_work(job: Job, length: int) -> RowWork:
     """Counts the tokens of the first batches.
 
     Raises:
@@ -85,4 +85,4 @@ def measure_work(job: Job, length: int) -> Work:
             # The examples of a row are numbered from 1.
             examples += int(np.maximum(*(side.max(axis=1) for side in sides)).sum())
             rows += len(part.inputs)
-    return Work(computed / examples, own / examples, examples / rows)
+    return RowWork(computed / examples, own / examples, examples / rows)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jaxprompt.data.read.published import LAYOUTS, read_published, to_jsonl
+from jaxprompt.data.read.published import RELEASES, read_published, to_jsonl
 from jaxprompt.interop.folder import new_folder
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.screen.terminal import say
@@ -14,7 +14,7 @@ def write_rows(
     """Reads a data set in the layout of its release, and writes a file for each split.
 
     Args:
-        name: One of `data.read.published.LAYOUTS`.
+        name: One of `data.read.published.RELEASES`.
         folder: The folder of its files.
         output: The folder to make, of "train.jsonl" and so on.
         overwrite: Whether it may exist, with these files alone.
@@ -36,5 +36,5 @@ def write_rows(
     counts = {split: len(rows) for split, rows in splits.items()}
     told = ", ".join(f"{count} of {split}" for split, count in counts.items())
     fields = ", ".join(next(iter(splits.values()))[0])
-    say(f"wrote {output}: {told} ({LAYOUTS[name].category}; fields {fields})")
+    say(f"wrote {output}: {told} ({RELEASES[name].category}; fields {fields})")
     return counts

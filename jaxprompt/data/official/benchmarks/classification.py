@@ -9,7 +9,7 @@ from jaxprompt.data.official.libraries import t5_glue as glue_utils
 from jaxprompt.data.official.libraries import t5_preprocessors as preprocessors
 from jaxprompt.data.official.libraries import tf
 from jaxprompt.data.official.origin import Origin
-from jaxprompt.data.official.spec import OfficialTask
+from jaxprompt.data.official.spec import BuiltSpec
 from jaxprompt.data.read import files
 from jaxprompt.data.read.fields import field_label, field_number
 from jaxprompt.data.read.sources import Features
@@ -71,7 +71,7 @@ def label_task(
     *,
     prefix: str | None = None,
     renamed: Mapping[str, str] | None = None,
-) -> OfficialTask:
+) -> BuiltSpec:
     """Puts a task together.
 
     Args:
@@ -87,7 +87,7 @@ def label_task(
         The task.
     """
     to_text = glue_utils.get_glue_text_preprocessor(config)
-    return OfficialTask(
+    return BuiltSpec(
         name=name,
         origin=origin,
         read_file=rows.read_file,

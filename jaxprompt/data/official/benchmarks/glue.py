@@ -10,7 +10,7 @@ from jaxprompt.data.official.benchmarks.stsb import STSB
 from jaxprompt.data.official.libraries import t5_metrics as metrics
 from jaxprompt.data.official.libraries import tfds_glue as glue
 from jaxprompt.data.official.origin import Origin
-from jaxprompt.data.official.spec import OfficialTask, Spec
+from jaxprompt.data.official.spec import BuiltSpec, Spec
 from jaxprompt.data.read import files
 
 TSV = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
@@ -38,7 +38,7 @@ def _task(
     split_files: Mapping[str, str] = TSV,
     tfds_splits: Mapping[str, str] | None = None,
     read_rows: Callable[[Path, str], list[files.Row]] = _read_rows,
-) -> OfficialTask:
+) -> BuiltSpec:
     of_tfds: Any = glue.Glue.builder_configs[config or name]
     rows = LabelledRows(
         texts=texts,

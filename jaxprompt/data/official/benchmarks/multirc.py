@@ -9,7 +9,7 @@ from jaxprompt.data.official.libraries import t5_metrics as metrics
 from jaxprompt.data.official.libraries import t5_postprocessors as postprocessors
 from jaxprompt.data.official.libraries import tfds_super_glue as super_glue
 from jaxprompt.data.official.origin import Origin
-from jaxprompt.data.official.spec import JSONL, OfficialTask
+from jaxprompt.data.official.spec import JSONL, BuiltSpec
 from jaxprompt.data.read import files
 from jaxprompt.data.read.fields import (
     check_ids,
@@ -81,7 +81,7 @@ def _postprocess(text: str, example: Any = None, is_target: bool = False) -> Any
 
 _CONFIG: Any = super_glue.SuperGlue.builder_configs["multirc"]
 
-MULTIRC = OfficialTask(
+MULTIRC = BuiltSpec(
     name="multirc",
     origin=Origin(
         tfds_name=f"super_glue/multirc:{_CONFIG.version}",

@@ -10,7 +10,7 @@ from jaxprompt.data.official.libraries import t5_preprocessors as preprocessors
 from jaxprompt.data.official.libraries import tf
 from jaxprompt.data.official.libraries import tfds_super_glue as super_glue
 from jaxprompt.data.official.origin import Origin
-from jaxprompt.data.official.spec import JSONL, OfficialTask
+from jaxprompt.data.official.spec import JSONL, BuiltSpec
 from jaxprompt.data.read import files
 from jaxprompt.data.read.fields import check_ids, field_number, field_row, field_rows
 from jaxprompt.data.read.sources import Features
@@ -97,7 +97,7 @@ def _to_text(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 _CONFIG: Any = super_glue.SuperGlue.builder_configs["record"]
 
-RECORD = OfficialTask(
+RECORD = BuiltSpec(
     name="record",
     origin=Origin(
         tfds_name=f"super_glue/record:{_CONFIG.version}",

@@ -12,7 +12,7 @@ from jaxprompt.data.official.libraries import t5_postprocessors as postprocessor
 from jaxprompt.data.official.libraries import t5_preprocessors as preprocessors
 from jaxprompt.data.official.libraries import tfds_glue as glue
 from jaxprompt.data.official.origin import Origin
-from jaxprompt.data.official.spec import OfficialTask
+from jaxprompt.data.official.spec import BuiltSpec
 from jaxprompt.data.read import files
 from jaxprompt.data.read.sources import Features
 from jaxprompt.data.tasks.task import UNLABELLED
@@ -74,7 +74,7 @@ def _postprocess(text: str, default: float = -1.0, **example: Any) -> float:
 
 _CONFIG: Any = glue.Glue.builder_configs["stsb"]
 
-STSB = OfficialTask(
+STSB = BuiltSpec(
     name="stsb",
     origin=Origin(
         tfds_name=f"glue/stsb:{_CONFIG.version}",

@@ -10,7 +10,7 @@ from jaxprompt.data.official.benchmarks.wsc import WSC
 from jaxprompt.data.official.libraries import t5_metrics as metrics
 from jaxprompt.data.official.libraries import tfds_super_glue as super_glue
 from jaxprompt.data.official.origin import Origin
-from jaxprompt.data.official.spec import JSONL, OfficialTask, Spec
+from jaxprompt.data.official.spec import JSONL, BuiltSpec, Spec
 from jaxprompt.data.read import files
 
 YES_NO = {"false": 0, "true": 1}
@@ -27,7 +27,7 @@ def _task(
     split_files: Mapping[str, str] = JSONL,
     prefix: str | None = None,
     renamed: Mapping[str, str] | None = None,
-) -> OfficialTask:
+) -> BuiltSpec:
     config: Any = super_glue.SuperGlue.builder_configs[name]
     rows = LabelledRows(
         texts=texts,

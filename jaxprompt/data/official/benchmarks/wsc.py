@@ -10,7 +10,7 @@ from jaxprompt.data.official.libraries import t5_preprocessors as preprocessors
 from jaxprompt.data.official.libraries import tf
 from jaxprompt.data.official.libraries import tfds_super_glue as super_glue
 from jaxprompt.data.official.origin import Origin
-from jaxprompt.data.official.spec import JSONL, OfficialTask
+from jaxprompt.data.official.spec import JSONL, BuiltSpec
 from jaxprompt.data.official.texts import to_columns
 from jaxprompt.data.read import files
 from jaxprompt.data.read.fields import field_label, field_number, field_row
@@ -121,7 +121,7 @@ def _to_text(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 _CONFIG: Any = super_glue.SuperGlue.builder_configs["wsc.fixed"]
 
-WSC = OfficialTask(
+WSC = BuiltSpec(
     name="wsc",
     origin=Origin(
         tfds_name=f"super_glue/wsc.fixed:{_CONFIG.version}",

@@ -31,7 +31,7 @@ class Passage(NamedTuple):
     window: tuple[int, int] | None = None
 
 
-class Tokens(NamedTuple):
+class PassageTokens(NamedTuple):
     """The tokens of a text.
 
     Attributes:
@@ -79,10 +79,10 @@ class Passages:
         )
         behind = 1 if frame is None else len(frame.last)
         self._around = len(vocabulary.first) + behind
-        self._tokens: dict[str, Tokens] = {}
+        self._tokens: dict[str, PassageTokens] = {}
         self._count = 0
 
-    def tokens(self, text: str) -> Tokens:
+    def tokens(self, text: str) -> PassageTokens:
         """Tokenises a text, once while it is kept; see `MOST_KEPT`.
 
         Raises:
@@ -95,7 +95,7 @@ class Passages:
             spans = np.array(found.spans, np.int32).reshape(-1, 2) - len(self._space)
             spans = np.maximum(spans, 0)
             ids = np.array(found.ids, np.int32)
-            self._tokens[text] = Tokens(ids, spans[:, 0], spans[:, 1])
+            self._tokens[text] = PassageTokens(ids, spans[:, 0], spans[:, 1])
             self._count += len(ids)
         return self._tokens[text]
 
