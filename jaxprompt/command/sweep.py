@@ -19,6 +19,7 @@ from jaxprompt.report.results.files import (
     superglue_rows,
     write_results,
 )
+from jaxprompt.report.results.rows import undefined_metrics
 from jaxprompt.runs.keep.workdir import (
     CONFIG,
     METRICS,
@@ -303,6 +304,9 @@ def _write(
     there = {one.arm for one in planned}
     methods = {arm: arm.replace("_", " ") for arm in experiment.arms if arm in there}
     found = list(zip(planned, results, strict=True))
+    for one, result in found:
+        for undefined in undefined_metrics(result):
+            say(f"{one.folder}: {undefined}, and so is every mean with it")
     rows = [
         row
         for make_rows in (rows_of, superglue_rows)

@@ -18,6 +18,7 @@ from jaxprompt.report.results.files import (
     superglue_rows,
     write_results,
 )
+from jaxprompt.report.results.rows import undefined_metrics
 from jaxprompt.runs.keep.bindings import resolve_bindings
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.keep.result_file import read_result_file
@@ -59,6 +60,9 @@ def gather(
     for path in (output, *(output.parent / name for name in FILES if tables)):
         check_output(path, overwrite)
     found = _read_results(folders)
+    for folder, result in found.items():
+        for undefined in undefined_metrics(result):
+            say(f"{folder}: {undefined}, and so is every mean with it")
     root = _root(folders, list(found))
     runs = [
         Finished(PurePosixPath(folder.relative_to(root)), result, _settings(folder))

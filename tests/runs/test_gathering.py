@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,25 @@ def test_a_bank_votes_and_superglue_has_a_mean(tmp_path: Path):
     *_, last = read_csv(tmp_path)
     assert (last["task"], last["scores"]) == ("SuperGLUE (mean of 8)", "60.0 60.0")
     assert last["vote"] == "60.5"
+
+
+def test_a_metric_that_is_not_defined_leaves_all_other_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    tasks = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
+    for seed in (0, 1):
+        members = [made_member(task, seed) for task in tasks]
+        if seed:
+            members[1]["metrics"]["f1"] = members[1]["score"] = math.nan
+        write_run(tmp_path / "runs" / f"seed-{seed}", made_result(*members))
+    page = gather([tmp_path / "runs"], tmp_path / "page.html", tables=True)
+    assert page.exists()
+    told = capsys.readouterr().out
+    assert "seed-1: f1 of cb with seed 1 is nan, and so is every mean with it" in told
+    rows = {row["task"]: row for row in read_csv(tmp_path)}
+    assert rows["rte"]["mean"] == "60.0"
+    assert rows["cb"]["scores"] == "60.0 nan"
+    assert rows["SuperGLUE (mean of 8)"]["scores"] == "60.0 nan"
 
 
 def test_folders_of_runs_and_of_other_folders_can_be_mixed(runs: Path, tmp_path: Path):

@@ -248,7 +248,8 @@ def superglue_rows(
 ) -> list[Row]:
     """Makes the mean over SuperGLUE's eight tasks, for each model that has them all.
 
-    Its seeds are those that all eight tasks have, and it has a vote if they all do.
+    Its seeds are those that all eight tasks have, and it has a vote if they all do. A
+    seed has NaN where a metric of one of them is not defined.
 
     Args:
         method: What to call it.
@@ -267,16 +268,11 @@ def superglue_rows(
     metrics: dict[tuple[str, int], dict[str, Mapping[str, float]]] = {}
     for member in itertools.chain.from_iterable(map(members_of, results)):
         of_seed = metrics.setdefault((member["backbone"], member["seed"]), {})
-        # What else was measured, as the loss of the true answers, is no part of it.
-        of_seed[member["task"]] = {
-            name: value
-            for name, value in member.get("metrics", {}).items()
-            if name in member["metric"].split("+")
-        }
+        of_seed[member["task"]] = _scored_by(member)
     found = []
     for name in dict.fromkeys(row.backbone for row in rows):
         scores = {
-            seed: superglue_score(by_task)
+            seed: _superglue(by_task)
             for (backbone, seed), by_task in sorted(metrics.items())
             if backbone == name and all(map(by_task.get, SUPERGLUE))
         }
@@ -300,6 +296,41 @@ def superglue_rows(
             )
         )
     return found
+
+
+def undefined_metrics(result: Mapping[str, Any]) -> list[str]:
+    """Names the metrics of a run's scores that are no number.
+
+    Such a score makes every mean that it is part of no number either.
+
+    Args:
+        result: Content of its result.json.
+
+    Returns:
+        A text for each, as "f1 of cb with seed 0 is nan".
+    """
+    return [
+        f"{name} of {member['task']} with seed {member['seed']} is {value}"
+        for member in members_of(result)
+        for name, value in _scored_by(member).items()
+        if not math.isfinite(value)
+    ]
+
+
+def _scored_by(member: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the metrics whose mean is a member's score.
+
+    What else was measured, as the loss of the true answers, is no part of it.
+    """
+    names = member["metric"].split("+")
+    measured = member.get("metrics", {})
+    return {name: value for name, value in measured.items() if name in names}
+
+
+def _superglue(by_task: Mapping[str, Mapping[str, float]]) -> float:
+    """Returns the SuperGLUE score; NaN where a metric is not defined."""
+    values = [value for task in SUPERGLUE for value in by_task[task].values()]
+    return superglue_score(by_task) if all(map(math.isfinite, values)) else math.nan
 
 
 def _mean_of(rows: Sequence[Row], field: str) -> float | None:
