@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from jaxprompt.command.configure import configure_seeds, configure_sweep, places_of
 from jaxprompt.config import VOCABULARY, Model, Run, Sweep
 from jaxprompt.report.pages.summary import RunFacts, write_summary
-from jaxprompt.report.plots.curves import read_curves
 from jaxprompt.report.results.files import (
     Row,
     best_rows,
@@ -20,9 +19,9 @@ from jaxprompt.report.results.files import (
     write_results,
 )
 from jaxprompt.report.results.rows import undefined_metrics
+from jaxprompt.runs.keep.curves import curves_of
 from jaxprompt.runs.keep.workdir import (
     CONFIG,
-    METRICS,
     PAGE,
     check_unclaimed,
     check_workdir,
@@ -342,12 +341,12 @@ def _write(
 def _facts(
     one: PlannedRun, method: str, result: Mapping[str, Any], workdir: Path
 ) -> RunFacts:
-    log, page = one.folder / METRICS, one.folder / PAGE
+    page = one.folder / PAGE
     address = urllib.parse.quote(page.relative_to(workdir).as_posix())
     return RunFacts(
         folder=one.folder.relative_to(workdir).as_posix(),
         method=method,
         result=result,
-        curves=read_curves(log) if log.exists() else {},
+        curves=curves_of(one.folder),
         page=address if page.exists() else None,
     )

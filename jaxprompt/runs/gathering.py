@@ -10,7 +10,6 @@ from typing import Any
 from jaxprompt.config import LOSS, VOCABULARY
 from jaxprompt.files.utf8 import read_utf8
 from jaxprompt.report.pages.summary import RunFacts, write_summary
-from jaxprompt.report.plots.curves import read_curves
 from jaxprompt.report.results.files import (
     FILES,
     results_table,
@@ -20,9 +19,10 @@ from jaxprompt.report.results.files import (
 )
 from jaxprompt.report.results.rows import undefined_metrics
 from jaxprompt.runs.keep.bindings import resolve_bindings
+from jaxprompt.runs.keep.curves import curves_of
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.keep.result_file import read_result_file
-from jaxprompt.runs.keep.workdir import CONFIG, METRICS, PAGE, RESULT
+from jaxprompt.runs.keep.workdir import CONFIG, PAGE, RESULT
 from jaxprompt.runs.publish.methods import Finished, name_methods
 from jaxprompt.screen.quoting import quoted_path
 from jaxprompt.screen.terminal import say, say_lines
@@ -148,13 +148,13 @@ def _settings(folder: Path) -> dict[str, str]:
 
 
 def _facts(folder: Path, run: Finished, method: str, output: Path) -> RunFacts:
-    log, page = folder / METRICS, folder / PAGE
+    page = folder / PAGE
     address = os.path.relpath(page, output.resolve().parent)
     has_page = page.exists() and page != output.resolve()
     return RunFacts(
         folder=str(run.folder),
         method=method,
         result=run.result,
-        curves=read_curves(log) if log.exists() else {},
+        curves=curves_of(folder),
         page=urllib.parse.quote(Path(address).as_posix()) if has_page else None,
     )

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,29 @@ def test_a_metric_that_is_not_defined_leaves_all_other_results(
     assert rows["rte"]["mean"] == "60.0"
     assert rows["cb"]["scores"] == "60.0 nan"
     assert rows["SuperGLUE (mean of 8)"]["scores"] == "60.0 nan"
+
+
+@pytest.mark.parametrize(
+    ("cut", "told", "curves"),
+    [
+        ('{"step": 3, "lo', "its curves lack a step, for the last line of metrics", 5),
+        ("no log\n", "has no curves: .*metrics.jsonl:3: not a JSON object", 4),
+    ],
+)
+def test_a_damaged_log_costs_its_run_curves_and_nothing_else(
+    runs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    cut: str,
+    told: str,
+    curves: int,
+):
+    with (runs / "len20" / "seed 1" / "metrics.jsonl").open("a") as log:
+        log.write(f"\n{cut}")
+    page = gather([runs], tmp_path / "page.html", tables=True).read_text()
+    assert page.count("training loss: 2 at step 1") == curves
+    assert re.search(f"len20/seed 1:? {told}", capsys.readouterr().out)
+    assert read_csv(tmp_path)[0]["scores"] == "52.0 53.0"
 
 
 def test_folders_of_runs_and_of_other_folders_can_be_mixed(runs: Path, tmp_path: Path):

@@ -59,11 +59,12 @@ class Panel:
     gap: bool = False
 
 
-def read_curves(path: Path) -> dict[str, Curve]:
+def read_curves(path: Path, *, whole: bool = True) -> dict[str, Curve]:
     """Reads the scalars that a run has logged.
 
     Args:
         path: Its metrics.jsonl.
+        whole: Whether the last line must be whole; as of `read_log`.
 
     Returns:
         Name -> curve, in the order of the log. Values that were not finite are left
@@ -74,7 +75,7 @@ def read_curves(path: Path) -> dict[str, Curve]:
         ValueError: If a line is no line of such a log.
     """
     points: dict[str, list[tuple[int, float]]] = {}
-    for step, scalars in read_log(path):
+    for step, scalars in read_log(path, whole=whole):
         for name, value in scalars.items():
             if value is not None:
                 points.setdefault(name, []).append((step, float(value)))
