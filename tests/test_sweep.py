@@ -241,6 +241,24 @@ def test_what_is_no_run_of_the_sweep_is_not_replaced(recipe: Path):
         sweep(FILES, [], WORKDIR)
 
 
+def test_the_results_of_another_sweep_are_not_replaced(recipe: Path):
+    results = WORKDIR / "results.csv"
+    WORKDIR.mkdir()
+    mine = "task,method\nown,two tokens\nown,model\nown -> other,model\n"
+    results.write_text(mine)
+    plan_sweep(FILES, [], WORKDIR)
+    for theirs in ("own,twenty tokens", "rte,model"):
+        results.write_text(f"{mine}{theirs}\n")
+        task, method = theirs.split(",")
+        told = rf"swept has results of task {task}, method '{method}', which sweep "
+        with pytest.raises(ValueError, match=told + "'Prompt length' has not"):
+            sweep(FILES, [], WORKDIR)
+    results.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"results\.csv is no table of results"):
+        sweep(FILES, [], WORKDIR)
+    assert [path.name for path in WORKDIR.iterdir()] == ["results.csv"]
+
+
 def test_every_task_gets_every_arm_and_the_arms_have_the_last_word(recipe: Path):
     recipe.write_text(RECIPE.replace("TASK = @OwnTask()", "TASK = None"))
     settings = ["LEARNING_RATE=0.1", "SEEDS=1"]

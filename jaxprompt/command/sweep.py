@@ -13,12 +13,17 @@ from jaxprompt.report.pages.summary import RunFacts, write_summary
 from jaxprompt.report.results.files import (
     Row,
     best_rows,
+    results_in,
     results_table,
     rows_of,
     superglue_rows,
     write_results,
 )
-from jaxprompt.report.results.rows import undefined_metrics
+from jaxprompt.report.results.rows import (
+    BEST_OF_GRID,
+    SUPERGLUE_TITLE,
+    undefined_metrics,
+)
 from jaxprompt.runs.keep.curves import curves_of
 from jaxprompt.runs.keep.workdir import (
     CONFIG,
@@ -170,7 +175,36 @@ def plan_sweep(
                 check_workdir(folder, config)
                 check_unclaimed(folder, run)
                 planned.append(PlannedRun(task, arm, folder, run, config))
+    _check_results(workdir, experiment, planned)
     return experiment, planned
+
+
+def _check_results(
+    workdir: Path, experiment: Sweep, planned: Sequence[PlannedRun]
+) -> None:
+    """Refuses a folder whose results' table has rows that this sweep would leave out.
+
+    Raises:
+        ValueError: If it has such, as those of another recipe, or of an arm that the
+            recipe has no more; or if it is no such table.
+    """
+    mine = {_method_of(arm) for arm in experiment.arms} | {BEST_OF_GRID}
+    # A domain shift is "task -> other", and of a bank each task has rows.
+    tasks = {SUPERGLUE_TITLE}
+    for one in planned:
+        tasks |= {one.task, *(task.label for task in one.run.data.tasks)}
+    for task, method in results_in(workdir):
+        if method not in mine or task.partition(" -> ")[0] not in tasks:
+            raise ValueError(
+                f"workdir {workdir} has results of task {task}, method {method!r}, "
+                f"which sweep {experiment.title!r} has not, and which its own would "
+                f"replace: use another workdir, or move results.* and {PAGE} out of "
+                "there first; `jaxprompt report` gathers the runs of both"
+            )
+
+
+def _method_of(arm: str) -> str:
+    return arm.replace("_", " ")
 
 
 def _check_settings(
@@ -301,7 +335,7 @@ def _write(
 ) -> list[Row]:
     """Writes and prints what came out; the mean over SuperGLUE, if whole, is last."""
     there = {one.arm for one in planned}
-    methods = {arm: arm.replace("_", " ") for arm in experiment.arms if arm in there}
+    methods = {arm: _method_of(arm) for arm in experiment.arms if arm in there}
     found = list(zip(planned, results, strict=True))
     for one, result in found:
         for undefined in undefined_metrics(result):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxprompt.files.atomic import write_atomically
+from jaxprompt.files.utf8 import read_utf8
 from jaxprompt.report.plots.drawing import png_file, svg_file
 from jaxprompt.report.results.plot import draw_results
 from jaxprompt.report.results.rows import (
@@ -18,6 +19,7 @@ from jaxprompt.report.results.rows import (
 )
 from jaxprompt.report.text.markdown import markdown, markdown_table
 from jaxprompt.report.text.table import table
+from jaxprompt.screen.quoting import quoted_path
 
 __all__ = [
     "FILES",
@@ -27,6 +29,7 @@ __all__ = [
     "best_rows",
     "keep_known",
     "result_cells",
+    "results_in",
     "results_table",
     "rows_of",
     "side_by_side",
@@ -223,6 +226,28 @@ def write_results(
     for path, content in zip(paths, contents, strict=True):
         write_atomically(path, content)
     return paths
+
+
+def results_in(folder: Path) -> list[tuple[str, str]]:
+    """Returns the task and the method of each row that `write_results` wrote.
+
+    Args:
+        folder: Where it wrote; none where it did not.
+
+    Raises:
+        ValueError: If the table there is another one.
+    """
+    path = folder / FILES[0]
+    if not path.exists():
+        return []
+    rows = list(csv.DictReader(io.StringIO(read_utf8(path))))
+    for row in rows:
+        if row.get("task") is None or row.get("method") is None:
+            raise ValueError(
+                f"{quoted_path(path)} is no table of results, which has columns task "
+                "and method: move it, or use another folder"
+            )
+    return [(row["task"], row["method"]) for row in rows]
 
 
 def _note(rows: Sequence[Row]) -> str:
