@@ -139,6 +139,22 @@ def test_a_table_of_something_else_is_told(tmp_path: Path, text: str, message: s
         MetricLog(tmp_path, 1, ["csv"])
 
 
+def test_runs_of_a_sweep_have_names_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def name(workdir: str) -> str:
+        return LogStart(Path(workdir), 0, {}).name
+
+    monkeypatch.chdir(tmp_path)
+    arms = ["swept/rte/long", "swept/cb/long", "swept/cb/model/seed-0"]
+    assert [name(arm) for arm in arms] == arms
+    assert name(f"{tmp_path}/swept/rte/long/") == "swept/rte/long"
+    assert name(".") == tmp_path.name
+    assert name("../elsewhere/rte") == f"{tmp_path.parent}/elsewhere/rte"
+    assert name("long" * 50 + "/seed-1").endswith("long/seed-1")
+    assert len(name("long" * 50 + "/seed-1")) == 128
+
+
 class Ledger:
     """A service that keeps what it is told, in the memory of a test."""
 

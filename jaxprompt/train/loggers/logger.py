@@ -1,8 +1,13 @@
 """What a logger is, and what it is told when it is opened."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+
+_LONGEST_NAME = 128
+"""Characters of a name that services take; the end of it tells runs apart."""
 
 
 class LogStart(NamedTuple):
@@ -19,6 +24,20 @@ class LogStart(NamedTuple):
     workdir: Path
     first_step: int
     settings: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """What a service shows the run as, as "runs/figure3a/rte/20".
+
+        It is the folder as seen from the current one: its last part alone would be the
+        same for an arm of a sweep on each task, and for a seed of each arm. Of a folder
+        elsewhere it is the whole path.
+        """
+        path = os.path.relpath(self.workdir.resolve())
+        if path == os.curdir:
+            return self.workdir.resolve().name
+        elsewhere = path.split(os.sep)[0] == os.pardir
+        return (str(self.workdir.resolve()) if elsewhere else path)[-_LONGEST_NAME:]
 
 
 class Logger(Protocol):

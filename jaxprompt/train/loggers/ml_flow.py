@@ -73,7 +73,7 @@ def _open_run(start: LogStart, run_id: str | None) -> MlflowRun:
             if experiment is None
             else experiment.experiment_id
         )
-        run = client.create_run(experiment_id, run_name=start.workdir.resolve().name)
+        run = client.create_run(experiment_id, run_name=start.name)
         settings = [
             mlflow.entities.Param(name, value[:_LONGEST])
             for name, value in start.settings.items()

@@ -43,7 +43,7 @@ def _open_run(start: LogStart, run_id: str | None) -> WandbRun:
         run = wandb.init(
             dir=start.workdir / FOLDER,
             id=run_id,
-            name=start.workdir.resolve().name,
+            name=start.name,
             resume="allow",
             config=dict(start.settings),
             settings=wandb.Settings(console="off"),
