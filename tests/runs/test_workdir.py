@@ -162,6 +162,28 @@ def test_a_new_name_counts_by_what_it_sets(tmp_path: Path):
         check_workdir(tmp_path, with_macro.replace("{}", "{'cross': 2}"))
 
 
+def test_other_loggers_are_the_same_run(tmp_path: Path):
+    """They change nothing of what is trained."""
+    config = (
+        "LOGGERS = ('tensorboard',)\nSTEPS = 4\nOptimizer.schedule = 'constant'\n"
+        "Pace.steps = %STEPS\nRun.loggers = %LOGGERS\n"
+    )
+    claim_workdir(tmp_path, config)
+    release_workdir(tmp_path)
+    (tmp_path / "checkpoints" / "2").mkdir(parents=True)
+    told = config.replace("('tensorboard',)", "['csv', 'wandb']")
+    check_workdir(tmp_path, told)
+    check_workdir(tmp_path, config.replace("%LOGGERS", "('csv',)"))
+    check_workdir(tmp_path, told.replace("STEPS = 4", "STEPS = 8"))
+    with pytest.raises(ValueError, match=r"configuration: STEPS was 4 and is 2\. Use"):
+        check_workdir(tmp_path, told.replace("STEPS = 4", "STEPS = 2"))
+    # A name that something else takes its value from too is no matter of loggers.
+    shared = "PromptStart.text = %LOGGERS\n"
+    (tmp_path / "operative_config.gin").write_text(config + shared)
+    with pytest.raises(ValueError, match=r"LOGGERS was \('tensorboard',\) and is \['"):
+        check_workdir(tmp_path, told + shared)
+
+
 def test_a_run_from_before_a_setting_was_renamed_goes_on(tmp_path: Path):
     claim_workdir(tmp_path, "SHOTS = 2\nEvaluation.shots = %SHOTS")
     release_workdir(tmp_path)

@@ -50,6 +50,9 @@ _WRITTEN = (
 )
 """What a run writes in its workdir."""
 
+_TOLD = "Run.loggers"
+"""The setting of where curves are told, which changes nothing of what is trained."""
+
 _REFUSALS = {
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there",
@@ -66,7 +69,8 @@ def check_workdir(workdir: Path, config: str) -> None:
 
     A folder is a run's from its first checkpoint on. What a process left there that
     failed before is replaced by the next run, whatever its configuration. A run may
-    go on for more steps, where its schedule does not end with it.
+    go on for more steps, where its schedule does not end with it, and with other
+    loggers.
 
     Args:
         workdir: The folder, which need not exist.
@@ -150,6 +154,7 @@ def _longer(there: str, config: str) -> _Longer | None:
         for text in (with_new_names(there), config)
     )
     changed = {name for name in (*old, *new) if old.get(name) != new.get(name)}
+    changed.discard(_TOLD)
     steps = old.get("Pace.steps", ""), new.get("Pace.steps", "")
     if changed != {"Pace.steps"} or not all(text.isdecimal() for text in steps):
         return None
@@ -168,19 +173,28 @@ def _changes(there: str, config: str) -> list[tuple[str, tuple[str, str]]]:
     """Returns which settings have changed since a run began, from what to what.
 
     A setting that an earlier version did not have is what it does by default. A name
-    that it did not have counts by the settings that take their value from it.
+    that it did not have counts by the settings that take their value from it, and so
+    does the one that loggers take theirs from.
     """
     there = with_new_names(there)
     before, now = read_bindings(there), read_bindings(config)
     old, new = {**_defaults(), **before}, now
+    free = {_TOLD, *_names_for(_TOLD, before), *_names_for(_TOLD, now)}
     values = {**old, **resolve_bindings(there)}, {**new, **resolve_bindings(config)}
     return [
         (name, (old.get(name, "unset"), new.get(name, "unset")))
-        for name in sorted({*before, *now})
+        for name in sorted({*before, *now} - free)
         if old.get(name) != new.get(name)
         and values[0].get(name) != values[1].get(name)
         and ("." in name or name in before)
     ]
+
+
+def _names_for(setting: str, bindings: Mapping[str, str]) -> set[str]:
+    """Returns the name that a setting takes its value from, if no other does."""
+    value = bindings.get(setting, "")
+    users = {name for name, text in bindings.items() if value in text}
+    return {value[1:]} if value.startswith("%") and users == {setting} else set()
 
 
 def _is_claimed(workdir: Path) -> bool:

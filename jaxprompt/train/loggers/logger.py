@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-
 _LONGEST_NAME = 128
 """Characters of a name that services take; the end of it tells runs apart."""
 
