@@ -24,6 +24,7 @@ from jaxprompt.config import (
 from jaxprompt.data.read.files import Row, field_text
 from jaxprompt.data.read.table import Table
 from jaxprompt.data.read.template import Template
+from jaxprompt.data.tasks.own import target_text
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.interactive.model import FrozenModel
 from jaxprompt.interactive.result import TuningResult
@@ -349,7 +350,7 @@ def _ask_texts(
     known = labels
 
     def label(row: Row) -> str:
-        value = answer.fill(row)
+        value = target_text(answer, row, known)
         if value not in known:
             raise ValueError(
                 f"{row.where}: column {target!r} is {quoted(value)}, which is none of "

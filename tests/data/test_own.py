@@ -54,6 +54,23 @@ def texts(task, split: str = "train") -> list[tuple[str, str]]:
     return [example[:2] for example in task.examples(split)]
 
 
+def test_a_whole_number_with_a_fraction_of_0_is_the_same_label(tmp_path, vocabulary):
+    """As pandas writes the labels of a column in which a value is missing."""
+    rows = [{"q": "a", "p": "b", "n": n, "a": n % 2} for n in (0.0, 1.0, 2.0)]
+    file = write(tmp_path / "rows.jsonl", rows)
+    task = make(file, vocabulary, labels={"0": "no", "1": "yes"})
+    assert [target for _, target in texts(task)] == ["no", "yes", "no"]
+    # Both are labels: each is what it says. Free text stays as it is.
+    task = make(file, vocabulary, labels={"0": "no", "1": "yes", "1.0": "maybe"})
+    assert [target for _, target in texts(task)] == ["no", "maybe", "no"]
+    free = make(file, vocabulary, target="n", labels=None, metrics=["squad"])
+    assert [target for _, target in texts(free)] == ["0.0", "1.0", "2.0"]
+    file = write(tmp_path / "half.jsonl", [{**rows[0], "a": 0.5}])
+    half = make(file, vocabulary, labels={"0": "no", "1": "yes"})
+    with pytest.raises(ValueError, match=r"label '0.5' is not one of 0, 1"):
+        texts(half)
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
 def test_every_format_gives_the_same_examples(tmp_path: Path, vocabulary, suffix: str):
     task = make(write(tmp_path / f"rows{suffix}", ROWS), vocabulary)

@@ -295,7 +295,7 @@ class _RowFormat:
         ]
 
     def _target(self, row: Row) -> str:
-        value = self.target.fill(row)
+        value = target_text(self.target, row, self.labels)
         if self.numbers_for and math.isnan(number_of(value)):
             raise ValueError(
                 f"{row.where}: the target {quoted(value)} is no number, but metric "
@@ -310,6 +310,28 @@ class _RowFormat:
                 f"{listed(self.labels)}"
             )
         return self.labels[value]
+
+
+def target_text(target: Template, row: Row, labels: Mapping[str, Any] | None) -> str:
+    """Returns the target of a row, as labels call it where they do.
+
+    A data frame makes 1.0 of a 1 whose column misses values, and JSON does not tell the
+    two apart: where 1.0 is no label, and 1 is one, it is that.
+
+    Args:
+        target: The template of it.
+        row: The row.
+        labels: By the text of the target; None for free text.
+    """
+    text = target.fill(row)
+    if labels is None or text in labels:
+        return text
+    whole = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in row.fields.items()
+    }
+    found = target.fill(row._replace(fields=whole))
+    return found if found in labels else text
 
 
 def _finder(
