@@ -25,6 +25,7 @@ from jaxprompt.prompts.file import load_prompt_and_head
 from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.prompts.provenance import Provenance, check_backbone
 from jaxprompt.runs.ready.prepare import check_slots
+from jaxprompt.screen.quoting import listed, quoted_path
 from jaxprompt.serve.names import check_name, no_folder
 from jaxprompt.serve.slots.engine import Ready
 from jaxprompt.serve.slots.label_engine import LabelEngine, Member
@@ -233,6 +234,7 @@ class Bank:
         self._prompts: dict[str, Named] = {}
         self._seen: dict[str, tuple[int, ...]] = {}
         self._left_out: set[str] = set()
+        self._last_told = ""
 
     @property
     def prompts(self) -> Mapping[str, Named]:
@@ -338,17 +340,32 @@ class Bank:
         """Makes the prompts those of the folder: new, changed and removed files.
 
         A prompt that was unloaded stays out until it is loaded. A file that cannot be
-        read changes nothing.
+        read changes nothing, and neither does a folder, as of a disk that went away.
 
         Returns:
-            What was done, a line each.
+            What was done, a line each; what does not change is told once.
         """
         if self._folder is None:
             return []
-        done = []
+        try:
+            names = sorted(os.listdir(self._folder))
+        except OSError as error:
+            why = error.strerror or str(error)
+            return self._told_once(
+                f"the folder of prompts {quoted_path(self._folder)} cannot be read "
+                f"({why}): what was loaded of it stays"
+            )
+        paths = [self._folder / name for name in names if name.endswith(ENDING)]
+        links = [path.name for path in paths if path.is_symlink()]
+        done = self._told_once(
+            f"left out {listed(links)}, for a link may lead out of the folder: put the "
+            "files there"
+            if links
+            else ""
+        )
         files = {
             path.name.removesuffix(ENDING): found
-            for path in sorted(self._folder.glob(f"*{ENDING}"))
+            for path in paths
             if (found := _regular_file(path)) is not None
         }
         for name in sorted({*self._seen} - {*files}):
@@ -368,6 +385,11 @@ class Bank:
             else:
                 done.append(f"loaded {self._prompts[name].told}")
         return done
+
+    def _told_once(self, line: str) -> list[str]:
+        """Returns a line unless it is the last one; none for an empty one."""
+        again, self._last_told = line == self._last_told, line
+        return [] if again or not line else [line]
 
     def _forget(self, name: str) -> None:
         self._prompts = {n: p for n, p in self._prompts.items() if n != name}
