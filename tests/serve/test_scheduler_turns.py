@@ -30,9 +30,10 @@ def test_answers_go_on_while_a_long_text_is_read():
                 scheduler.close()
 
         most, forced = len(WRITTEN), WRITTEN
-        words = byte_vocabulary()
         return Asked(
-            name, bare, [5] * length, words, (), most, GREEDY, tell, forced=forced
+            *(name, bare, [5] * length, length, byte_vocabulary(), (), most, GREEDY),
+            *(tell,),
+            forced=forced,
         )
 
     scheduler.submit(ask("short", 4), ask("long", 400))

@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import time
+import urllib.request
 from pathlib import Path
 
 import openai
@@ -96,6 +97,21 @@ def test_classes_are_ranked_as_predict_ranks_them(client, folder):
     body = {"model": "nine", "input": TEXTS, "labels": [*LABELS]}
     answer = client.post("/classify", body=body, cast_to=object)
     assert [one["label"] for one in answer["data"]] == predict(folder, "nine", *flags)
+
+
+def test_prometheus_counts_the_tokens_that_a_client_is_told(client):
+    def counted() -> float:
+        address = str(client.base_url.join("/metrics"))
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            lines = answer.read().decode().splitlines()
+        of_nine = [line for line in lines if 'prompt="nine"' in line]
+        found = [x for x in of_nine if x.startswith("jaxprompt:prompt_tokens_total")]
+        return sum(float(line.split()[-1]) for line in found)
+
+    before = counted()
+    usage = client.completions.create(model="nine", prompt="good", max_tokens=1).usage
+    assert usage.prompt_tokens_details.soft_tokens == 9
+    assert counted() - before == usage.prompt_tokens
 
 
 def test_a_prompt_longer_than_any_before_compiles_as_it_is_loaded(client, folder):

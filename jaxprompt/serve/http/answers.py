@@ -118,6 +118,7 @@ class Answers:
                 question.name,
                 question.way.ready,
                 question.ids,
+                question.words,
                 question.way.layout.vocabulary,
                 question.way.layout.opening,
                 most,

@@ -63,6 +63,8 @@ class Asked:
         name: The prompt's, for metrics.
         ready: The prompt.
         ids: What stands in the text's row.
+        words: Tokens of the text, as its client is told; of an encoder-decoder the row
+            holds soft tokens too.
         vocabulary: Turns ids into text, and says which end an answer.
         opening: Ids that an answer may begin with, which are no part of its text.
         most: Tokens that it may have.
@@ -78,6 +80,7 @@ class Asked:
     name: str
     ready: Ready
     ids: list[int]
+    words: int
     vocabulary: Vocabulary
     opening: Sequence[int]
     most: int
@@ -295,7 +298,7 @@ class Scheduler(threading.Thread):
             with self._changed:
                 self._waiting.remove(asked)
             self._engine.fill(slot, asked.ready, asked.ids, asked.how)
-            self._metrics.admitted(asked.name, len(asked.ids), started - asked.arrived)
+            self._metrics.admitted(asked.name, asked.words, started - asked.arrived)
 
     def _read(self) -> None:
         """Reads texts, those that wait longest first, until others' next step."""
