@@ -10,6 +10,7 @@ from jaxprompt.serve.http.answers import Answers, Whole
 from jaxprompt.serve.http.requests import Options, Refused
 from jaxprompt.serve.http.served import Served
 from jaxprompt.serve.slots.scheduler import Piece, Token
+from jaxprompt.serve.slots.writing import UNFINISHED
 
 
 class Form:
@@ -158,8 +159,10 @@ class Chat(Form):
 
         def said(number: int, log_prob: float) -> dict[str, Any]:
             text = self._shown(number)
+            # A part of a character has bytes that its text does not tell.
+            known = UNFINISHED not in text
             found = {"token": text, "logprob": log_prob}
-            return {**found, "bytes": list(text.encode())}
+            return {**found, "bytes": list(text.encode()) if known else None}
 
         content = [
             {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 
-_UNFINISHED = "\ufffd"
+UNFINISHED = "\ufffd"
 """What the bytes of a character decode to until the last of them is there."""
 
 
@@ -61,7 +61,7 @@ class Writing:
 
     def _certain(self, text: str) -> int:
         """Counts the characters that no later token changes."""
-        count = len(text.rstrip(_UNFINISHED))
+        count = len(text.rstrip(UNFINISHED))
         for stop in self._stops:
             for size in range(min(len(stop) - 1, count), 0, -1):
                 if text.endswith(stop[:size], 0, count):
