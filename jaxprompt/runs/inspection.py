@@ -9,9 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxprompt.config import Run
+from jaxprompt.config.tasks import AnyTask
+from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.models.load import find_checkpoint, open_backbone
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
-from jaxprompt.prompts.file import load_prompt, load_start
+from jaxprompt.prompts.file import load_prompt_and_head, load_start
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.reading.nearest import METRICS
 from jaxprompt.report.reading.prompt import (
@@ -24,7 +26,9 @@ from jaxprompt.report.reading.prompt import (
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.ready.trained_on import check_prompts
+from jaxprompt.screen.quoting import quoted, quoted_path
 from jaxprompt.screen.terminal import say, say_lines
+from jaxprompt.shapes import Params
 
 
 def inspect(
@@ -41,10 +45,11 @@ def inspect(
 ) -> dict[str, Any]:
     """Prints where a prompt comes from, its soft tokens, and a summary of them.
 
-    Of each soft token it tells the norm; how far it is from its start, if the file has
-    that; and the words that it is near. The summary compares the norms with the
-    vocabulary's, looks for the label words, and tells whether neighbours belong
-    together and which soft tokens share them.
+    Where a head answers, it tells what the head does. Of each soft token it tells the
+    norm; how far it is from its start, if the file has that; and the words that it is
+    near. The summary compares the norms with the vocabulary's, looks for the label
+    words, and tells whether neighbours belong together and which soft tokens share
+    them.
 
     Args:
         run: The model and the task; what a prompt's own file says, or a change of it.
@@ -63,16 +68,20 @@ def inspect(
         `report.reading.prompt.to_json` gives it.
 
     Raises:
-        ValueError: If the model or an option does not fit.
+        ValueError: If the model or an option does not fit, or the file is damaged.
         FileNotFoundError: If a file is missing.
     """
     check_output(output, overwrite)
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}: use one of {list(METRICS)}")
-    prompt, provenance = load_prompt(prompt_file)
+    prompt, provenance, head = load_prompt_and_head(prompt_file)
     start = load_start(prompt_file)
     facts = dataclasses.asdict(provenance)
-    _print_provenance(facts)
+    told = _tell_head(prompt_file, run, provenance, head) if head else {}
+    _print_provenance(facts, told)
+    if prompt.is_empty:
+        say("no soft tokens to read: the file holds a head alone")
+        return _written({"provenance": facts}, output)
     if not prompt.length:
         say(f"no soft tokens to read: the prompt is {prompt.told}")
         return _written({"provenance": facts}, output)
@@ -107,16 +116,39 @@ def _written(content: dict[str, Any], output: Path | None) -> dict[str, Any]:
     return content
 
 
-def _print_provenance(facts: dict[str, Any]) -> None:
+def _print_provenance(facts: dict[str, Any], more: dict[str, str]) -> None:
     versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
     shown = {**facts, "versions": versions}
     for name in ("config", "answering", "head", *([] if shown["sites"] else ["sites"])):
         del shown[name]
+    shown |= more
     rows = [
         [name, f"{value:.4g}" if isinstance(value, float) else str(value)]
         for name, value in shown.items()
     ]
     say_lines(table(["field", "value"], rows) + "\n")
+
+
+def _tell_head(
+    file: Path, run: Run, provenance: Provenance, weights: Params
+) -> dict[str, str]:
+    """Says what a head does and how large its layer is, and of which data it is.
+
+    Raises:
+        ValueError: If the weights are not those of the head that the file names.
+    """
+    kind, layer = KINDS.get(provenance.head), weights.get("weight")
+    shape = getattr(layer, "shape", ())
+    if kind is None or not kind.has_weights or len(shape) != 3:
+        raise ValueError(
+            f"{quoted_path(file)}: its weights are not those of a head of "
+            f"{quoted(provenance.head)}, which its header says: the file is damaged"
+        )
+    said = f"{provenance.head}: {kind.told}; {list(shape[1:])}"
+    if "pooler" in weights:
+        said += ", behind a pooler that was trained"
+    data = [task.told for task in _tasks_of(run, provenance) if task.told]
+    return {"head": said} | ({"data": data[0]} if data else {})
 
 
 def _find_model(run: Run, provenance: Provenance, another: bool) -> Checkpoint:
@@ -150,14 +182,21 @@ def _words_of(
     The task's files need not be there. The latter are for class-label initialisation,
     where the file has no start.
     """
-    tasks = [task for task in run.data.tasks if task.label == provenance.task]
     labels: list[str] = []
-    # A bank has several tasks; a prompt saved by plain Python may name none of them.
-    for task in tasks or run.data.tasks[:1]:
+    for task in _tasks_of(run, provenance):
         labels = [*task.label_words_in_order]
     initial = tuple(run.prompt.words) or tuple(dict.fromkeys(labels))
     started = initial if provenance.init == "class_labels" else ()
     return tuple(dict.fromkeys((*initial, *labels))), started
+
+
+def _tasks_of(run: Run, provenance: Provenance) -> Sequence[AnyTask]:
+    """Returns the tasks that a prompt is of; the run's first where none is called so.
+
+    A bank has several tasks; a prompt saved by plain Python may name none of them.
+    """
+    own = [task for task in run.data.tasks if task.label == provenance.task]
+    return own or run.data.tasks[:1]
 
 
 def _token_table(reading: Reading) -> str:

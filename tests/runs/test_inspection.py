@@ -5,14 +5,24 @@ import json
 import re
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxprompt.config import Data, Model, OfficialTask, OwnTask, PromptStart, Run
+from jaxprompt.config import (
+    Data,
+    HeadStart,
+    Model,
+    OfficialTask,
+    OwnTags,
+    OwnTask,
+    PromptStart,
+    Run,
+)
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.prompts.file import save_prompt, write_prompt
-from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.prompt import make_deep, make_prompt
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs.inspection import inspect
 
@@ -142,6 +152,43 @@ def test_without_the_model_it_tells_what_the_file_does(
     assert re.search(rf"\| 1 +\| +{np.linalg.norm(end.rows[0, 1]):.1f} \|", printed)
     assert report["tokens"][0]["drift"]["cosine"] == pytest.approx(1)
     assert report["vocabulary_norms"] is None
+
+
+def save_head(path: Path, head: str, *, deep: bool = False, **weights) -> Path:
+    """Writes a file with a head for the tags of PER and LOC."""
+    keys = jnp.ones((1, 2, 3, 4, 4))
+    prompt = make_prompt(np.zeros((0, 16)), {"encoder": make_deep(keys[0], keys[0])})
+    said = Provenance(
+        backbone="bert", revision=None, fingerprint="ab", length=0, width=16, head=head
+    )
+    arrays = {"weight": np.ones((1, 16, 5)), "bias": np.ones((1, 5)), **weights}
+    none = make_prompt(np.zeros((0, 16)))
+    write_prompt(path, prompt if deep else none, said, weights=arrays)
+    return path
+
+
+def test_the_head_of_a_file_is_told(tmp_path: Path, capsys):
+    task = OwnTags(name="ner", kinds=["PER", "LOC"])
+    run = Run(trains="head", data=Data(task=task), head=HeadStart(kind="tags"))
+    inspect(run, save_head(tmp_path / "deep", "tags", deep=True), without_model=True)
+    printed = capsys.readouterr().out
+    assert "| tags: a linear layer chooses a label for each word; [16, 5] " in printed
+    assert "words tagged with spans of PER, LOC " in printed
+    assert "no soft tokens to read: the prompt is 3 keys and values" in printed
+    own = {"weight": np.ones((1, 16, 16)), "bias": np.ones((1, 16))}
+    inspect(run, save_head(tmp_path / "head", "tags", pooler=own), without_model=True)
+    printed = capsys.readouterr().out
+    assert "[16, 5], behind a pooler that was trained " in printed
+    assert "no soft tokens to read: the file holds a head alone" in printed
+
+
+def test_a_file_that_names_another_head_is_damaged(tmp_path: Path):
+    for head in ("words", "taggs"):
+        file = save_head(tmp_path / head, head)
+        with pytest.raises(
+            ValueError, match=rf"not those of a head of '{head}', which"
+        ):
+            inspect(Run(), file, without_model=True)
 
 
 def test_mistakes_are_told(file: Path, tmp_path: Path):
