@@ -35,7 +35,8 @@ def show(run: Run, *, rows: int = 3) -> str:
         places, what is cut of it, its token ids, and its answer.
 
     Raises:
-        ValueError: If something of the run does not fit.
+        ValueError: If something of the run does not fit; if a row has more tags than
+            the target length has room for, though it is not one of those shown.
         FileNotFoundError: If a file is missing.
     """
     check_has_task(run)
@@ -51,6 +52,7 @@ def show(run: Run, *, rows: int = 3) -> str:
         task.check_split(split)
         if few is not None:
             task = few_shot_task(task, split, few, run.seed)
+        task.check_targets(split, run.data.target_length)
         task = in_windows(task, split, run.data.input_length)
         lines += [f"{settings.label}: {note}" for note in task.source.notes(split)]
         lengths = Lengths(run.data.input_length, run.data.target_length)

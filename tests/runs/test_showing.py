@@ -92,3 +92,16 @@ def test_what_stands_behind_a_separator_is_shown(tmp_path: Path, capsys):
 def test_a_prompt_of_another_length_is_told(capsys):
     assert main(["show", *RUN, "--gin.PROMPT_LENGTH=5"]) == 1
     assert "places for 3 soft tokens, but the prompt has 5" in capsys.readouterr().err
+
+
+def test_a_target_length_too_short_for_the_tags_is_told(tmp_path: Path, capsys):
+    save_letters_bert(tmp_path)
+    Path("tags.txt").write_text("a O\n\na B-X\nb I-X\nc O\n")
+    run = [RUN[0], "--gin.MODEL='bert'", "--gin.TRAINS='prompt+head'"]
+    run += ["--gin.HEAD='tags'", "--gin.TASK=@OwnTags()", "--gin.OwnTags.name='ner'"]
+    run += ["--gin.OwnTags.files={'train': 'tags.txt'}", "--gin.OwnTags.kinds=['X']"]
+    run += ["--gin.PROMPT_LENGTH=1", "--rows=1"]
+    assert main(["show", *run, "--gin.TARGET_LENGTH=2"]) == 1
+    told = "tags.txt:3: 3 words, but the target length is 2: set it to"
+    assert told in capsys.readouterr().err
+    assert main(["show", *run, "--gin.TARGET_LENGTH=3"]) == 0
