@@ -409,6 +409,13 @@ class PromptStart:
             )
 
     @property
+    def init_of_what_there_is(self) -> str:
+        """How soft tokens start; without any, how keys and values do, if there are."""
+        if self.length or self.init == "file":
+            return self.init
+        return self.deep_init if self.deep else ""
+
+    @property
     def deep_start(self) -> "DeepStart":
         """How its keys and values start."""
         from jaxprompt.prompts.deep_start import DeepStart

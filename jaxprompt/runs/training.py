@@ -347,7 +347,7 @@ def _save_prompts(
             score=member["score"],
             step=member["steps"],
             seed=member["seed"],
-            init=job.run.prompt.init,
+            init="" if begun.is_empty else job.run.prompt.init_of_what_there_is,
             config=config,
             answering=describe(job.run.of_member(member["task"], member["seed"])),
         )

@@ -92,6 +92,7 @@ def test_a_bank_of_keys_and_values_trains_and_is_used_like_any_other(capsys):
         prompts, map(load_start, files), strict=True
     ):
         assert (prompt.length, provenance.sites["encoder"]["used"]) == (0, [0])
+        assert provenance.init == "normal", "no soft tokens start from label words"
         assert {site: deep.length for site, deep in prompt.deep.items()} == {
             "encoder": 4,
             "cross": 3,

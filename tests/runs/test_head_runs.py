@@ -78,6 +78,7 @@ def test_a_prompt_and_its_head_learn_and_answer_from_their_file(trained, capsys)
     file = Path("both/prompt.safetensors")
     prompt, provenance = load_prompt(file)
     assert (provenance.head, prompt.length) == ("classes", 1)
+    assert provenance.init == "normal"
     assert load_head(file)["weight"].shape == (1, 16, 2)
     assert evaluate(RUN, file)["score"] == 100.0
 
@@ -297,8 +298,9 @@ def test_a_head_alone_reads_a_t5_too(pooling):
     score = train(run, folder)["score"]
     assert score > 60
     assert evaluate(run, folder / "prompt.safetensors")["score"] == score
-    prompt, _ = load_prompt(folder / "prompt.safetensors")
+    prompt, provenance = load_prompt(folder / "prompt.safetensors")
     assert prompt.is_empty
+    assert provenance.init == ""
     assert load_head(folder / "prompt.safetensors")
 
 

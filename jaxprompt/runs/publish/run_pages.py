@@ -158,7 +158,7 @@ def _facts(job: Job, prompt: Prompt, result: Mapping[str, Any]) -> dict[str, obj
     facts: dict[str, object] = {"backbone": f"{backbone.name}{known}"}
     if not prompt.is_empty:
         bank = f"{prompt.members} prompts, each of " if prompt.members > 1 else ""
-        start = f"initialised by {run.prompt.init}"
+        start = f"initialised by {run.prompt.init_of_what_there_is}"
         told = prompt.told if prompt.deep else f"{prompt.length} tokens"
         facts["prompt"] = f"{bank}{told}, {start}"
     steps = f"{result['steps']} of {run.pace.steps}"
