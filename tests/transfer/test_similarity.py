@@ -79,3 +79,15 @@ def test_released_prompts_and_matrices(
     told = capsys.readouterr().out
     assert "per_target_excl_self" in told
     assert "beside what is expected" in told
+
+
+def test_scores_that_nothing_can_be_correlated_with_are_told(tmp_path: Path, capsys):
+    draw = np.random.default_rng(0)
+    names = ("sst2", "mnli", "qqp")
+    np.savez(tmp_path / "prompts.npz", **{n: draw.normal(size=(2, 4)) for n in names})
+    lines = ["target\\source,sst2,mnli,qqp", *(f"{name},,," for name in names)]
+    (tmp_path / "above_chance.csv").write_text("\n".join(lines) + "\n")
+    compare([tmp_path / "prompts.npz"], scores=tmp_path / "above_chance.csv")
+    told = capsys.readouterr().out
+    assert "nan" not in told
+    assert "there is nothing to correlate: no task has two or more known" in told

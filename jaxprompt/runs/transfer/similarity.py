@@ -194,13 +194,22 @@ def _print_correlations(found: Mapping[str, Mapping[str, Any]]) -> None:
     say("Spearman x 100 of similarity and relative transfer, with the 95 % interval")
     lines = []
     for name, variants in found.items():
-        cells = [
-            f"{100 * one['value']:.1f} [{100 * one['low']:.1f}, "
-            f"{100 * one['high']:.1f}] of {one['targets']} targets"
-            for one in variants.values()
-        ]
-        lines.append([name, *cells])
+        lines.append([name, *map(_tell_correlation, variants.values())])
     say_lines(table(["similarity", *VARIANTS], lines))
+    if not any(one["targets"] for of in found.values() for one in of.values()):
+        say(
+            "there is nothing to correlate: no task has two or more known scores that "
+            "differ. above_chance.csv of a matrix knows only those of tasks that their "
+            "own prompts have learnt; matrix.csv knows all"
+        )
+
+
+def _tell_correlation(one: Mapping[str, Any]) -> str | None:
+    """Says a rank correlation with its interval; None where no target has one."""
+    if not one["targets"]:
+        return None
+    value, low, high = (f"{100 * one[name]:.1f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}] of {one['targets']} targets"
 
 
 def _print_beside(result: Mapping[str, Any], known: Mapping[str, Any]) -> None:
