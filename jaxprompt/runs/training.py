@@ -21,6 +21,7 @@ from jaxprompt.runs.fitting import Best, check_training, fit_best
 from jaxprompt.runs.keep.bindings import with_values
 from jaxprompt.runs.keep.predictions import write_predictions
 from jaxprompt.runs.keep.workdir import (
+    CHECKPOINTS,
     MODEL,
     PREDICTIONS,
     PROMPT,
@@ -32,6 +33,7 @@ from jaxprompt.runs.keep.workdir import (
     claim_workdir,
     read_result,
     release_workdir,
+    size_in_words,
     write_result,
     writing,
 )
@@ -52,11 +54,11 @@ from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.screen.terminal import say, say_lines
 from jaxprompt.shapes import Batch, Params
 from jaxprompt.sharding import fetch
-from jaxprompt.train.checkpoint import most_kept
+from jaxprompt.train.checkpoint import keep_last, most_kept
 from jaxprompt.train.kept_states import KeptStates
 from jaxprompt.train.loggers import check_loggers
 from jaxprompt.train.loop import Validation
-from jaxprompt.train.optimizer import MASKS
+from jaxprompt.train.optimizer import ENDING, MASKS
 from jaxprompt.train.step import state_bytes
 
 
@@ -73,8 +75,9 @@ def train(
     The workdir then holds prompt.safetensors (of a bank prompts/TASK-SEED.safetensors;
     where the model trains, the Hugging Face folder model/, and with a head also
     prompt.safetensors, which holds it and no prompt), report.html, predictions.jsonl,
-    result.json, operative_config.gin, metrics.jsonl, tensorboard/ and checkpoints/; a
-    vocabulary's holds spiece.model. An interrupted run resumes, and a finished one is
+    result.json, operative_config.gin, metrics.jsonl, tensorboard/ and checkpoints/,
+    those of a model only where its schedule allows more steps; a vocabulary's holds
+    spiece.model. An interrupted run resumes, and a finished one is
     not run again, unless it is to last longer.
 
     Args:
@@ -147,7 +150,11 @@ def finish(
                 checked = _check_weights(run, model)
                 _check_room(checked, workdir)
                 result, made = _train_weights(checked, workdir, config, command)
-            return result, [*made, write_result(workdir, result)]
+            made = [*made, write_result(workdir, result)]
+            # Only now: until the result is there, the run resumes from them.
+            if run.tunes_model and jax.process_index() == 0:
+                _free_room(run, workdir / CHECKPOINTS)
+            return result, made
     finally:
         release_workdir(workdir)
 
@@ -243,6 +250,27 @@ def _check_room(checked: _Checked, workdir: Path) -> None:
     model, state = state_bytes(params, checked.tx, MASKS[run.trains])
     kept = most_kept(run.pace.num_saves, has_best=bool(run.chosen_on))
     check_room(workdir, kept=kept, state=state, model=model)
+
+
+def _free_room(run: Run, folder: Path) -> None:
+    """Removes the checkpoints of a finished model that no run can go on from.
+
+    Each holds the model and its optimizer, which is several times what the run made.
+    """
+    schedule = run.optimizer.schedule
+    if schedule in ENDING:
+        shutil.rmtree(folder)
+        say(
+            f"removed {folder}: the model is written, and schedule {schedule!r} ends "
+            "with the run, so that no more steps can follow"
+        )
+        return
+    steps = keep_last(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    say(
+        f"{folder} keeps step {' and '.join(map(str, steps))} ({size_in_words(size)}), "
+        "from which a larger STEPS goes on: remove it if none is to come"
+    )
 
 
 def _read_by_heads(run: Run, report: ScoreReport | LossReport) -> list[Batch]:

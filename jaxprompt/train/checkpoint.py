@@ -48,6 +48,32 @@ def most_kept(num_saves: int, *, has_best: bool) -> int:
     return min(num_saves, 4 if has_best else 3)
 
 
+def keep_last(folder: Path) -> list[int]:
+    """Removes all checkpoints but the last, and the bests that it names.
+
+    A run goes on from these to more steps. What an unfinished run keeps besides, for
+    the case that the last is damaged, is not worth its place where states are large.
+
+    Args:
+        folder: Of a run that is finished, and that no process writes.
+
+    Returns:
+        The steps that are kept, in order; none where there is no checkpoint.
+
+    Raises:
+        OSError: If one cannot be removed.
+    """
+    steps = _saved_in(folder)
+    last = steps[-1:]
+    kept = {*last, *(best for step in last for best in _needs(folder / str(step)))}
+    for step in steps:
+        if step not in kept:
+            # Half removed, it is no damage.
+            (folder / str(step) / CHECKSUMS).unlink(missing_ok=True)
+            shutil.rmtree(folder / str(step))
+    return sorted(kept)
+
+
 class Checkpoints:
     """The last two checkpoints of a run and the bests that they name, in a folder.
 

@@ -91,7 +91,14 @@ def test_a_full_disk_is_told_before_a_model_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     run = dataclasses.replace(RUN, trains="model", seeds=1)
-    train(run, tmp_path / "run")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxprompt.runs.training.write_result", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, tmp_path / "run")
     kept = {
         name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         for name in ("checkpoints", "model")
@@ -110,7 +117,6 @@ def test_a_full_disk_is_told_before_a_model_trains(
         train(run, tmp_path / "other")
     assert not (tmp_path / "other").exists()
     # What an interrupted run has kept is no longer needed of the disk.
-    (tmp_path / "run" / "result.json").unlink()
     disk_of(0.3 * sum(kept.values()))
     train(run, tmp_path / "run")
     disk_of(1.1 * sum(kept.values()))

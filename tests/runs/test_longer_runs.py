@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tiny import save_tiny
 
 from jaxprompt.cli import main
 from jaxprompt.runs.keep.workdir import check_workdir, read_result
@@ -42,6 +43,50 @@ def test_a_finished_run_goes_on_from_its_last_step(at_skills, capsys):
     assert "run holds a finished run" in capsys.readouterr().out
     assert train("run", 3) == 1
     assert "STEPS was 4 and is 3. Use another workdir" in capsys.readouterr().err
+
+
+def tune_model(workdir: Path, steps: int, schedule: str = "constant") -> int:
+    settings = [f"MODEL='{workdir.parent}/tiny'", f"STEPS={steps}", "BATCH_SIZE=4"]
+    settings += ["EVALUATE_EVERY=2", "CHECKPOINT_EVERY=1", "INPUT_LENGTH=16"]
+    settings += [f"SCHEDULE={schedule}", "Evaluation.num_examples=8", "DROPOUT=0.0"]
+    return main(
+        [
+            "train",
+            "--gin_file=gin/runs/model_tuning.gin",
+            "--gin_file=gin/recipes/quickstart/mini_sentiment.gin",
+            *(f"--gin.{setting}" for setting in settings),
+            f"--workdir={workdir}",
+        ]
+    )
+
+
+def test_a_finished_model_keeps_only_what_more_steps_go_on_from(tmp_path: Path, capsys):
+    save_tiny(tmp_path / "tiny")
+    longer, whole = tmp_path / "longer", tmp_path / "whole"
+    assert tune_model(longer, 4) == 0
+    best = json.loads((longer / "result.json").read_text())["steps"]
+    kept = {path.name for path in (longer / "checkpoints").glob("[0-9]*")}
+    assert kept == {"4", str(best)}
+    assert "from which a larger STEPS goes on" in capsys.readouterr().out
+    assert tune_model(longer, 6) == 0
+    assert "resuming after step 4 of 6" in capsys.readouterr().out
+    assert tune_model(whole, 6) == 0
+    name = "model/model.safetensors"
+    assert (longer / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_finished_model_of_no_more_steps_keeps_no_checkpoint(tmp_path: Path, capsys):
+    save_tiny(tmp_path / "tiny")
+    workdir = tmp_path / "run"
+    assert tune_model(workdir, 2, "linear") == 0
+    assert not (workdir / "checkpoints").exists()
+    assert f"removed {workdir}/checkpoints: the model is" in capsys.readouterr().out
+    before = (workdir / "model" / "model.safetensors").read_bytes()
+    assert tune_model(workdir, 2, "linear") == 0
+    assert "holds a finished run" in capsys.readouterr().out
+    assert tune_model(workdir, 4, "linear") == 1
+    assert "ends with the run, so more steps are another" in capsys.readouterr().err
+    assert (workdir / "model" / "model.safetensors").read_bytes() == before
 
 
 CONFIG = (

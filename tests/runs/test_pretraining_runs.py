@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from jaxprompt.cli import main
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.models.tokens import Tokens
+from jaxprompt.runs import training
+from jaxprompt.runs.keep.workdir import write_result
 
 TOKENIZER, PRETRAIN, LM_ADAPT = (
     f"--gin_file=gin/recipes/nano/{name}.gin"
@@ -70,9 +73,15 @@ def lines(workdir: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in whole]
 
 
+def copy_then_write(workdir: Path, result: Mapping[str, Any]) -> Path:
+    """Copies what a run leaves that is killed before it writes its result."""
+    shutil.copytree(workdir, f"{workdir}_unfinished")
+    return write_result(workdir, result)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with text, and a finished run of each recipe."""
+    """A folder with text, a finished run of each recipe, and one before its end."""
     folder = tmp_path_factory.mktemp("made")
     draw = np.random.default_rng(0)
     (folder / "text").mkdir()
@@ -85,7 +94,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         vocabulary = (TOKENIZER, *SMALL, *PIECES, "--workdir=vocabulary")
         assert main(["train", *vocabulary]) == 0
-        assert main(["train", *NEW, "--workdir=pretrained"]) == 0
+        with pytest.MonkeyPatch.context() as copying:
+            copying.setattr(training, "write_result", copy_then_write)
+            assert main(["train", *NEW, "--workdir=pretrained"]) == 0
         assert main(["train", *ADAPT, "--workdir=adapted"]) == 0
     return folder
 
@@ -93,7 +104,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def at_made(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that has what the runs read, and room for others."""
-    for name in ("text", "vocabulary", "pretrained", "adapted"):
+    for name in (
+        "text",
+        "vocabulary",
+        "pretrained",
+        "pretrained_unfinished",
+        "adapted",
+    ):
         (tmp_path / name).symlink_to(made / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -179,8 +196,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(
 ):
     # What a run leaves that is killed behind its last but one checkpoint.
     killed = Path("killed")
-    shutil.copytree(at_made / "pretrained", killed)
-    (killed / "result.json").unlink()
+    shutil.copytree(at_made / "pretrained_unfinished", killed)
     shutil.rmtree(killed / "model")
     last = max(killed.glob("checkpoints/*"), key=lambda path: int(path.name))
     shutil.rmtree(last)

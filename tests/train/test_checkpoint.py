@@ -17,7 +17,7 @@ from tiny import CONFIG, draw_prompt, make_tiny
 from jaxprompt.data.rows.position import Position
 from jaxprompt.prompts.prompt import make_deep, make_prompt
 from jaxprompt.sharding import make_mesh, place
-from jaxprompt.train.checkpoint import Checkpoints
+from jaxprompt.train.checkpoint import Checkpoints, keep_last
 from jaxprompt.train.optimizer import adafactor, train_only
 from jaxprompt.train.progress import MemberProgress, Progress
 from jaxprompt.train.step import TrainState, init_state
@@ -228,6 +228,15 @@ def two(tiny, tmp_path_factory):
 def damaged(two, tmp_path):
     """A copy of it, to damage."""
     return shutil.copytree(two, tmp_path / "checkpoints")
+
+
+def test_of_a_finished_run_the_last_and_its_best_are_kept(damaged, opened, tiny):
+    assert keep_last(damaged) == [3, 7]
+    assert sorted(path.name for path in damaged.iterdir()) == ["3", "7"]
+    checkpoints = opened()
+    assert not checkpoints.notes
+    assert_same(checkpoints.latest(state_of(tiny, 0, 0))[0], state_of(tiny, 7, 7))
+    assert_same(checkpoints.load(3, state_of(tiny, 0, 0)), state_of(tiny, 3, 3))
 
 
 def cut(path):

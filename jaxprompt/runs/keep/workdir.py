@@ -255,15 +255,15 @@ def check_room(workdir: Path, *, kept: int, state: int, model: int) -> None:
     needed = kept * state + model - there
     if needed > free:
         raise ValueError(
-            f"workdir {workdir}: its disk has {_size(free)} free, and the run needs "
-            f"{_size(needed)} there, for up to {kept} checkpoints of {_size(state)} at "
-            f"a time and the model of {_size(model)}: make room, or use a workdir on "
-            "another disk"
+            f"workdir {workdir}: its disk has {size_in_words(free)} free, and the run "
+            f"needs {size_in_words(needed)} there, for up to {kept} checkpoints of "
+            f"{size_in_words(state)} at a time and the model of "
+            f"{size_in_words(model)}: make room, or use a workdir on another disk"
         )
 
 
-def _size(count: int) -> str:
-    """Says a number of bytes in words."""
+def size_in_words(count: int) -> str:
+    """Says a number of bytes, as "1.6 GB"."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
