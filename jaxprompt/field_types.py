@@ -57,6 +57,25 @@ def check_value(where: str, value: Any, hint: Any) -> None:
             check_value(f"{where}[{quoted(key)}]", item, of_value)
 
 
+def check_finite(settings: Any) -> None:
+    """Refuses settings of which a number is NaN or infinite.
+
+    A gin file's are checked by `check_value`; those that Python gives are checked here,
+    for a comparison with NaN is never true, so that it passes for any range.
+
+    Args:
+        settings: A dataclass.
+
+    Raises:
+        ValueError: If one of its own fields holds such a number.
+    """
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            name = f"{type(settings).__name__}.{field.name}"
+            raise ValueError(f"{name} is {value}: it must be a finite number")
+
+
 def choices_of(hint: Any) -> tuple[Any, ...]:
     """Returns the types that a field may have one of."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)

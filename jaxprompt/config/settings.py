@@ -12,6 +12,7 @@ from jaxprompt.data.tasks.answers.kinds import KINDS, WORDS
 from jaxprompt.data.tasks.few_shot import DEVELOPMENT, FewRows
 from jaxprompt.evaluate.methods import METHODS as EVALUATION_METHODS
 from jaxprompt.evaluate.methods import check_method
+from jaxprompt.field_types import check_finite
 from jaxprompt.models.families import AnyConfig
 
 if TYPE_CHECKING:
@@ -332,6 +333,7 @@ class PromptStart:
         from jaxprompt.prompts.init import METHODS
         from jaxprompt.prompts.reparametrise import check_reparametrisation
 
+        check_finite(self)
         if self.init not in METHODS:
             raise ValueError(
                 f"unknown prompt initialisation {self.init!r}: use one of "
@@ -474,6 +476,7 @@ class HeadStart:
         return KINDS[self.kind].has_weights
 
     def __post_init__(self) -> None:
+        check_finite(self)
         for name, known in (
             ("kind", KINDS),
             ("pooling", ("token", "mean")),
@@ -541,6 +544,7 @@ class Optimizer:
     def __post_init__(self) -> None:
         from jaxprompt.train.optimizer import OPTIMIZERS
 
+        check_finite(self)
         if self.kind not in OPTIMIZERS:
             raise ValueError(
                 f"unknown optimizer {self.kind!r}: use one of {list(OPTIMIZERS)}"
@@ -598,6 +602,7 @@ class Evaluation:
     gold: bool = False
 
     def __post_init__(self) -> None:
+        check_finite(self)
         shown = self.examples_in_input
         if not isinstance(shown, int) or shown < 0:
             raise ValueError(f"examples_in_input {shown!r}: a number, 0 for none")

@@ -19,10 +19,10 @@ def check_method(
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: use one of {list(METHODS)}")
-    if length < 1 or beams < 1 or alpha < 0:
+    if length < 1 or beams < 1 or not 0 <= alpha < float("inf"):
         raise ValueError(
             f"target length {length}, beams {beams}, alpha {alpha}: use a length and "
-            "beams of 1 or more, and an alpha of 0 or more"
+            "beams of 1 or more, and a finite alpha of 0 or more"
         )
     if not (0 < top_p <= 1 and 0 < temperature < float("inf")):
         raise ValueError(

@@ -213,9 +213,9 @@ def clipped(
         norm: Largest norm; 0 for no clipping.
 
     Raises:
-        ValueError: If the norm is negative.
+        ValueError: If the norm is negative, or no number.
     """
-    if norm < 0:
+    if not norm >= 0:  # NaN is neither.
         raise ValueError(f"clip norm {norm}: use a positive norm, or 0 for none")
     return optax.chain(optax.clip_by_global_norm(norm), tx) if norm else tx
 

@@ -62,6 +62,8 @@ def test_clipping_scales_all_gradients_by_one_factor():
     np.testing.assert_array_equal(same["b"], [-4.0])
     with pytest.raises(ValueError, match=r"clip norm -1\.0"):
         clipped(optax.sgd(1.0), -1.0)
+    with pytest.raises(ValueError, match="clip norm nan"):
+        clipped(optax.sgd(1.0), float("nan"))
 
 
 def test_members_are_clipped_each_on_its_own():
