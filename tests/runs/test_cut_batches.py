@@ -19,11 +19,12 @@ from jaxprompt.config import (
     PromptStart,
     Run,
 )
+from jaxprompt.data.rows.position import Position
 from jaxprompt.prompts.file import load_prompt
 from jaxprompt.runs import train
 from jaxprompt.runs.measure.padding import measure_work, report_padding
 from jaxprompt.runs.ready.prepare import prepare
-from jaxprompt.runs.ready.training_batches import parts_of_batch
+from jaxprompt.runs.ready.training_batches import parts_of_batch, training_batches
 from jaxprompt.train.pace import Pace
 
 
@@ -118,6 +119,28 @@ def test_the_prompt_is_the_same_and_there_is_less_padding(run: Run):
     for name in ("cut", "parts"):
         np.testing.assert_allclose(losses[name], losses["whole"], rtol=1e-5)
         np.testing.assert_allclose(rows[name], rows["whole"], atol=1e-4)
+
+
+def test_a_long_answer_is_cut_alike_in_packed_rows(run: Run):
+    """A packed row has room for several answers, and still no example has a longer."""
+    answers = [{"text": "film", "answer": "film " * (n % 9 + 1)} for n in range(64)]
+    Path("long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+    files = dict.fromkeys(("train", "validation"), "long.jsonl")
+    task = OwnTask(name="own", files=files, inputs="{text}", target="answer")
+    for pack in (False, True):
+        data = dataclasses.replace(
+            run.data, task=task, target_length=4, pack=pack, part_rows=0
+        )
+        scored = Evaluation(method="loss", batch_size=8, num_examples=8)
+        one = dataclasses.replace(
+            run, data=data, evaluation=scored, seeds=1, batch_size=2
+        )
+        stream = training_batches(prepare(one, splits=("train",)), 6)
+        batch, _ = next(stream((Position(),)))
+        rows = np.asarray(batch.target_segments)
+        longest = [np.bincount(row[row > 0]).max() for row in rows]
+        assert max(longest) == 4
+        assert (rows.max() > 1) == pack
 
 
 def test_batches_with_dropout_are_whole(run: Run):

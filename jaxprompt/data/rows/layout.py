@@ -74,7 +74,8 @@ class Layout:
         if pair.learned is not None:  # Several answers, for which there is room.
             return Pair(inputs, pair.targets, learned=pair.learned)
         if pair.places is None:
-            return Pair(inputs, _cut(pair.targets, self.lengths.targets))
+            most = self.lengths.longest_target or self.lengths.targets
+            return Pair(inputs, _cut(pair.targets, most))
         # Where each token of the example has come to stand; the last is for no token.
         moved = np.full(len(pair.inputs) + 1, -1, np.int32)
         moved[kept[kept >= 0]] = np.flatnonzero(kept >= 0)

@@ -15,14 +15,17 @@ class Lengths:
 
     Attributes:
         inputs: Source tokens of text.
-        targets: Target tokens L.
+        targets: Target tokens L of a row.
         folds: Whether rows for a decoder are without the run of tokens in front of all
             of them, which it then reads once; see `shapes.Batch.lead`.
+        longest_target: Target tokens that an example keeps, where a packed row has room
+            for those of several; None for as many as a row.
     """
 
     inputs: int
     targets: int
     folds: bool = True
+    longest_target: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.inputs, self.targets) < 1:

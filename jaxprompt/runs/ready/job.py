@@ -265,7 +265,10 @@ class Job:
             soft = min(prompt_length, 1) if folds else prompt_length
             if self.run.trains_bank:
                 targets = max(self.lengths.packed_targets(soft), targets)
-            return dataclasses.replace(lengths, targets=targets)
+            # An example is cut where it is without packing.
+            return dataclasses.replace(
+                lengths, targets=targets, longest_target=lengths.targets
+            )
         if self.run.model.dropout or self.task.answers is not None:
             return lengths
         for task in self.tasks:
