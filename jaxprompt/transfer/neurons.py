@@ -55,8 +55,9 @@ def read_neurons(
     mask = [] if mask_id is None or backbone.causal else [mask_id]
     soft = range(backbone.vocab_rows, backbone.vocab_rows + bank.length)
     before, behind = frame
-    ids = [*before, *soft, *mask, *behind]
-    place = len(ids) - 1 - len(behind)
+    # As in training, where soft tokens stand in front of [CLS].
+    ids = [*soft, *before, *mask, *behind]
+    place = len(soft) + len(before) if mask else len(soft) - 1
     if not mask and not bank.length:
         raise ValueError(
             f"a prompt of {bank.told}, and no mask to read it at: nothing is read"

@@ -10,7 +10,8 @@ from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.bert import BertConfig
 from jaxprompt.models.families.gpt2 import GPT2Config
-from jaxprompt.models.taps import neuron_layers, switch_off
+from jaxprompt.models.taps import neuron_layers, neurons_read, switch_off
+from jaxprompt.models.tokens import Tokens
 from jaxprompt.prompts.prompt import make_prompt, stack, unstack
 from jaxprompt.transfer.neurons import drawn, most_active, overlap, read_neurons
 
@@ -61,6 +62,19 @@ def test_known_activations():
     ffn = params["layers"]["ffn"]
     wanted = x @ np.asarray(ffn["up"][0]) + np.asarray(ffn["up_bias"][0])
     np.testing.assert_allclose(found[0, 0], wanted, atol=1e-4)
+
+
+def test_an_encoder_reads_soft_tokens_where_they_were_trained():
+    """In front of [CLS], with the mask behind it."""
+    params, prompt = weights(BERT), draw_prompt(1)
+    cls, mask, sep = 3, 5, 4
+    found = read_neurons(BERT, params, prompt, mask_id=mask, frame=((cls,), (sep,)))
+    words = params["embedding"][jnp.array([cls, mask, sep])]
+    x = jnp.concatenate([prompt.rows[0], words])[None]
+    tokens = Tokens(x, jnp.ones(x.shape[:2], jnp.int32))
+    layers = neurons_read(lambda: BERT.states(params, tokens))
+    wanted = np.stack([layer[0, LENGTH + 1] for layer in layers])
+    np.testing.assert_allclose(found[0], wanted, atol=1e-4)
 
 
 def test_overlap_by_windows():
