@@ -239,9 +239,6 @@ def test_a_broken_result_is_named(
     assert not (tmp_path / "page.html").exists()
 
 
-def test_a_broken_log_is_named(runs: Path, tmp_path: Path):
-    (runs / "model" / "metrics.jsonl").write_text("{}")
-    with pytest.raises(ValueError, match=r"model/metrics\.jsonl:1: not a JSON object"):
-        gather([runs], tmp_path / "page.html")
+def test_a_run_without_a_log_has_its_results(runs: Path, tmp_path: Path):
     (runs / "model" / "metrics.jsonl").unlink()
     assert gather([runs], tmp_path / "page.html").exists()
