@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -40,6 +41,14 @@ def test_tests_run_without_pytorch():
     asked = re.compile(r"^(import|from) (torch|peft)\b", re.MULTILINE)
     files = (REPOSITORY / "tests").rglob("*.py")
     assert [file.name for file in files if asked.search(file.read_text())] == []
+
+
+def test_the_name_of_a_type_stands_once_in_the_package():
+    """Whoever looks for one finds one; what begins with "_" is of its file alone."""
+    named = re.compile(r"^class ([A-Z]\w*)", re.MULTILINE)
+    files = (REPOSITORY / "jaxprompt").rglob("*.py")
+    found = Counter(name for file in files for name in named.findall(file.read_text()))
+    assert [name for name, count in found.items() if count > 1] == []
 
 
 def test_the_templates_of_issues_are_forms():

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.heads.labels import Labels
+from jaxprompt.heads.labels import LabelsHead
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.load import load
@@ -48,7 +48,7 @@ def main() -> None:
     flags = parser.parse_args()
 
     backbone, model = load(flags.model)
-    head = Labels("classes", 2)
+    head = LabelsHead("classes", 2)
     draw = np.random.default_rng(0)
     shape = (flags.batch_size, flags.input_length)
     ids = draw.integers(1000, backbone.vocab_rows - 1000, shape)
@@ -104,7 +104,7 @@ def prompt_of(backbone: Backbone, length: int, layers: str) -> Prompt:
 
 
 def stepper(
-    backbone: Backbone, head: Labels, params: Params, batch: Batch
+    backbone: Backbone, head: LabelsHead, params: Params, batch: Batch
 ) -> Callable[[], tuple[float, float]]:
     """Compiles a step; each call takes one, and returns its seconds and its loss."""
     mask = MASKS[TRAINS]

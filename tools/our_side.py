@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprompt.heads.labels import Labels
+from jaxprompt.heads.labels import LabelsHead
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.load import load
 from jaxprompt.models.product import ROUNDED
@@ -109,7 +109,9 @@ def deep_step(
     count, classes = drawn.shape[1], weight.shape[1]
     keys, values = map(jnp.asarray, drawn)
     deep = make_deep(keys, values, layers_of(layers, count), in_front=True)
-    head = Labels("classes", classes, pooler="frozen" if "pooler" in model else "none")
+    head = LabelsHead(
+        "classes", classes, pooler="frozen" if "pooler" in model else "none"
+    )
     params = {
         "model": model,
         "prompt": make_prompt(jnp.zeros((0, backbone.width)), {site: deep}),

@@ -11,7 +11,7 @@ from jaxprompt.command.configure import configure_seeds, configure_sweep, places
 from jaxprompt.config import VOCABULARY, Model, Run, Sweep
 from jaxprompt.report.pages.summary import RunFacts, write_summary
 from jaxprompt.report.results.files import (
-    Row,
+    ResultRow,
     best_rows,
     results_in,
     results_table,
@@ -71,7 +71,7 @@ def sweep(
     arms: Sequence[str] | None = None,
     dry_run: bool = False,
     command: str = "",
-) -> list[Row]:
+) -> list[ResultRow]:
     """Trains every arm of a recipe's sweep on every task, and compares the results.
 
     A run's workdir is workdir/task/arm; where a model trains, workdir/task/arm/seed-0
@@ -332,7 +332,7 @@ def _write(
     planned: Sequence[PlannedRun],
     results: Sequence[Mapping[str, Any]],
     workdir: Path,
-) -> list[Row]:
+) -> list[ResultRow]:
     """Writes and prints what came out; the mean over SuperGLUE, if whole, is last."""
     there = {one.arm for one in planned}
     methods = {arm: _method_of(arm) for arm in experiment.arms if arm in there}

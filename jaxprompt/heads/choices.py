@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxprompt.heads.head import Losses, places_of
-from jaxprompt.heads.labels import NEVER, Labels
+from jaxprompt.heads.labels import NEVER, LabelsHead
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Choices(Labels):
+class ChoicesHead(LabelsHead):
     """A linear layer of one column over the state of each text of a row.
 
     Source: multiple choice in Radford et al. 2018, sec. 3.3

@@ -8,11 +8,11 @@ from jaxprompt.data.tasks.answers import choices, spans
 from jaxprompt.data.tasks.answers.answers import Answers
 from jaxprompt.data.tasks.answers.labels import AtMask, Classes
 from jaxprompt.data.tasks.answers.tags import Tags
-from jaxprompt.heads.choices import Choices
+from jaxprompt.heads.choices import ChoicesHead
 from jaxprompt.heads.head import Scorer
-from jaxprompt.heads.labels import Labels, Pooler, Pooling
-from jaxprompt.heads.masked import Masked
-from jaxprompt.heads.spans import Spans
+from jaxprompt.heads.labels import LabelsHead, Pooler, Pooling
+from jaxprompt.heads.masked import MaskedHead
+from jaxprompt.heads.spans import SpansHead
 
 
 class Layer(NamedTuple):
@@ -50,7 +50,7 @@ def make_head(answers: Sequence[Answers], layer: Layer) -> Scorer:
     return HEADS[answers[0].kind].make(answers, layer)
 
 
-def _masked(answers: Sequence[Answers], layer: Layer) -> Masked:
+def _masked(answers: Sequence[Answers], layer: Layer) -> MaskedHead:
     del layer
     first = answers[0]
     words = {(one.word_ids, one.word_score) for one in answers}
@@ -59,31 +59,31 @@ def _masked(answers: Sequence[Answers], layer: Layer) -> Masked:
             "a bank of prompts for tasks of different label words at a mask: start a "
             "run for each"
         )
-    return Masked(first.word_ids, first.word_score)
+    return MaskedHead(first.word_ids, first.word_score)
 
 
-def _labels(answers: Sequence[Answers], layer: Layer) -> Labels:
+def _labels(answers: Sequence[Answers], layer: Layer) -> LabelsHead:
     """Gives all members the columns of the task with the most labels."""
     most = max(one.columns for one in answers)
-    return Labels(answers[0].kind, most, **_settings(layer, Labels))
+    return LabelsHead(answers[0].kind, most, **_settings(layer, LabelsHead))
 
 
-def _choices(answers: Sequence[Answers], layer: Layer) -> Choices:
+def _choices(answers: Sequence[Answers], layer: Layer) -> ChoicesHead:
     counts = sorted({one.texts for one in answers})
     if len(counts) > 1:
         raise ValueError(
             f"a bank of prompts for tasks of {counts[0]} and of {counts[-1]} choices: "
             "start a run for each"
         )
-    return Choices(**_settings(layer, Choices))
+    return ChoicesHead(**_settings(layer, ChoicesHead))
 
 
-def _spans(answers: Sequence[Answers], layer: Layer) -> Spans:
+def _spans(answers: Sequence[Answers], layer: Layer) -> SpansHead:
     del answers
-    return Spans(**_settings(layer, Spans))
+    return SpansHead(**_settings(layer, SpansHead))
 
 
-def _settings(layer: Layer, kind: type[Labels]) -> dict[str, Any]:
+def _settings(layer: Layer, kind: type[LabelsHead]) -> dict[str, Any]:
     """Takes those of the settings that a kind of head has."""
     known = {field.name for field in dataclasses.fields(kind)}
     return {name: x for name, x in layer._asdict().items() if name in known}

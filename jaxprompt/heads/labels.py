@@ -22,7 +22,7 @@ as it is in the file; or a pooler that trains, from the file's where there is on
 
 
 @dataclasses.dataclass(frozen=True)
-class Labels(Scorer):
+class LabelsHead(Scorer):
     """A linear layer over states, one for each member of a bank.
 
     Its weights are "weight" [M, D, C] and "bias" [M, C]; with a pooler that trains, in

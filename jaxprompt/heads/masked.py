@@ -14,7 +14,7 @@ from jaxprompt.shapes import Batch, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Masked(Scorer):
+class MaskedHead(Scorer):
     """The label words, scored by the checkpoint's masked-LM head at a text's mask.
 
     Attributes:

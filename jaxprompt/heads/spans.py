@@ -16,13 +16,13 @@ from jaxprompt.data.tasks.answers.spans import (
     START,
 )
 from jaxprompt.heads.head import Losses, losses_of, places_of
-from jaxprompt.heads.labels import Labels
+from jaxprompt.heads.labels import LabelsHead
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.shapes import Batch, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Spans(Labels):
+class SpansHead(LabelsHead):
     """A linear layer of two columns over the states of all tokens.
 
     An answer begins and ends at tokens of the text, or both times at the token that

@@ -22,7 +22,7 @@ CHUNK_LOGITS = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
-class Words:
+class WordsHead:
     """The next token of a text, scored over the V rows of the frozen table."""
 
     name: str = "words"
@@ -94,4 +94,4 @@ def _in_chunks(
     return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(rows, -1)[:, :length], found)
 
 
-WORDS = Words()
+WORDS = WordsHead()

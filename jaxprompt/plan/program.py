@@ -15,7 +15,7 @@ from jaxprompt.evaluate.decode import beam, greedy, nucleus
 from jaxprompt.evaluate.rank import rank_labels
 from jaxprompt.heads.head import Scorer
 from jaxprompt.heads.kinds import HEADS, Layer
-from jaxprompt.heads.words import Words
+from jaxprompt.heads.words import WordsHead
 from jaxprompt.models.attention_form import AttentionForm
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.models.config import Config
@@ -213,11 +213,11 @@ def _shapes_of_params(run: Run, backbone: Backbone, step: str) -> Params:
     return {"model": model, "prompt": prompt, "head": _of_members(head, members)}
 
 
-def _head(run: Run) -> Words | Scorer:
+def _head(run: Run) -> WordsHead | Scorer:
     """Returns the head of the run, as if its task had two labels."""
     start = run.head
     if start.kind == WORDS:
-        return Words()
+        return WordsHead()
     kind = HEADS[start.kind]
     layer = Layer(
         start.pooling, start.pooler, start.dropout, start.stddev, start.longest
@@ -300,7 +300,7 @@ def _predict(
     arguments: tuple[Any, ...] = (params, batch)
     function: Callable[..., Any]
     head = _head(run)
-    if not isinstance(head, Words):
+    if not isinstance(head, WordsHead):
         find = functools.partial(head.find, backbone)
         return Program(jax.jit(find), arguments, params["model"], 1)
     match evaluation.method:

@@ -85,7 +85,7 @@ def make_answering(
     ]
 
 
-class Answered(NamedTuple):
+class RowAnswers(NamedTuple):
     """The answer of each row, and what stands beside it.
 
     Attributes:
@@ -134,7 +134,7 @@ class Answerer:
 
     def __call__(
         self, rows: Mapping[int, Row], owners: Sequence[int], advance: Progress
-    ) -> Answered:
+    ) -> RowAnswers:
         """Answers rows.
 
         Args:
@@ -175,7 +175,7 @@ class Answerer:
                 answered = self._tell(readings[owner], found.part(a, b))
                 for at, place in enumerate(places_of[owner]):
                     texts[place], more[place] = answered.texts[at], answered.more[at]
-        return Answered(texts, more)
+        return RowAnswers(texts, more)
 
     @property
     def _asked(self) -> bool:
@@ -217,7 +217,7 @@ class Answerer:
             functools.partial(program, self._params), batches, count, told
         )
 
-    def _tell(self, reading: Reading, found: "_Found") -> Answered:
+    def _tell(self, reading: Reading, found: "_Found") -> RowAnswers:
         """Returns the answers of a prompt's rows, and what stands beside them."""
         task, (ids, likely) = reading.task, found
         if task.answers is not None:
@@ -225,7 +225,7 @@ class Answerer:
             texts, of_rows = reading.answers(ids), None
             if likely is not None:
                 of_rows = reading.likelihoods(ids, likely)
-            return Answered(
+            return RowAnswers(
                 texts, [self._beside(x) for x in of_rows or [{}] * len(texts)]
             )
         if ids is None:
@@ -233,13 +233,13 @@ class Answerer:
             shares = softmax(likely.astype(np.float64), axis=-1).tolist()
             of_labels = [dict(zip(task.row_labels, row, strict=True)) for row in shares]
             best = np.argmax(likely, axis=-1)
-            return Answered(
+            return RowAnswers(
                 [task.row_labels[place] for place in best],
                 [self._beside(row) for row in of_labels],
             )
         texts = task.decode(ids[:, 0])
         if likely is None:
-            return Answered(texts, [{}] * len(texts))
+            return RowAnswers(texts, [{}] * len(texts))
         more = []
         for row, shares in zip(ids, np.exp(likely.astype(float)).tolist(), strict=True):
             candidates = told_once(zip(task.decode(row), shares, strict=True))
@@ -249,7 +249,7 @@ class Answerer:
             if self._top_k:
                 beside[CANDIDATES] = candidates
             more.append(beside)
-        return Answered(texts, more)
+        return RowAnswers(texts, more)
 
     def _beside(self, likely: Any) -> dict[str, Any]:
         """Returns what stands beside an answer of which there are known others.

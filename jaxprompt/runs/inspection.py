@@ -17,7 +17,7 @@ from jaxprompt.prompts.file import load_prompt_and_head, load_start
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.reading.nearest import METRICS
 from jaxprompt.report.reading.prompt import (
-    Reading,
+    PromptReading,
     findings,
     read_prompt,
     read_rows,
@@ -199,7 +199,7 @@ def _tasks_of(run: Run, provenance: Provenance) -> Sequence[AnyTask]:
     return own or run.data.tasks[:1]
 
 
-def _token_table(reading: Reading) -> str:
+def _token_table(reading: PromptReading) -> str:
     """Lays the soft tokens out, a line each, with the columns that are known."""
     moved = any(token.drift for token in reading.tokens)
     header = ["soft token", "norm"]

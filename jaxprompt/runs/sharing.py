@@ -16,7 +16,7 @@ from jaxprompt.prompts.provenance import Provenance, refuse_head
 from jaxprompt.runs.keep.output import check_output
 from jaxprompt.runs.keep.result_file import read_result_file
 from jaxprompt.runs.keep.workdir import CONFIG, PAGE, PROMPT, PROMPTS, RESULT
-from jaxprompt.runs.publish.sharing_card import Source, make_card
+from jaxprompt.runs.publish.sharing_card import SharedPrompt, make_card
 from jaxprompt.runs.ready.trained_on import check_leads
 from jaxprompt.screen.quoting import quoted_path
 from jaxprompt.screen.terminal import say
@@ -196,7 +196,7 @@ def _folder_of_run(file: Path) -> Path:
 
 def _read_sources(
     files: Sequence[Path], folder: Path, result: Mapping[str, Any] | None
-) -> list[Source]:
+) -> list[SharedPrompt]:
     """Reads the prompts, and finds what the result says of each."""
     several, sources = len(files) > 1, []
     for path in files:
@@ -205,7 +205,7 @@ def _read_sources(
         if result is not None:
             member = _member_of(result, path, provenance, folder / RESULT)
         sources.append(
-            Source(
+            SharedPrompt(
                 path,
                 file=f"{PROMPTS}/{path.name}" if several else PROMPT,
                 adapter=f"peft/{path.stem}" if several else "",
@@ -242,7 +242,7 @@ def _member_of(
     )
 
 
-def _adapter(source: Source) -> dict[str, bytes]:
+def _adapter(source: SharedPrompt) -> dict[str, bytes]:
     """Makes PEFT's files of a prompt."""
     prompt = scaled_for("peft", source.prompt, source.provenance)
     given = Given(prompts=[prompt], provenances=[source.provenance])

@@ -28,8 +28,8 @@ from jaxprompt.runs.ready.prepare import check_slots
 from jaxprompt.screen.quoting import listed, quoted_path
 from jaxprompt.serve.names import check_name, no_folder
 from jaxprompt.serve.slots.engine import Ready
-from jaxprompt.serve.slots.label_engine import LabelEngine, Member
-from jaxprompt.serve.texts import AsInTraining, AsItIs, Headed, Layout
+from jaxprompt.serve.slots.label_engine import GroupMember, LabelEngine
+from jaxprompt.serve.texts import AsInTraining, AsItIs, Headed, TextLayout
 from jaxprompt.shapes import Params
 
 ENDING = ".safetensors"
@@ -43,7 +43,7 @@ class Way(NamedTuple):
         ready: The prompt and the layout's lead, as the engine read them.
     """
 
-    layout: Layout
+    layout: TextLayout
     ready: Ready
 
 
@@ -56,7 +56,7 @@ class Scored(NamedTuple):
     """
 
     layout: Headed
-    member: Member
+    member: GroupMember
 
 
 class Opened(NamedTuple):
@@ -72,8 +72,8 @@ class Opened(NamedTuple):
 
     prompt: Prompt
     provenance: Provenance
-    layout: Layout
-    plain: Layout
+    layout: TextLayout
+    plain: TextLayout
     head: tuple[Run, Task, Params] | None = None
 
     @property

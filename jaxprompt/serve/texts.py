@@ -36,7 +36,7 @@ class Laid(NamedTuple):
     cut: int
 
 
-class Layout(abc.ABC):
+class TextLayout(abc.ABC):
     """How texts stand behind a prompt.
 
     Attributes:
@@ -80,7 +80,7 @@ class Layout(abc.ABC):
         """
 
 
-class AsItIs(Layout):
+class AsItIs(TextLayout):
     """Soft tokens, then the text itself, and end-of-sequence for an encoder.
 
     Beginning-of-sequence stands between them where the vocabulary adds it.
@@ -95,7 +95,7 @@ class AsItIs(Layout):
         super().__init__(vocabulary, self._soft[:-1] if vocabulary.causal else ())
 
     def lay(self, text: Text, where: str) -> Laid:
-        """Lays out a text; see `Layout.lay`."""
+        """Lays out a text; see `TextLayout.lay`."""
         if not isinstance(text, str):
             raise ValueError(
                 f"{where} is an object, but no task is known whose fields it could "
@@ -114,7 +114,7 @@ class AsItIs(Layout):
         return Laid([*self._soft, *first, *ids, *ending] or end, len(ids), 0)
 
 
-class AsInTraining(Layout):
+class AsInTraining(TextLayout):
     """The task's own template and lengths, soft tokens where they stand in it.
 
     So does `jaxprompt predict` ask, with the same file.
@@ -156,7 +156,7 @@ class Headed:
 
     Attributes:
         answers: What the head answers.
-        fields: Of a row; see `Layout.fields`.
+        fields: Of a row; see `TextLayout.fields`.
         width: Tokens of the longest row, soft ones among them.
     """
 

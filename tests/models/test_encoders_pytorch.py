@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxprompt.heads.masked import Masked
+from jaxprompt.heads.masked import MaskedHead
 from jaxprompt.models.load import load
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.tokens import Tokens
@@ -177,7 +177,7 @@ def test_words_at_a_place_score_as_those_of_pytorch(pair):
         batch, input_types=jnp.asarray(TYPES), target_places=jnp.array([[2], [4]])
     )
     params = {"model": pair.params, "prompt": empty_prompt(16)}
-    found = Masked(((6,), (10,))).scores(pair.backbone, params, batch)
+    found = MaskedHead(((6,), (10,))).scores(pair.backbone, params, batch)
     for row, place in enumerate((2, 4)):
         np.testing.assert_allclose(
             found[row, 0], expected[row, place, [6, 10]].numpy(), atol=1e-5

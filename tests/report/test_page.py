@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxprompt.report.pages.page import Example, PromptFacts, write_page
+from jaxprompt.report.pages.page import PromptFacts, ShownExample, write_page
 from jaxprompt.report.plots.curves import Curve, make_panels
 from jaxprompt.report.reading.drift import Drift
 from jaxprompt.report.reading.nearest import SoftToken
@@ -63,7 +63,7 @@ def test_all_parts_are_there(tmp_path: Path):
         tmp_path,
         panels=make_panels(CURVES, RESULT["metric"]),
         prompt=PromptFacts([SoftToken(7.04, [("good", 0.5), ("fine", 0.25)])]),
-        examples=[Example("a dull book", "negative", "")],
+        examples=[ShownExample("a dull book", "negative", "")],
         facts={"seed": 3},
         commands=["jaxprompt inspect --prompt=p.safetensors"],
     )
@@ -98,7 +98,7 @@ def test_text_of_the_data_is_text_and_never_markup(tmp_path: Path):
     text = page(
         tmp_path,
         {**RESULT, "task": bad, "backbone": bad},
-        examples=[Example(bad, bad, bad)],
+        examples=[ShownExample(bad, bad, bad)],
         prompt=PromptFacts([SoftToken(1.0, [(bad, 1.0)])]),
         facts={bad: bad},
         commands=[bad],
@@ -137,7 +137,7 @@ def test_the_markup_is_well_formed_and_the_same_every_time(tmp_path: Path):
     parts = {
         "panels": make_panels(CURVES),
         "prompt": PromptFacts([SoftToken(1.0, [], Drift(1, 1))], ["a"]),
-        "examples": [Example("a", "b", "c")],
+        "examples": [ShownExample("a", "b", "c")],
         "facts": {"seed": 0},
         "commands": ["true"],
     }

@@ -9,7 +9,7 @@ from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
 from jaxprompt.models.load import load
 from jaxprompt.prompts.prompt import make_prompt
 from jaxprompt.report.reading.prompt import (
-    Reading,
+    PromptReading,
     findings,
     read_prompt,
     read_rows,
@@ -37,13 +37,13 @@ def prompts(nano):
 
 
 @pytest.fixture(scope="module")
-def reading(nano, prompts) -> Reading:
+def reading(nano, prompts) -> PromptReading:
     table, vocabulary = nano
     prompt, start = prompts
     return read_prompt(table, prompt, vocabulary, 4, start=start, label_words=LABELS)
 
 
-def test_every_part_is_of_these_tokens(reading: Reading, nano):
+def test_every_part_is_of_these_tokens(reading: PromptReading, nano):
     table, vocabulary = nano
     assert [token.words[0][0] for token in reading.tokens] == ["good", "good", "garden"]
     good, _, garden = vocabulary.encode(TEXT)
@@ -74,7 +74,7 @@ def test_sentinels_and_controls_are_never_neighbours(nano):
     assert ids.max() < 6000
 
 
-def test_the_findings_are_one_line_each(reading: Reading):
+def test_the_findings_are_one_line_each(reading: PromptReading):
     lines = findings(reading)
     assert lines[0].startswith(f"mean norm {reading.norms.mean:.1f} (percentiles")
     assert "; of the vocabulary's words " in lines[0]
@@ -102,7 +102,7 @@ def test_rows_alone_tell_norms_and_drift(prompts):
     assert len(findings(read_rows(prompt))) == 1
 
 
-def test_json_holds_all_of_it(reading: Reading, prompts):
+def test_json_holds_all_of_it(reading: PromptReading, prompts):
     content = json.loads(json.dumps(to_json(reading), allow_nan=False))
     assert (content["metric"], content["neighbours"]) == ("cosine", 4)
     token = content["tokens"][2]

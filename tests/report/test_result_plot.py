@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from jaxprompt.report.plots.drawing import svg_file
 from jaxprompt.report.results.plot import draw_results
-from jaxprompt.report.results.rows import Row
+from jaxprompt.report.results.rows import ResultRow
 
 LENGTHS = (1, 5, 20, 100, 150)
 STEPS = (0, 10_000, 50_000, 100_000)
@@ -26,9 +26,9 @@ def row(
     backbone: str = "t5",
     majority: float | None = 52.7,
     x: float | None = None,
-) -> Row:
+) -> ResultRow:
     seeds = tuple(range(len(scores)))
-    return Row(task, method, "accuracy", backbone, seeds, scores, majority, x=x)
+    return ResultRow(task, method, "accuracy", backbone, seeds, scores, majority, x=x)
 
 
 def letters(figure: Figure) -> list[str]:

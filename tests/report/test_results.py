@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from jaxprompt.report.results.files import (
-    Row,
+    ResultRow,
     results_table,
     side_by_side,
     write_results,
 )
 
 THIRD = 1 / 3
-TUNED = Row(
+TUNED = ResultRow(
     *("rte", "prompt tuning", "accuracy", "t5-small"),
     seeds=(0, 1),
     scores=(60.0 + THIRD, 62.0),
@@ -24,7 +24,7 @@ TUNED = Row(
     illegal=0.125,
     metrics={"accuracy": 61.0 + THIRD / 2},
 )
-MODEL = Row("rte", "model tuning", "accuracy", "t5-small", (0,), (70.0,))
+MODEL = ResultRow("rte", "model tuning", "accuracy", "t5-small", (0,), (70.0,))
 
 
 def test_the_table_has_the_columns_that_some_row_has():

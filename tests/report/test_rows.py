@@ -9,7 +9,7 @@ from jaxprompt.evaluate.aggregate import SUPERGLUE
 from jaxprompt.report.results.files import results_table
 from jaxprompt.report.results.rows import (
     BEST_OF_GRID,
-    Row,
+    ResultRow,
     best_rows,
     method_of,
     rows_of,
@@ -104,7 +104,7 @@ def test_scores_that_do_not_compare_are_refused():
         with pytest.raises(ValueError, match=rf"with {field} .* and with {value}"):
             rows_of("prompts", [one, other])
     with pytest.raises(ValueError, match="2 seeds and 1 scores of task rte"):
-        Row("rte", "prompts", "accuracy", "t5-small", (0, 1), (60.0,))
+        ResultRow("rte", "prompts", "accuracy", "t5-small", (0, 1), (60.0,))
 
 
 def test_a_metric_that_some_seeds_lack_has_no_mean():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import CONFIG, draw_examples, make_tiny, one_each
 
-from jaxprompt.heads.labels import Labels
+from jaxprompt.heads.labels import LabelsHead
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.bert import BertConfig
@@ -118,7 +118,7 @@ def test_a_step_by_kept_states_costs_the_layers_above_alone():
     model = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.01, "f4"), shapes)
     batch = one_each(draw_examples(0, 8, length=0), inputs=32)
     batch = dataclasses.replace(batch, target_places=np.zeros_like(batch.targets))
-    head = Labels("classes", 64)
+    head = LabelsHead("classes", 64)
     weights = head.init(jax.random.key(0), backbone, model)
 
     def cost(*used, kept):

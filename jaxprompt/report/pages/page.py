@@ -12,7 +12,7 @@ from jaxprompt.report.results.rows import METHODS
 from jaxprompt.report.text.html import render
 
 
-class Example(NamedTuple):
+class ShownExample(NamedTuple):
     """One row of the scored split.
 
     Attributes:
@@ -44,7 +44,7 @@ def write_page(
     *,
     panels: Sequence[Panel] = (),
     prompt: PromptFacts | None = None,
-    examples: Sequence[Example] = (),
+    examples: Sequence[ShownExample] = (),
     answers: Sequence[Answered] = (),
     facts: Mapping[str, object] | None = None,
     commands: Sequence[str] = (),

@@ -16,7 +16,7 @@ from jaxprompt.report.results.files import (
     side_by_side,
 )
 from jaxprompt.report.results.plot import draw_results
-from jaxprompt.report.results.rows import SUPERGLUE_TITLE, Row, members_of
+from jaxprompt.report.results.rows import SUPERGLUE_TITLE, ResultRow, members_of
 from jaxprompt.report.results.votes import ensemble_cells
 from jaxprompt.report.text.html import render
 
@@ -47,7 +47,7 @@ class RunFacts(NamedTuple):
 
 def write_summary(
     path: Path,
-    rows: Sequence[Row],
+    rows: Sequence[ResultRow],
     runs: Sequence[RunFacts],
     *,
     title: str,

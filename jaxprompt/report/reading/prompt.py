@@ -37,7 +37,7 @@ class WordCluster:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reading:
+class PromptReading:
     """What can be told of a prompt; without its model, of its rows alone.
 
     Attributes:
@@ -61,7 +61,7 @@ class Reading:
     clusters: Sequence[WordCluster] = ()
 
 
-def read_rows(prompt: Prompt, start: Prompt | None = None) -> Reading:
+def read_rows(prompt: Prompt, start: Prompt | None = None) -> PromptReading:
     """Tells what a prompt's rows tell without a model.
 
     Args:
@@ -72,7 +72,7 @@ def read_rows(prompt: Prompt, start: Prompt | None = None) -> Reading:
         ValueError: As `drift.measure_drift`.
     """
     norms = measure_norms(prompt.soft_rows())
-    return Reading(tokens=describe_rows(prompt, start), norms=norms)
+    return PromptReading(tokens=describe_rows(prompt, start), norms=norms)
 
 
 def read_prompt(
@@ -85,7 +85,7 @@ def read_prompt(
     start: Prompt | None = None,
     label_words: Sequence[str] = (),
     started: Sequence[str] = (),
-) -> Reading:
+) -> PromptReading:
     """Compares a prompt with the words of its model's vocabulary.
 
     Only words are compared: padding, end-of-sequence, the unknown piece, sentinels and
@@ -124,7 +124,7 @@ def read_prompt(
         )
         for cluster in group_tokens(ids)
     ]
-    return Reading(
+    return PromptReading(
         tokens=tokens,
         norms=measure_norms(prompt.soft_rows()),
         metric=metric,
@@ -144,7 +144,7 @@ def read_prompt(
     )
 
 
-def findings(reading: Reading) -> list[str]:
+def findings(reading: PromptReading) -> list[str]:
     """Sums a reading up, for people: a few lines of text."""
     lines = [f"mean norm {reading.norms}"]
     if reading.vocabulary_norms is not None:
@@ -208,7 +208,7 @@ def _list(values: Sequence[object]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def to_json(reading: Reading) -> dict[str, Any]:
+def to_json(reading: PromptReading) -> dict[str, Any]:
     """Returns all of a reading as what JSON can hold."""
 
     def named(value: Any) -> Any:

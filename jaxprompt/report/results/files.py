@@ -12,7 +12,7 @@ from jaxprompt.report.plots.drawing import png_file, svg_file
 from jaxprompt.report.results.plot import draw_results
 from jaxprompt.report.results.rows import (
     COMPARED,
-    Row,
+    ResultRow,
     best_rows,
     rows_of,
     superglue_rows,
@@ -25,7 +25,7 @@ __all__ = [
     "FILES",
     "NOTE",
     "Cells",
-    "Row",
+    "ResultRow",
     "best_rows",
     "keep_known",
     "result_cells",
@@ -55,7 +55,7 @@ NOTE = (
 _NOTHING = "no results to compare: give one run or more"
 
 
-def result_cells(rows: Sequence[Row], axis: str = "") -> Cells:
+def result_cells(rows: Sequence[ResultRow], axis: str = "") -> Cells:
     """Lays out rows, in columns that some row has a value for.
 
     Where rows of a task are scored on several splits, or on several numbers of
@@ -95,7 +95,7 @@ def result_cells(rows: Sequence[Row], axis: str = "") -> Cells:
     return keep_known(columns)
 
 
-def side_by_side(rows: Sequence[Row], axis: str = "") -> Cells | None:
+def side_by_side(rows: Sequence[ResultRow], axis: str = "") -> Cells | None:
     """Lays out rows with a line for each task and a column for each method.
 
     A cell is the mean and the sample standard deviation over seeds, as "81.2 ± 0.6", or
@@ -138,13 +138,13 @@ def side_by_side(rows: Sequence[Row], axis: str = "") -> Cells | None:
     ]
 
 
-def _differ(rows: Sequence[Row], field: str) -> bool:
+def _differ(rows: Sequence[ResultRow], field: str) -> bool:
     """Whether rows of one task have several values of a field."""
     pairs = {(row.task, getattr(row, field)) for row in rows}
     return len(pairs) > len({task for task, _ in pairs})
 
 
-def _score_cell(row: Row | None) -> str | None:
+def _score_cell(row: ResultRow | None) -> str | None:
     if row is None:
         return None
     spread = "" if row.stddev is None else f" ± {row.stddev:.1f}"
@@ -168,7 +168,7 @@ def keep_known(columns: Mapping[str, Sequence[Any]]) -> Cells:
     return list(kept), [list(cells) for cells in zip(*kept.values(), strict=True)]
 
 
-def results_table(rows: Sequence[Row], axis: str = "") -> str:
+def results_table(rows: Sequence[ResultRow], axis: str = "") -> str:
     """Lays out rows for the terminal, in columns that some row has a value for.
 
     Several methods on several tasks stand side by side below that.
@@ -185,13 +185,13 @@ def results_table(rows: Sequence[Row], axis: str = "") -> str:
     return "\n\n".join(table(*cells) for cells in _tables(rows, axis))
 
 
-def _tables(rows: Sequence[Row], axis: str) -> list[Cells]:
+def _tables(rows: Sequence[ResultRow], axis: str) -> list[Cells]:
     beside = side_by_side(rows, axis)
     return [result_cells(rows, axis), *([] if beside is None else [beside])]
 
 
 def write_results(
-    folder: Path, rows: Sequence[Row], *, title: str, axis: str = ""
+    folder: Path, rows: Sequence[ResultRow], *, title: str, axis: str = ""
 ) -> list[Path]:
     """Writes results.csv, results.md, results.png and results.svg, each atomically.
 
@@ -250,12 +250,12 @@ def results_in(folder: Path) -> list[tuple[str, str]]:
     return [(row["task"], row["method"]) for row in rows]
 
 
-def _note(rows: Sequence[Row]) -> str:
+def _note(rows: Sequence[ResultRow]) -> str:
     names = list(dict.fromkeys(row.backbone for row in rows))
     return f"{NOTE} Backbone: {markdown(names[0])}." if len(names) == 1 else NOTE
 
 
-def _csv(rows: Sequence[Row], axis: str) -> str:
+def _csv(rows: Sequence[ResultRow], axis: str) -> str:
     metrics = sorted({name for row in rows for name in row.metrics})
     lines = [
         {
@@ -288,7 +288,7 @@ def _csv(rows: Sequence[Row], axis: str) -> str:
     return text.getvalue()
 
 
-def check_rows(rows: Sequence[Row], axis: str = "") -> None:
+def check_rows(rows: Sequence[ResultRow], axis: str = "") -> None:
     """Refuses rows that make no table.
 
     Args:

@@ -13,7 +13,7 @@ from jaxprompt.report.plots.drawing import (
     style,
     wrap,
 )
-from jaxprompt.report.results.rows import Row
+from jaxprompt.report.results.rows import ResultRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ _HATCHES = ("", "///", "...", "xxx")
 
 
 def draw_results(
-    rows: Sequence[Row], *, title: str = "", axis: str = "", ink: str = "black"
+    rows: Sequence[ResultRow], *, title: str = "", axis: str = "", ink: str = "black"
 ) -> "Figure":
     """Draws means as bars, or as lines where the rows have an `x`, with error bars.
 
@@ -62,10 +62,10 @@ def draw_results(
     return _draw_bars(rows, title, ink)
 
 
-def _draw_bars(rows: Sequence[Row], title: str, ink: str) -> "Figure":
+def _draw_bars(rows: Sequence[ResultRow], title: str, ink: str) -> "Figure":
     fields = ["method", *_varying(rows, "backbone")]
     series = list(dict.fromkeys(_label(row, fields) for row in rows))
-    tasks: dict[str, list[Row]] = {}
+    tasks: dict[str, list[ResultRow]] = {}
     for row in rows:
         tasks.setdefault(row.task, []).append(row)
     for of_task in tasks.values():
@@ -99,7 +99,7 @@ def _draw_bars(rows: Sequence[Row], title: str, ink: str) -> "Figure":
     return figure
 
 
-def _draw_bar(axes: "Axes", place: float, row: Row, number: int, ink: str) -> Any:
+def _draw_bar(axes: "Axes", place: float, row: ResultRow, number: int, ink: str) -> Any:
     bar = axes.barh(
         place,
         row.mean,
@@ -115,7 +115,7 @@ def _draw_bar(axes: "Axes", place: float, row: Row, number: int, ink: str) -> An
     return bar
 
 
-def _draw_lines(rows: Sequence[Row], title: str, axis: str, ink: str) -> "Figure":
+def _draw_lines(rows: Sequence[ResultRow], title: str, axis: str, ink: str) -> "Figure":
     tasks = list(dict.fromkeys(row.task for row in rows))
     through = _methods_are_places(rows)
     lines = list(dict.fromkeys(_line(row, rows, through) for row in rows))
@@ -151,7 +151,7 @@ def _draw_lines(rows: Sequence[Row], title: str, axis: str, ink: str) -> "Figure
     return figure
 
 
-def _draw_line(axes: "Axes", line: Sequence[Row], number: int) -> Any:
+def _draw_line(axes: "Axes", line: Sequence[ResultRow], number: int) -> Any:
     looks: dict[str, Any] = {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": LINES[number % len(LINES)],
@@ -169,7 +169,7 @@ def _draw_line(axes: "Axes", line: Sequence[Row], number: int) -> Any:
     )
 
 
-def _methods_are_places(rows: Sequence[Row]) -> bool:
+def _methods_are_places(rows: Sequence[ResultRow]) -> bool:
     """Whether each place is a method of its own, as "length_20": a line joins them."""
     placed = [row for row in rows if row.x is not None]
     methods = {row.method for row in placed}
@@ -179,7 +179,7 @@ def _methods_are_places(rows: Sequence[Row]) -> bool:
     )
 
 
-def _line(row: Row, rows: Sequence[Row], through: bool) -> str:
+def _line(row: ResultRow, rows: Sequence[ResultRow], through: bool) -> str:
     """Names the line that a row is on; one without a place has a line of its own."""
     placed = {(one.x, one.backbone) for one in rows if one.x is not None}
     # Where each place is a model, as steps of LM adaptation, a line joins them.
@@ -190,15 +190,15 @@ def _line(row: Row, rows: Sequence[Row], through: bool) -> str:
     return _label(row, fields) or "mean over seeds"
 
 
-def _varying(rows: Sequence[Row], *fields: str) -> list[str]:
+def _varying(rows: Sequence[ResultRow], *fields: str) -> list[str]:
     return [name for name in fields if len({getattr(row, name) for row in rows}) > 1]
 
 
-def _label(row: Row, fields: Sequence[str]) -> str:
+def _label(row: ResultRow, fields: Sequence[str]) -> str:
     return ", ".join(getattr(row, field) for field in fields)
 
 
-def _score_limits(rows: Sequence[Row]) -> tuple[float, float]:
+def _score_limits(rows: Sequence[ResultRow]) -> tuple[float, float]:
     """From 0, where bars begin, to 100, unless a bar or its error bar goes beyond."""
     ends = [row.mean + sign * (row.stddev or 0.0) for row in rows for sign in (-1, 1)]
     return min(0.0, *ends), max(100.0, *(1.01 * end for end in ends))

@@ -20,7 +20,7 @@ COMPARED = ("metric", "split", "examples")
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ResultRow:
     """What a method reaches on a task, over its seeds.
 
     Scores are in points, 0 to 100: the mean of the task's metrics.
@@ -122,7 +122,7 @@ def members_of(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def rows_of(
     method: str, results: Iterable[Mapping[str, Any]], x: float | None = None
-) -> list[Row]:
+) -> list[ResultRow]:
     """Makes the rows of a method from all of its runs, one for each task and model.
 
     Domain shifts have rows of their own, as "qqp -> mrpc". A row has a vote if all of
@@ -162,7 +162,7 @@ def _row(
     backbone: str,
     members: Sequence[Mapping[str, Any]],
     x: float | None,
-) -> Row:
+) -> ResultRow:
     seeds = tuple(member["seed"] for member in members)
     if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
         raise ValueError(
@@ -179,7 +179,7 @@ def _row(
             )
     # One run may have measured more than another, as the loss of the true answers.
     of_all = set.intersection(*({*member.get("metrics", {})} for member in members))
-    return Row(
+    return ResultRow(
         task=task,
         method=method,
         metric=members[0]["metric"],
@@ -205,7 +205,7 @@ BEST_OF_GRID = "best of grid (chosen on the split that it is scored on)"
 """What `best_rows` calls its method."""
 
 
-def best_rows(rows: Iterable[Row]) -> list[Row]:
+def best_rows(rows: Iterable[ResultRow]) -> list[ResultRow]:
     """Returns the best score of each task and model over all methods and seeds.
 
     It is the highest of many draws, and so above what the same settings reach again.
@@ -213,7 +213,7 @@ def best_rows(rows: Iterable[Row]) -> list[Row]:
     Args:
         rows: From `rows_of`.
     """
-    best: dict[tuple[str, str], Row] = {}
+    best: dict[tuple[str, str], ResultRow] = {}
     for row in rows:
         there = best.get((row.task, row.backbone))
         if there is None or row.best > there.best or math.isnan(there.best):
@@ -245,7 +245,7 @@ def _from_one(members: Sequence[Mapping[str, Any]]) -> bool:
 
 def superglue_rows(
     method: str, results: Sequence[Mapping[str, Any]], x: float | None = None
-) -> list[Row]:
+) -> list[ResultRow]:
     """Makes the mean over SuperGLUE's eight tasks, for each model that has them all.
 
     Its seeds are those that all eight tasks have, and it has a vote if they all do. A
@@ -280,7 +280,7 @@ def superglue_rows(
             continue
         eight = [row for row in rows if row.backbone == name and row.task in SUPERGLUE]
         found.append(
-            Row(
+            ResultRow(
                 task=SUPERGLUE_TITLE,
                 method=method,
                 metric=METRIC_OF_MEAN,
@@ -333,7 +333,7 @@ def _superglue(by_task: Mapping[str, Mapping[str, float]]) -> float:
     return superglue_score(by_task) if all(map(math.isfinite, values)) else math.nan
 
 
-def _mean_of(rows: Sequence[Row], field: str) -> float | None:
+def _mean_of(rows: Sequence[ResultRow], field: str) -> float | None:
     """Averages a field; None unless every row has it."""
     values = [getattr(row, field) for row in rows]
     return None if None in values else statistics.fmean(values)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxprompt.report.pages.page import Example
+from jaxprompt.report.pages.page import ShownExample
 from jaxprompt.report.results.answers import Answered
 
 MEANS = ("score", "majority", "untuned", "illegal", "untuned_illegal")
@@ -24,7 +24,7 @@ class Measured(NamedTuple):
 
     members: Sequence[dict[str, Any]]
     votes: Sequence[Mapping[str, Any]] = ()
-    examples: Sequence[Example] = ()
+    examples: Sequence[ShownExample] = ()
     answers: Sequence[Answered] = ()
 
 

@@ -17,7 +17,7 @@ from jaxprompt.evaluate.score import Report, evaluate, vote_of
 from jaxprompt.evaluate.surprise import make_surprise
 from jaxprompt.prompts.prompt import empty_prompt
 from jaxprompt.prompts.trained import unstack_head
-from jaxprompt.report.pages.page import Example
+from jaxprompt.report.pages.page import ShownExample
 from jaxprompt.report.results.answers import Answered
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.runs.measure.measured import Measured
@@ -119,7 +119,7 @@ class ScoreReport:
         """Scores a joined tree and its baselines for result.json."""
         members: dict[int, dict[str, Any]] = {}
         votes = []
-        examples: list[Example] = []
+        examples: list[ShownExample] = []
         answers: list[Answered] = []
         for place in range(len(self._job.tasks)):
             report = self.compare(params, place)
@@ -437,12 +437,12 @@ def _composed(
     return lambda batch: predict(join(batch))
 
 
-def _choose_examples(report: Report) -> list[Example]:
+def _choose_examples(report: Report) -> list[ShownExample]:
     """Takes rows evenly from the whole split: no answer decides which are shown."""
     last = len(report.inputs) - 1
     places = np.unique(np.linspace(0, last, NUM_EXAMPLES).round().astype(int))
     first = report.tuned[0]
     return [
-        Example(report.inputs[i], report.targets[i], first.predictions[i])
+        ShownExample(report.inputs[i], report.targets[i], first.predictions[i])
         for i in places
     ]

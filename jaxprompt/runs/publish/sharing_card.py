@@ -23,7 +23,7 @@ NEIGHBOURS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class SharedPrompt:
     """One prompt on its way to the Hub.
 
     Attributes:
@@ -45,7 +45,7 @@ class Source:
 
 def make_card(
     repository: str,
-    sources: Sequence[Source],
+    sources: Sequence[SharedPrompt],
     result: Mapping[str, Any] | None,
     runs: Mapping[Path, Run | None],
 ) -> str:
@@ -64,7 +64,7 @@ def make_card(
     """
     first = sources[0]
     checkpoint = _find_model(runs[first.path], first.provenance)
-    of_config: dict[str, list[Source]] = {}
+    of_config: dict[str, list[SharedPrompt]] = {}
     for source in sources:
         of_config.setdefault(source.provenance.config, []).append(source)
     tokens = [_read_words(checkpoint, source.prompt) for source in sources]
@@ -95,7 +95,7 @@ def _adds_bos(said: Provenance) -> bool:
 
 
 def _describe(
-    run: Run | None, sources: Sequence[Source], result: Mapping[str, Any] | None
+    run: Run | None, sources: Sequence[SharedPrompt], result: Mapping[str, Any] | None
 ) -> CardRun:
     """Tells the configuration that prompts share."""
     files = [source.file for source in sources]
@@ -139,7 +139,7 @@ def _read_words(checkpoint: Checkpoint | None, prompt: Prompt) -> Sequence[SoftT
     return read_prompt(table, prompt, vocabulary, NEIGHBOURS).tokens
 
 
-def _data(run: Run, sources: Sequence[Source]) -> dict[str, str]:
+def _data(run: Run, sources: Sequence[SharedPrompt]) -> dict[str, str]:
     shared = {source.provenance.task for source in sources}
     facts = {
         task.label: task.told

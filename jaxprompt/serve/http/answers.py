@@ -15,12 +15,12 @@ from jaxprompt.serve.bank import Way
 from jaxprompt.serve.http.requests import Options, Refused
 from jaxprompt.serve.http.served import Served
 from jaxprompt.serve.slots.engine import GREEDY, Sampling
-from jaxprompt.serve.slots.label_engine import Row
-from jaxprompt.serve.slots.scheduler import Asked, Full, Piece, Scoring, Token
-from jaxprompt.serve.texts import LaidForHead, Layout
+from jaxprompt.serve.slots.label_engine import LabelRow
+from jaxprompt.serve.slots.scheduler import AnswerPiece, Asked, Full, Scoring, Token
+from jaxprompt.serve.texts import LaidForHead, TextLayout
 
 
-class Question(NamedTuple):
+class AskedText(NamedTuple):
     """A text behind a prompt.
 
     Attributes:
@@ -48,12 +48,12 @@ class Whole(NamedTuple):
     finish: str
 
 
-class Answers:
+class RequestAnswers:
     """The answers to the questions of one request, as they come."""
 
-    def __init__(self, served: Served, questions: list[Question]):
+    def __init__(self, served: Served, questions: list[AskedText]):
         self._served = served
-        self._pieces: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
+        self._pieces: asyncio.Queue[tuple[int, AnswerPiece]] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._deadline = time.monotonic() + served.limits.seconds
         self._asked: list[Asked] = []
@@ -99,7 +99,7 @@ class Answers:
 
     def _add(
         self,
-        question: Question,
+        question: AskedText,
         most: int,
         how: Sampling,
         stops: Sequence[str],
@@ -107,7 +107,7 @@ class Answers:
     ) -> None:
         number = len(self._asked)
 
-        def tell(piece: Piece) -> None:
+        def tell(piece: AnswerPiece) -> None:
             with contextlib.suppress(RuntimeError):  # The loop is closed.
                 self._loop.call_soon_threadsafe(
                     self._pieces.put_nowait, (number, piece)
@@ -160,7 +160,7 @@ class Answers:
         for asked in self._asked:
             asked.cancelled = True
 
-    async def pieces(self) -> AsyncIterator[tuple[int, Piece]]:
+    async def pieces(self) -> AsyncIterator[tuple[int, AnswerPiece]]:
         """Yields (number of the answer, piece) until all have ended.
 
         Raises:
@@ -207,12 +207,12 @@ class ScoreQuestion(NamedTuple):
     """
 
     name: str
-    rows: list[Row]
+    rows: list[LabelRow]
     laid: LaidForHead
     soft: int
 
 
-class Scores:
+class HeadScores:
     """What heads find in the texts of one request."""
 
     def __init__(self, served: Served, questions: Sequence[ScoreQuestion]):
@@ -262,7 +262,7 @@ class Scores:
         ]
 
     def usage(self) -> dict[str, Any]:
-        """Counts tokens; see `Answers.usage`."""
+        """Counts tokens; see `RequestAnswers.usage`."""
         return _usage(
             sum(one.laid.kept for one in self.questions),
             0,
@@ -290,13 +290,13 @@ def _usage(read: int, written: int, soft: int, cut: int) -> dict[str, Any]:
     }
 
 
-def room_of(served: Served, question: Question) -> int:
+def room_of(served: Served, question: AskedText) -> int:
     """Returns how many tokens an answer may have."""
     room = served.engine.room(question.way.ready, question.ids)
     return min(room, served.limits.tokens)
 
 
-def answer_ids(layout: Layout, answer: str, field: str) -> list[int]:
+def answer_ids(layout: TextLayout, answer: str, field: str) -> list[int]:
     """Returns the ids of an answer: what all begin with, the text, its end."""
     vocabulary = layout.vocabulary
     try:

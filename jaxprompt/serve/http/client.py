@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from jaxprompt.serve.http.answers import Answers, Scores
+from jaxprompt.serve.http.answers import HeadScores, RequestAnswers
 from jaxprompt.serve.http.requests import Refused
 from jaxprompt.serve.http.served import Limits
 
@@ -39,7 +39,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     return found
 
 
-async def wait_for(request: Request, answers: Answers | Scores) -> Any:
+async def wait_for(request: Request, answers: RequestAnswers | HeadScores) -> Any:
     """Returns all answers; None if the client has gone, whose slots are free."""
     await answers.start()
     gone = asyncio.ensure_future(_disconnected(request))
@@ -58,7 +58,7 @@ class Stream(StreamingResponse):
 
     media_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, events: AsyncIterator[str], answers: Answers):
+    def __init__(self, events: AsyncIterator[str], answers: RequestAnswers):
         """Takes what is sent, and what is cancelled if nobody is there for it."""
         super().__init__(events, headers={"Cache-Control": "no-store"})
         self._answers = answers

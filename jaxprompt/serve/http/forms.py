@@ -6,14 +6,14 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from jaxprompt.serve.http.answers import Answers, Whole
+from jaxprompt.serve.http.answers import RequestAnswers, Whole
 from jaxprompt.serve.http.requests import Options, Refused
 from jaxprompt.serve.http.served import Served
-from jaxprompt.serve.slots.scheduler import Piece, Token
+from jaxprompt.serve.slots.scheduler import AnswerPiece, Token
 from jaxprompt.serve.slots.writing import UNFINISHED
 
 
-class Form:
+class AnswerForm:
     """How answers are written: what completions and chats share."""
 
     object = ""
@@ -29,7 +29,7 @@ class Form:
         """Writes an answer."""
         raise NotImplementedError
 
-    def delta(self, number: int, piece: Piece, top: int | None) -> dict[str, Any]:
+    def delta(self, number: int, piece: AnswerPiece, top: int | None) -> dict[str, Any]:
         """Writes a piece of one."""
         raise NotImplementedError
 
@@ -39,7 +39,7 @@ class Form:
         return []
 
     def whole(
-        self, found: list[Whole], answers: Answers, options: Options
+        self, found: list[Whole], answers: RequestAnswers, options: Options
     ) -> dict[str, Any]:
         """Writes all answers."""
         choices = [
@@ -52,7 +52,9 @@ class Form:
             "usage": answers.usage(),
         }
 
-    async def events(self, answers: Answers, options: Options) -> AsyncIterator[str]:
+    async def events(
+        self, answers: RequestAnswers, options: Options
+    ) -> AsyncIterator[str]:
         """Writes pieces as server-sent events."""
         head = self._head(self.chunk, options)
         try:
@@ -80,7 +82,7 @@ class Form:
         return self._vocabulary.decode([token])
 
 
-class Completion(Form):
+class Completion(AnswerForm):
     """OpenAI's completions."""
 
     object = chunk = "text_completion"
@@ -95,7 +97,7 @@ class Completion(Form):
             "logprobs": self._log_probs(answer.tokens, top),
         }
 
-    def delta(self, number: int, piece: Piece, top: int | None) -> dict[str, Any]:
+    def delta(self, number: int, piece: AnswerPiece, top: int | None) -> dict[str, Any]:
         """Writes a piece of one."""
         tokens = [] if piece.token is None else [piece.token]
         return {
@@ -119,7 +121,7 @@ class Completion(Form):
         }
 
 
-class Chat(Form):
+class Chat(AnswerForm):
     """OpenAI's chat completions."""
 
     object = "chat.completion"
@@ -143,7 +145,7 @@ class Chat(Form):
             "logprobs": self._log_probs(answer.tokens, top),
         }
 
-    def delta(self, number: int, piece: Piece, top: int | None) -> dict[str, Any]:
+    def delta(self, number: int, piece: AnswerPiece, top: int | None) -> dict[str, Any]:
         """Writes a piece of one."""
         tokens = [] if piece.token is None else [piece.token]
         return {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxprompt.data.tasks.verbalizer import Verbalizer
 from jaxprompt.screen.quoting import cut, listed, visible
 from jaxprompt.serve.bank import Named, Way
-from jaxprompt.serve.http.answers import Question, ScoreQuestion
+from jaxprompt.serve.http.answers import AskedText, ScoreQuestion
 from jaxprompt.serve.http.requests import Refused
 from jaxprompt.serve.http.served import Served
 from jaxprompt.serve.http.vote import TOGETHER
@@ -73,7 +73,7 @@ class Questions:
 
     def in_words(
         self, model: str, texts: Sequence[Text], field: str, *, chat: bool = False
-    ) -> list[Question]:
+    ) -> list[AskedText]:
         """Lays each text out behind each prompt that is asked together.
 
         Args:
@@ -162,7 +162,7 @@ class Questions:
             )
         return way
 
-    def _question(self, model: str, text: Text, field: str, chat: bool) -> Question:
+    def _question(self, model: str, text: Text, field: str, chat: bool) -> AskedText:
         served, named = self._served, self.find(model)
         name = served.model if named is None else named.name
         way = self._way(model, chat=chat)
@@ -193,7 +193,7 @@ class Questions:
                 field=field,
                 code="context_length_exceeded",
             )
-        return Question(name, way, row, laid.words, soft, laid.cut)
+        return AskedText(name, way, row, laid.words, soft, laid.cut)
 
 
 def _shown(model: str) -> str:

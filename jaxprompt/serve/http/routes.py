@@ -22,12 +22,12 @@ from jaxprompt.report.reading.nearest import describe_prompt
 from jaxprompt.screen.quoting import cut, visible
 from jaxprompt.serve.bank import Named
 from jaxprompt.serve.http.answers import (
-    Answers,
-    Question,
-    Scores,
+    AskedText,
+    HeadScores,
+    RequestAnswers,
 )
 from jaxprompt.serve.http.client import Stream, nobody, read_body, wait_for
-from jaxprompt.serve.http.forms import Chat, Completion, Form
+from jaxprompt.serve.http.forms import AnswerForm, Chat, Completion
 from jaxprompt.serve.http.head_forms import chosen_labels, found_answers, tagged_words
 from jaxprompt.serve.http.keys import given_key, same_key
 from jaxprompt.serve.http.openapi import describe
@@ -192,7 +192,7 @@ class Routes:
         verbalizer = self._questions.verbalizer(model, labels)
         labels = verbalizer.labels
         questions = self._questions.in_words(model, texts, "input")
-        answers = Answers(self._served, questions)
+        answers = RequestAnswers(self._served, questions)
         for word in verbalizer.flat:
             answers.ask_forced(word, "labels")
         found = await wait_for(request, answers)
@@ -216,7 +216,9 @@ class Routes:
         voters: int,
     ) -> Response:
         """Answers `classify` by heads."""
-        scores = Scores(self._served, self._questions.to_score(model, texts, "input"))
+        scores = HeadScores(
+            self._served, self._questions.to_score(model, texts, "input")
+        )
         found = await wait_for(request, scores)
         if found is None:
             return nobody()
@@ -333,9 +335,9 @@ class Routes:
     async def _answer(
         self,
         request: Request,
-        form: Form,
+        form: AnswerForm,
         options: Options,
-        questions: list[Question],
+        questions: list[AskedText],
     ) -> Response:
         """Asks all questions, each as often as wanted, and sends the answers."""
         voters = self._questions.voters(options.model)
@@ -345,7 +347,7 @@ class Routes:
                 "nor one of several: leave stream and n out",
                 field="stream" if options.stream else "n",
             )
-        answers = Answers(self._served, questions)
+        answers = RequestAnswers(self._served, questions)
         answers.ask(options)
         if options.stream:
             await answers.start()

@@ -17,10 +17,10 @@ from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.serve.slots.engine import (
     FREE,
     SHORTEST,
-    Choices,
     Chosen,
     Ready,
     Sampling,
+    TokenChoices,
     check_room,
     check_width,
     choose,
@@ -85,7 +85,7 @@ class BatchEngine:
         self.prompt_room = room_for(prompt_room)
         self.lengths = lengths_up_to(capacity)
         self.grown = 0
-        self._choices = Choices(slots, backbone.vocab_rows)
+        self._choices = TokenChoices(slots, backbone.vocab_rows)
         self._filled: dict[int, tuple[Ready, list[int]]] = {}
         self._index = 0
         self._cache: Any = None

@@ -228,7 +228,7 @@ class NoEngine:
         raise NotImplementedError
 
 
-class Choices:
+class TokenChoices:
     """How the tokens of each slot are chosen, and how many were."""
 
     def __init__(self, slots: int, vocab_rows: int):
@@ -287,7 +287,7 @@ def choose(
         ids: The tokens before, which rows that are not active keep.
         active: Rows that write.
         forced: As of `Engine.step`.
-        choices: From `Choices.arrays`.
+        choices: From `TokenChoices.arrays`.
 
     Returns:
         The fields of `Chosen`.

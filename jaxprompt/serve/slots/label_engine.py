@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from jaxprompt.data.tasks.answers.answers import Answers
 from jaxprompt.data.tasks.answers.kinds import KINDS
 from jaxprompt.heads.head import Scorer
-from jaxprompt.heads.labels import Labels, padded
+from jaxprompt.heads.labels import LabelsHead, padded
 from jaxprompt.models.backbone import Backbone
 from jaxprompt.prompts.prompt import Prompt, lengthen, shape_of, stack
 from jaxprompt.prompts.trained import join_heads
@@ -26,7 +26,7 @@ _LABELS = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Member:
+class GroupMember:
     """A prompt and its head, as one of a group: until nothing refers to it.
 
     Attributes:
@@ -40,7 +40,7 @@ class Member:
     labels: int | None
 
 
-class Row(NamedTuple):
+class LabelRow(NamedTuple):
     """A text to answer, or a window of one.
 
     Attributes:
@@ -49,7 +49,7 @@ class Row(NamedTuple):
         width: Tokens of the program that reads it.
     """
 
-    member: Member
+    member: GroupMember
     batch: Batch
     width: int
 
@@ -102,7 +102,7 @@ class LabelEngine:
         *,
         length: int,
         room: int,
-    ) -> Member:
+    ) -> GroupMember:
         """Takes a prompt and its head into a group, and compiles what is new.
 
         Args:
@@ -117,7 +117,7 @@ class LabelEngine:
             ValueError: If the prompt or the head does not fit the model or the answers.
         """
         check_width(prompt, self._backbone.width)
-        if isinstance(chooser, Labels):
+        if isinstance(chooser, LabelsHead):
             _check_head(head, self._backbone.width, answers.columns)
             if KINDS[answers.kind].chooses:
                 most = -(-answers.columns // _LABELS) * _LABELS
@@ -133,25 +133,25 @@ class LabelEngine:
             )
         group = self._groups[key]
         place = group.add(prompt, head, self.rows)
-        member = Member(group, place, len(answers.labels) or None)
+        member = GroupMember(group, place, len(answers.labels) or None)
         # Not before the last row is scored that waits for it.
         weakref.finalize(member, group.free.append, place)
         return member
 
-    def rows_of(self, member: Member, batch: Batch) -> list[Row]:
+    def rows_of(self, member: GroupMember, batch: Batch) -> list[LabelRow]:
         """Makes rows of those of a batch, without the padding behind them."""
         return [
             self._row(member, jax.tree.map(lambda leaf, n=n: leaf[n : n + 1], batch))
             for n in range(len(batch.inputs))
         ]
 
-    def _row(self, member: Member, batch: Batch) -> Row:
+    def _row(self, member: GroupMember, batch: Batch) -> LabelRow:
         used = int(np.flatnonzero(batch.input_segments[0])[-1]) + 1
         lengths = member.group.lengths
         width = next(length for length in lengths if length >= used)
-        return Row(member, resize(batch, width), width)
+        return LabelRow(member, resize(batch, width), width)
 
-    def score(self, rows: Sequence[Row]) -> list[Float[np.ndarray, "..."]]:
+    def score(self, rows: Sequence[LabelRow]) -> list[Float[np.ndarray, "..."]]:
         """Returns what the heads find in each row.
 
         That is the probability [L, C] of each label at each target; where answers are
@@ -182,7 +182,7 @@ def _check_head(head: Params, width: int, columns: int) -> None:
         )
 
 
-def _of_member(row: Row) -> Batch:
+def _of_member(row: LabelRow) -> Batch:
     members: Any = np.array([row.member.place], np.int32)
     return dataclasses.replace(row.batch, members=members)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.serve.slots.engine import FREE, Engine, Ready, Sampling
-from jaxprompt.serve.slots.label_engine import LabelEngine, Row
+from jaxprompt.serve.slots.label_engine import LabelEngine, LabelRow
 from jaxprompt.serve.slots.metrics import Metrics
 from jaxprompt.serve.slots.writing import Writing
 
@@ -40,7 +40,7 @@ class Token(NamedTuple):
     top: Sequence[tuple[int, float]]
 
 
-class Piece(NamedTuple):
+class AnswerPiece(NamedTuple):
     """What is told of an answer at once.
 
     Attributes:
@@ -85,7 +85,7 @@ class Asked:
     opening: Sequence[int]
     most: int
     how: Sampling
-    tell: Callable[[Piece], None]
+    tell: Callable[[AnswerPiece], None]
     stops: Sequence[str] = ()
     forced: Sequence[int] = ()
     deadline: float | None = None
@@ -107,7 +107,7 @@ class Scoring:
     """
 
     name: str
-    row: Row
+    row: LabelRow
     tell: Callable[[np.ndarray | str], None]
     deadline: float | None = None
     cancelled: bool = False
@@ -232,7 +232,7 @@ class Scheduler(threading.Thread):
                 scoring = [*self._scoring]
             self.is_ready.clear()
             for asked in (*waiting, *(row.asked for row in running)):
-                asked.tell(Piece("", None, "failed"))
+                asked.tell(AnswerPiece("", None, "failed"))
             for asked in scoring:
                 asked.tell("failed")
             raise
@@ -267,7 +267,7 @@ class Scheduler(threading.Thread):
             if asked.deadline is not None and now > asked.deadline:
                 self._metrics.finished(asked.name, "deadline", now - asked.arrived)
                 if isinstance(asked, Asked):
-                    asked.tell(Piece("", None, "deadline"))
+                    asked.tell(AnswerPiece("", None, "deadline"))
                 else:
                     asked.tell("deadline")
                 return False
@@ -364,7 +364,7 @@ class Scheduler(threading.Thread):
             else:
                 self._metrics.next_token(asked.name, now - row.told)
             row.told = now
-            asked.tell(Piece(text, token, finish))
+            asked.tell(AnswerPiece(text, token, finish))
             if finish is not None:
                 del self._running[slot]
                 self._metrics.finished(asked.name, finish, now - asked.arrived)

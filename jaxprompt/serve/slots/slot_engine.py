@@ -19,10 +19,10 @@ from jaxprompt.prompts.prompt import Prompt
 from jaxprompt.serve.slots.engine import (
     FREE,
     SHORTEST,
-    Choices,
     Chosen,
     Ready,
     Sampling,
+    TokenChoices,
     check_room,
     check_width,
     choose,
@@ -143,7 +143,7 @@ class SlotEngine:
         )
         self._tokens = np.zeros(slots, np.int32)
         self.grown = 0
-        self._choices = Choices(slots, backbone.vocab_rows)
+        self._choices = TokenChoices(slots, backbone.vocab_rows)
         self._texts: dict[int, _Text] = {}
         whole = whole_beside(model)
         self._place = functools.partial(jax.device_put, device=whole)
