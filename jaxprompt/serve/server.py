@@ -113,9 +113,9 @@ def serve(
     key = _read_key(serving.key_file, KEY)
     admin_key = _read_key(serving.admin_key_file, ADMIN_KEY)
     model = open_model(settings)
+    name = _model_name(settings.name or model.backbone.name)
     named = [load_prompt(file)[1] for file in prompts.values()]
     check_prompts(named, model.backbone, another_backbone=serving.another_backbone)
-    files = [*prompts.values(), *([] if folder is None else folder.glob(f"*{ENDING}"))]
     # Bound first: an address that is in use is told before anything takes long.
     with (
         listen(serving.host, serving.port) as listening,
@@ -123,67 +123,75 @@ def serve(
         concurrent.futures.ThreadPoolExecutor(1, "loader") as loader,
     ):
         frozen = model.load(make_mesh())
-        room = max([0, *(_room_of(file, frozen) for file in files)])
-        engine = _engine_of(frozen, serving, room)
-        place = frozen.vocabulary.place
-        metrics = Metrics(frozen.backbone.name)
-        labels = LabelEngine(
-            frozen.backbone,
-            frozen.model,
-            typed=frozen.vocabulary.separator is not None,
-            rows=serving.slots,
-        )
-        model_name = _model_name(settings.name or frozen.backbone.name)
-        bank = Bank(
-            frozen.backbone,
-            frozen.vocabulary,
-            engine.read,
-            labels,
-            lambda run, task: Job(frozen, run, (task,)).chooser,
-            folder=folder,
-            files=prompts,
-            model_name=model_name,
-            another_backbone=serving.another_backbone,
-        )
-        for named in bank.load_files():
-            _tell(f"loaded {named.told}")
-        for line in bank.refresh():
-            _tell(line)
-        bare = bare_chat = None
-        if isinstance(frozen.backbone, Writer):
-            nothing = soft_ids.prefix(0, 0)
-            layout = AsItIs(frozen.vocabulary, nothing)
-            bare = Way(layout, engine.read(None, layout.lead))
-            of_chat = AsItIs(frozen.vocabulary.without_bos(), nothing)
-            bare_chat = Way(of_chat, bare.ready)
-        scheduler = Scheduler(engine, labels, metrics, queue=serving.queue)
-        served = Served(
-            model=model_name,
-            fingerprint=frozen.backbone.fingerprint,
-            vocabulary=frozen.vocabulary,
-            table=frozen.backbone.table(frozen.model),
-            template=None if place is None else read_chat_template(place),
-            engine=engine,
-            bare=bare,
-            bare_chat=bare_chat,
-            labels=labels,
-            bank=bank,
-            scheduler=scheduler,
-            loader=loader,
-            metrics=metrics,
-            limits=serving.limits,
-            key=key,
-            admin_key=admin_key,
-        )
+        served = _load(frozen, name, prompts, folder, serving, loader)
+        served = dataclasses.replace(served, key=key, admin_key=admin_key)
         loader.submit(int).result()  # Its thread is there from the start.
-        scheduler.start()
+        served.scheduler.start()
         # The command's own way to stop is an exception; uvicorn's lets answers end.
         with contextlib.suppress(Interrupted):
             asyncio.run(_answer(served, listening))
-        scheduler.close()
-        scheduler.join(timeout=10)
-        if scheduler.failure is not None:
-            raise scheduler.failure
+        served.scheduler.close()
+        served.scheduler.join(timeout=10)
+        if served.scheduler.failure is not None:
+            raise served.scheduler.failure
+
+
+def _load(
+    frozen: Frozen,
+    name: str,
+    prompts: Mapping[str, Path],
+    folder: Path | None,
+    serving: Serving,
+    loader: concurrent.futures.Executor,
+) -> Served:
+    """Makes all that answers, and loads the prompts that are there; says which."""
+    files = [*prompts.values(), *([] if folder is None else folder.glob(f"*{ENDING}"))]
+    room = max([0, *(_room_of(file, frozen) for file in files)])
+    engine = _engine_of(frozen, serving, room)
+    labels = LabelEngine(
+        frozen.backbone,
+        frozen.model,
+        typed=frozen.vocabulary.separator is not None,
+        rows=serving.slots,
+    )
+    bank = Bank(
+        frozen.backbone,
+        frozen.vocabulary,
+        engine.read,
+        labels,
+        lambda run, task: Job(frozen, run, (task,)).chooser,
+        folder=folder,
+        files=prompts,
+        model_name=name,
+        another_backbone=serving.another_backbone,
+    )
+    for named in bank.load_files():
+        _tell(f"loaded {named.told}")
+    for line in bank.refresh():
+        _tell(line)
+    bare = bare_chat = None
+    if isinstance(frozen.backbone, Writer):
+        nothing = soft_ids.prefix(0, 0)
+        layout = AsItIs(frozen.vocabulary, nothing)
+        bare = Way(layout, engine.read(None, layout.lead))
+        bare_chat = Way(AsItIs(frozen.vocabulary.without_bos(), nothing), bare.ready)
+    place, metrics = frozen.vocabulary.place, Metrics(frozen.backbone.name)
+    return Served(
+        model=name,
+        fingerprint=frozen.backbone.fingerprint,
+        vocabulary=frozen.vocabulary,
+        table=frozen.backbone.table(frozen.model),
+        template=None if place is None else read_chat_template(place),
+        engine=engine,
+        bare=bare,
+        bare_chat=bare_chat,
+        labels=labels,
+        bank=bank,
+        scheduler=Scheduler(engine, labels, metrics, queue=serving.queue),
+        loader=loader,
+        metrics=metrics,
+        limits=serving.limits,
+    )
 
 
 def _engine_of(frozen: Frozen, serving: Serving, prompt_room: int) -> Engine:
