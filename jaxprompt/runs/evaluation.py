@@ -17,7 +17,7 @@ from jaxprompt.report.results.answers import (
 )
 from jaxprompt.runs.keep.output import check_output, write_json
 from jaxprompt.runs.keep.predictions import write_predictions
-from jaxprompt.runs.measure.coverage import report_limits
+from jaxprompt.runs.measure.coverage import report_cut_inputs, report_limits
 from jaxprompt.runs.measure.measured import Measured, result_of
 from jaxprompt.runs.measure.results import make_report, result_table
 from jaxprompt.runs.measure.score_report import ScoreReport
@@ -68,6 +68,8 @@ def evaluate(
         run, splits=(split,), trained=[provenance], another_backbone=another_backbone
     )
     report = make_report(job, split, prompt.length)
+    if isinstance(report, ScoreReport):
+        report_cut_inputs(job, split)
     report_limits(report)
     params = job.frozen.join(prompt, load_head(prompt_file))
     measured = report.measure(params)
@@ -138,6 +140,7 @@ def evaluate_ensemble(
         run, splits=(split,), trained=provenances, another_backbone=another_backbone
     )
     report = ScoreReport(job, split, bank.length, members)
+    report_cut_inputs(job, split)
     report_limits(report)
     heads = join_heads([load_head(file) for file in runs])
     measured = report.measure(job.frozen.join(bank, heads))

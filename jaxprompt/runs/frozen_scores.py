@@ -14,6 +14,7 @@ from jaxprompt.report.results.rows import sample_stddev
 from jaxprompt.report.text.bar import example_bar
 from jaxprompt.report.text.table import grid_of, table
 from jaxprompt.runs.keep.output import check_output, write_json
+from jaxprompt.runs.measure.coverage import report_cut_inputs
 from jaxprompt.runs.ready.job import Job
 from jaxprompt.runs.ready.prepare import prepare
 from jaxprompt.screen.terminal import say, say_lines
@@ -59,6 +60,7 @@ def evaluate_frozen(
         )
     split = split or run.data.scored_split
     job = prepare(run, splits=(split,))
+    report_cut_inputs(job, split)
     found = [_score(job, place, split) for place in range(len(job.tasks))]
     say_lines(_table(found))
     result = {"split": split, "tasks": found}

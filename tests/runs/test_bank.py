@@ -133,7 +133,8 @@ def test_an_ensemble_from_files_scores_the_same(bank, tmp_path, capsys):
     votes = {vote["task"]: vote["vote"] for vote in scores["votes"]}
     assert votes == {vote["task"]: vote["vote"] for vote in result["votes"]}
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
-    header = capsys.readouterr().out.splitlines()[1]  # Behind what is read, and where.
+    said = capsys.readouterr().out.splitlines()
+    header = next(line for line in said if line.startswith("| task"))
     assert header.index("average") < header.index("best") < header.index("vote")
 
 

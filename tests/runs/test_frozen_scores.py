@@ -57,6 +57,13 @@ def test_it_is_what_a_run_says_of_its_model_for_each_draw_of_examples(
     assert task["in_words"][1]["score"] == result["hand_written"]
 
 
+def test_texts_that_are_read_in_part_are_told(capsys: pytest.CaptureFixture[str]):
+    assert main([*ALONE, *given(INPUT_LENGTH="4")]) == 0
+    assert "examples looked at: 100.0% of the inputs (4 tokens)" in (
+        capsys.readouterr().out
+    )
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -1,6 +1,6 @@
-"""Says before training what of the data a model cannot read, or cannot answer."""
+"""Says beforehand what of the data a model cannot read, or cannot answer."""
 
-from jaxprompt.data.rows.coverage import measure_coverage
+from jaxprompt.data.rows.coverage import Coverage, measure_coverage
 from jaxprompt.runs.measure.loss_report import LossReport
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.ready.job import Job
@@ -25,7 +25,7 @@ def report_coverage(job: Job) -> dict[str, float]:
             say(f"{settings.label}: {note}")
         share = measure_coverage(task, split, lengths)
         found.append(share)
-        looked_at = f"of {share.examples} {split} examples looked at"
+        looked_at = _looked_at(share, split)
         if share.cut_inputs or share.cut_targets:
             say(
                 f"{settings.label}: cut to length, {looked_at}: {share.cut_inputs:.1%} "
@@ -45,6 +45,32 @@ def report_coverage(job: Job) -> dict[str, float]:
         "unknown_inputs": max(share.unknown_inputs for share in found),
         "unknown_targets": max(share.unknown_targets for share in found),
     }
+
+
+def report_cut_inputs(job: Job, split: str) -> None:
+    """Says how many rows of a scored split the model reads a part of alone.
+
+    Not of tasks whose long rows are read in windows.
+
+    Args:
+        job: The run.
+        split: The split.
+    """
+    lengths = job.lengths
+    for task, settings in zip(job.tasks, job.run.data.tasks, strict=True):
+        if task.windows is not None:
+            continue
+        share = measure_coverage(task, split, lengths)
+        if share.cut_inputs:
+            say(
+                f"{settings.label}: cut to length, {_looked_at(share, split)}: "
+                f"{share.cut_inputs:.1%} of the inputs ({lengths.inputs} tokens); "
+                "--gin.INPUT_LENGTH gives them room"
+            )
+
+
+def _looked_at(share: Coverage, split: str) -> str:
+    return f"of {share.examples} {split} examples looked at"
 
 
 def report_limits(report: ScoreReport | LossReport) -> None:
