@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxprompt.config import LOSS, Run
+from jaxprompt.config import LOSS, WORDS, Run
 from jaxprompt.data.rows.batches import train_batches
 from jaxprompt.data.rows.coverage import measure_coverage
 from jaxprompt.doctor.answers import (
@@ -130,6 +130,12 @@ def _to_json(finding: Finding) -> dict[str, Any]:
 
 
 def _check_run(run: Run) -> None:
+    if run.head.kind != WORDS:
+        raise ValueError(
+            f"a head of {run.head.kind}: the doctor looks at prompts that a model "
+            "answers in words; look at this one by `jaxprompt inspect`, and at its "
+            "answers by `jaxprompt evaluate --mistakes=10`"
+        )
     if run.trains != "prompt":
         raise ValueError(
             f"trains {run.trains!r}: the doctor looks at prompt tuning, so set "

@@ -14,6 +14,7 @@ from jaxprompt.cli import main
 from jaxprompt.config import (
     Data,
     Evaluation,
+    HeadStart,
     Model,
     OfficialTask,
     PromptStart,
@@ -136,6 +137,10 @@ def test_more_than_one_prompt_or_none_is_refused():
     def run_of(**changes) -> Run:
         return dataclasses.replace(RUN, **changes)
 
+    for head in ("classes", "mask"):
+        trains = "prompt" if head == "mask" else "prompt+head"
+        with pytest.raises(ValueError, match=f"a head of {head}: the doctor looks at"):
+            diagnose(run_of(head=HeadStart(kind=head), trains=trains))
     with pytest.raises(ValueError, match="trains 'model': the doctor looks at prompt"):
         diagnose(run_of(trains="model"))
     for rate in (0.0, -0.3):
