@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
+import ipaddress
 import os
 import socket
 from collections.abc import Mapping
@@ -244,9 +245,8 @@ async def _watch(
             return
         await asyncio.sleep(0.02)
     host, port = listening.getsockname()[:2]
-    where = f"[{host}]" if ":" in host else host
-    count = len(served.bank.prompts)
-    _tell(f"ready on http://{where}:{port} with {count} prompts")
+    for line in ready_lines(host, port, len(served.bank.prompts), served.key):
+        _tell(line)
     while True:
         await asyncio.sleep(_WATCHED_EVERY)
         try:
@@ -258,6 +258,25 @@ async def _watch(
         if scheduler.failure is not None:
             server.should_exit = True
             return
+
+
+def ready_lines(host: str, port: int, prompts: int, key: str | None) -> list[str]:
+    """Says where the server can be asked, and by whom if that is everybody.
+
+    Args:
+        host: The address that it listens at, in numbers.
+        port: The port.
+        prompts: How many there are.
+        key: Of clients; None for none.
+    """
+    where = f"[{host}]" if ":" in host else host
+    lines = [f"ready on http://{where}:{port} with {prompts} prompts"]
+    if key is None and not ipaddress.ip_address(host).is_loopback:
+        lines.append(
+            f"no key: whoever reaches {where}:{port} is answered; set {KEY} or "
+            "--key_file for clients that are known"
+        )
+    return lines
 
 
 def _tell(line: str) -> None:
