@@ -127,8 +127,19 @@ def check_config(family: str, config: Any, *, vocabulary: str) -> None:
         raise ValueError(
             f"{family} norm_epsilon {quoted(epsilon)} is no number from 0 to 1, as 1e-6"
         )
-    if config.activation not in get_args(Activation):
+    check_activation(family, "activation", config.activation)
+
+
+def check_activation(family: str, field: str, activation: Any) -> None:
+    """Raises ValueError unless a model's activation is one of those there are.
+
+    Args:
+        family: What errors call the model.
+        field: Of its config, that names the activation.
+        activation: What it names.
+    """
+    if activation not in get_args(Activation):
         raise ValueError(
-            f"{family} activation {quoted(config.activation)} is none of "
+            f"{family} {field} {quoted(activation)} is none of "
             f"{', '.join(get_args(Activation))}"
         )

@@ -89,13 +89,88 @@ def test_packed_texts_do_not_see_each_other_through_windows(small):
         np.testing.assert_allclose(part, alone, atol=1e-5)
 
 
+FULL, SLIDING = "full_attention", "sliding_attention"
+
+
+@pytest.mark.parametrize(
+    ("settings", "bases"),
+    [
+        ({}, (160_000.0, 10_000.0)),
+        ({"global_rope_theta": 7.0, "local_rope_theta": 5.0}, (7.0, 5.0)),
+        # As transformers before 5 read it, which is what such files were made by.
+        ({"global_rope_theta": 7.0, "local_rope_theta": None}, (7.0, 7.0)),
+        ({"rope_parameters": None, "global_rope_theta": 7.0}, (7.0, 10_000.0)),
+        ({"rope_parameters": {FULL: {"rope_theta": 7.0}}}, (7.0, 10_000.0)),
+        ({"rope_parameters": {FULL: {"rope_theta": 7.0}, SLIDING: None}}, (7.0, 1e4)),
+        # Of both kinds there is none.
+        ({"rope_theta": 3.0, "global_rope_theta": 7.0}, (7.0, 10_000.0)),
+        (
+            {
+                "rope_parameters": {
+                    FULL: {"rope_theta": 7.0},
+                    SLIDING: {"rope_theta": 5.0},
+                },
+                "rope_scaling": {"rope_type": "default"},
+            },
+            (7.0, 5.0),
+        ),
+    ],
+)
+def test_each_kind_of_layers_has_the_base_that_is_said_of_it(small, settings, bases):
+    config = small.config()
+    del config["rope_parameters"]
+    backbone, _ = load(small.write(config={**config, **settings}))
+    assert (backbone.config.theta, backbone.config.local_theta) == bases
+
+
+def test_files_of_the_body_alone_and_copies_of_the_table_are_the_same_model(small):
+    _, expected = load(small.folder)
+    weights = small.weights()
+    table = weights["model.embeddings.tok_embeddings.weight"]
+    load(small.write({**weights, "decoder.weight": table}))
+    with pytest.raises(ValueError, match=r"decoder\.weight differs from model\.embed"):
+        load(small.write({**weights, "decoder.weight": table + 1}))
+    body = {
+        name.removeprefix("model."): array
+        for name, array in weights.items()
+        if name.startswith("model.")
+    }
+    backbone, found = load(small.write(body, {**small.config(), "pad_token_id": None}))
+    assert not backbone.config.fills
+    assert backbone.config.pad_token_id is None
+    del expected["fill"]
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_a_classifier_of_texts_is_refused_by_what_it_has_more(small):
+    weights = small.weights()
+    del weights["decoder.bias"]
+    weights["classifier.weight"] = np.zeros((2, 16), np.float32)
+    match = "3 of .* have no place in ModernBERT: .*classifier.weight"
+    with pytest.raises(ValueError, match=match) as caught:
+        load(small.write(weights))
+    assert "missing" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"norm_bias": True}, "only ModernBERT models with norm_bias False"),
+        (
+            {"classifier_activation": "tanh"},
+            r"config\.json: .* head_activation 'tanh' is",
+        ),
+        (
+            {"rope_parameters": {"rope_theta": 7.0}},
+            "use an object with 'full_attention'",
+        ),
+        (
+            {"rope_parameters": {FULL: [7.0]}},
+            r"full_attention \[7.0\] is no JSON object",
+        ),
         ({"layer_types": ["full_attention"]}, "one for each of 2 layers"),
         ({"local_attention": -1}, "local_attention -1"),
-        ({"hidden_activation": "tanh"}, "activation 'tanh' is none of"),
+        ({"hidden_activation": "tanh"}, r"config\.json: ModernBERT activation 'tanh'"),
         (
             {"rope_scaling": {"rope_type": "linear", "factor": 2.0}},
             "rotary positions of full_attention are scaled",

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from jaxprompt.models.config import check_activation
 from jaxprompt.models.encoder import make_encoder
 from jaxprompt.models.encoder.config import EncoderConfig, EncoderSwitches
 from jaxprompt.models.families.family import Family, HuggingFace, TensorLayout
@@ -22,8 +23,10 @@ from jaxprompt.models.layers.kinds import LayerKind
 from jaxprompt.models.layers.rotary import Rotary
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Tensors, TensorSource
+from jaxprompt.screen.quoting import quoted
 
 _BODY, _TABLE = "model.", "embeddings.tok_embeddings.weight"
+_WORD_BIAS = "decoder.bias"
 _SIZES = {
     "vocab_size": "vocab_size",
     "width": "hidden_size",
@@ -59,7 +62,8 @@ class ModernBertConfig(EncoderConfig):
 
     Raises:
         ValueError: As `EncoderConfig`; or if there is a single layer, an odd width of
-            heads, or `sliding` is not as long as there are layers.
+            heads, `sliding` is not as long as there are layers, or the activation of
+            the head is unknown.
     """
 
     family: ClassVar[str] = "ModernBERT"
@@ -77,6 +81,7 @@ class ModernBertConfig(EncoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_activation(self.family, "head_activation", self.head_activation)
         if self.layers < 2:
             raise ValueError(
                 f"{self.family} layers {self.layers}: use 2 or more, of which all but "
@@ -133,24 +138,57 @@ def _read_config(
     around = size(settings, "local_attention", path, 128, least=0)
     period = size(settings, "global_attn_every_n_layers", path, 3)
     sliding = read_sliding(settings, path, around // 2 + 1, lambda n: n % period > 0)
-    return ModernBertConfig(
+    pad = settings.get("pad_token_id", 50_283)
+    fields = {
         **{ours: sizes[theirs] for ours, theirs in _SIZES.items()},
-        activation=read_activation(settings, "hidden_activation", "gelu"),
-        norm_epsilon=number(settings, "norm_eps", path, 1e-5),
-        fills="head.dense.weight" in tensors.shapes,
-        pad_token_id=size(settings, "pad_token_id", path, 50_283, least=0),
-        window=around // 2 + 1,
-        sliding=sliding.get("sliding", (False,) * sizes["num_hidden_layers"]),
-        theta=_read_theta(settings, path, FULL),
-        local_theta=_read_theta(settings, path, SLIDING),
-        head_activation=read_activation(settings, "classifier_activation", "gelu"),
-    )
+        "activation": read_activation(settings, "hidden_activation", "gelu"),
+        "norm_epsilon": number(settings, "norm_eps", path, 1e-5),
+        # A classifier of texts has a `head` too, and no words behind it.
+        "fills": _WORD_BIAS in tensors.shapes,
+        "window": around // 2 + 1,
+        "sliding": sliding.get("sliding", (False,) * sizes["num_hidden_layers"]),
+        "theta": _read_theta(settings, path, FULL),
+        "local_theta": _read_theta(settings, path, SLIDING),
+        "head_activation": read_activation(settings, "classifier_activation", "gelu"),
+    }
+    if pad is not None:
+        pad = size(settings, "pad_token_id", path, pad, least=0)
+    try:
+        return ModernBertConfig(**fields, pad_token_id=pad)
+    except ValueError as err:
+        raise ValueError(f"{path}: {err}") from err
 
 
 def _read_theta(settings: Mapping[str, Any], path: Path, kind: str) -> float:
+    """Reads the base of one kind of layers.
+
+    Source: transformers 5.23, `ModernBertConfig.convert_rope_params_to_dict`: there is
+    a base for each kind, and no `rope_theta` of both; and for a null, transformers
+    4.48, `ModernBertAttention`: layers that slide then have the base of the others.
+    """
     older, default = _THETAS[kind]
+    if older in settings and settings[older] is None:
+        older, default = _THETAS[FULL]
+    rope = settings.get("rope_parameters") or {}
+    if not isinstance(rope, Mapping) or (rope and not _THETAS.keys() & rope.keys()):
+        raise ValueError(
+            f"{path}: rope_parameters {quoted(rope)}: use an object with {FULL!r} and "
+            f"{SLIDING!r}, as each has a base of its own"
+        )
+    said = {f"rope_parameters.{kind}": rope.get(kind)}
+    # What is said of both kinds goes before what is said of one.
+    said["rope_scaling"] = settings.get("rope_scaling")
+    own: dict[str, Any] = {}
+    for name, of_kind in said.items():
+        if not isinstance(of_kind, Mapping | None):
+            raise ValueError(f"{path}: {name} {quoted(of_kind)} is no JSON object")
+        own |= of_kind or {}
+    left_out = ("rope_theta", "rope_scaling")
+    others = {key: value for key, value in settings.items() if key not in left_out}
     theta, scaling = read_rope(
-        settings, path, number(settings, older, path, default), kind
+        {**others, "rope_parameters": own},
+        path,
+        number(settings, older, path, default),
     )
     if scaling is not None:
         raise ValueError(
@@ -220,7 +258,7 @@ def _layout(config: ModernBertConfig, found: Collection[str] | None) -> TensorLa
     if config.fills:
         sources["fill/weight"] = TensorSource(("head.dense.weight",), transposed=True)
         sources["fill/norm/scale"] = TensorSource(("head.norm.weight",))
-        sources["fill/word_bias"] = TensorSource(("decoder.bias",), padding=padding)
+        sources["fill/word_bias"] = TensorSource((_WORD_BIAS,), padding=padding)
     copy = "decoder.weight"
     return TensorLayout(sources, copies=(copy,) if copy in (found or ()) else ())
 
