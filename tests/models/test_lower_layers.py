@@ -11,6 +11,7 @@ from gpt2_models import TINY, draw_params, rows_of
 from jaxprompt.models.decoder.model import Decoder
 from jaxprompt.models.encoder.model import Encoder
 from jaxprompt.models.families.bert import BertConfig
+from jaxprompt.models.families.modernbert import ModernBertConfig
 from jaxprompt.models.prefix import Prefix
 from jaxprompt.models.tokens import Tokens
 
@@ -90,9 +91,17 @@ def test_of_a_decoder_with_several_examples_in_a_row():
 @pytest.mark.parametrize(
     "in_front", [True, pytest.param(False, marks=pytest.mark.long)]
 )
-def test_of_an_encoder_with_two_token_types(in_front):
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        (BertConfig, {}),  # Two token types.
+        # A first layer without a norm, windows, and a norm behind the last layer.
+        (ModernBertConfig, {"sliding": (False, True, False), "window": 2}),
+    ],
+)
+def test_of_an_encoder(kind, own, in_front):
     sizes = {"width": 16, "heads": 2, "ffn_width": 20, "layers": 3, "positions": 20}
-    encoder = Encoder(BertConfig(vocab_size=30, **sizes))
+    encoder = Encoder(kind(vocab_size=30, **sizes, **own))
     draw = np.random.default_rng(0)
     params = jax.tree.map(
         lambda leaf: jnp.asarray(draw.normal(0.0, 0.3, leaf.shape), jnp.float32),
