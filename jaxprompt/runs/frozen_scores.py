@@ -60,7 +60,7 @@ def evaluate_frozen(
         )
     split = split or run.data.scored_split
     job = prepare(run, splits=(split,))
-    report_cut_inputs(job, split)
+    report_cut_inputs(job, split, shifted=False)
     found = [_score(job, place, split) for place in range(len(job.tasks))]
     say_lines(_table(found))
     result = {"split": split, "tasks": found}

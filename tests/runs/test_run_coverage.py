@@ -9,7 +9,11 @@ import pytest
 from jaxprompt.bundled import resolve
 from jaxprompt.config import Data, Evaluation, OwnTask, Run
 from jaxprompt.data.vocabulary.vocabulary import load_vocabulary
-from jaxprompt.runs.measure.coverage import report_coverage, report_limits
+from jaxprompt.runs.measure.coverage import (
+    report_coverage,
+    report_cut_inputs,
+    report_limits,
+)
 from jaxprompt.runs.measure.score_report import ScoreReport
 from jaxprompt.runs.ready.frozen import Frozen
 from jaxprompt.runs.ready.job import Job
@@ -64,7 +68,8 @@ def test_a_score_that_is_out_of_reach_is_said(job: Job, tmp_path, capsys):
     )
 
 
-def test_limits_of_tasks_of_the_domain_shift_are_said_too(job: Job, capsys):
+def shifted(job: Job) -> Job:
+    """The job, whose task is scored by another name too."""
     own = job.run.data.task
     assert isinstance(own, OwnTask)
     other = dataclasses.replace(own, name="other")
@@ -72,8 +77,29 @@ def test_limits_of_tasks_of_the_domain_shift_are_said_too(job: Job, capsys):
         job.run.data, shift_to=(other,), shift_split="validation"
     )
     run = dataclasses.replace(job.run, data=data)
-    shifted = dataclasses.replace(job, run=run, shift_to=job.tasks)
-    report_limits(ScoreReport(shifted, "validation", prompt_length=0))
+    return dataclasses.replace(job, run=run, shift_to=job.tasks)
+
+
+def test_limits_of_tasks_of_the_domain_shift_are_said_too(job: Job, capsys):
+    report_limits(ScoreReport(shifted(job), "validation", prompt_length=0))
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 6
     assert [line.replace("own: ", "other: ") for line in said[:3]] == said[3:]
+
+
+def test_rows_that_are_scored_and_cut_are_told_of_each_task(job: Job, capsys):
+    def tell(length: int, **options: bool) -> list[str]:
+        data = dataclasses.replace(shifted(job).run.data, input_length=length)
+        three = dataclasses.replace(job.run.evaluation, num_examples=3)
+        run = dataclasses.replace(job.run, data=data, evaluation=three)
+        asked = dataclasses.replace(shifted(job), run=run)
+        report_cut_inputs(asked, "train", **options)
+        return capsys.readouterr().out.splitlines()
+
+    # Only the first row is longer, which is not among those that are scored.
+    assert tell(3) == []
+    told = "100.0% of the inputs (2 tokens); --gin.INPUT_LENGTH gives them room"
+    own = f"own: cut to length, of 3 train examples looked at: {told}"
+    other = f"other: cut to length, of 3 validation examples looked at: {told}"
+    assert tell(2) == [own, other]
+    assert tell(2, shifted=False) == [own]

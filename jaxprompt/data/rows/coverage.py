@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxprompt.data.rows.lengths import Lengths
 from jaxprompt.data.tasks.task import Task
@@ -46,7 +47,11 @@ class Coverage(NamedTuple):
 
 
 def measure_coverage(
-    task: Task, split: str, lengths: Lengths, limit: int = 10_000
+    task: Task,
+    split: str,
+    lengths: Lengths,
+    limit: int = 10_000,
+    among: Int[np.ndarray, " rows"] | None = None,
 ) -> Coverage:
     """Measures what of a split is cut or unknown, on some random rows.
 
@@ -56,8 +61,9 @@ def measure_coverage(
         lengths: Longest texts.
         limit: Rows looked at, at most. Of long texts, and of noise that is drawn, there
             are fewer, so that a run does not wait for them.
+        among: Numbers of the rows that count, in their split; None for all of it.
     """
-    numbers, pairs = _sample(task, split, limit)
+    numbers, pairs = _sample(task, split, limit, among)
     lost = {"inputs": {task.vocabulary.unk_id}, "targets": lost_ids(task.vocabulary)}
     if task.answers is not None:  # Numbers of labels, not tokens.
         lost["targets"] = set()
@@ -102,12 +108,15 @@ def measure_coverage(
     )
 
 
-def _sample(task: Task, split: str, limit: int) -> tuple[list[int], list[Pair]]:
+def _sample(
+    task: Task, split: str, limit: int, among: Int[np.ndarray, " rows"] | None
+) -> tuple[list[int], list[Pair]]:
     """Returns the numbers of random rows, in order, and their token ids."""
-    count = task.num_examples(split)
+    if among is None:
+        among = np.arange(task.num_examples(split))
     if task.draw is not None:
         limit = min(limit, _MOST_DRAWN)
-    order = np.random.default_rng(0).permutation(count)[:limit].tolist()
+    order = np.random.default_rng(0).permutation(among)[:limit].tolist()
     found: dict[int, Pair] = {}
     tokens = 0
     for number, pair in zip(order, task.pairs(split, order), strict=True):

@@ -47,23 +47,29 @@ def report_coverage(job: Job) -> dict[str, float]:
     }
 
 
-def report_cut_inputs(job: Job, split: str) -> None:
-    """Says how many rows of a scored split the model reads a part of alone.
+def report_cut_inputs(job: Job, split: str, *, shifted: bool = True) -> None:
+    """Says how many rows of what is scored the model reads a part of alone.
 
     Not of tasks whose long rows are read in windows.
 
     Args:
         job: The run.
-        split: The split.
+        split: The split of its tasks.
+        shifted: Whether the tasks of the domain shift are scored too.
     """
-    lengths = job.lengths
-    for task, settings in zip(job.tasks, job.run.data.tasks, strict=True):
+    lengths, data = job.lengths, job.run.data
+    asked = [*zip(data.tasks, job.tasks, [split] * len(job.tasks), strict=True)]
+    if shifted:
+        splits = [data.shift_split] * len(job.shift_to)
+        asked += zip(data.shift_to, job.shift_to, splits, strict=True)
+    for settings, task, scored in asked:
         if task.windows is not None:
             continue
-        share = measure_coverage(task, split, lengths)
+        rows = job.sample(task, scored, 0).numbers
+        share = measure_coverage(task, scored, lengths, among=rows)
         if share.cut_inputs:
             say(
-                f"{settings.label}: cut to length, {_looked_at(share, split)}: "
+                f"{settings.label}: cut to length, {_looked_at(share, scored)}: "
                 f"{share.cut_inputs:.1%} of the inputs ({lengths.inputs} tokens); "
                 "--gin.INPUT_LENGTH gives them room"
             )
