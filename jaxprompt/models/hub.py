@@ -21,6 +21,7 @@ _WANTED = (
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
+    "chat_template.json",
     "added_tokens.json",
     "special_tokens_map.json",
     "vocab.json",

@@ -200,7 +200,16 @@ def test_a_template_is_found_where_models_have_it(folder: Path, tmp_path: Path):
     assert read_chat_template(tmp_path) is None
     named = [{"name": "tools", "template": "x"}, {"name": "default", "template": "y"}]
     assert template_of(folder, named).source == "y"
+    of_processor = tmp_path / "chat_template.json"
+    of_processor.write_text('{"chat_template": 3}')
+    with pytest.raises(ValueError, match=r"template\.json: chat_template 3 is no text"):
+        read_chat_template(tmp_path)
+    of_processor.write_text('{"chat_template": "of a processor"}')
+    assert template_of(tmp_path, None).source == "of a processor"
     settle(tmp_path, "in the settings")
+    template = read_chat_template(tmp_path)
+    assert template is not None
+    assert template.source == "in the settings"
     (tmp_path / "chat_template.jinja").write_text("in a file of its own")
     template = read_chat_template(tmp_path / "tokenizer.json")
     assert template is not None

@@ -19,6 +19,7 @@ ASSISTANT = "assistant"
 
 _FILE = "chat_template.jinja"
 _SETTINGS = "tokenizer_config.json"
+_OF_PROCESSOR = "chat_template.json"  # Of models that also read images.
 _NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 _LONGEST = 2**20  # Characters of a template: far more than any has.
 
@@ -245,8 +246,8 @@ def read_chat_template(path: str | Path) -> ChatTemplate | None:
     """Reads the chat template beside, or inside, a model's vocabulary.
 
     Args:
-        path: A GGUF file; or a folder with chat_template.jinja or
-            tokenizer_config.json, or a file in it.
+        path: A GGUF file; or a folder with chat_template.jinja,
+            tokenizer_config.json or chat_template.json, or a file in it.
 
     Returns:
         The template; None if the model has none, as one that is no assistant.
@@ -265,7 +266,10 @@ def read_chat_template(path: str | Path) -> ChatTemplate | None:
     if (folder / _FILE).is_file():
         source = (folder / _FILE).read_text(encoding="utf-8")
         return ChatTemplate(source, names, folder / _FILE)
-    source = settings.get("chat_template")
+    place, source = folder / _SETTINGS, settings.get("chat_template")
+    if source is None:
+        place = folder / _OF_PROCESSOR
+        source = read_settings(place).get("chat_template")
     if isinstance(source, list):
         named = {
             x.get("name"): x.get("template") for x in source if isinstance(x, Mapping)
@@ -275,10 +279,10 @@ def read_chat_template(path: str | Path) -> ChatTemplate | None:
         return None
     if not isinstance(source, str):
         raise ValueError(
-            f"{quoted_path(folder / _SETTINGS)}: chat_template {quoted(source)} is no "
-            "text: fetch it again"
+            f"{quoted_path(place)}: chat_template {quoted(source)} is no text: fetch "
+            "it again"
         )
-    return ChatTemplate(source, names, folder / _SETTINGS)
+    return ChatTemplate(source, names, place)
 
 
 def _mark(content: str, fields: list[str]) -> str:

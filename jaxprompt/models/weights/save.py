@@ -30,6 +30,7 @@ _TOKENIZERS = (
 _TOKENIZER_SETTINGS = (
     "tokenizer_config.json",
     "chat_template.jinja",
+    "chat_template.json",
     "added_tokens.json",
     "special_tokens_map.json",
 )
