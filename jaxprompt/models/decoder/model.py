@@ -52,8 +52,8 @@ class Decoder(Base[DecoderConfig]):
     `params` is a tree of arrays, layers stacked over N and every weight a matrix;
     `config.switches` says which of them there are:
 
-        embedding [V, D] and, if not tied, unembedding [V, D], whose rows 0 and from
-        1 + vocab_size on are zeros,
+        embedding [V, D] and, if not tied, unembedding [V, D], whose rows from
+        vocab_size on are zeros,
         positions [S, D], if learned, and final_norm/{scale, bias} [D],
         and in `layers`:
         {attention_norm, attention_out_norm, ffn_norm, ffn_out_norm}/{scale, bias}

@@ -44,7 +44,7 @@ class Encoder(Base[EncoderConfig]):
 
     `params` is a tree of arrays, layers stacked over N and every weight a matrix:
 
-        embedding [V, D], whose rows 0 and from 1 + vocab_size on are zeros,
+        embedding [V, D], whose rows from vocab_size on are zeros,
         positions [S, D] and types [Y, D], if there are tables,
         embedding_norm/{scale, bias} [D],
         in `layers`: {attention_norm, ffn_norm}/{scale, bias} [N, D],
