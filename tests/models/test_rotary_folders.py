@@ -175,6 +175,15 @@ def test_what_the_released_config_of_gemma_leaves_out_is_the_usual(tmp_path):
     assert found == dataclasses.replace(published, eos_token_id=(1, 106))
 
 
+def test_a_text_model_of_another_family_is_refused(variant):
+    golden = variant("gemma3")
+    weights, settings = with_images(golden)
+    settings["text_config"]["model_type"] = "gemma2"
+    folder = golden.write(weights, settings)
+    with pytest.raises(ValueError, match="'gemma2': only gemma3_text can be read"):
+        load(folder)
+
+
 @pytest.mark.parametrize("text", [None, [3]])
 def test_a_gemma_without_settings_of_its_text_model_is_refused(variant, text):
     golden = variant("gemma3")

@@ -197,6 +197,12 @@ def _of_text(form: HuggingFace) -> HuggingFace:
                     f"{path}: text_config {quoted(text)}: use the settings of the text "
                     "model; is this a whole config?"
                 )
+            kind = text.get("model_type")
+            if kind not in (None, *form.model_types):
+                raise ValueError(
+                    f"{path}: text_config of model_type {quoted(kind)}: only "
+                    f"{form.model_types[0]} can be read"
+                )
             ids = {key: settings[key] for key in _IDS if settings.get(key) is not None}
             settings = {**_TEXT_DEFAULTS, **text, **ids}
         return form.read_config(settings, path, tensors)
