@@ -169,6 +169,12 @@ def test_a_length_without_room_for_windows_is_refused(make):
     )
     with pytest.raises(ValueError, match=message):
         task.check_length(9)
+    # The length that is named has room.
+    make([ANSWERED], stride=4).check_length(13)
+    apart = make([ANSWERED], stride=0)
+    with pytest.raises(ValueError, match="INPUT_LENGTH=6, or"):
+        apart.check_length(5)
+    apart.check_length(6)
     with pytest.raises(ValueError, match="stride -1, question_length 2: use a stride"):
         make([ANSWERED], stride=-1)
 
@@ -202,6 +208,26 @@ def test_the_best_span_of_all_windows_is_cut_out_of_the_text(make):
     assert shares["Cs d"] / shares["A b"] == pytest.approx(np.exp(0.5), rel=1e-4)
     # In a window of one token too the spaces of the text stay out.
     assert reading.answers(found_in([(0, 0, 9)], [(0, 0, 9), (3, 3, 9)], [(0, 0, 9)]))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "a\u0301",
+        "a\u0301 b\u0303\u0301",
+        "\u2764\ufe0f",
+        "b",
+        "a\tb\r\nc",
+        "\U0001f600",
+    ],
+    ids=["accent", "accents", "emoji", "plain", "spaces", "wide"],
+)
+@pytest.mark.parametrize("behind", ["", " d", ", d"])
+def test_an_answer_keeps_the_accents_that_the_vocabulary_drops(make, answer, behind):
+    passages = make([]).answers.passages
+    text = f"e\u0301 {answer}{behind}"
+    passage = Passage("who ?", text, (3, 3 + len(answer)))
+    assert passages.cut(passage, *passages.place_of_answer(passage)) == answer
 
 
 def test_a_request_needs_a_question_and_a_text(make):

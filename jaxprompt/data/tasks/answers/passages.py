@@ -1,5 +1,6 @@
 """A passage as tokens, and the windows in which a long one is read."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -134,12 +135,12 @@ class Passages:
         others = self._around + len(self._front) + len(self._between)
         room = length - others - self._question_length
         if room <= self._stride:
+            enough = length - room + max(2 * self._stride, 1)
             raise ValueError(
                 f"input length {length} has room for {max(room, 0)} tokens of a text "
                 f"behind a question of {self._question_length}, but windows have "
                 f"{self._stride} in common: use a longer input, as "
-                f"--gin.INPUT_LENGTH={length - room + 2 * self._stride}, or a smaller "
-                "OwnSpans.stride"
+                f"--gin.INPUT_LENGTH={enough}, or a smaller OwnSpans.stride"
             )
 
     def place_of_answer(self, passage: Passage) -> tuple[int, int] | None:
@@ -165,6 +166,12 @@ class Passages:
         """
         tokens, begun = self.tokens(passage.text), (passage.window or (0, 0))[0]
         start, stop = int(tokens.starts[begun + first]), int(tokens.stops[begun + last])
+        # Of "e" and a combining accent, two characters, a vocabulary that drops accents
+        # says that the token ends behind the "e".
+        next_starts = tokens.starts[begun + last + 1 :]
+        behind = int(next_starts[0]) if next_starts.size else len(passage.text)
+        while stop < behind and unicodedata.category(passage.text[stop]) == "Mn":
+            stop += 1
         answer = passage.text[start:stop]
         start += len(answer) - len(answer.lstrip())
         return start, start + len(answer.strip())
