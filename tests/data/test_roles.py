@@ -69,10 +69,22 @@ def test_the_predicate_is_read_behind_a_separator_and_gets_no_tag(tmp_path):
     for fields, message in (
         ({"words": "he sleeps"}, "no field 'predicate': the row has words"),
         ({"words": "he sleeps", "predicate": " "}, "predicate is empty"),
+        (
+            {"words": "he sleeps", "predicate": "he sleeps"},
+            "predicate 'he sleeps' is none of the words he, sleeps: name one of them",
+        ),
         ({"inputs": "he sleeps"}, "no field 'predicate'"),
     ):
         with pytest.raises(ValueError, match=f"asked:1: {message}"):
             check_request(task, Row("asked:1", fields), 0, 8)
+
+
+def test_a_task_without_files_names_its_own_setting(tmp_path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n")
+    vocabulary = load_vocabulary(str(tmp_path / "vocab.txt"), encoder_only=True)
+    task = role_task("srl", files={}, kinds=KINDS, vocabulary=vocabulary)
+    with pytest.raises(ValueError, match=r"files is empty: .*--gin.OwnRoles.files="):
+        task.num_examples("validation")
 
 
 def test_the_official_count_leaves_the_verb_out_and_joins_what_goes_on():

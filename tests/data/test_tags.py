@@ -155,6 +155,16 @@ def test_an_answer_has_a_tag_for_every_word(task):
     assert pair.targets.tolist() == [0, 0]
 
 
+def test_a_field_that_the_task_does_not_have_is_not_read(task):
+    """Rows may say more than a task asks, as the predicate of semantic roles."""
+    plain = {"words": "new york"}
+    requests = [plain, {**plain, "predicate": "york"}, {**plain, "predicate": 7}]
+    rows = [task.read_request(Row("here:1", one), 0) for one in requests]
+    alone, *others = task.encode(task.write(rows))
+    for other in others:
+        np.testing.assert_array_equal(other.inputs, alone.inputs)
+
+
 @pytest.mark.parametrize("words", [None, [], [1], "", ["a", " "]])
 def test_a_request_without_words_is_refused(task, words):
     with pytest.raises(

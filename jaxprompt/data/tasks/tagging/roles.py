@@ -46,7 +46,14 @@ def role_task(
         )
     read = partial(read_roles, kinds=tuple(kinds))
     return span_task(
-        name, files, read, kinds, vocabulary, metrics=(role_f1,), has_behind=True
+        name,
+        files,
+        read,
+        kinds,
+        vocabulary,
+        metrics=(role_f1,),
+        example="--gin.OwnRoles.files=\"{'validation': 'dev.txt'}\"",
+        has_behind=True,
     )
 
 

@@ -15,7 +15,7 @@ from jaxprompt.data.tasks.tagging.spans import entity_f1
 from jaxprompt.data.tasks.task import Example, Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
 from jaxprompt.files.strict_json import as_json
-from jaxprompt.screen.quoting import listed
+from jaxprompt.screen.quoting import listed, quoted
 
 OUTSIDE = "O"
 """The tag of a word in no span, and of one that the model does not read."""
@@ -72,7 +72,14 @@ def tag_task(
         boundaries=tuple(boundaries),
     )
     return span_task(
-        name, files, read, kinds, vocabulary, metrics=(entity_f1,), read_at=read_at
+        name,
+        files,
+        read,
+        kinds,
+        vocabulary,
+        metrics=(entity_f1,),
+        example="--gin.OwnTags.files=\"{'validation': 'eng.testa'}\"",
+        read_at=read_at,
     )
 
 
@@ -84,6 +91,7 @@ def span_task(
     vocabulary: Vocabulary,
     *,
     metrics: tuple[Metric, ...],
+    example: str,
     read_at: Place = "first",
     has_behind: bool = False,
 ) -> Task:
@@ -96,6 +104,7 @@ def span_task(
         kinds: As of `tag_task`.
         vocabulary: As there.
         metrics: From tags of all rows, true and answered; "f1" is the score.
+        example: How a user names its files, for errors.
         read_at: As of `tag_task`.
         has_behind: Whether every row has a text behind its words.
 
@@ -108,7 +117,8 @@ def span_task(
             "once, as ['PER', 'LOC']"
         )
     tags = (OUTSIDE, *(f"{part}-{kind}" for kind in kinds for part in ("B", "I")))
-    tagged = _Tagged({split: Path(path) for split, path in files.items()}, read)
+    paths = {split: Path(path) for split, path in files.items()}
+    tagged = _Tagged(paths, read, example)
     return Task(
         name=name,
         source=Source(name, tagged.find),
@@ -130,12 +140,12 @@ class _Tagged:
 
     paths: Mapping[str, Path]
     read: Callable[[Path], list[Sentence]]
+    example: str
 
     def find(self) -> dict[str, SplitRows]:
         if not self.paths:
             raise ValueError(
-                "files is empty: name a file for each split, as "
-                "--gin.OwnTags.files=\"{'validation': 'eng.testa'}\""
+                f"files is empty: name a file for each split, as {self.example}"
             )
         return {split: self._rows(path) for split, path in self.paths.items()}
 
@@ -168,17 +178,23 @@ def _read_request(row: Row, number: int) -> Features:
             f"{row.where}: {WORDS} is {as_json(row.fields.get(WORDS))}: it must be a "
             "list of words, or a text with spaces between them"
         )
-    behind = row.fields.get(BEHIND, "")
-    if not isinstance(behind, str):
-        raise ValueError(f"{row.where}: {BEHIND} is {as_json(behind)}: it must be text")
-    return {WORDS: words, BEHIND: behind, "targets": "", "idx": number}
+    # A field BEHIND of such a row is one that the task does not read.
+    return {WORDS: words, BEHIND: "", "targets": "", "idx": number}
 
 
 def _read_both(row: Row, number: int) -> Features:
-    """Reads a row that needs what stands behind its words."""
-    if not field_text(row, BEHIND).strip():
+    """Reads a row that needs what stands behind its words: one of these."""
+    behind = field_text(row, BEHIND).strip()
+    if not behind:
         raise ValueError(f"{row.where}: {BEHIND} is empty: name that of the sentence")
-    return _read_request(row, number)
+    found = _read_request(row, number)
+    if behind not in found[WORDS]:
+        raise ValueError(
+            f"{row.where}: {BEHIND} {quoted(behind)} is none of the words "
+            f"{listed(found[WORDS])}: name one of them, as it stands there; a sentence "
+            "with two predicates is two rows"
+        )
+    return {**found, BEHIND: behind}
 
 
 def _write(rows: Sequence[Features]) -> list[Example]:
