@@ -196,3 +196,26 @@ def test_packed_rows_hold_the_soft_tokens_of_each_example(nano):
 def test_the_words_of_a_template_are_those_of_its_own_text():
     template = Template("question: {question}\nin short, a question {slots:3} of {x}")
     assert template.words == ("question", "in", "short", "of")
+
+
+@pytest.mark.parametrize("text", ["a", "[MASK] a", "a [MASK] [MASK]", "b a b a b"])
+@pytest.mark.parametrize("inputs", ["{text} {mask:1}", "b {mask:1} {text}"])
+def test_a_mask_that_a_text_names_is_not_the_templates(tmp_path, inputs, text):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
+    (tmp_path / "vocab.txt").write_text("".join(word + "\n" for word in words))
+    vocabulary = load_vocabulary(str(tmp_path / "vocab.txt"), encoder_only=True)
+    task = file_task(
+        "own",
+        files={},
+        inputs=inputs,
+        target="label",
+        labels={"0": "a", "1": "b"},
+        vocabulary=vocabulary,
+    ).put_to("mask")
+    (example,) = task.write([task.read_request(Row("here:1", {"text": text}), 0)])
+    (pair,) = task.encode([example._replace(targets="")])
+    (place,) = pair.places
+    assert words[pair.inputs[place]] == "[MASK]"
+    # [CLS] and the words in front of the template's own mask.
+    before = text.split() if inputs.startswith("{text}") else ["b"]
+    assert place == 1 + len(before)

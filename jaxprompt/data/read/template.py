@@ -33,12 +33,14 @@ class Piece(NamedTuple):
         cut: Place in the order of truncation, from 0; None for what is never cut.
         balanced: Whether it is shortened together with all of this place, each in
             proportion to its length.
+        mark: Which of `MARKS` the template has here; "" for words and soft tokens.
     """
 
     text: str
     slots: int = 0
     cut: int | None = None
     balanced: bool = False
+    mark: str = ""
 
 
 class _Part(NamedTuple):
@@ -222,7 +224,7 @@ class Template:
             if is_soft:
                 found.append(Piece("", slots=int(count)))
             elif count:
-                found.append(Piece(marks[str(name)] * int(count)))
+                found.append(Piece(marks[str(name)] * int(count), mark=str(name)))
             elif name is not None:
                 place = self._place.get(name)
                 balanced = place is not None and len(self._cut[place]) > 1

@@ -1,6 +1,7 @@
 """One label for a text: by a layer that is trained, or by the model's own mask."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -48,12 +49,13 @@ class Classes(Answers):
         for example, (ids, cut) in zip(examples, task.read(examples), strict=True):
             said = example.targets
             number = 1 + self.labels.index(said) if said else 0
-            place = self._place(task, ids)
+            place = self._place(task, example, ids)
             places, targets = (np.array([x], np.int32) for x in (place, number))
             found.append(Pair(ids, targets, cut, places))
         return found
 
-    def _place(self, task: "Task", ids: np.ndarray) -> int:
+    def _place(self, task: "Task", example: "Example", ids: np.ndarray) -> int:
+        del example
         return task.place_of_text(ids)
 
     def decode(self, found: np.ndarray, read: "Sequence[Example]") -> str:
@@ -129,10 +131,13 @@ class AtMask(Classes):
         """Returns two labels of a word each."""
         return cls(("0", "1"), word_ids=((1,), (2,)))
 
-    def _place(self, task: "Task", ids: np.ndarray) -> int:
-        del task
+    def _place(self, task: "Task", example: "Example", ids: np.ndarray) -> int:
         masks = np.flatnonzero(ids == self.mask)
-        return int(masks[0]) if masks.size else -1
+        # A row's own text may name the mask too, in front of the template's.
+        in_front = itertools.takewhile(lambda one: one.mark != "mask", example.pieces)
+        mask = mask_of(task.vocabulary)
+        number = sum(piece.text.count(mask) for piece in in_front)
+        return int(masks[number]) if masks.size > number else -1
 
 
 OF_LABELS: Mapping[str, Callable[["Task"], Answers]] = {
