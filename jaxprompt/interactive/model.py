@@ -27,7 +27,7 @@ from jaxprompt.runs.answering import PROBABILITIES, Answerer, Answering, make_an
 from jaxprompt.runs.keep.prompt_files import find_prompts
 from jaxprompt.runs.ready.frozen import Frozen, OpenedModel, find_model
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.runs.ready.prepare import check_head, check_slots, devices_of
+from jaxprompt.runs.ready.prepare import check_slots, devices_of
 from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.screen.quoting import listed, quoted, quoted_path
 from jaxprompt.shapes import Params
@@ -252,6 +252,13 @@ class FrozenModel:
         if run == bare_run() and self.backbone.config.causal:
             run = bare_run(behind=" {mask:1}")
         run = changed(run, settings)
+        has_labels = run.data.tasks[0].label_words_in_order
+        if run.head.kind != WORDS and not has_labels:
+            raise ValueError(
+                f"a head of {run.head.kind} gives a row no label that could be scored: "
+                "ask model.generate for its answer, or `jaxprompt predict --scores` "
+                "for how likely that is"
+            )
         if labels is not None:
             run = _with_labels(run, labels)
         answering = self._ready(asked, run)
@@ -296,7 +303,12 @@ class FrozenModel:
         check_batch_size(run.evaluation.batch_size, self.frozen.mesh)
         key = repr(run), bool(asked.prompt.deep)
         if key not in self._jobs:
-            check_head(run, self.opened)
+            if self.backbone.config.encoder_only and run.head.kind == WORDS:
+                raise ValueError(
+                    f"{self.backbone.name} is an encoder, which writes no words: give "
+                    "a prompt with a head, as prompt=result.prompt of what `tune` "
+                    "returns"
+                )
             task = run.load(run.data.tasks[0], self.frozen.vocabulary)
             self._jobs[key] = make_answering(
                 self.frozen, [run], [task], [asked.prompt], [asked.head]

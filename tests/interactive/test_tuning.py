@@ -270,8 +270,9 @@ def test_an_encoder_gets_a_head_of_the_labels(tmp_path: Path):
     assert load_head(tmp_path / "p.safetensors")["weight"].shape == (1, 16, 2)
     with pytest.raises(ValueError, match="bert is an encoder, which writes no words"):
         jp.tune(model, rows, inputs="{text}", target="label")
-    with pytest.raises(ValueError, match="bert is an encoder"):
-        model.generate(["a"])
+    for ask in (model.generate, model.scores):
+        with pytest.raises(ValueError, match="bert is an encoder, .* give a prompt wi"):
+            ask(["a"])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from letters_bert import save_letters_bert
 from tiny import save_tiny
 
+import jaxprompt as jp
 from jaxprompt.cli import main
 from jaxprompt.config import (
     Data,
@@ -202,6 +203,11 @@ def test_an_answer_is_cut_out_of_the_window_that_holds_it(capsys):
         shares = answer["probabilities"]
         assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
         assert shares[answer["prediction"]] == max(shares.values())
+    model = jp.load("bert")
+    assert model.generate(asked, prompt=file) == ["C  d", "C d", ""]
+    for labels in (None, ["no", "yes"]):
+        with pytest.raises(ValueError, match="head of spans gives a row no label that"):
+            model.scores(asked, labels, prompt=file)
     narrow = dataclasses.replace(run, data=Data(task=task, input_length=6))
     with pytest.raises(
         ValueError, match="input length 6 has room for 2 tokens of a te"
