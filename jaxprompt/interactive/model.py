@@ -27,7 +27,7 @@ from jaxprompt.runs.answering import PROBABILITIES, Answerer, Answering, make_an
 from jaxprompt.runs.keep.prompt_files import find_prompts
 from jaxprompt.runs.ready.frozen import Frozen, OpenedModel, find_model
 from jaxprompt.runs.ready.job import Job
-from jaxprompt.runs.ready.prepare import check_slots, devices_of
+from jaxprompt.runs.ready.prepare import check_head, check_slots, devices_of
 from jaxprompt.runs.ready.trained_on import check_prompts
 from jaxprompt.screen.quoting import listed, quoted, quoted_path
 from jaxprompt.shapes import Params
@@ -309,6 +309,7 @@ class FrozenModel:
                     "a prompt with a head, as prompt=result.prompt of what `tune` "
                     "returns"
                 )
+            check_head(run, self.opened)
             task = run.load(run.data.tasks[0], self.frozen.vocabulary)
             self._jobs[key] = make_answering(
                 self.frozen, [run], [task], [asked.prompt], [asked.head]

@@ -41,9 +41,13 @@ class NamedPrompts:
         Raises:
             ValueError: If one has none, or keys and values besides.
         """
-        return np.stack(
-            [prompt.soft_rows(alone="a similarity") for prompt in self.prompts]
-        )
+        found = []
+        for name, prompt in zip(self.names, self.prompts, strict=True):
+            try:
+                found.append(prompt.soft_rows(alone="comparing or mapping prompts"))
+            except ValueError as error:
+                raise ValueError(f"prompt {quoted(name)}: {error}") from error
+        return np.stack(found)
 
     @property
     def tasks(self) -> tuple[str, ...]:

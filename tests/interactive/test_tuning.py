@@ -271,7 +271,9 @@ def test_an_encoder_gets_a_head_of_the_labels(tmp_path: Path):
     with pytest.raises(ValueError, match="bert is an encoder, which writes no words"):
         jp.tune(model, rows, inputs="{text}", target="label")
     for ask in (model.generate, model.scores):
-        with pytest.raises(ValueError, match="bert is an encoder, .* give a prompt wi"):
+        with pytest.raises(
+            ValueError, match=r"bert is an encoder, .* give a prompt wi"
+        ):
             ask(["a"])
 
 

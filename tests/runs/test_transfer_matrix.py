@@ -16,7 +16,15 @@ from gguf_files import byte_pairs
 from tiny import save_tiny
 
 from jaxprompt.cli import main
-from jaxprompt.config import Data, Evaluation, HeadStart, Model, OwnTask, Run
+from jaxprompt.config import (
+    Data,
+    Evaluation,
+    HeadStart,
+    Model,
+    OwnSpans,
+    OwnTask,
+    Run,
+)
 from jaxprompt.config.answering import describe
 from jaxprompt.heads.head import class_scores
 from jaxprompt.models.decoder.model import Decoder
@@ -350,6 +358,42 @@ def test_a_map_trains_alike_where_a_decoder_reads_its_prompts_once(
     )
 
 
+def test_a_prompt_of_spans_needs_another_task_on_another_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Words are no answers of its own task, so that no file would answer."""
+    settings = OwnSpans(name="qa", files={"validation": "qa.jsonl"})
+    run = dataclasses.replace(
+        run_of(task("qa", {"0": "g", "1": "h"}, "{text}"), "bert"),
+        trains="prompt+head",
+        data=Data(task=settings),
+        head=HeadStart(kind="spans"),
+    )
+    file, output = tmp_path / "qa.safetensors", tmp_path / "mapped"
+    weights = {"weight": jnp.ones((1, 16, 2)), "bias": jnp.zeros((1, 2))}
+    save_prompt(
+        *(file, make_prompt(jnp.ones((2, 16))), open_backbone(find_checkpoint("bert"))),
+        weights=weights,
+        task="qa",
+        head="spans",
+        answering=describe(run),
+    )
+    command = ["transfer", "project", str(file), "--to=t5", f"--output={output}"]
+    command += ["--gin.Run.trains=prompt", "--gin.HeadStart.kind=words"]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert "a head of words for task qa, whose answers are spans" in said
+    assert "by a gin file behind --tasks" in said
+    assert not output.exists()
+    words = tmp_path / "words.gin"
+    words.write_text(
+        "TASK = @OwnTask()\nOwnTask.name = 'qa'\nOwnTask.target = 'label'\n"
+        "OwnTask.files = {'validation': 'sst2.jsonl'}\nOwnTask.inputs = '{text}'\n"
+    )
+    assert main([*command, "--tasks", str(words)]) == 0
+    assert load_prompt(output / "qa.safetensors")[1].head == "words"
+
+
 def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -371,7 +415,19 @@ def test_a_prompt_with_a_head_is_mapped_to_answer_by_words(
     output, other = tmp_path / "mapped", Path("bert2").absolute()
     command = ["transfer", "project", str(file), f"--to={other}", f"--output={output}"]
     assert main(command) == 1
-    assert "answers by a head of classes, which belongs" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "answers by a head of classes, which belongs" in said
+    assert "by a gin file behind --tasks" in said
+    # What the other model cannot answer is told before a prompt is made.
+    asked = ["--gin.Run.trains=prompt", "--gin.HeadStart.kind=words"]
+    assert main([*command, *asked]) == 1
+    assert "bert2 is an encoder, which writes no words" in capsys.readouterr().err
+    t5 = ["transfer", "project", str(file), "--to=t5", f"--output={output}"]
+    assert main([*t5, "--gin.Run.trains=prompt", "--gin.HeadStart.kind=mask"]) == 1
+    said = capsys.readouterr().err
+    assert "t5 has no masked-LM head, which a head of mask asks" in said
+    assert "use --gin.HEAD=words" in said
+    assert not output.exists()
     words = ["--gin.Run.trains=prompt", "--gin.HeadStart.kind=mask"]
     words.append(f"--gin.OwnTask.files={run.data.task.files!r}")
     assert main([*command, *words]) == 0

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from jaxprompt.prompts.file import write_prompt
-from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.prompt import make_deep, make_prompt
 from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.runs import find_prompts
 from jaxprompt.runs.transfer.similarity import compare
-from jaxprompt.transfer.named import read_named
+from jaxprompt.transfer.named import NamedPrompts, read_named
 
 
 def write(path: Path, task: str, rows: np.ndarray, fingerprint: str = "2:aa") -> Path:
@@ -103,3 +103,11 @@ def test_refusals(tmp_path: Path):
         read_named([archive])
     with pytest.raises(FileNotFoundError, match=r"no archive at .*b.npz: check"):
         read_named([tmp_path / "b.npz"])
+
+
+def test_a_prompt_that_is_more_than_soft_tokens_is_named():
+    keys = jnp.ones((2, 3, 2, 4))
+    prompt = make_prompt(jnp.ones((3, 4)), {"encoder": make_deep(keys, keys)})
+    found = NamedPrompts(("sst2",), (prompt,), (None,), (Path("sst2.safetensors"),))
+    with pytest.raises(ValueError, match=r"prompt 'sst2': .* takes soft tokens alone"):
+        _ = found.rows

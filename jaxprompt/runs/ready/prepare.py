@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import jax
 
 from jaxprompt.config import WORDS, Model, Run
+from jaxprompt.data.tasks.answers.labels import AtMask
 from jaxprompt.data.tasks.few_shot import choose_rows
 from jaxprompt.data.tasks.task import Task
 from jaxprompt.data.vocabulary.vocabulary import Vocabulary
@@ -168,11 +169,19 @@ def check_slots(task: Task, lengths: Iterable[int]) -> None:
 
 
 def check_head(run: Run, model: OpenedModel) -> None:
-    """Raises ValueError where words are wanted of a model that writes none."""
-    if model.checkpoint.config.encoder_only and run.head.kind == WORDS:
+    """Raises ValueError where a model has not the words that are wanted of it."""
+    config, name = model.checkpoint.config, model.checkpoint.name
+    if config.encoder_only and run.head.kind == WORDS:
         raise ValueError(
-            f"{model.checkpoint.name} is an encoder: it writes no words, so give it a "
-            "head, as --gin.HEAD=classes --gin.TRAINS=prompt+head"
+            f"{name} is an encoder: it writes no words, so give it a head, as "
+            "--gin.HEAD=classes --gin.TRAINS=prompt+head"
+        )
+    # Of configurations only those of encoders know masks.
+    if run.head.kind == AtMask.kind and not getattr(config, "fills", False):
+        trained = "--gin.HEAD=classes --gin.TRAINS=prompt+head"
+        raise ValueError(
+            f"{name} has no masked-LM head, which a head of mask asks for words: use "
+            f"{trained if config.encoder_only else '--gin.HEAD=words'}"
         )
 
 

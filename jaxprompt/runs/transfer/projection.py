@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxprompt.config import Run
+from jaxprompt.config import WORDS, Run
 from jaxprompt.config.answering import describe
 from jaxprompt.config.settings import Model
 from jaxprompt.data.rows.bank import Member, bank_batches
@@ -19,6 +19,7 @@ from jaxprompt.interop.folder import check_replaceable, new_folder
 from jaxprompt.models.weights.checkpoint import Checkpoint, read_table
 from jaxprompt.prompts.file import save_prompt
 from jaxprompt.prompts.prompt import make_prompt
+from jaxprompt.prompts.provenance import Provenance
 from jaxprompt.report.text.table import table
 from jaxprompt.runs.keep.bindings import with_values
 from jaxprompt.runs.keep.output import check_output
@@ -50,6 +51,12 @@ from jaxprompt.transfer.shared_words import (
 
 WITHOUT_TRAINING = ("linear", "relative")
 """Maps from the words that both models know."""
+
+IN_WORDS = (
+    "let the other model answer by words, by a gin file behind --tasks that asks the "
+    "prompt's task so"
+)
+"""What helps where an answer does not go along to another model."""
 
 SAME = 0.9
 """Cosine over which prompts are told to be one: nine of docs/transfer.md have 0.3."""
@@ -110,8 +117,8 @@ def project_prompts(
         if run.head.has_weights:
             raise ValueError(
                 f"{quoted_path(file)} answers by a head of {run.head.kind}, which "
-                "belongs to its own model: let the other model answer by words, as "
-                "by --gin.TRAINS=prompt --gin.HEAD=words --gin.METHOD=rank"
+                f"belongs to its own model: {IN_WORDS}; where its task has label "
+                "words, --gin.TRAINS=prompt --gin.HEAD=words --gin.METHOD=rank do"
             )
     tasks = [said.task for said in known]
     chosen = _chosen(tasks, train_on)
@@ -125,6 +132,8 @@ def project_prompts(
     check_output(output, overwrite, folder=True)
     model = open_model(Model(name=to))
     own = [_with_model(run, to) for run in runs.values()]
+    for file, said, run in zip(runs, known, own, strict=True):
+        _check_answers(file, said, run, model)
     if by in WITHOUT_TRAINING:
         source = open_model(own_model(known[0], next(iter(runs.values()))))
         rows = _from_words(prompts.rows, source, model, by)
@@ -180,6 +189,31 @@ def _chosen(tasks: Sequence[str], train_on: Sequence[str]) -> list[str]:
 def _with_model(run: Run, name: str) -> Run:
     model = dataclasses.replace(run.model, name=name, revision=None, vocabulary=None)
     return dataclasses.replace(run, model=model)
+
+
+def _check_answers(file: Path, said: Provenance, run: Run, model: OpenedModel) -> None:
+    """Checks that a mapped prompt has a task which the other model can answer.
+
+    One that says nothing of a task is mapped all the same.
+
+    Raises:
+        ValueError: If the model, or the task, has no answers of the run's kind.
+    """
+    if run.data.task is None:
+        return
+    if model.checkpoint.config.encoder_only and run.head.kind == WORDS:
+        raise ValueError(
+            f"{model.checkpoint.name} is an encoder, which writes no words, and "
+            f"{quoted_path(file)} is to answer by them: ask its task at a mask, as by "
+            "--gin.HEAD=mask and a gin file with {mask:1} in its inputs behind --tasks"
+        )
+    check_head(run, model)
+    if said.head == run.head.kind:
+        return
+    try:
+        run.load(run.data.tasks[0], model.vocabulary)
+    except ValueError as error:
+        raise ValueError(f"{quoted_path(file)}: {error}: {IN_WORDS}") from error
 
 
 def _from_words(rows: Rows, source: OpenedModel, target: OpenedModel, by: str) -> Rows:
