@@ -472,7 +472,9 @@ def test_a_task_goes_on_alone_from_the_shared_prompt_and_its_head(shared):
     assert evaluate(gone, Path("alone/prompt.safetensors"))["score"] == 100.0
     other = "shared/prompts/other-0.safetensors"
     wrong = dataclasses.replace(run.head, file=other)
-    with pytest.raises(ValueError, match="do not run together: their tasks have other"):
+    with pytest.raises(
+        ValueError, match=r"HeadStart.file shared/prompts/other-0.* for task own: heads"
+    ):
         train(dataclasses.replace(run, head=wrong), Path("refused"))
 
 

@@ -39,7 +39,7 @@ from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
 from jaxprompt.prompts.reparametrise.shared import Shared, weighted
 from jaxprompt.prompts.trained import Trained, join_heads, join_members, unstack_head
 from jaxprompt.runs.ready.frozen import Frozen
-from jaxprompt.screen.quoting import listed
+from jaxprompt.screen.quoting import listed, quoted_path
 from jaxprompt.shapes import Params
 from jaxprompt.sharding import DATA, place_batch
 from jaxprompt.train.loop import Rows
@@ -191,7 +191,13 @@ class Job:
         if new or not file:
             return drawn
         head = load_head(file)
-        join_heads([drawn, head])  # It refuses other shapes.
+        try:
+            join_heads([drawn, head])  # It refuses other shapes.
+        except ValueError as error:
+            raise ValueError(
+                f"HeadStart.file {quoted_path(file)} for task {task.name}: {error}: "
+                "name the file of a prompt with this task's own head"
+            ) from error
         return head
 
     def own_heads(self, bank: Params) -> list[Params]:
