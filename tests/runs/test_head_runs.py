@@ -476,6 +476,11 @@ def test_a_task_goes_on_alone_from_the_shared_prompt_and_its_head(shared):
         ValueError, match=r"HeadStart.file shared/prompts/other-0.* for task own: heads"
     ):
         train(dataclasses.replace(run, head=wrong), Path("refused"))
+    # The same labels in another order would answer each other's rows.
+    turned = dataclasses.replace(run.data.task, labels={"1": "a yes", "0": "no"})
+    data = dataclasses.replace(run.data, task=turned)
+    with pytest.raises(ValueError, match=r"columns are no, a yes, .* are a yes, no:"):
+        train(dataclasses.replace(run, data=data), Path("refused"))
 
 
 def test_a_tuned_model_has_one_head():

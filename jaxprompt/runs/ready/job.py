@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from jaxprompt.config import Run
+from jaxprompt.config.answering import answering_run
 from jaxprompt.data.rows.layout import Lengths
 from jaxprompt.data.rows.sample import Sample
 from jaxprompt.data.rows.widths import scored_rows
@@ -32,7 +33,7 @@ from jaxprompt.heads.words import WORDS
 from jaxprompt.models.config import SiteName
 from jaxprompt.models.prefix import KeysValues
 from jaxprompt.prompts.deep_start import DRAWN, init_deep, with_dropout
-from jaxprompt.prompts.file import load_head
+from jaxprompt.prompts.file import load_head, load_prompt
 from jaxprompt.prompts.init import init_prompt, start_from_file
 from jaxprompt.prompts.prompt import Prompt, empty_prompt, stack, unstack
 from jaxprompt.prompts.reparametrise import REPARAMETRISATIONS
@@ -198,6 +199,7 @@ class Job:
                 f"HeadStart.file {quoted_path(file)} for task {task.name}: {error}: "
                 "name the file of a prompt with this task's own head"
             ) from error
+        _check_label_order(file, task)
         return head
 
     def own_heads(self, bank: Params) -> list[Params]:
@@ -490,3 +492,22 @@ class Job:
 def num_columns(task: Task) -> int:
     """Returns the columns of a layer that is trained for a task; 0 for words."""
     return 0 if task.answers is None else task.answers.columns
+
+
+def _check_label_order(file: str, task: Task) -> None:
+    """Refuses a head whose columns are of the same labels in another order.
+
+    Labels that are called otherwise are those of this task under other words.
+    """
+    _, provenance = load_prompt(file)
+    if not provenance.answering:
+        return  # Saved by plain Python, which does not say what it answers.
+    tasks = answering_run(provenance.answering, file).data.tasks
+    own = [one for one in tasks if one.label == provenance.task] or tasks
+    theirs, ours = list(own[0].label_words_in_order), list(task.labels or ())
+    if theirs != ours and sorted(theirs) == sorted(ours):
+        raise ValueError(
+            f"HeadStart.file {quoted_path(file)}: its columns are {', '.join(theirs)}, "
+            f"those of task {task.name} are {', '.join(ours)}: give the task's labels "
+            "in the order of the file"
+        )
