@@ -43,6 +43,12 @@ def test_tests_run_without_pytorch():
     assert [file.name for file in files if asked.search(file.read_text())] == []
 
 
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by their names alone, and takes the second for the first."""
+    found = Counter(file.name for file in (REPOSITORY / "tests").rglob("test_*.py"))
+    assert [name for name, count in found.items() if count > 1] == []
+
+
 def test_the_name_of_a_type_stands_once_in_the_package():
     """Whoever looks for one finds one; what begins with "_" is of its file alone."""
     named = re.compile(r"^class ([A-Z]\w*)", re.MULTILINE)
