@@ -5,8 +5,25 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import jax
 import numpy as np
 import safetensors.numpy
+
+from jaxprompt.models.config import Config
+from jaxprompt.models.families import family_of
+from jaxprompt.models.weights.checkpoint import shapes_of
+
+
+def tensor_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor that a Hugging Face folder of such a model holds."""
+    sources = family_of(config).hugging_face.layout(config, None).sources
+    shapes = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(shapes_of(config)):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        stored = sources[name].stored(leaf.shape)
+        shapes |= dict.fromkeys(sources[name].names, stored)
+    return shapes
+
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 

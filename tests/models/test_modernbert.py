@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from golden_files import tensor_shapes
 
 from jaxprompt.interop.peft_prefix import check_prefix
 from jaxprompt.models.families import PUBLISHED, family_of
 from jaxprompt.models.families.modernbert import ModernBertConfig
 from jaxprompt.models.load import load
 from jaxprompt.models.tokens import Tokens
-from jaxprompt.models.weights.checkpoint import shapes_of
 from jaxprompt.models.weights.save import save
 from jaxprompt.prompts.prompt import make_deep, make_prompt
 
@@ -57,12 +57,7 @@ def write_settings(folder, **settings):
 
 def test_the_released_config_is_read_as_published(tmp_path):
     published = PUBLISHED[BASE]
-    form = family_of(published).hugging_face
-    shapes: dict = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(shapes_of(published)):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        source = form.layout(published, None).sources[name]
-        shapes |= dict.fromkeys(source.names, source.stored(leaf.shape))
+    form, shapes = family_of(published).hugging_face, tensor_shapes(published)
     tensors = types.SimpleNamespace(shapes=shapes)
     assert form.read_config(RELEASED, tmp_path / "config.json", tensors) == published
     # As many as transformers counts.

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from golden_files import GOLDEN
+from golden_files import GOLDEN, tensor_shapes
 
 from jaxprompt.models.families import PUBLISHED, family_of
 from jaxprompt.models.layers.rotary import Divided
@@ -164,14 +164,10 @@ def test_what_the_released_config_of_gemma_leaves_out_is_the_usual(tmp_path):
         "sliding_window": 1024,
     }
     settings = {"model_type": "gemma3", "eos_token_id": [1, 106], "text_config": text}
-    form = family_of(published).hugging_face
-    shapes = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(shapes_of(published)):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        source = form.layout(published, None).sources[name]
-        shapes |= dict.fromkeys(source.names, source.stored(leaf.shape))
-    tensors = types.SimpleNamespace(shapes=shapes)
-    found = form.read_config(settings, tmp_path / "config.json", tensors)
+    tensors = types.SimpleNamespace(shapes=tensor_shapes(published))
+    found = family_of(published).hugging_face.read_config(
+        settings, tmp_path / "config.json", tensors
+    )
     assert found == dataclasses.replace(published, eos_token_id=(1, 106))
 
 

@@ -10,7 +10,12 @@ from jaxprompt.models.config import check_activation
 from jaxprompt.models.encoder import make_encoder
 from jaxprompt.models.encoder.config import EncoderConfig, EncoderSwitches
 from jaxprompt.models.families.family import Family, HuggingFace, TensorLayout
-from jaxprompt.models.families.forms.checked_settings import number, refuse_unless, size
+from jaxprompt.models.families.forms.checked_settings import (
+    SIZES,
+    number,
+    refuse_unless,
+    size,
+)
 from jaxprompt.models.families.forms.rope_settings import read_rope
 from jaxprompt.models.families.forms.rotary_in_hugging_face import (
     FULL,
@@ -27,14 +32,6 @@ from jaxprompt.screen.quoting import quoted
 
 _BODY, _TABLE = "model.", "embeddings.tok_embeddings.weight"
 _WORD_BIAS = "decoder.bias"
-_SIZES = {
-    "vocab_size": "vocab_size",
-    "width": "hidden_size",
-    "heads": "num_attention_heads",
-    "ffn_width": "intermediate_size",
-    "layers": "num_hidden_layers",
-    "positions": "max_position_embeddings",
-}
 # What transformers takes where a config.json does not say; published ones all do.
 _DEFAULTS = {"max_position_embeddings": 8192}
 _THETAS = {FULL: ("global_rope_theta", 160_000.0), SLIDING: ("local_rope_theta", 1e4)}
@@ -130,7 +127,7 @@ def _read_config(
     at = {"num_hidden_layers": f"{_body_of(tensors.shapes)}layers."}
     sizes: dict[str, Any] = {
         theirs: size(settings, theirs, path, _DEFAULTS.get(theirs))
-        for theirs in _SIZES.values()
+        for theirs in SIZES.values()
     }
     held = {key: value for key, value in sizes.items() if key not in _DEFAULTS}
     check_sizes(path, held, at, tensors)  # No tensor is as long as a text.
@@ -140,7 +137,7 @@ def _read_config(
     sliding = read_sliding(settings, path, around // 2 + 1, lambda n: n % period > 0)
     pad = settings.get("pad_token_id", 50_283)
     fields = {
-        **{ours: sizes[theirs] for ours, theirs in _SIZES.items()},
+        **{ours: sizes[theirs] for ours, theirs in SIZES.items()},
         "activation": read_activation(settings, "hidden_activation", "gelu"),
         "norm_epsilon": number(settings, "norm_eps", path, 1e-5),
         # A classifier of texts has a `head` too, and no words behind it.
@@ -202,7 +199,7 @@ def _write_config(config: ModernBertConfig, dtype: str) -> dict[str, Any]:
     kinds = [SLIDING if slides else FULL for slides in config.sliding]
     thetas = {FULL: config.theta, SLIDING: config.local_theta}
     return {
-        **{theirs: getattr(config, ours) for ours, theirs in _SIZES.items()},
+        **{theirs: getattr(config, ours) for ours, theirs in SIZES.items()},
         **_REQUIRED,
         "architectures": ["ModernBertForMaskedLM"],
         "classifier_activation": activation_name(config.head_activation),

@@ -1,8 +1,9 @@
-"""Single values of a config.json, each checked where it is read."""
+"""Single values of a config.json, each checked where it is read; names of sizes."""
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from jaxprompt.models.config import MOST
@@ -10,6 +11,19 @@ from jaxprompt.screen.quoting import quoted
 
 Where: TypeAlias = str | Path
 """What a JSON object is, for error messages."""
+
+
+SIZES: Mapping[str, str] = MappingProxyType(
+    {
+        "vocab_size": "vocab_size",
+        "width": "hidden_size",
+        "heads": "num_attention_heads",
+        "ffn_width": "intermediate_size",
+        "layers": "num_hidden_layers",
+        "positions": "max_position_embeddings",
+    }
+)
+"""What a config calls a size -> what config.json does, of BERT and of Llama alike."""
 
 
 def number(

@@ -6,20 +6,17 @@ from typing import Any, NamedTuple
 
 from jaxprompt.models.encoder.config import EncoderConfig
 from jaxprompt.models.families.family import HuggingFace, TensorLayout
-from jaxprompt.models.families.forms.checked_settings import number, refuse_unless, size
+from jaxprompt.models.families.forms.checked_settings import (
+    SIZES,
+    number,
+    refuse_unless,
+    size,
+)
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Tensors, TensorSource
 from jaxprompt.screen.quoting import quoted
 
-_SIZES = {
-    "vocab_size": "vocab_size",
-    "width": "hidden_size",
-    "heads": "num_attention_heads",
-    "ffn_width": "intermediate_size",
-    "layers": "num_hidden_layers",
-    "positions": "max_position_embeddings",
-    "types": "type_vocab_size",
-}
+_SIZES = {**SIZES, "types": "type_vocab_size"}
 _REQUIRED = {
     "add_cross_attention": False,
     "is_decoder": False,

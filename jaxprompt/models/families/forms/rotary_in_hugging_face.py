@@ -6,7 +6,12 @@ from typing import Any, TypeVar
 
 from jaxprompt.models.decoder.config import RotaryConfig
 from jaxprompt.models.families.family import HuggingFace, TensorLayout
-from jaxprompt.models.families.forms.checked_settings import flag, size, token_ids
+from jaxprompt.models.families.forms.checked_settings import (
+    SIZES,
+    flag,
+    size,
+    token_ids,
+)
 from jaxprompt.models.families.forms.rope_settings import read_rope, write_rope
 from jaxprompt.models.weights.sizes import check_sizes
 from jaxprompt.models.weights.source import Tensors, TensorSource
@@ -20,14 +25,6 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 _TABLE, _HEAD, _BODY = "embed_tokens.weight", "lm_head.weight", "model."
 # Frequencies, which old versions saved with the weights.
 _BUFFER = "self_attn.rotary_emb.inv_freq"
-_SIZES = {
-    "vocab_size": "vocab_size",
-    "width": "hidden_size",
-    "heads": "num_attention_heads",
-    "ffn_width": "intermediate_size",
-    "layers": "num_hidden_layers",
-    "positions": "max_position_embeddings",
-}
 _OTHER_SIZES = {"kv_heads": "num_key_value_heads", "head_width": "head_dim"}
 _ACTIVATIONS = {"swish": "silu", "gelu_pytorch_tanh": "gelu_new"}
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -83,12 +80,12 @@ def read_sizes(
     Raises:
         ValueError: If a setting is missing or impossible.
     """
-    missing = [key for key in _SIZES.values() if key not in settings]
+    missing = [key for key in SIZES.values() if key not in settings]
     if missing:
         raise ValueError(f"{path}: no {', '.join(missing)}: is this a whole config?")
     if settings["vocab_size"] == 0:  # Only a model that is trained anew may leave it.
         raise ValueError(f"{path}: vocab_size 0: is this a whole config?")
-    fields = {ours: settings[theirs] for ours, theirs in _SIZES.items()}
+    fields = {ours: settings[theirs] for ours, theirs in SIZES.items()}
     fields["kv_heads"] = _or(settings, "num_key_value_heads", fields["heads"])
     fields["head_width"] = settings.get("head_dim", head_width)
     if fields["head_width"] is None:
@@ -197,7 +194,7 @@ def hugging_face_form(
             config = kind(**fields)
         except (TypeError, ValueError) as err:
             raise ValueError(f"{path}: {err}") from err
-        names = {**_SIZES, **_OTHER_SIZES}
+        names = {**SIZES, **_OTHER_SIZES}
         del names["positions"]  # No tensor is as long as a text.
         sizes = {theirs: getattr(config, ours) for ours, theirs in names.items()}
         check_sizes(path, sizes, at, tensors)
@@ -219,7 +216,7 @@ def hugging_face_form(
 
 def _settings_of(config: RotaryConfig) -> dict[str, Any]:
     """Returns what config.json says of a model, as far as all families say it alike."""
-    names = {**_SIZES, **_OTHER_SIZES}
+    names = {**SIZES, **_OTHER_SIZES}
     return {
         **{theirs: getattr(config, ours) for ours, theirs in names.items()},
         **write_rope(config.theta, config.scaling, config.positions),
